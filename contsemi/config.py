@@ -1,0 +1,232 @@
+"""The schema: every key of a run with its type, its range and its meaning in one line.
+
+Nothing heavy is imported here, so that a wrong key is answered at once. The values stand in the
+YAML files under ``conf/`` and ``scenarios/``; this file says only what a value may be. The keys of
+an objective, a distiller or a model belong to that method alone: they are declared by its YAML
+file, whose default gives the type, and ranged by their name (see :data:`RANGES`).
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+__all__ = ["RANGES", "Config", "Crop", "Data", "Jitter", "Memory", "Optim", "Scenario", "Views"]
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+Rgb = Annotated[list[float], Field(min_length=3, max_length=3)]
+PositiveRgb = Annotated[list[Positive], Field(min_length=3, max_length=3)]
+
+
+def _ascending(values: list[float]) -> list[float]:
+    if values[0] > values[1]:
+        raise ValueError(f"expected [low, high] with low <= high, got {values}")
+    return values
+
+
+Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+
+# Hyper-parameters of objectives, distillers and models: what a name may hold, wherever it stands.
+RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (1e-4, 1e4),
+    "teacher_temperature": (1e-4, 1e4),
+    "sharpening": (1e-4, 1e4),
+    "epsilon": (1e-4, 1e4),
+    "iterations": (0, 1000),
+    "smoothing": (0, 1),
+    "momentum": (0, 1),
+    "teacher": (0, 1),
+    "threshold": (0, 1),
+    "alpha": (0, 1),
+    "supports_per_class": (0, 10_000),
+    "large_views": (0, 64),
+    "small_views": (0, 64),
+    "labelled_views": (0, 64),
+    "width": (1, 65_536),
+    "depth": (1, 10_000),
+    "neighbours": (1, 1_000_000),
+    "queue": (0, 10_000_000),
+    "weights": (0, 1e6),
+}
+
+
+class Section(BaseModel):
+    """A closed group of keys: an unknown one is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Scenario(Section):
+    """A stream of tasks: a pure description, independent of method, machine and folder."""
+
+    name: str = Field(description="name of the scenario, part of every record")
+    dataset: Literal["digits", "cifar10", "cifar100", "folder"] = Field(
+        description="which images: bundled digits, CIFAR, or the class folders of data.root"
+    )
+    tasks: Count | None = Field(description="number of tasks of equal size; null with task_classes")
+    classes: Count | list[int | str] | None = Field(
+        description="use the first N classes, or those named; null for all"
+    )
+    class_order: Literal["id", "shuffled"] | list[int | str] = Field(
+        description="order of arrival: by id, shuffled by order_seed, or a list of ids or names"
+    )
+    order_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
+        description="seed of a shuffled class order; null takes the run's seed"
+    )
+    task_classes: list[int] | list[list[int | str]] | None = Field(
+        description="sizes of the tasks, or the classes of each; null for equal tasks"
+    )
+    labels: str | None = Field(
+        description="file of labelled image indices, one a line (frozen list); null draws them"
+    )
+    label_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
+        description="seed of the label draw; null takes the run's seed"
+    )
+    unlabelled: Literal["current", "seen", "folder"] = Field(
+        description="unlabelled pool: the current task's images, all seen so far, or another folder"
+    )
+    unlabelled_root: str | None = Field(
+        description="folder of images for unlabelled=folder (out of distribution allowed)"
+    )
+
+
+class Data(Section):
+    """Where the images lie and how they are decoded."""
+
+    source: Literal["auto", "bundled", "torchvision", "parquet", "folder"] = Field(
+        description="layout of data.root; auto finds out"
+    )
+    root: str | None = Field(description="folder of the dataset, or a Hugging Face dataset id")
+    download: bool = Field(description="download CIFAR where data.root lacks it")
+    size: Pixels | None = Field(description="image side in pixels; null keeps the source's own")
+    cache: str | None = Field(description="folder of decoded arrays; null for the user's cache")
+    workers: Annotated[int, Field(ge=0, le=256)] = Field(
+        description="decoding processes, 0 for one per core"
+    )
+
+
+class Jitter(Section):
+    """Colour jitter in random order, as torchvision's ColorJitter."""
+
+    probability: Probability = Field(description="share of views that are jittered")
+    brightness: NonNegative = Field(description="factor drawn from [max(0, 1-b), 1+b]")
+    contrast: NonNegative = Field(description="factor drawn from [max(0, 1-c), 1+c]")
+    saturation: NonNegative = Field(description="factor drawn from [max(0, 1-s), 1+s]")
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(description="shift drawn from [-h, h]")
+
+
+class Crop(Section):
+    """One kind of augmented view."""
+
+    size: Pixels = Field(description="side of the view in pixels")
+    scale: Interval = Field(description="share of the image's area that is cropped, [low, high]")
+    ratio: Interval = Field(description="aspect ratio of the crop, [low, high]")
+    flip: Probability = Field(description="probability of a horizontal flip")
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(description="rotation in ±degrees")
+    shift: Probability = Field(description="translation in ± share of the side")
+    jitter: Jitter = Field(description="colour jitter")
+    greyscale: Probability = Field(description="probability of greyscale")
+    solarise: Probability = Field(description="probability of solarising above U(0, 1)")
+    equalise: Probability = Field(description="probability of histogram equalisation")
+    blur: Probability = Field(description="probability of a Gaussian blur")
+    blur_sigma: Interval = Field(description="standard deviation of the blur in pixels")
+    erase: Probability = Field(description="probability of erasing a rectangle")
+    erase_scale: Interval = Field(description="share of the area that is erased")
+
+
+class Views(Section):
+    """How images become network inputs."""
+
+    name: str = Field(description="name of the policy")
+    mean: Rgb = Field(description="mean per channel of pixels in [0, 1]")
+    std: PositiveRgb = Field(description="standard deviation per channel of pixels in [0, 1]")
+    large: Crop = Field(description="the large views of unlabelled images")
+    small: Crop = Field(description="the small views of unlabelled images (multi-crop)")
+    labelled: Crop = Field(description="the views of labelled images")
+    test_size: Pixels = Field(description="side of test images in pixels")
+    test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="share of the side kept by the centre crop of test images"
+    )
+
+
+class Memory(Section):
+    """What is kept of earlier tasks."""
+
+    exemplars: Annotated[int, Field(ge=0)] = Field(description="images kept, over all classes")
+    pseudo_labels: Probability | None = Field(
+        description="fill free places with images predicted at least this surely; null for none"
+    )
+    embeddings: Annotated[int, Field(ge=0)] = Field(
+        description="rows of the index of past embeddings, over all classes"
+    )
+    index: Literal["auto", "torch", "flat"] = Field(
+        description="search by torch or FAISS flat; auto chooses by size"
+    )
+
+
+class Optim(Section):
+    """Optimiser and the schedule of each task."""
+
+    name: Literal["sgd", "lars", "adamw"] = Field(description="optimiser")
+    epochs: Count = Field(description="passes over the unlabelled pool in each task")
+    lr: Positive = Field(description="peak learning rate")
+    start_lr: NonNegative = Field(description="learning rate at the start of the warm-up")
+    final_lr: NonNegative = Field(description="learning rate at the end of the cosine")
+    warmup: Probability = Field(description="share of a task's steps that warm up linearly")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of SGD and LARS")
+    weight_decay: NonNegative = Field(description="weight decay (not on biases and norms)")
+    clip: NonNegative = Field(description="largest gradient norm; 0 for no clipping")
+
+
+class BatchSizes(Section):
+    """Images of one step."""
+
+    unlabelled: Count = Field(description="unlabelled images a step")
+    labelled: Count = Field(description="labelled images a step, unless drawn by class")
+    test: Count = Field(description="images of one evaluation batch")
+
+
+class Checkpoint(Section):
+    """When the state of a run is saved."""
+
+    seconds: NonNegative = Field(description="save at least this often; 0 only after each task")
+
+
+class Config(Section):
+    """One run."""
+
+    scenario: Scenario = Field(description="the stream of tasks")
+    label_ratio: Any = Field(description="labels: 0.8%, 0.008, 4/class, or one of these per task")
+    method: str = Field(description="the method's name, part of every record")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(description="seed of every random draw")
+    objective: dict[str, Any] = Field(description="what is learned; keys in conf/objective/")
+    distiller: dict[str, Any] = Field(description="what is kept; keys in conf/distiller/")
+    model: dict[str, Any] = Field(description="the backbone; keys in conf/model/")
+    projector: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="widths of the projector; the last is D"
+    )
+    data: Data = Field(description="where the images lie")
+    views: Views = Field(description="augmentation")
+    memory: Memory = Field(description="what is kept of earlier tasks")
+    optim: Optim = Field(description="optimiser and schedule")
+    batch: BatchSizes = Field(description="images of one step")
+    checkpoint: Checkpoint = Field(description="when the state is saved")
+    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda[:n]")
+    precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where it is fast")
+    threads: Annotated[int, Field(ge=0, le=1024)] = Field(
+        description="CPU threads of torch, 0 for one per core"
+    )
+    output: str | None = Field(min_length=1, description="output folder; null names one")
+    resume: Literal["auto", "never"] = Field(description="go on from a checkpoint, or start anew")
+    display: Literal["auto", "live", "plain", "quiet"] = Field(description="what the screen shows")
+
+    @field_validator("objective", "distiller", "model")
+    @classmethod
+    def _named(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(value.get("name"), str):
+            raise ValueError("needs a name")
+        return value

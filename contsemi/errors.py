@@ -1,0 +1,59 @@
+"""The errors a run can end with; each carries the process's exit code."""
+
+
+class ContsemiError(Exception):
+    """Base of every error that a user can meet; 1 is reserved for bugs of ours."""
+
+    exit_code = 1
+
+
+class InputError(ContsemiError):
+    """Something the user gave is wrong; printed as one line, nothing is written.
+
+    Args:
+        where: the configuration key, file, folder or class at fault.
+        problem: what was expected and what came.
+        fix: what to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, problem: str, fix: str) -> None:
+        super().__init__(" ".join(f"{where}: {problem}; {fix}".split()))
+        self.where, self.problem, self.fix = where, problem, fix
+
+
+class Diverged(ContsemiError):
+    """The loss, a gradient or a weight is not finite."""
+
+    exit_code = 3
+
+
+class StateDamaged(ContsemiError):
+    """No saved state in the output folder can be trusted."""
+
+    exit_code = 4
+
+
+class StorageFailed(ContsemiError):
+    """A file could not be written: disk full, read-only, or gone."""
+
+    exit_code = 5
+
+
+class OutOfDeviceMemory(ContsemiError):
+    """The accelerator has too little memory even for the smallest micro-batch."""
+
+    exit_code = 6
+
+
+class Interrupted(ContsemiError):
+    """A signal ended the run after it was saved; the same command goes on.
+
+    Args:
+        signal_number: the signal; the exit code is 128 more.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by signal {signal_number}")
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,227 @@
+"""The few nouns that rooms hand to each other.
+
+Letters for sizes: B batch, V views, D embedding, C classes, F features, L labelled rows, M memory
+rows, S image side.
+
+Classes appear inside the engine as *columns*: their position in order of arrival. So the old
+classes are always columns ``[0, num_old)``, the current ones ``[num_old, num_seen)``, and a head
+that grows only ever gains columns on the right.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Experience", "MemoryRows", "Needs", "Outputs", "Past", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """One task of the stream as training may see it; hidden labels are not in it.
+
+    Attributes:
+        index: position in the stream, from 0.
+        columns: columns of the task's classes (a range of consecutive ints, unless classes return).
+        num_old: classes seen before this task.
+        num_seen: classes seen including this task.
+        labelled: int64 [n], rows of the image array that have a label.
+        labels: int64 [n], the columns of those labels.
+        unlabelled: int64 [m], rows whose images may be used without a label.
+        class_names: names of this task's classes, in the order of ``columns``.
+    """
+
+    index: int
+    columns: tuple[int, ...]
+    num_old: int
+    num_seen: int
+    labelled: Tensor
+    labels: Tensor
+    unlabelled: Tensor
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an objective or a distiller asks the engine to prepare for each step.
+
+    Attributes:
+        heads: heads of the network to evaluate: any of ``projector``, ``predictor``,
+            ``prototypes``, ``classifier``.
+        labelled_views: augmented views of each labelled row; 0 asks for no labelled rows.
+        large_views: large views of each unlabelled row; 0 asks for no unlabelled rows.
+        small_views: small views of each unlabelled row.
+        supports_per_class: rows drawn per seen class for the labelled part of the batch
+            (class-stratified, without replacement where the class has enough); 0 draws
+            ``batch.labelled`` rows uniformly instead.
+        labelled_from: ``all`` draws from the current task's labels and the exemplars,
+            ``current`` only from the current task.
+        teacher: momentum of the EMA copy of the network whose outputs are in ``step.teacher``
+            (and which predicts); ``None`` for no copy.
+        past: whether the frozen network of the previous task is to see the batch.
+        memory: whether rows of the embedding memory are to be in ``step.memory``.
+        supports_at_test: whether ``predict`` needs the exemplars' outputs.
+    """
+
+    heads: tuple[str, ...] = ()
+    labelled_views: int = 0
+    large_views: int = 0
+    small_views: int = 0
+    supports_per_class: int = 0
+    labelled_from: str = "all"
+    teacher: float | None = None
+    past: bool = False
+    memory: bool = False
+    supports_at_test: bool = False
+
+    def __or__(self, other: "Needs") -> "Needs":
+        """The union: an engine that prepares it serves both."""
+        teachers = [t for t in (self.teacher, other.teacher) if t is not None]
+        if len(set(teachers)) > 1:
+            raise ValueError(f"two EMA momenta asked for: {teachers}")
+        return Needs(
+            heads=tuple(dict.fromkeys(self.heads + other.heads)),
+            labelled_views=max(self.labelled_views, other.labelled_views),
+            large_views=max(self.large_views, other.large_views),
+            small_views=max(self.small_views, other.small_views),
+            supports_per_class=max(self.supports_per_class, other.supports_per_class),
+            labelled_from="all"
+            if "all" in (self.labelled_from, other.labelled_from)
+            else "current",
+            teacher=teachers[0] if teachers else None,
+            past=self.past or other.past,
+            memory=self.memory or other.memory,
+            supports_at_test=self.supports_at_test or other.supports_at_test,
+        )
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train on."""
+        return self.labelled_views > 0 or self.large_views > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The images of one step, before augmentation, on the device.
+
+    Attributes:
+        labelled: uint8 [L, 3, S, S]; L may be 0.
+        labels: int64 [L], columns.
+        from_memory: bool [L], True where the row is an exemplar of an earlier task.
+        unlabelled: uint8 [B, 3, S, S]; B may be 0.
+        labelled_ids: int64 [L], stream-wide ids (rows of the image array).
+        unlabelled_ids: int64 [B].
+    """
+
+    labelled: Tensor
+    labels: Tensor
+    from_memory: Tensor
+    unlabelled: Tensor
+    labelled_ids: Tensor
+    unlabelled_ids: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What one network says of N image rows; rows are view-major (all of view 1, then view 2, ...).
+
+    Attributes:
+        features: [N, F] output of the backbone.
+        heads: name of a head -> its output [N, ...].
+    """
+
+    features: Tensor
+    heads: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, head: str) -> Tensor:
+        return self.heads[head]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def rows(self, index: slice | Tensor) -> "Outputs":
+        """The chosen rows of everything."""
+        return replace(
+            self,
+            features=self.features[index],
+            heads={name: value[index] for name, value in self.heads.items()},
+        )
+
+    def float(self) -> "Outputs":
+        """Everything in float32, the precision of the losses (float64 stays)."""
+        return Outputs(_wide(self.features), {k: _wide(v) for k, v in self.heads.items()})
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRows:
+    """Rows of the embedding memory that stand for images of earlier tasks.
+
+    Attributes:
+        embeddings: [M, D] unit rows in the space of the frozen previous network's projector.
+        probs: [M, C_old] soft labels over old columns; rows sum to 1.
+        tasks: int64 [M], the task each row was written in.
+    """
+
+    embeddings: Tensor
+    probs: Tensor
+    tasks: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The frozen network of the end of the previous task, on the rows of this step.
+
+    Attributes:
+        labelled, large, small: as in :class:`Step`; ``None`` where the step has none.
+        num_classes: columns that network knows (= ``num_old`` of the step).
+    """
+
+    labelled: Outputs | None
+    large: Outputs | None
+    small: Outputs | None
+    num_classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """All that an objective or a distiller gets to see of one training step.
+
+    Attributes:
+        labelled: outputs of the [V_l * L] labelled rows, or ``None``.
+        labels: int64 [L], columns, one per labelled row of one view.
+        from_memory: bool [L], True for exemplars of earlier tasks.
+        large: outputs of the [V * B] large unlabelled views, or ``None``.
+        small: outputs of the [m * B] small unlabelled views, or ``None``.
+        teacher: the EMA network on the large views, no gradient; ``None`` without one.
+        past: the frozen previous network; ``None`` in the first task.
+        memory: rows of the embedding memory; ``None`` while it is empty.
+        labelled_ids, unlabelled_ids: int64 stream-wide ids, [L] and [B].
+        columns: int64 [C_t], the columns of this task's classes.
+        num_old, num_seen: columns known before and including this task.
+        progress: share of this task's steps already done, in [0, 1).
+    """
+
+    labelled: Outputs | None
+    labels: Tensor
+    from_memory: Tensor
+    large: Outputs | None
+    small: Outputs | None
+    teacher: Outputs | None
+    past: Past | None
+    memory: MemoryRows | None
+    labelled_ids: Tensor
+    unlabelled_ids: Tensor
+    columns: Tensor
+    num_old: int
+    num_seen: int
+    progress: float
+
+    @property
+    def batch_size(self) -> int:
+        """B, unlabelled images of this step."""
+        return len(self.unlabelled_ids)
