@@ -1,0 +1,84 @@
+"""Experiences that come one by one, from anywhere, their number and classes not known before."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from contsemi.types import Experience
+
+__all__ = ["Arrivals"]
+
+
+class Arrivals:
+    """Gives columns to classes in their order of arrival, so that heads can grow with them.
+
+    Classes that arrive together get their columns in ascending order of their ids, whatever the
+    order of the rows. Classes may return: they keep their columns.
+
+    Args:
+        class_order: class ids already seen, by column: what :attr:`class_order` was when a run
+            was saved.
+        class_names: name of a class id, where there are names.
+        index: number of experiences already seen.
+    """
+
+    def __init__(
+        self,
+        class_order: Sequence[int] = (),
+        *,
+        class_names: Sequence[str] | None = None,
+        index: int = 0,
+    ) -> None:
+        self.class_order: list[int] = list(class_order)
+        self._class_names = class_names
+        self._index = index
+        if len(set(self.class_order)) != len(self.class_order):
+            raise ValueError(f"a class stands twice in class_order {self.class_order}")
+
+    def add(self, labelled: Tensor, classes: Tensor, unlabelled: Tensor) -> Experience:
+        """The next experience.
+
+        Args:
+            labelled: int64 [n], rows of the image array that have a label; may be empty.
+            classes: int64 [n], the class ids of those labels.
+            unlabelled: int64 [m], rows whose images may be used without a label.
+
+        Raises:
+            ValueError: ``labelled`` and ``classes`` differ in length, or an id is negative.
+        """
+        if labelled.shape != classes.shape or labelled.ndim != 1:
+            raise ValueError(f"{len(labelled)} labelled rows, but {len(classes)} classes")
+        present = torch.unique(classes).tolist()
+        if present and present[0] < 0:
+            raise ValueError(f"class ids start at 0, not {present[0]}")
+        num_old = len(self.class_order)
+        self.class_order += [number for number in present if number not in self.class_order]
+        columns = tuple(sorted(self.class_order.index(number) for number in present))
+        experience = Experience(
+            index=self._index,
+            columns=columns,
+            num_old=num_old,
+            num_seen=len(self.class_order),
+            labelled=labelled,
+            labels=self.columns_of(classes),
+            unlabelled=unlabelled,
+            class_names=tuple(self._name(self.class_order[column]) for column in columns),
+        )
+        self._index += 1
+        return experience
+
+    def follow(self, source: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Iterator[Experience]:
+        """Experiences of ``(labelled, classes, unlabelled)``, as they come."""
+        for labelled, classes, unlabelled in source:
+            yield self.add(labelled, classes, unlabelled)
+
+    def columns_of(self, classes: Tensor) -> Tensor:
+        """Columns [n] of class ids [n]; -1 for classes that have not arrived."""
+        largest = int(classes.max()) if len(classes) else 0
+        table = torch.full((max([largest, *self.class_order]) + 1,), -1)
+        table[self.class_order] = torch.arange(len(self.class_order))
+        return table[classes]
+
+    def _name(self, number: int) -> str:
+        return self._class_names[number] if self._class_names else str(number)

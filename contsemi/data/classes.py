@@ -1,0 +1,165 @@
+"""Which classes a scenario uses, in which order they arrive and in which task."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import torch
+
+from contsemi.config import Scenario
+from contsemi.errors import InputError
+from contsemi.seeding import generator
+
+__all__ = ["task_classes"]
+
+MOST_TASKS = 5  # of a scenario that leaves the number of tasks open
+
+
+def task_classes(scenario: Scenario, names: Sequence[str], seed: int) -> list[list[int]]:
+    """Class ids of each task, in order of arrival.
+
+    Args:
+        scenario: its ``classes``, ``class_order``, ``tasks`` and ``task_classes`` are read. With
+            neither ``tasks`` nor ``task_classes``, up to five tasks of at least two classes are
+            made, as equal as possible.
+        names: name of each class id of the dataset.
+        seed: the run's seed, used where ``order_seed`` is null.
+
+    Raises:
+        InputError: these do not make a partition of at least two classes.
+    """
+    lists = _lists(scenario, names)
+    if lists is not None:
+        return lists
+    used = _used(scenario.classes, names)
+    order = _ordered(scenario, used, names, seed)
+    sizes = _sizes(scenario, len(order))
+    starts = [sum(sizes[:task]) for task in range(len(sizes))]
+    return [order[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+
+
+def _used(classes: int | Sequence[int | str] | None, names: Sequence[str]) -> list[int]:
+    """Ids of the classes in use, ascending."""
+    key, total = "scenario.classes", len(names)
+    if classes is None:
+        used = list(range(total))
+    elif isinstance(classes, int):
+        if classes > total:
+            raise InputError(key, f"{classes} of {total} classes", f"give at most {total}")
+        used = list(range(classes))
+    else:
+        used = sorted(_resolve(classes, names, key))
+    if len(used) < 2:
+        raise InputError(key, f"{len(used)} class in use", "at least two are needed")
+    return used
+
+
+def _ordered(scenario: Scenario, used: Sequence[int], names: Sequence[str], seed: int) -> list[int]:
+    """The classes in use in their order of arrival."""
+    key, order = "scenario.class_order", scenario.class_order
+    if order == "id":
+        return list(used)
+    if order == "shuffled":
+        order_seed = seed if scenario.order_seed is None else scenario.order_seed
+        shuffle = torch.randperm(len(used), generator=generator(order_seed, "class_order"))
+        return [used[i] for i in shuffle.tolist()]
+    resolved = _resolve(order, names, key)
+    for position, entry in enumerate(resolved):
+        if entry not in used:
+            problem = f"entry {position} is {names[entry]!r}, which is not in use"
+            raise InputError(key, problem, "add it to scenario.classes or drop it here")
+    if missing := [entry for entry in used if entry not in resolved]:
+        fix = "add them, or set scenario.classes to the ones you want"
+        raise InputError(key, f"lacks {_listed(missing, names)} of the classes in use", fix)
+    return resolved
+
+
+def _sizes(scenario: Scenario, total: int) -> list[int]:
+    """Classes per task."""
+    tasks, sizes = scenario.tasks, scenario.task_classes
+    if sizes is not None:
+        given = [int(size) for size in sizes if isinstance(size, int)]
+        key = "scenario.task_classes"
+        for position, size in enumerate(given):
+            if size < 1:
+                raise InputError(key, f"entry {position} is {size}", "give at least 1 to each task")
+        if sum(given) != total:
+            summed = " + ".join(map(str, given)) if len(given) <= 20 else "the sizes"
+            problem = f"{summed} = {sum(given)} classes, but {total} are in use"
+            raise InputError(key, problem, f"make them sum to {total}, or set scenario.classes")
+        _agree(tasks, len(given))
+        return given
+    if tasks is None:
+        tasks = max(1, min(MOST_TASKS, total // 2))
+    elif tasks > total:
+        problem = f"{tasks} tasks for {total} classes"
+        raise InputError("scenario.tasks", problem, f"give at most {total}")
+    elif total % tasks:
+        even = [n for n in range(1, total + 1) if total % n == 0]
+        problem = f"{total} classes do not divide into {tasks} equal tasks"
+        spread = f"scenario.tasks=null scenario.task_classes={_spread(total, tasks)}"
+        fix = f"give one of {even}" + (f", or {spread}" if tasks <= 20 else "")
+        raise InputError("scenario.tasks", problem, fix)
+    return _spread(total, tasks)
+
+
+def _lists(scenario: Scenario, names: Sequence[str]) -> list[list[int]] | None:
+    """The tasks where the scenario names the classes of each, else ``None``."""
+    key, given = "scenario.task_classes", scenario.task_classes
+    if given is None or (given and all(isinstance(entry, int) for entry in given)):
+        return None
+    tasks = [entry for entry in given if not isinstance(entry, int)]
+    for position, entries in enumerate(tasks):
+        if not entries:
+            raise InputError(key, f"task {position} is empty", "name at least one class for it")
+    if scenario.class_order != "id":
+        problem = "names the classes of each task, and scenario.class_order is set too"
+        raise InputError(key, problem, "choose one: set scenario.class_order=id")
+    if not tasks:
+        raise InputError(key, "the list is empty", "give the sizes or the classes of the tasks")
+    flat = _resolve([entry for entries in tasks for entry in entries], names, key)
+    _agree(scenario.tasks, len(tasks))
+    used = _used(flat if scenario.classes is None else scenario.classes, names)
+    if odd := sorted(set(flat) ^ set(used)):
+        problem = f"does not match scenario.classes at {_listed(odd, names)}"
+        raise InputError(key, problem, "name each class in use once, or set scenario.classes=null")
+    rest = iter(flat)
+    return [[next(rest) for _ in entries] for entries in tasks]
+
+
+def _agree(tasks: int | None, given: int) -> None:
+    if tasks is not None and tasks != given:
+        problem = f"{tasks} tasks, but scenario.task_classes has {given}"
+        raise InputError("scenario.tasks", problem, f"set scenario.tasks={given} or null")
+
+
+def _resolve(entries: Sequence[int | str], names: Sequence[str], key: str) -> list[int]:
+    """Class ids of ids or names, in the given order, each at most once."""
+    by_name = {name: number for number, name in enumerate(names)}
+    first: dict[int, int] = {}
+    for position, entry in enumerate(entries):
+        if isinstance(entry, str) and entry not in by_name:
+            close = get_close_matches(entry, names, n=1)
+            fix = f"did you mean {close[0]!r}?" if close else f"the dataset has {_some(names)}"
+            raise InputError(key, f"entry {position}: no class is named {entry[:60]!r}", fix)
+        number = by_name[entry] if isinstance(entry, str) else entry
+        if not 0 <= number < len(names):
+            problem = f"entry {position}: class {number} is out of range"
+            raise InputError(key, problem, f"ids are 0 to {len(names) - 1}")
+        if number in first:
+            problem = f"class {names[number]!r} stands at positions {first[number]} and {position}"
+            raise InputError(key, problem, "name each class once")
+        first[number] = position
+    return list(first)
+
+
+def _spread(total: int, tasks: int) -> list[int]:
+    """``total`` classes over ``tasks``, as equal as possible, larger ones first."""
+    return [total // tasks + (task < total % tasks) for task in range(tasks)]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _listed(classes: Sequence[int], names: Sequence[str]) -> str:
+    return _some([repr(names[number]) for number in classes])

@@ -1,0 +1,73 @@
+"""Images that were decoded once: one array, its labels, and what identifies them."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["ImageSet", "fingerprint"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageSet:
+    """A split of a dataset.
+
+    Attributes:
+        images: uint8 [N, 3, S, S]; may be a private view of a memory-mapped file.
+        targets: int64 [N], class ids.
+        coarse: int64 [N], super-class ids, where the dataset has them.
+        classes: name of each class id.
+        coarse_classes: name of each super-class id.
+        name: name of the dataset.
+        digest: SHA-256 of the pixels and the targets, hexadecimal.
+    """
+
+    images: Tensor
+    targets: Tensor
+    coarse: Tensor | None
+    classes: tuple[str, ...]
+    coarse_classes: tuple[str, ...] | None
+    name: str
+    digest: str
+
+    @classmethod
+    def of(
+        cls,
+        images: NDArray[np.uint8],
+        targets: NDArray[np.int64],
+        *,
+        classes: tuple[str, ...],
+        name: str,
+        coarse: NDArray[np.int64] | None = None,
+        coarse_classes: tuple[str, ...] | None = None,
+        digest: str | None = None,
+    ) -> Self:
+        """Wraps arrays without copying them; the digest is computed unless it is known."""
+        return cls(
+            images=torch.from_numpy(images),
+            targets=torch.from_numpy(targets),
+            coarse=None if coarse is None else torch.from_numpy(coarse),
+            classes=classes,
+            coarse_classes=coarse_classes,
+            name=name,
+            digest=digest or fingerprint(images, targets),
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def size(self) -> int:
+        """Side of the images in pixels."""
+        return int(self.images.shape[-1])
+
+
+def fingerprint(images: NDArray[np.uint8], targets: NDArray[np.int64]) -> str:
+    """SHA-256 of pixels [N, 3, S, S] and targets [N], independent of where they were read from."""
+    digest = hashlib.sha256(np.ascontiguousarray(images).data)
+    digest.update(targets.astype("<i8").tobytes())
+    return digest.hexdigest()

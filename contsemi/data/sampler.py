@@ -1,0 +1,115 @@
+"""Which rows go into a step. Pure functions of counters: resuming a run needs nothing else.
+
+Everything is on the CPU, where indexing an index costs microseconds and no device waits.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from contsemi.seeding import generator
+
+__all__ = ["LabelledPool", "steps_per_epoch", "unlabelled_batch"]
+
+
+def steps_per_epoch(num_rows: int, batch_size: int) -> int:
+    """Steps of one pass: the last, smaller batch is dropped unless it is the only one."""
+    return max(num_rows // batch_size, min(num_rows, 1))
+
+
+def unlabelled_batch(
+    indices: Tensor, batch_size: int, epoch: int, step: int, seed: int, task: int
+) -> Tensor:
+    """The unlabelled rows of one step; each row comes at most once in an epoch.
+
+    Args:
+        indices: int64 [m], rows of the pool.
+        batch_size: rows of a step; a smaller pool is taken whole.
+        epoch: pass over the pool, from 0.
+        step: step of the epoch, from 0.
+        seed: the run's seed.
+        task: index of the experience.
+
+    Returns:
+        int64 [min(batch_size, m)].
+
+    Raises:
+        IndexError: the epoch has no such step.
+    """
+    if not 0 <= step < (steps := steps_per_epoch(len(indices), batch_size)):
+        raise IndexError(f"step {step} of an epoch of {steps} steps")
+    order = _permutation(len(indices), seed, "unlabelled", task, epoch)
+    return indices[order[step * batch_size : (step + 1) * batch_size]]
+
+
+class LabelledPool:
+    """The labelled rows that a task may draw from: its own and the exemplars of earlier ones.
+
+    Args:
+        labels: int64 [n], columns.
+        seed: the run's seed.
+        task: index of the experience.
+    """
+
+    def __init__(self, labels: Tensor, *, seed: int, task: int) -> None:
+        self.labels = labels
+        self._seed, self._task = seed, task
+        self._by_class = labels.argsort(stable=True)
+        self._sorted_labels = 2.0 * labels[self._by_class].double()  # keys in [2c, 2c + 1)
+        num_columns = int(labels.max()) + 1 if len(labels) else 0
+        self._counts = torch.bincount(labels, minlength=num_columns)
+        self._starts = self._counts.cumsum(0) - self._counts
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def uniform(self, batch_size: int, epoch: int, step: int) -> Tensor:
+        """Positions in the pool, drawn without regard to class.
+
+        Within a cycle of ``n // batch_size`` steps no row comes twice; a pool smaller than a batch
+        is repeated as evenly as possible.
+
+        Returns:
+            int64 [batch_size], or [0] from an empty pool.
+        """
+        size = len(self)
+        if size == 0:
+            return torch.zeros(0, dtype=torch.int64)
+        if batch_size >= size:
+            passes = torch.rand(-(-batch_size // size), size, generator=self._random(epoch, step))
+            return passes.argsort(1).flatten()[:batch_size]
+        cycle, place = divmod(step, size // batch_size)
+        order = _permutation(size, self._seed, "labelled", self._task, epoch, cycle)
+        return order[place * batch_size : (place + 1) * batch_size].clone()
+
+    def stratified(self, per_class: int, columns: Tensor, epoch: int, step: int) -> Tensor:
+        """Positions in the pool, ``per_class`` of each class, arranged a, b, c, a, b, c, ...
+
+        A class that has enough rows gives distinct ones; one that has fewer repeats them as evenly
+        as possible; one that has none is left out.
+
+        Args:
+            per_class: rows of each class.
+            columns: int64 [C], the classes, in the wanted order.
+            epoch: pass over the unlabelled pool, from 0.
+            step: step of the epoch, from 0.
+
+        Returns:
+            int64 [per_class * C'], C' being the number of ``columns`` that have rows.
+        """
+        columns = columns[columns < len(self._counts)]
+        columns = columns[self._counts[columns] > 0]
+        keys = torch.rand(len(self), generator=self._random(epoch, step), dtype=torch.float64)
+        shuffled = self._by_class[(self._sorted_labels + keys).argsort()]
+        slots = torch.arange(per_class)[:, None] % self._counts[columns]
+        return shuffled[(self._starts[columns] + slots).flatten()]
+
+    def _random(self, epoch: int, step: int) -> torch.Generator:
+        return generator(self._seed, "labelled", self._task, epoch, step)
+
+
+@lru_cache(maxsize=4)
+def _permutation(size: int, seed: int, *purpose: str | int) -> Tensor:
+    """A permutation of ``size`` rows; kept, because every step of an epoch asks for it."""
+    return torch.randperm(size, generator=generator(seed, *purpose))

@@ -1,0 +1,254 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.model_selection import train_test_split
+
+from contsemi.config import Data, Scenario
+from contsemi.data import digits
+from contsemi.data.imageset import ImageSet
+from contsemi.data.scenario import Stream, build
+from contsemi.errors import InputError
+from contsemi.labels import LabelBudget, digest
+
+REPOSITORY = Path(__file__).parents[2]
+TRAIN, TEST = digits.load(None)
+
+
+def scenario(**keys: Any) -> Scenario:
+    text = (REPOSITORY / "scenarios" / "digits_5tasks.yaml").read_text()
+    return Scenario(**{**yaml.safe_load(text)["scenario"], **keys})
+
+
+def stream(ratio: object = "5%", seed: int = 0, **keys: Any) -> Stream:
+    return build(scenario(**keys), LabelBudget.parse(ratio), TRAIN, TEST, seed)
+
+
+def tiny(targets: list[int], names: tuple[str, ...] = ("a", "b", "c")) -> ImageSet:
+    images = np.zeros((len(targets), 3, 4, 4), np.uint8)
+    return ImageSet.of(images, np.array(targets, np.int64), classes=names, name="tiny")
+
+
+def test_the_default_scenario() -> None:
+    made = stream()
+    expected, _ = train_test_split(
+        np.arange(1437), train_size=71, stratify=TRAIN.targets, random_state=0
+    )
+    np.testing.assert_array_equal(made.label_indices, expected)
+    assert made.label_digest == digest(expected)
+    assert [e.columns for e in made.experiences] == [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]
+    assert [(e.num_old, e.num_seen) for e in made.experiences] == [
+        (0, 2), (2, 4), (4, 6), (6, 8), (8, 10)
+    ]  # fmt: skip
+    assert made.experiences[1].class_names == ("2", "3")
+    assert made.unlabelled_images is None
+    assert made.images is TRAIN.images
+    assert sum(len(task.indices) for task in made.test) == 360
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(1, 4), min_size=1, max_size=5),
+    st.sampled_from(["3%", "20%", "2/class", 1, "1/7"]),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["current", "seen"]),
+)
+def test_a_stream_is_a_partition(sizes: list[int], ratio: object, seed: int, pool: str) -> None:
+    if not 2 <= sum(sizes) <= 10:
+        return
+    made = stream(
+        ratio,
+        seed,
+        tasks=None,
+        classes=sum(sizes),
+        task_classes=sizes,
+        class_order="shuffled",
+        unlabelled=pool,
+    )
+    order = torch.tensor(made.class_order)
+    assert sorted(made.class_order) == list(range(sum(sizes)))
+    assert [len(e.columns) for e in made.experiences] == sizes
+    assert [c for e in made.experiences for c in e.columns] == list(range(sum(sizes)))
+    labelled = torch.cat([e.labelled for e in made.experiences])
+    assert sorted(labelled.tolist()) == sorted(made.label_indices.tolist())
+    for experience, test in zip(made.experiences, made.test, strict=True):
+        assert torch.equal(TRAIN.targets[experience.labelled], order[experience.labels])
+        assert set(experience.labels.tolist()) == set(experience.columns)
+        first = 0 if pool == "seen" else experience.num_old
+        wanted = torch.isin(TRAIN.targets, order[first : experience.num_seen])
+        assert torch.equal(experience.unlabelled, wanted.nonzero().flatten())
+        assert torch.equal(TEST.targets[test.indices], order[test.targets])
+        assert torch.equal(
+            test.indices, torch.isin(TEST.targets, order[list(test.columns)]).nonzero().flatten()
+        )
+
+
+def test_no_hidden_label_can_be_reached() -> None:
+    made = stream()
+    for experience in made.experiences:
+        sizes = {
+            field.name: len(value)
+            for field in dataclasses.fields(experience)
+            if isinstance(value := getattr(experience, field.name), torch.Tensor)
+        }
+        assert sizes["labels"] == sizes["labelled"] < sizes["unlabelled"]
+        assert set(sizes) == {"labelled", "labels", "unlabelled"}
+    for field in dataclasses.fields(made):
+        value = getattr(made, field.name)
+        assert not isinstance(value, ImageSet)
+        if isinstance(value, torch.Tensor | np.ndarray):
+            assert len(value) != len(TRAIN) or field.name == "images"
+
+
+def test_seeds() -> None:
+    assert stream(seed=1).label_digest != stream(seed=2).label_digest
+    assert stream(seed=1, label_seed=2).label_digest == stream(seed=2).label_digest
+    shuffled = {"class_order": "shuffled", "label_seed": 0}
+    assert stream(seed=1, **shuffled).class_order != stream(seed=2, **shuffled).class_order
+    assert stream(seed=1, **shuffled).label_digest == stream(seed=2, **shuffled).label_digest
+
+
+def test_the_draw_is_over_the_classes_in_use() -> None:
+    made = stream("10%", classes=4, tasks=2)
+    used = np.flatnonzero(TRAIN.targets.numpy() < 4)
+    expected, _ = train_test_split(
+        used, train_size=len(used) // 10, stratify=TRAIN.targets[used], random_state=0
+    )
+    np.testing.assert_array_equal(made.label_indices, expected)
+
+
+def test_one_budget_per_task() -> None:
+    made = stream(["5%", "10%", "3/class", "20%", 1])
+    shares = [len(e.labelled) / len(e.unlabelled) for e in made.experiences]
+    np.testing.assert_allclose(
+        shares, [0.05, 0.1, 6 / len(made.experiences[2].unlabelled), 0.2, 1], atol=0.01
+    )
+    with pytest.raises(InputError, match="5 tasks, 1 value"):
+        stream(["5%"])
+
+
+def test_all_labels() -> None:
+    made = stream(1)
+    assert sorted(made.label_indices.tolist()) == list(range(1437))
+
+
+def test_a_frozen_list(tmp_path: Path) -> None:
+    rows = stream(seed=5).label_indices
+    file = tmp_path / "list.txt"
+    file.write_text("".join(f"{row}\n" for row in rows))
+    made = stream(seed=9, labels=str(file))
+    np.testing.assert_array_equal(made.label_indices, rows)
+    with pytest.raises(InputError, match=r"has 71 rows, label_ratio=10% asks for 143; set label"):
+        stream("10%", labels=str(file))
+    with pytest.raises(InputError, match=r"line \d+: row \d+ is of class '\d', which is not in"):
+        stream("5%", labels=str(file), classes=4, tasks=2)
+    file.write_text("".join(f"{row}\n" for row in rows if TRAIN.targets[row] != 3))
+    with pytest.raises(InputError, match="gives no label to 1 classes: '3'; list at least one"):
+        stream("5%", labels=str(file))
+
+
+def test_the_suggested_ratio_of_a_list_works(tmp_path: Path) -> None:
+    rows = stream("3/class").label_indices
+    file = tmp_path / "list.txt"
+    file.write_text("".join(f"{row}\n" for row in rows))
+    assert len(stream("3/class", labels=str(file)).label_indices) == 30
+    assert len(stream(["3/class"] * 5, labels=str(file)).label_indices) == 30
+    with pytest.raises(InputError) as caught:
+        stream("5%", labels=str(file))
+    ratio = caught.value.fix.split("label_ratio=")[1].split(",")[0]
+    assert len(stream(ratio, labels=str(file)).label_indices) == 30
+
+
+def test_unlabelled_images_of_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "pool" / "deep").mkdir(parents=True)
+    for number, name in enumerate(("b.png", "deep/a.png", "a.png")):
+        Image.new("RGB", (12, 12), (number, 0, 0)).save(tmp_path / "pool" / name)
+    given = scenario(unlabelled="folder", unlabelled_root=str(tmp_path / "pool"))
+    data = Data(
+        source="auto",
+        root=None,
+        download=False,
+        size=None,
+        cache=str(tmp_path / "cache"),
+        workers=1,
+    )
+    made = build(given, LabelBudget.parse("5%"), TRAIN, TEST, 0, data=data)
+    assert made.unlabelled_images is not None
+    assert made.unlabelled_images[:, 0, 0, 0].tolist() == [2, 0, 1]
+    assert torch.equal(made.images[1437:], made.unlabelled_images)
+    assert torch.equal(made.images[:1437], TRAIN.images)
+    for experience in made.experiences:
+        assert experience.unlabelled.tolist() == [1437, 1438, 1439]
+        assert (experience.labelled < 1437).all()
+    with pytest.raises(InputError, match=r"scenario\.unlabelled_root: is missing"):
+        stream(unlabelled="folder")
+    with pytest.raises(InputError, match="is no folder"):
+        stream(unlabelled="folder", unlabelled_root=str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ([0, 1, 2] * 4, [], "data.root: the test split has no images;"),
+        ([], [0, 1, 2], "data.root: the training split has no images;"),
+        ([0, 1, 2] * 4, [0, 1], "data.root: there are no test images of 'c';"),
+        ([0, 0, 2] * 4, [0, 1, 2], "data.root: there are no training images of 'b';"),
+    ],
+)
+def test_datasets_that_lack_images(train: list[int], test: list[int], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        build(scenario(tasks=3), LabelBudget.parse("50%"), tiny(train), tiny(test), 0)
+    assert str(caught.value).startswith(message)
+
+
+def test_splits_of_different_datasets() -> None:
+    other = tiny([0, 1, 2], ("a", "b", "d"))
+    with pytest.raises(InputError, match="train and test differ in classes"):
+        build(scenario(tasks=3), LabelBudget.parse("50%"), tiny([0, 1, 2]), other, 0)
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((REPOSITORY / folder).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", files("scenarios"), ids=lambda file: file.stem)
+def test_every_scenario_file_fits_the_schema(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    given = Scenario(**content["scenario"])
+    assert given.name == file.stem
+    assert content["defaults"][-1] == "_self_"
+    groups = {}
+    for entry in content["defaults"][:-1]:
+        groups |= entry
+    assert sorted(groups) == [
+        "override /data",
+        "override /model",
+        "override /optim",
+        "override /views",
+    ]
+    for group, name in groups.items():
+        assert (REPOSITORY / "conf" / group.removeprefix("override /") / f"{name}.yaml").is_file()
+
+
+@pytest.mark.parametrize("file", files("conf/data"), ids=lambda file: file.stem)
+def test_every_data_file_fits_the_schema(file: Path) -> None:
+    Data(**yaml.safe_load(file.read_text()))
+
+
+def test_there_are_all_scenarios() -> None:
+    assert {file.stem for file in files("scenarios")} >= {
+        "digits_5tasks",
+        "cifar10_5tasks",
+        "cifar100_10tasks",
+        "cifar100_20tasks",
+        "cifar100_mini",
+        "imagenet100_20tasks",
+        "image_folder",
+    }
