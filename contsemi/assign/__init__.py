@@ -1,0 +1,1 @@
+"""Pure functions from scores to soft classes."""

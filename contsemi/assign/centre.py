@@ -1,0 +1,28 @@
+"""Soft classes of a teacher whose running mean score is taken off, so that no class wins all."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["centred_softmax"]
+
+
+@torch.no_grad()
+def centred_softmax(
+    scores: Tensor, centre: Tensor, *, temperature: float, momentum: float
+) -> tuple[Tensor, Tensor]:
+    """softmax((scores - centre) / temperature), and the centre for the next step.
+
+    Args:
+        scores: [N, K] raw scores of the teacher on the large views; N > 0.
+        centre: [K], zero at the start.
+        temperature: of the teacher, below the student's.
+        momentum: the new centre is momentum * centre + (1 - momentum) * mean score.
+
+    Returns:
+        [N, K] probabilities made with the old centre, and the new centre [K]; without gradient.
+
+    Source: Caron et al. 2021, eq. 4 (DINO).
+    """
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    probs = ((scores - centre) / temperature).softmax(dim=1)
+    return probs, centre.lerp(scores.mean(dim=0), 1 - momentum)

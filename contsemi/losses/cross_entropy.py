@@ -1,0 +1,68 @@
+"""Cross-entropy against soft targets or labels."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from contsemi.losses.numerics import row_mean, wide
+
+__all__ = ["cross_entropy", "label_cross_entropy", "smooth_labels", "soft_cross_entropy"]
+
+
+def cross_entropy(log_probs: Tensor, targets: Tensor) -> Tensor:
+    """Mean of H(target, prediction) over rows, from log-probabilities.
+
+    Args:
+        log_probs: [N, C] predicted log-probabilities.
+        targets: [N, C] probabilities; no gradient is expected through them.
+
+    Returns:
+        A scalar; zero if N is 0.
+    """
+    return -row_mean(wide(targets) * wide(log_probs))
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor, *, temperature: float) -> Tensor:
+    """Mean of H(target, softmax(logits / temperature)) over rows.
+
+    Args:
+        logits: [N, C] scores of any size.
+        targets: [N, C] probabilities.
+        temperature: divides the logits.
+
+    Returns:
+        A scalar; zero if N is 0.
+    """
+    return cross_entropy(F.log_softmax(wide(logits) / temperature, dim=1), targets)
+
+
+def label_cross_entropy(
+    logits: Tensor, labels: Tensor, *, temperature: float, smoothing: float
+) -> Tensor:
+    """Mean cross-entropy of labels, (1 - smoothing) one-hot + smoothing / C.
+
+    Args:
+        logits: [N, C] scores of any size.
+        labels: int64 [N], columns in [0, C).
+        temperature: divides the logits.
+        smoothing: share of the target spread over all C classes.
+
+    Returns:
+        A scalar; zero if N is 0.
+    """
+    scaled = wide(logits) / temperature
+    total = F.cross_entropy(scaled, labels, label_smoothing=smoothing, reduction="sum")
+    return total / max(len(labels), 1)
+
+
+def smooth_labels(labels: Tensor, num_classes: int, *, smoothing: float) -> Tensor:
+    """Soft labels (1 - smoothing) one-hot + smoothing / C.
+
+    Args:
+        labels: int64 [N], columns in [0, num_classes).
+        num_classes: C.
+        smoothing: share of the target spread over all C classes.
+
+    Returns:
+        float32 [N, C]; rows sum to 1.
+    """
+    return F.one_hot(labels, num_classes).float() * (1 - smoothing) + smoothing / num_classes

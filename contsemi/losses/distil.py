@@ -1,0 +1,40 @@
+"""Distillation: the network is to go on saying what its frozen past says of the same images."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from contsemi.losses.cross_entropy import cross_entropy
+from contsemi.losses.numerics import wide
+
+__all__ = ["feature_distillation", "nearest_neighbour_distillation"]
+
+
+def nearest_neighbour_distillation(log_probs: Tensor, past_log_probs: Tensor) -> Tensor:
+    """Mean H(p_past, p) of soft-nearest-neighbour classes over supports of old classes.
+
+    Args:
+        log_probs: [N, C_old] of the current network, from :func:`~.nearest.soft_nearest_neighbours`
+            with its own embeddings of queries and supports.
+        past_log_probs: [N, C_old] of the frozen network with its own; no gradient flows into them.
+
+    Returns:
+        A scalar; zero if N is 0.
+
+    Source: Kang et al. 2023, nearest-neighbour distillation (NNCSL).
+    """
+    return cross_entropy(log_probs, wide(past_log_probs.detach()).exp())
+
+
+def feature_distillation(embeddings: Tensor, past_embeddings: Tensor) -> Tensor:
+    """Mean squared difference of embeddings, over all N * D numbers.
+
+    Args:
+        embeddings: [N, D] of the current network, mapped to the past's space.
+        past_embeddings: [N, D] of the frozen network; no gradient flows into them.
+
+    Returns:
+        A scalar; zero if N is 0.
+    """
+    if len(embeddings) == 0:
+        return wide(embeddings).sum()
+    return F.mse_loss(wide(embeddings), wide(past_embeddings.detach()))

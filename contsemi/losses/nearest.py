@@ -1,0 +1,79 @@
+"""Soft nearest neighbours: a query's class is the similarity-weighted vote of the supports."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contsemi.losses.numerics import wide
+
+__all__ = ["soft_nearest_neighbours"]
+
+# exp(s - max + LIFT) neither overflows when summed over rows nor leaves the normal float32 range
+# while the cosines over the temperature spread over less than WIDEST and weights over exp(30).
+LIFT, WIDEST = 60.0, 100.0
+LOWEST = -1e30  # stands for log 0, since the gradient at -inf is not a number
+
+
+def soft_nearest_neighbours(
+    queries: Tensor,
+    supports: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Log-probabilities log p, p = softmax(cos(query, supports) / temperature) @ labels.
+
+    Exact also where p is far below the smallest float, so that -sum t log p needs no epsilon.
+    Rows are normalised here. A class that no support stands for gets a very small finite value.
+
+    Args:
+        queries: [N, D] embeddings.
+        supports: [S, D] embeddings, S > 0.
+        labels: [S, C] soft labels; rows sum to 1.
+        temperature: divides the cosines.
+        weights: [S] or [N, S] factors >= 0 on the votes, 0 masks a support. ``None`` for ones. No
+            gradient flows into them.
+
+    Returns:
+        [N, C] log-probabilities, in float32 or float64. A query all of whose supports are masked
+        gets a row of zeros without gradient, so that its cross-entropy moves nothing.
+
+    Raises:
+        ValueError: there is no support.
+
+    Source: Assran et al. 2021, eq. 1 (PAWS); Kang et al. 2023 (NNCSL).
+    """
+    if len(supports) == 0:
+        raise ValueError("soft nearest neighbours need at least one support")
+    queries, supports, labels = wide(queries), wide(supports), wide(labels)
+    with torch.autocast(queries.device.type, enabled=False):
+        scores = F.normalize(queries, dim=1) @ F.normalize(supports, dim=1).T / temperature
+        labels = labels.to(scores.dtype)
+        if weights is None:
+            return _log_votes(scores, labels, temperature)
+        scores = scores + wide(weights.detach()).log()
+        unheard = scores.detach().amax(dim=1, keepdim=True) == -torch.inf
+        return _log_votes(scores, labels, temperature).masked_fill(unheard, 0.0)
+
+
+def _log_votes(scores: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Log of softmax(scores) @ labels; scores may be -inf."""
+    if 2 / temperature < WIDEST:
+        return _by_product(scores, labels)
+    return _by_broadcast(scores.clamp_min(LOWEST), labels)
+
+
+def _by_product(scores: Tensor, labels: Tensor) -> Tensor:
+    """As a matrix product of exponentials: N S + S C numbers, for scores of small spread."""
+    highest = scores.detach().amax(dim=1, keepdim=True).clamp_min(LOWEST)
+    votes = (scores - highest + LIFT).exp()
+    tiny = torch.finfo(votes.dtype).tiny
+    total = votes.sum(dim=1, keepdim=True).clamp_min(tiny)
+    return (votes @ labels).clamp_min(tiny).log() - total.log()
+
+
+def _by_broadcast(scores: Tensor, labels: Tensor) -> Tensor:
+    """As a log-sum-exp over supports: N S C numbers, for finite scores of any spread."""
+    joint = scores.unsqueeze(2) + labels.log().clamp_min(LOWEST)
+    return joint.logsumexp(dim=1) - scores.logsumexp(dim=1, keepdim=True)

@@ -1,0 +1,72 @@
+"""PAWS: views must agree on sharpened soft-nearest-neighbour classes, used evenly in the mean."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contsemi.losses.numerics import sum_of_others, wide
+
+__all__ = ["mean_entropy_maximisation", "sharpen", "sharpened_targets"]
+
+NEGLIGIBLE = 1e-4  # target probabilities below this are dropped, as in the official code
+
+
+def sharpen(log_probs: Tensor, *, sharpening: float) -> Tensor:
+    """Log of p^(1/T) / sum p^(1/T).
+
+    Args:
+        log_probs: [N, C] log-probabilities.
+        sharpening: T; below 1 sharpens.
+
+    Returns:
+        [N, C] log-probabilities.
+    """
+    return F.log_softmax(wide(log_probs) / sharpening, dim=1)
+
+
+def sharpened_targets(
+    log_probs: Tensor, *, batch_size: int, small_views: int, sharpening: float
+) -> Tensor:
+    """What each anchor is to predict: the sharpened classes of the other large views.
+
+    With two large views each is the target of the other, and small views get the mean of both
+    (which is not sharpened again).
+
+    Args:
+        log_probs: [V * B, C] of the V >= 2 large views, view-major.
+        batch_size: B.
+        small_views: small views of each image among the anchors.
+        sharpening: T of :func:`sharpen`.
+
+    Returns:
+        [(V + small_views) * B, C] targets in the order of the views, without gradient. Entries
+        below 1e-4 are zero, so rows may sum to a little less than 1.
+
+    Source: Assran et al. 2021, section 3 (PAWS).
+    """
+    probs = sharpen(log_probs.detach(), sharpening=sharpening).exp()
+    probs = probs.view(-1, batch_size, log_probs.shape[1])
+    views = len(probs)
+    large = (sum_of_others(probs) / (views - 1)).flatten(0, 1)
+    small = probs.mean(dim=0).repeat(small_views, 1)
+    targets = torch.cat([large, small])
+    return targets.masked_fill(targets < NEGLIGIBLE, 0.0)
+
+
+def mean_entropy_maximisation(log_probs: Tensor, *, sharpening: float) -> Tensor:
+    """Minus the entropy of the mean sharpened prediction: least where classes are used evenly.
+
+    Args:
+        log_probs: [N, C] log-probabilities of all anchors, not yet sharpened; N > 0.
+        sharpening: T of :func:`sharpen`.
+
+    Returns:
+        A scalar in [-log C, 0].
+
+    Source: Assran et al. 2021, eq. 3, "me-max" (PAWS).
+    """
+    sharp = sharpen(log_probs, sharpening=sharpening)
+    log_mean = sharp.logsumexp(dim=0) - math.log(len(sharp))
+    return (log_mean.exp() * log_mean).sum()

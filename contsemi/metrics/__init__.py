@@ -1,0 +1,1 @@
+"""Pure functions of the accuracy matrix; numpy only, one idea a file."""

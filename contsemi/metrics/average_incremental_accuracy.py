@@ -1,0 +1,24 @@
+"""Average incremental accuracy: the mean of the average accuracies after each task."""
+
+from numpy.typing import ArrayLike
+
+from contsemi.metrics.average_accuracy import average_accuracy
+from contsemi.metrics.matrix import Undefined, as_matrix
+
+__all__ = ["average_incremental_accuracy"]
+
+
+def average_incremental_accuracy(matrix: ArrayLike) -> float | Undefined:
+    """(1/T) Σ_i A_i (Rebuffi et al., iCaRL, 2017; there with balanced tasks, as here weighed).
+
+    Args:
+        matrix: R [T, T], fractions.
+    """
+    values = as_matrix(matrix)
+    total = 0.0
+    for task in range(len(values)):
+        average = average_accuracy(values, task)
+        if isinstance(average, Undefined):
+            return average
+        total += average
+    return total / len(values)

@@ -1,0 +1,18 @@
+"""Learning accuracy: how well each task is learned at the time it comes (plasticity)."""
+
+from numpy.typing import ArrayLike
+
+from contsemi.metrics.matrix import Undefined, as_matrix, lacking
+
+__all__ = ["learning_accuracy"]
+
+
+def learning_accuracy(matrix: ArrayLike) -> float | Undefined:
+    """The mean of the diagonal, (1/T) Σ_j R_jj (Riemer et al. 2019).
+
+    Args:
+        matrix: R [T, T], fractions.
+    """
+    values = as_matrix(matrix)
+    undefined = lacking(values, ((task, task) for task in range(len(values))))
+    return undefined or float(values.diagonal().mean())

@@ -1,0 +1,93 @@
+"""Heads that stand on a backbone: the MLP of projector and predictor, prototypes, classifier."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Classifier", "Prototypes", "mlp"]
+
+
+def mlp(num_features: int, widths: Sequence[int]) -> nn.Sequential:
+    """Linear-BatchNorm-ReLU for all widths but the last, which is linear only (with biases).
+
+    Args:
+        num_features: width of the input.
+        widths: widths of the layers; the last is that of the output.
+    """
+    layers: list[nn.Module] = []
+    for width in widths[:-1]:
+        layers += [nn.Linear(num_features, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
+        num_features = width
+    return nn.Sequential(*layers, nn.Linear(num_features, widths[-1]))
+
+
+def _grown(old: nn.Parameter, new: Tensor) -> nn.Parameter:
+    """A parameter with the rows of ``old``, bit for bit, and those of ``new`` below them."""
+    rows = torch.cat([old.detach(), new.to(device=old.device, dtype=old.dtype)])
+    return nn.Parameter(rows, requires_grad=old.requires_grad)
+
+
+class Prototypes(nn.Module):
+    """One direction per class; scores are cosines of embeddings and directions.
+
+    Args:
+        embedding_size: D.
+
+    Attributes:
+        weight: [C, D] rows on the unit sphere: :meth:`after_step` puts them back there after the
+            optimiser moved them off. The gradient is not projected (as in SwAV's code).
+    """
+
+    def __init__(self, embedding_size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(0, embedding_size))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Cosines [N, C] of embeddings [N, D], in the precision of the weight."""
+        # A bf16 cosine has three digits, which a temperature of 0.1 makes two.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return F.linear(F.normalize(embeddings.to(self.weight.dtype), dim=1), self.weight)
+
+    def grow(self, num_classes: int, generator: torch.Generator) -> None:
+        """Adds uniformly drawn directions on the right until there are ``num_classes``."""
+        shape = (num_classes - len(self.weight), self.weight.shape[1])
+        new = torch.randn(shape, generator=generator, device=generator.device)
+        self.weight = _grown(self.weight, F.normalize(new, dim=1))
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Puts the rows back on the unit sphere, in place."""
+        self.weight.copy_(F.normalize(self.weight, dim=1))
+
+
+class Classifier(nn.Module):
+    """One linear logit per class.
+
+    Args:
+        num_features: F.
+
+    Attributes:
+        weight: [C, F].
+        bias: [C].
+    """
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(0, num_features))
+        self.bias = nn.Parameter(torch.empty(0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits [N, C] of features [N, F]."""
+        return F.linear(features, self.weight, self.bias)
+
+    def grow(self, num_classes: int, generator: torch.Generator) -> None:
+        """Adds rows drawn as in ``torch.nn.Linear`` until there are ``num_classes``."""
+        num_features = self.weight.shape[1]
+        shape = (num_classes - len(self.weight), num_features + 1)
+        new = torch.rand(shape, generator=generator, device=generator.device)
+        new = (2 * new - 1) / math.sqrt(num_features)
+        self.weight = _grown(self.weight, new[:, :-1])
+        self.bias = _grown(self.bias, new[:, -1])

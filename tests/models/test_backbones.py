@@ -1,0 +1,156 @@
+"""All backbones: shapes, parameter counts, torchvision as the reference, and randomness."""
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+import yaml
+from torch import Tensor, nn
+
+from contsemi import discovery
+from contsemi.errors import InputError
+from contsemi.models import build_backbone
+
+CONF = sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
+CIFAR: dict[str, Any] = {"name": "resnet18", "width": 64, "stem": "cifar", "padding": 1}
+SLIM: dict[str, Any] = {"name": "resnet_slim", "width": 8, "blocks": [1, 1, 1], "stem_stride": 1}
+VIT: dict[str, Any] = {"name": "vit_small", "image_size": 32, "patch": 16}
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def images(side: int, rows: int = 2) -> Tensor:
+    return torch.randn(rows, 3, side, side, generator=draw(1))
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda path: path.stem)
+def test_every_configuration_builds(path: Path) -> None:
+    config = yaml.safe_load(path.read_text())
+    # What the configuration takes from the views is 32 pixels here.
+    config = {k: 32 if isinstance(v, str) and v.startswith("${") else v for k, v in config.items()}
+    assert config["name"] == path.stem
+    backbone = build_backbone(config, draw()).eval()
+    with torch.no_grad():
+        features = backbone(images(32))
+    assert features.shape == (2, backbone.num_features) and features.isfinite().all()
+
+
+def test_resnet18_has_the_size_of_torchvisions() -> None:
+    theirs = torchvision.models.resnet18()
+    theirs.fc = nn.Identity()
+    ours = build_backbone(CIFAR | {"stem": "imagenet"}, draw())
+    assert count(ours) == count(theirs)
+
+
+def test_resnet18_computes_what_torchvisions_does() -> None:
+    theirs = torchvision.models.resnet18()
+    theirs.fc = nn.Identity()
+    ours = build_backbone(CIFAR | {"stem": "imagenet"}, draw())
+    # Same layers in the same order, but that the shortcut stands last in a block in both.
+    mine, other = list(ours.state_dict().values()), list(theirs.state_dict().values())
+    assert [v.shape for v in mine] == [v.shape for v in other]
+    with torch.no_grad():
+        for target, source in zip(mine, other, strict=True):
+            target.copy_(source)
+    x = images(64)
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize(("padding", "side", "last"), [(1, 32, 4), (2, 32, 5), (2, 18, 3)])
+def test_padding_decides_the_sides(padding: int, side: int, last: int) -> None:
+    backbone = build_backbone(CIFAR | {"padding": padding, "width": 8}, draw())
+    assert backbone.stages(backbone.stem(images(side))).shape[-1] == last
+
+
+def test_nncsl_network_has_the_published_size() -> None:
+    assert count(build_backbone(CIFAR, draw())) == 11_168_832
+
+
+@pytest.mark.parametrize(("stride", "side"), [(1, 32), (2, 16)])
+def test_slim_stem_stride(stride: int, side: int) -> None:
+    backbone = build_backbone(SLIM | {"stem_stride": stride}, draw())
+    assert backbone.stem(images(32)).shape == (2, 8, side, side)
+    assert backbone.num_features == 32
+
+
+def test_blocks_decide_the_depth() -> None:
+    backbone = build_backbone(SLIM | {"blocks": [2, 3]}, draw())
+    assert len(backbone.stages) == 5 and backbone.num_features == 16
+
+
+def test_vit_equals_torchvision_at_its_own_size_and_takes_others() -> None:
+    backbone = build_backbone(VIT, draw()).eval()
+    x = images(32)
+    torch.testing.assert_close(backbone(x), backbone.trunk(x))
+    assert backbone(images(16)).shape == backbone(images(48)).shape == (2, 384)
+    assert count(backbone) == 21_665_664 - (197 - 5) * 384  # published for 224 pixels, no head
+
+
+def test_vit_positions_reach_small_views() -> None:
+    backbone = build_backbone(VIT, draw()).eval()
+    backbone(images(16)).sum().backward()
+    gradient = backbone.trunk.encoder.pos_embedding.grad
+    assert gradient is not None and (gradient[:, 1:] != 0).any()
+
+
+def test_vit_sides_are_multiples_of_the_patch() -> None:
+    with pytest.raises(InputError, match=r"model\.patch"):
+        build_backbone(VIT | {"patch": 7}, draw())
+    with pytest.raises(InputError, match=r"views of 18x18"):
+        build_backbone(VIT, draw())(images(18))
+
+
+def test_pixels_are_the_pixels() -> None:
+    backbone = build_backbone({"name": "pixels", "size": 4}, draw())
+    x = images(4)
+    assert torch.equal(backbone(x), x.flatten(1)) and count(backbone) == 0
+    assert backbone.num_features == 48
+
+
+@pytest.mark.parametrize("config", [CIFAR | {"width": 8}, SLIM, {"name": "resnet50"}, VIT])
+def test_weights_come_from_the_generator_alone(config: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    state = torch.random.get_rng_state()
+    first = build_backbone(config, draw(5))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.manual_seed(1)
+    second, other = build_backbone(config, draw(5)), build_backbone(config, draw(6))
+    pairs = zip(first.parameters(), second.parameters(), other.parameters(), strict=True)
+    differs = False
+    for a, b, c in pairs:
+        assert torch.equal(a, b)
+        differs = differs or not torch.equal(a, c)
+    assert differs
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"name": "network"}, "not a backbone"),
+        ({"name": "resnet81"}, "resnet81"),
+        (SLIM | {"wdith": 3}, "wdith"),
+        ({"name": "pixels"}, "size"),
+        (CIFAR | {"stem": "round"}, "cifar or imagenet"),
+        (SLIM | {"blocks": []}, "counts"),
+        (SLIM | {"blocks": [1, 0]}, "counts"),
+    ],
+)
+def test_wrong_configuration_teaches(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        build_backbone(config, draw())
+    assert "\n" not in str(caught.value)
+
+
+def test_other_packages_bring_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("theirs", "contsemi.models.pixels", "contsemi.models")
+    monkeypatch.setattr(discovery, "entry_points", lambda **_: [entry])
+    assert build_backbone({"name": "theirs", "size": 2}, draw()).num_features == 12

@@ -1,0 +1,128 @@
+"""The slow copy: what is averaged, what is not, and how it grows."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contsemi.models.ema import Ema, frozen_copy
+from contsemi.models.network import HEADS, Network
+from contsemi.models.pixels import build as pixels
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def network(heads: tuple[str, ...] = HEADS, classes: int = 3) -> Network:
+    made = Network(pixels(size=2), heads, [8, 4], draw())
+    made.grow(classes, draw(1))
+    return made
+
+
+def images(seed: int = 2) -> Tensor:
+    return 3 + torch.randn(6, 3, 2, 2, generator=draw(seed))
+
+
+def shift(made: Network, seed: int) -> None:
+    noise = draw(seed)
+    with torch.no_grad():
+        for param in made.parameters():
+            param.add_(torch.randn(param.shape, generator=noise))
+
+
+def test_parameters_follow_the_moving_average() -> None:
+    made = network(("projector", "classifier"))
+    ema = Ema(made, 0.9)
+    expected = [p.detach().double().numpy() for p in made.parameters()]
+    for seed in range(3):
+        shift(made, seed)
+        ema.update(made)
+        followed = [p.detach().double().numpy() for p in made.parameters()]
+        expected = [0.9 * a + 0.1 * b for a, b in zip(expected, followed, strict=True)]
+    for found, value in zip(ema.network.parameters(), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
+
+
+def test_prototypes_stay_on_the_sphere() -> None:
+    made = network()
+    ema = Ema(made, 0.5)
+    shift(made, 0)
+    made.after_step()
+    before, followed = ema.network.prototypes.weight.clone(), made.prototypes.weight.detach()
+    ema.update(made)
+    mean = torch.nn.functional.normalize(0.5 * before + 0.5 * followed, dim=1)
+    torch.testing.assert_close(ema.network.prototypes.weight.detach(), mean)
+
+
+def test_momentum_one_stands_still_and_zero_copies() -> None:
+    made = network(("classifier",))
+    still, copied = Ema(made, 1.0), Ema(made, 0.0)
+    before = made.classifier.weight.detach().clone()
+    shift(made, 0)
+    still.update(made)
+    copied.update(made)
+    assert torch.equal(still.network.classifier.weight, before)
+    torch.testing.assert_close(copied.network.classifier.weight, made.classifier.weight.detach())
+
+
+def test_running_statistics_are_the_copys_own() -> None:
+    made = network()
+    made(images(), HEADS)
+    ema = Ema(made, 0.9)
+    start = {k: v.clone() for k, v in ema.network.named_buffers()}
+    for name, value in made.named_buffers():
+        assert torch.equal(start[name], value)
+    made(images(3), HEADS)
+    ema.update(made)
+    for name, value in ema.network.named_buffers():
+        assert torch.equal(value, start[name])
+    ema(images(3), HEADS)
+    moved = [n for n, v in ema.network.named_buffers() if not torch.equal(v, start[n])]
+    assert len(moved) == len(start) > 0
+
+
+def test_takes_no_gradient() -> None:
+    ema = Ema(network(), 0.9)
+    assert not any(p.requires_grad for p in ema.network.parameters())
+    assert not ema(images(), HEADS)["prototypes"].requires_grad
+
+
+def test_growth_takes_new_rows_from_the_network_and_keeps_old_ones() -> None:
+    made = network(classes=2)
+    ema = Ema(made, 0.9)
+    shift(made, 0)
+    old = [p.clone() for p in ema.network.class_parameters()]
+    made.grow(5, draw(4))
+    ema.grow(made)
+    assert ema.network.num_classes == 5
+    for found, kept, live in zip(
+        ema.network.class_parameters(), old, made.class_parameters(), strict=True
+    ):
+        assert torch.equal(found[:2], kept) and torch.equal(found[2:], live.detach()[2:])
+        assert not found.requires_grad
+    ema.update(made)
+
+
+def test_state_goes_through_a_file() -> None:
+    made = network()
+    ema, other = Ema(made, 0.9), Ema(network(), 0.9)
+    shift(made, 0)
+    ema.update(made)
+    other.load_state_dict(ema.state_dict())
+    for a, b in zip(ema.network.parameters(), other.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_frozen_copy_does_not_move_with_the_network() -> None:
+    made = network()
+    made(images(), HEADS)
+    past = frozen_copy(made)
+    assert made.training and all(p.requires_grad for p in made.parameters())
+    assert not past.training and not any(p.requires_grad for p in past.parameters())
+    before = past(images(3), HEADS)
+    shift(made, 0)
+    made(images(3), HEADS)
+    made.grow(6, draw(5))
+    after = past(images(3), HEADS)
+    assert past.num_classes == 3
+    assert all(torch.equal(before[name], after[name]) for name in HEADS)

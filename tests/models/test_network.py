@@ -1,0 +1,168 @@
+"""Network and heads: which are evaluated, how they grow, where their randomness comes from."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from contsemi.models.heads import Prototypes, mlp
+from contsemi.models.network import HEADS, Network
+from contsemi.models.pixels import build as pixels
+from contsemi.models.resnet_slim import build as resnet_slim
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def network(heads: tuple[str, ...] = HEADS, classes: int = 3) -> Network:
+    made = Network(pixels(size=2), heads, [8, 8, 4], draw())
+    made.grow(classes, draw(1))
+    return made
+
+
+def images(rows: int = 6) -> Tensor:
+    return torch.randn(rows, 3, 2, 2, generator=draw(2))
+
+
+def test_projector_is_that_of_nncsl() -> None:
+    kinds = [type(layer) for layer in mlp(512, [512, 512, 128])]
+    assert kinds == [nn.Linear, nn.BatchNorm1d, nn.ReLU] * 2 + [nn.Linear]
+    assert sum(p.numel() for p in mlp(512, [512, 512, 128]).parameters()) == 593_024
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ((), ()),
+        (("classifier",), ("classifier",)),
+        (("projector",), ("projector",)),
+        (("prototypes",), ("projector", "prototypes")),
+        (("predictor",), ("projector", "predictor")),
+        (("classifier", "prototypes"), ("projector", "prototypes", "classifier")),
+    ],
+)
+def test_only_heads_asked_for_are_evaluated(asked: tuple[str, ...], given: tuple[str, ...]) -> None:
+    made = network()
+    called: list[str] = []
+    for name in HEADS:
+        made.get_submodule(name).register_forward_hook(lambda *_, name=name: called.append(name))
+    outputs = made(images(), asked)
+    assert tuple(outputs.heads) == given and sorted(called) == sorted(given)
+    assert outputs.features.shape == (6, 12)
+
+
+def test_shapes() -> None:
+    outputs = network()(images(), HEADS)
+    shapes = {name: tuple(value.shape) for name, value in outputs.heads.items()}
+    assert shapes == {
+        "projector": (6, 4),
+        "predictor": (6, 4),
+        "prototypes": (6, 3),
+        "classifier": (6, 3),
+    }
+
+
+def test_prototypes_bring_the_projector_and_nothing_else() -> None:
+    assert network(("prototypes",)).heads == ("projector", "prototypes")
+    assert network(("classifier",)).heads == ("classifier",)
+    assert network(()).heads == ()
+
+
+def test_unknown_and_missing_heads_are_errors() -> None:
+    with pytest.raises(ValueError, match="unknown heads"):
+        network(("clasifier",))
+    with pytest.raises(ValueError, match="not \\['classifier'\\]"):
+        network(("prototypes",))(images(), ("classifier",))
+
+
+def test_scores_are_cosines_and_gradients_are_not_projected() -> None:
+    made = network()
+    outputs = made(images(), ("prototypes",))
+    z = outputs["projector"].detach().double().numpy()
+    w = made.prototypes.weight.detach().double().numpy()
+    np.testing.assert_allclose(np.linalg.norm(w, axis=1), 1, rtol=1e-6)
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    np.testing.assert_allclose(outputs["prototypes"].detach(), unit @ w.T, atol=1e-6)
+    outputs["prototypes"].sum().backward()
+    expected = np.tile(unit.sum(0), (3, 1))
+    np.testing.assert_allclose(made.prototypes.weight.grad, expected, atol=1e-5)
+
+
+def test_after_step_puts_rows_back_on_the_sphere_in_place() -> None:
+    made = network()
+    weight = made.prototypes.weight
+    with torch.no_grad():
+        weight.mul_(torch.tensor([[0.1], [2.0], [30.0]]))
+    direction = torch.nn.functional.normalize(weight.detach(), dim=1)
+    made.after_step()
+    assert made.prototypes.weight is weight
+    torch.testing.assert_close(weight.detach(), direction)
+
+
+def test_scores_keep_their_precision_under_autocast() -> None:
+    head = Prototypes(16)
+    head.grow(5, draw())
+    z = torch.randn(7, 16, generator=draw(1))
+    plain = head(z)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(head(z), plain)
+        assert head(z.bfloat16()).dtype == torch.float32
+
+
+def test_grow_keeps_old_rows_bit_equal_and_old_outputs() -> None:
+    made = network(classes=2).eval()
+    before = {k: v.clone() for k, v in made.state_dict().items()}
+    outputs = made(images(), HEADS)
+    made.grow(7, draw(3))
+    assert made.num_classes == 7
+    for name, value in made.state_dict().items():
+        assert torch.equal(value[: len(before[name])] if value.ndim else value, before[name])
+    grown = made(images(), HEADS)
+    for name in ("prototypes", "classifier"):
+        assert grown[name].shape == (6, 7)
+        # Rows are bit-equal; a product of another shape may add in another order.
+        torch.testing.assert_close(grown[name][:, :2], outputs[name], rtol=1e-6, atol=1e-6)
+        assert made.get_submodule(name).weight.requires_grad
+    norms = made.prototypes.weight.detach().norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones(7))
+
+
+def test_growing_in_steps_draws_only_new_rows() -> None:
+    made = network(classes=2)
+    parameters = made.class_parameters()
+    made.grow(2, draw(9))
+    assert all(a is b for a, b in zip(made.class_parameters(), parameters, strict=True))
+    made.grow(4, draw(9))
+    assert [len(p) for p in made.class_parameters()] == [4, 4, 4]
+    with pytest.raises(ValueError, match="cannot shrink"):
+        made.grow(3, draw())
+
+
+def test_same_generator_same_weights_whatever_the_global_state() -> None:
+    torch.manual_seed(0)
+    first = network()
+    torch.manual_seed(1)
+    for p, q in zip(first.parameters(), network().parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_building_leaves_the_global_state_alone() -> None:
+    state = torch.random.get_rng_state()
+    made = Network(pixels(size=2), HEADS, [8, 4], draw(5))
+    made.grow(3, draw(6))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_runs_in_float64_and_channels_last() -> None:
+    made = network().double()
+    outputs = made(images().double(), HEADS)
+    assert {value.dtype for value in outputs.heads.values()} == {torch.float64}
+    conv = Network(resnet_slim(width=4, blocks=[1, 1], stem_stride=1), (), [1], draw())
+    conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    kept: list[bool] = []
+    conv.backbone.stages.register_forward_hook(
+        lambda *args: kept.append(args[2].is_contiguous(memory_format=torch.channels_last))
+    )
+    conv(torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last), ())
+    assert kept == [True]
