@@ -1,0 +1,154 @@
+"""The views of a batch, as a policy of ``conf/views/`` describes them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from contsemi.config import Crop, Views
+from contsemi.views.draws import Draws
+from contsemi.views.geometry import interpolation
+from contsemi.views.plan import Plan, draw_plan
+from contsemi.views.separable import separable
+
+__all__ = ["Augment"]
+
+# Bytes of the images of one pass, as floats. On a CPU a pass should stay within the L2 cache, and
+# its working memory below what makes the allocator give pages back to the system each time.
+PASS_BYTES = {"cpu": 1 << 20}
+DEVICE_PASS_BYTES = 1 << 28
+
+
+class Augment:
+    """Batched augmentation with its own random parameters for every view.
+
+    Nothing waits for the device, and the same generator state gives the same bits. Between the
+    operations images are float32, never rounded to whole pixel values as in PIL.
+
+    Args:
+        views: the policy.
+    """
+
+    def __init__(self, views: Views) -> None:
+        self.views = views
+        self._moments: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    def large(self, images: Tensor, views: int, generator: torch.Generator) -> Tensor:
+        """The large views of unlabelled images.
+
+        Args:
+            images: uint8 [B, 3, S, S].
+            views: V, views of each image.
+            generator: source of all random numbers, on the images' device.
+
+        Returns:
+            float32 [V * B, 3, s, s], normalised, channels_last, view-major: row v * B + b is view
+            v of image b.
+
+        Raises:
+            ValueError: the images are not uint8 [B, 3, S, S], or lie on another device.
+        """
+        return self._views(self.views.large, images, views, generator)
+
+    def small(self, images: Tensor, views: int, generator: torch.Generator) -> Tensor:
+        """The small views of unlabelled images; otherwise as :meth:`large`."""
+        return self._views(self.views.small, images, views, generator)
+
+    def labelled(self, images: Tensor, views: int, generator: torch.Generator) -> Tensor:
+        """The views of labelled images; otherwise as :meth:`large`."""
+        return self._views(self.views.labelled, images, views, generator)
+
+    def test(self, images: Tensor) -> Tensor:
+        """The centre of each image, resized with antialiasing; nothing is random.
+
+        Equals resizing to ``test_size / test_crop`` and cropping the centre of ``test_size``.
+
+        Args:
+            images: uint8 [B, 3, S, S].
+
+        Returns:
+            float32 [B, 3, test_size, test_size], normalised, channels_last.
+
+        Raises:
+            ValueError: the images are not uint8 [B, 3, S, S].
+        """
+        _check(images)
+        device, side, size = images.device, images.shape[-1], self.views.test_size
+        kept = side * self.views.test_crop
+        if side == size == kept:
+            weights = None
+        else:
+            step = torch.full((1,), kept / size, device=device)
+            low, high = torch.zeros_like(step), torch.full_like(step, side)
+            origin = torch.full_like(step, (side - kept) / 2)
+            weights = interpolation(origin, step, low, high, side, size)
+
+        def resize(rows: Tensor, _: slice) -> Tensor:
+            values = rows.float().div_(255)
+            if weights is None:
+                return values
+            both = weights.expand(len(rows), -1, -1)
+            return separable(values, both, both)
+
+        source = torch.arange(len(images), device=device)
+        return self._passes(images, source, size, resize)
+
+    def render(self, images: Tensor, source: Tensor, plan: Plan) -> Tensor:
+        """Carry out a plan.
+
+        Args:
+            images: uint8 [B, 3, S, S].
+            source: int64 [N], the image of each view.
+            plan: what was drawn for the N views, on the images' device.
+
+        Returns:
+            float32 [N, 3, size, size], normalised, channels_last.
+        """
+        return self._passes(
+            images, source, plan.size, lambda rows, span: plan.rows(span).apply(rows)
+        )
+
+    def _views(self, crop: Crop, images: Tensor, views: int, generator: torch.Generator) -> Tensor:
+        _check(images)
+        if generator.device != images.device:
+            raise ValueError(f"generator on {generator.device}, images on {images.device}")
+        with torch.no_grad():
+            draws = Draws(generator, rows=views * len(images))
+            mean, _ = self._mean_and_scale(images.device)
+            plan = draw_plan(crop, draws, side=images.shape[-1], fill=mean)
+            source = torch.arange(len(images), device=images.device).repeat(views)
+        return self.render(images, source, plan)
+
+    def _passes(
+        self,
+        images: Tensor,
+        source: Tensor,
+        size: int,
+        make: Callable[[Tensor, slice], Tensor],
+    ) -> Tensor:
+        """Run ``make(uint8 rows, span of the batch)`` piece by piece, and normalise."""
+        device, side = images.device, images.shape[-1]
+        row_bytes = 3 * 4 * (side**2 + size**2) // 2  # between that of an image and of its view
+        step = max(1, PASS_BYTES.get(device.type, DEVICE_PASS_BYTES) // row_bytes)
+        out = torch.empty((len(source), size, size, 3), device=device).permute(0, 3, 1, 2)
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            mean, scale = self._mean_and_scale(device)
+            mean, scale = mean[:, None, None], scale[:, None, None]
+            for start in range(0, len(source), step):
+                span = slice(start, start + step)
+                rows = make(images.index_select(0, source[span]), span)
+                out[span].copy_(rows.sub_(mean).mul_(scale))
+        return out
+
+    def _mean_and_scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """[3] each: mean and 1 / standard deviation of the channels, sent to a device once."""
+        if device not in self._moments:
+            mean = torch.tensor(self.views.mean, device=device)
+            self._moments[device] = mean, 1 / torch.tensor(self.views.std, device=device)
+        return self._moments[device]
+
+
+def _check(images: Tensor) -> None:
+    shape = tuple(images.shape)
+    if images.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
+        raise ValueError(f"expected uint8 [B, 3, S, S], got {images.dtype} {list(shape)}")

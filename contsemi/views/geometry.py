@@ -1,0 +1,104 @@
+"""Random resized crops and flips: antialiased interpolation as two matrix products per view."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contsemi.views.draws import Drawn, Draws
+from contsemi.views.rectangle import draw_rectangles
+from contsemi.views.separable import separable
+
+__all__ = ["Boxes", "draw_boxes", "interpolation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes(Drawn):
+    """A crop per view; pixels of the source, whole numbers as float.
+
+    Attributes:
+        start: [N, 2], top and left.
+        length: [N, 2], height and width.
+        flip: bool [N], whether left and right are swapped.
+    """
+
+    start: Tensor
+    length: Tensor
+    flip: Tensor
+
+    def crop(self, images: Tensor, size: int) -> Tensor:
+        """Crop, resize and flip.
+
+        Equals PIL's crop and bilinear resize up to PIL's rounding to whole pixel values.
+
+        Args:
+            images: uint8 [N, 3, S, S].
+            size: side of the views in pixels.
+
+        Returns:
+            float [N, 3, size, size] in [0, 1].
+        """
+        end = self.start + self.length
+        # a flipped view is read from the right end backwards
+        back = torch.stack((torch.zeros_like(self.flip), self.flip), dim=1)
+        origin = torch.where(back, end, self.start)
+        step = torch.where(back, -self.length, self.length) / size
+        weights = interpolation(origin, step, self.start, end, images.shape[-1], size)
+        vertical, horizontal = weights.unbind(1)
+        return separable(images.float(), vertical.div_(255), horizontal)
+
+
+def draw_boxes(
+    draws: Draws, side: int, *, scale: Sequence[float], ratio: Sequence[float], flip: float
+) -> Boxes:
+    """Crops distributed as those of torchvision's ``RandomResizedCrop.get_params``.
+
+    Args:
+        draws: source of random numbers.
+        side: S, side of the images in pixels.
+        scale: lowest and highest share of the area.
+        ratio: lowest and highest width / height.
+        flip: probability of a horizontal flip.
+    """
+    lengths, fits = draw_rectangles(draws, side, scale, ratio, largest=side)
+    # where no attempt fitted: the largest central crop with an allowed ratio
+    central = (min(side, round(side / ratio[0])), min(side, round(side * ratio[1])))
+    height, width = (torch.where(fits, lengths[:, k], central[k]) for k in (0, 1))
+    length = torch.stack((height, width), dim=1)
+    room = side - length
+    start = torch.where(
+        fits[:, None], (draws.uniform(0.0, 1.0, 2) * (room + 1)).floor_(), (room / 2).floor_()
+    )
+    flipped = draws.coin(flip) if flip > 0 else torch.zeros_like(fits)
+    return Boxes(start=start, length=length, flip=flipped)
+
+
+def interpolation(
+    origin: Tensor, step: Tensor, low: Tensor, high: Tensor, side: int, size: int
+) -> Tensor:
+    """Weights of linear interpolation, antialiased where the view has fewer pixels than the crop.
+
+    A triangle of half-width max(1, pixels of the crop per pixel of the view) around the centre
+    of each output pixel, cut at [low, high), normalised: PIL's ``Image.resize`` with BILINEAR.
+
+    Args:
+        origin: [...], where output pixel 0 begins, in input pixels.
+        step: [...], input pixels per output pixel, negative to flip.
+        low: [...], first input pixel that may be used.
+        high: [...], one after the last.
+        side: S, input pixels.
+        size: s, output pixels.
+
+    Returns:
+        float [..., s, S]; rows sum to 1.
+    """
+    outputs = torch.arange(0.5, size, device=step.device)
+    inputs = torch.arange(0.5, side, device=step.device)
+    slope = step.abs().clamp_(min=1).reciprocal_().neg_()
+    centre = torch.addcmul(origin[..., None], step[..., None], outputs)
+    weights = (inputs - centre[..., None]).abs_().mul_(slope[..., None, None])
+    weights.add_(1).clamp_(min=0)
+    inside = (inputs > low[..., None]) & (inputs < high[..., None])
+    weights.mul_(inside[..., None, :].to(weights.dtype))
+    return weights.div_(weights.sum(-1, keepdim=True))
