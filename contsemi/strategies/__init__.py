@@ -1,0 +1,7 @@
+"""The face towards Avalanche: the only room that imports it."""
+
+from contsemi.strategies.scenario import benchmark
+from contsemi.strategies.semi import semi_supervised
+from contsemi.strategies.strategy import SemiSupervisedStrategy
+
+__all__ = ["SemiSupervisedStrategy", "benchmark", "semi_supervised"]

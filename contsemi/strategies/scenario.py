@@ -1,0 +1,49 @@
+"""A contsemi scenario as an Avalanche benchmark."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contsemi import data
+from contsemi.config import Config
+from contsemi.data.scenario import Stream, build
+from contsemi.labels import LabelBudget
+from contsemi.strategies.streams import ImageRows, assemble
+
+__all__ = ["benchmark", "from_stream"]
+
+
+def benchmark(config: Config) -> Any:
+    """The scenario of a configuration as an Avalanche benchmark.
+
+    Args:
+        config: a run; ``contsemi.compose.load(["scenario=digits_5tasks"])`` composes one.
+
+    Returns:
+        A benchmark with ``train_stream`` (the labelled images), ``unlabeled_stream`` (images
+        without targets) and ``test_stream``, index by index. Avalanche's own strategies run on it
+        too: they see the labelled images.
+
+    Raises:
+        InputError: the images, the classes or the labels are not as the configuration says.
+    """
+    train, test = data.load(config.data, config.scenario.dataset)
+    budget = LabelBudget.parse(config.label_ratio)
+    stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
+    return from_stream(stream, test.images)
+
+
+def from_stream(stream: Stream, test_images: Tensor) -> Any:
+    """A stream of tasks as an Avalanche benchmark.
+
+    Args:
+        stream: the stream.
+        test_images: uint8 [M, 3, S, S], the array that its test tasks point into.
+    """
+    class_ids = torch.tensor(stream.class_order)
+    tests = [
+        ImageRows(task.indices, class_ids[task.targets], torch.zeros_like(task.targets))
+        for task in stream.test
+    ]
+    return assemble(stream.images, stream.experiences, stream.class_order, test_images, tests)
