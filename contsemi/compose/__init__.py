@@ -1,0 +1,112 @@
+"""The front: the command line becomes a checked :class:`~contsemi.config.Config`.
+
+Everything wrong with a command is found here, in one line, before torch is imported and before a
+folder is made. Hydra composes the YAML files; the schema is closed: keys and choices that do not
+exist are refused with the nearest one that does. Configuration is data and never runs code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contsemi.compose import argv, check, groups, overrides, usage
+from contsemi.compose.names import run_name
+from contsemi.config import Config
+from contsemi.errors import InputError
+
+__all__ = ["Run", "expand", "load", "plain", "run_name", "to_yaml", "usage"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a command.
+
+    Attributes:
+        config: its checked configuration.
+        words: the overrides that made it, in Hydra's grammar.
+    """
+
+    config: Config
+    words: tuple[str, ...]
+
+
+def load(overrides: Sequence[str] = ()) -> Config:
+    """The configuration of one run, as the command line makes it.
+
+    Args:
+        overrides: words such as ``["scenario=cifar100_10tasks", "label_ratio=0.8%"]``.
+
+    Raises:
+        InputError: one of them is wrong; the message says how to mend it.
+    """
+    (run,) = expand(argv.split(overrides).tokens)
+    return run.config
+
+
+def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]:
+    """Every run that a command asks for, all of them checked.
+
+    Args:
+        tokens: the ``key=value`` words.
+        multirun: whether values may be several.
+
+    Raises:
+        InputError: one run is wrong; then none is to be started.
+    """
+    choices = groups.choices()
+    composed: dict[tuple[str, ...], Any] = {}
+    runs = []
+    for combination in overrides.combinations(tokens, choices, multirun):
+        chosen = tuple(o.word for o in combination if o.key in choices)
+        if chosen not in composed:
+            composed[chosen] = groups.compose(chosen)
+        values = [o for o in combination if o.key not in choices]
+        config = _checked(composed[chosen], values, list(choices))
+        runs.append(Run(config, tuple(o.word for o in combination)))
+    _refuse_one_folder(runs)
+    return runs
+
+
+def _checked(composed: Any, values: Sequence[overrides.Override], choices: Sequence[str]) -> Config:
+    from omegaconf import OmegaConf
+
+    defaults = plain(composed)
+    changed = composed.copy()
+    for override in values:
+        check.known_key(override.key, defaults, choices)
+        OmegaConf.update(changed, override.key, override.value)
+    return check.validate(plain(changed), defaults)
+
+
+def plain(composed: Any) -> dict[str, Any]:
+    """A composition as plain data, its references to other keys resolved."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        values: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        problem = str(error).splitlines()[0]
+        raise InputError(
+            str(error.full_key or "a reference"), problem, "mend the YAML file"
+        ) from None
+    # `experiment: null` of the defaults list is a choice, not a value.
+    return {key: value for key, value in values.items() if key != "experiment"}
+
+
+def _refuse_one_folder(runs: Sequence[Run]) -> None:
+    folders = [run.config.output or run_name(run.config) for run in runs] if len(runs) > 1 else []
+    if len(set(folders)) < len(folders):
+        given = runs[0].config.output is not None
+        raise InputError(
+            "output" if given else "--multirun",
+            "several runs would write to one folder",
+            "leave output out, so that each run gets its own" if given else "name each run once",
+        )
+
+
+def to_yaml(config: Config) -> str:
+    """The configuration as YAML that people read."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(config.model_dump())

@@ -1,0 +1,172 @@
+"""The command line, taken apart: flags and ``key=value``. No file is opened."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from contsemi.compose import groups, suggest
+from contsemi.config import Config
+from contsemi.errors import InputError
+
+__all__ = ["LAUNCHERS", "LAUNCHER_KEYS", "Arguments", "Token", "split"]
+
+# All of Hydra's own settings that may be given: where the runs of a sweep go.
+LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
+LAUNCHER_KEYS = (
+    "account",
+    "array_parallelism",
+    "constraint",
+    "cpus_per_task",
+    "gpus_per_node",
+    "mem_gb",
+    "partition",
+    "qos",
+    "timeout_min",
+)
+_HELP, _VERSION, _CONFIG, _SWEEP = (
+    ("--help", "-h"),
+    ("--version",),
+    ("--cfg", "-c"),
+    ("--multirun", "-m"),
+)
+
+
+@dataclass(frozen=True)
+class Token:
+    """One ``key=value`` as it was written."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the command line asks for.
+
+    Attributes:
+        action: ``run``, ``help``, ``version`` or ``config`` (print the configuration).
+        multirun: whether values may be several.
+        tokens: the overrides of configuration keys.
+        launcher: the overrides of Hydra's launcher, as written.
+    """
+
+    action: str
+    multirun: bool
+    tokens: tuple[Token, ...]
+    launcher: tuple[str, ...] = ()
+
+
+def split(argv: Sequence[str]) -> Arguments:
+    """Takes the command line apart.
+
+    Args:
+        argv: the words after ``python -m contsemi.run``.
+
+    Raises:
+        InputError: a word is neither a known flag nor ``key=value``.
+    """
+    action, multirun = "run", False
+    tokens: list[Token] = []
+    launcher: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word in _HELP:
+            action = "help"
+        elif word in _VERSION and action == "run":
+            action = "version"
+        elif word in _SWEEP:
+            multirun = True
+        elif word in _CONFIG or word.startswith("--cfg="):
+            what = word.partition("=")[2] or next(words, "")
+            if what != "job":
+                raise InputError(
+                    "--cfg", f"expected job, got {suggest.shown(what)}", "write --cfg job"
+                )
+            action = "config" if action == "run" else action
+        elif word.startswith(("hydra/", "hydra.", "+hydra", "~hydra")):
+            launcher.append(_launcher(word))
+        else:
+            tokens.append(_token(word, next(words, None) if word.startswith("--") else None))
+    if launcher and not multirun:
+        raise InputError(launcher[0], "a launcher is for sweeps", "add --multirun")
+    return Arguments(action, multirun, tuple(tokens), tuple(launcher))
+
+
+def _token(word: str, following: str | None) -> Token:
+    if word.startswith("-"):
+        raise _flag(word, following)
+    if word.startswith(("+", "~")):
+        bare = word.lstrip("+~")
+        raise InputError(
+            suggest.bare(word), "keys cannot be added or removed", f"write {_pair(bare)}"
+        )
+    key, sign, text = word.partition("=")
+    key, text = key.strip(), text.strip()
+    if not sign:
+        raise InputError(suggest.bare(word), "is not key=value", _meant(word))
+    if "_target_" in word:
+        raise InputError(key, "_target_ is not supported: configuration runs no code", "remove it")
+    if not re.fullmatch(r"\w+(\.[\w-]+)*", key, re.ASCII):
+        raise InputError(suggest.bare(key), "is not a key", "write key=value, for example seed=1")
+    if text.startswith("="):
+        raise InputError(key, "has two equals signs", f"write {key}={text.lstrip('= ')}")
+    if "${" in text:
+        raise InputError(
+            key, "${...} is not supported on the command line", "write the value itself"
+        )
+    if not text.isprintable():
+        raise InputError(key, "holds a line break or a control character", "remove it")
+    if text == "":
+        raise InputError(key, "is empty", f"write {_pair(key)}, or leave it out")
+    return Token(key, text)
+
+
+def _pair(text: str) -> str:
+    """An example of ``key=value`` made of what was given."""
+    key, sign, value = text.partition("=")
+    if sign and value:
+        return text
+    examples = {"label_ratio": "5%", "scenario": "cifar100_10tasks", "method": "contsemi"}
+    return f"{key}={examples[key]}" if key in examples else f"{key or 'key'}=value"
+
+
+def _meant(word: str) -> str:
+    """What to write for a word without an equals sign."""
+    for group, names in groups.choices().items():
+        if word in names:
+            return f"write {group}={word}"
+    return f"write {_pair(word)}"
+
+
+def _flag(word: str, following: str | None) -> InputError:
+    name, _, value = word.lstrip("-").partition("=")
+    key = name.replace("-", "_")
+    if not value and following is not None and "=" not in following and following[:1] != "-":
+        value = following
+    if value or key in Config.model_fields or "." in key:
+        fix = f"write {_pair(f'{key}={value}' if value else key)}, without dashes"
+    else:
+        known = ["--help", "--version", "--cfg job", "--multirun"]
+        near = suggest.name(word, known) if len(name) > 1 else None
+        fix = suggest.did_you_mean(near, known)
+    return InputError(suggest.bare(word), "is not an option", fix)
+
+
+def _launcher(word: str) -> str:
+    key, _, value = word.partition("=")
+    if key == "hydra/launcher":
+        if value in LAUNCHERS:
+            return word
+        raise InputError(
+            key,
+            f"unknown launcher {suggest.shown(value)}",
+            suggest.did_you_mean(suggest.name(value, LAUNCHERS), LAUNCHERS),
+        )
+    plain = re.fullmatch(r"[\w.:@-]+", value) is not None and "_target_" not in word
+    if plain and key in {f"hydra.launcher.{k}" for k in LAUNCHER_KEYS}:
+        return word
+    raise InputError(
+        suggest.bare(key),
+        "this setting of Hydra is not supported",
+        f"use hydra/launcher= or hydra.launcher. with {', '.join(LAUNCHER_KEYS)}",
+    )

@@ -1,0 +1,95 @@
+"""Sweeps that Hydra's launchers start elsewhere, for example as jobs of a Slurm cluster."""
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contsemi.compose import Run, check, groups, plain
+from contsemi.config import Config
+from contsemi.errors import ContsemiError, InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+__all__ = ["launch"]
+
+# Hydra neither logs, nor changes the directory, nor keeps records of its own.
+_QUIET = (
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+    "hydra.output_subdir=null",
+    "hydra.job.chdir=false",
+    "hydra.sweep.subdir=${hydra.job.num}",
+)
+
+
+def launch(runs: Sequence[Run], launcher: Sequence[str], train: Callable[[Config], None]) -> int:
+    """Starts checked runs through a launcher of Hydra and waits for them.
+
+    Args:
+        runs: the runs.
+        launcher: overrides such as ``["hydra/launcher=submitit_slurm"]``.
+        train: what a run is.
+
+    Returns:
+        0, or the exit code of the first run that failed.
+
+    Raises:
+        InputError: the launcher is not installed, or does not know a setting.
+    """
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+    from hydra.errors import HydraException
+    from hydra.types import HydraContext, RunMode
+    from omegaconf.errors import OmegaConfBaseException
+
+    with ExitStack() as stack:
+        here = "hydra/launcher=basic" in launcher
+        if here:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="contsemi-"))
+        else:  # jobs on other machines have to see it: their logs lie there
+            folder = str(Path("outputs", "launcher").absolute())
+        stack.enter_context(groups.hydra())
+        framework = GlobalHydra.instance().hydra
+        assert framework is not None
+        words = [*_QUIET, f"hydra.sweep.dir={groups.quoted(folder)}", *launcher]
+        try:
+            config = framework.compose_config(
+                "config", words, RunMode.MULTIRUN, with_log_configuration=False
+            )
+            plugin = Plugins.instance().instantiate_launcher(
+                config=config,
+                hydra_context=HydraContext(framework.config_loader, Callbacks()),
+                task_function=partial(_job, train),
+            )
+        except (HydraException, OmegaConfBaseException) as error:
+            problem = str(error).splitlines()[0].rstrip(".")
+            fix = f"remove what {launcher[0]} does not know, or pip install 'contsemi[slurm]'"
+            raise InputError("hydra/launcher", problem, fix) from None
+        jobs = plugin.launch([run.words for run in runs], initial_job_idx=0)
+        codes = [job.return_value for job in jobs]
+    for run, code in zip(runs, codes, strict=True):
+        if code and not here:
+            failed = f"{' '.join(run.words)}: ended with exit code {code}; its log is in {folder}"
+            print(f"error: {failed}", file=sys.stderr, flush=True)
+    return next((code for code in codes if code), 0)
+
+
+def _job(train: Callable[[Config], None], composed: "DictConfig") -> int:
+    """One run where the launcher started it; the exit code comes back to the command."""
+    values = plain(composed)
+    try:
+        train(check.validate(values, values))
+    except ContsemiError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0

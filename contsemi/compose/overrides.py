@@ -1,0 +1,167 @@
+"""From ``key=value`` words to typed values, one list of them per run, by Hydra's grammar."""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contsemi.compose import groups, schema, suggest
+from contsemi.compose.argv import Token
+from contsemi.errors import InputError
+
+__all__ = ["MOST_RUNS", "Override", "combinations"]
+
+# More is surely a slip, such as range(0,1e9).
+MOST_RUNS = 1_000
+
+
+@dataclass(frozen=True)
+class Override:
+    """One key with the value it gets in one run.
+
+    Attributes:
+        key: dotted key, or the name of a group.
+        value: the value; for a group, the name of the choice.
+        word: the same for Hydra, quoted where its grammar needs it.
+    """
+
+    key: str
+    value: Any
+    word: str
+
+
+def combinations(
+    tokens: Sequence[Token], known: Mapping[str, Sequence[str]], multirun: bool
+) -> list[list[Override]]:
+    """The overrides of every run: the product of all values that are several.
+
+    Args:
+        tokens: the words of the command line; of a key given twice, the last one counts.
+        known: the choices of each group.
+        multirun: whether a value may be several.
+
+    Raises:
+        InputError: a value cannot be read, or is several without ``multirun``.
+    """
+    last = {token.key: token for token in tokens}
+    alternatives: list[list[Override]] = []
+    total = 1
+    for token in last.values():
+        choices = known.get(token.key)
+        found = [
+            _group(token, one, choices) if choices is not None else _value(token.key, one)
+            for one in _alternatives(token, choices, multirun)
+        ]
+        total *= len(found)
+        if not 1 <= total <= MOST_RUNS:
+            raise InputError(token.key, f"a sweep of {total} runs", f"ask for 1 to {MOST_RUNS}")
+        alternatives.append(found)
+    return [list(run) for run in itertools.product(*alternatives)]
+
+
+def _alternatives(token: Token, choices: Sequence[str] | None, multirun: bool) -> list[str]:
+    """The texts of the values of one word; more than one only in a sweep."""
+    free = schema.is_path(token.key) and choices is None
+    if free and (not multirun or "," not in token.text or _quoted(token.text)):
+        return [token.text]
+    parsed = _parse(token)
+    if parsed is None or not parsed.is_sweep_override():
+        return [token.text]
+    if not multirun:
+        raise _several(token)
+    value = parsed._value
+    if type(value).__name__ == "Glob":
+        names = value.filter(list(choices or ()))
+        if not names:
+            raise InputError(
+                token.key, f"nothing matches {suggest.shown(token.text)}", "list names"
+            )
+        return list(names)
+    try:
+        return [str(s) for s in itertools.islice(parsed.sweep_string_iterator(), MOST_RUNS + 1)]
+    except (ValueError, ArithmeticError) as error:
+        raise InputError(
+            token.key, f"a sweep that cannot be made: {error}", "list the values"
+        ) from None
+
+
+def _several(token: Token) -> InputError:
+    decimal = re.fullmatch(r"(-?\d+),(\d+)(%?)", token.text)
+    if decimal:
+        point = f"{decimal[1]}.{decimal[2]}{decimal[3]}"
+        return InputError(
+            token.key,
+            f"{token.text} is two values",
+            f"use a point: {token.key}={point}, or add --multirun to sweep",
+        )
+    return InputError(
+        token.key, f"several values: {suggest.shown(token.text)}", "add --multirun to sweep"
+    )
+
+
+def _quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]
+
+
+def _parse(token: Token) -> Any:
+    """Hydra's reading of a word; ``None`` where its grammar does not know the characters."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    text = token.text
+    if text[0] in "'\"" and not _quoted(text):
+        raise InputError(token.key, f"quote not closed in {suggest.shown(text)}", "close it")
+    try:
+        return OverridesParser.create().parse_override(f"{token.key}={text}")
+    except HydraException:
+        if text[0] in "[{('\"" or text[-1] in "]})'\"":
+            raise InputError(
+                token.key,
+                f"cannot read {suggest.shown(text)}",
+                "close every bracket and quote, and quote names of unusual characters",
+            ) from None
+        return None
+    except (ValueError, RecursionError):
+        raise InputError(token.key, f"cannot read {suggest.shown(text)}", "write less") from None
+
+
+def _group(token: Token, text: str, choices: Sequence[str] | None) -> Override:
+    key, known = token.key, choices or ()
+    name = text[1:-1] if _quoted(text) else text
+    if name == "null" and key == "experiment":
+        return Override(key, None, f"~{key}")
+    if name == "null":
+        raise InputError(key, "is required", suggest.did_you_mean(None, known))
+    if not re.fullmatch(r"[A-Za-z0-9][\w -]*", name, re.ASCII):
+        raise InputError(
+            key, f"{suggest.shown(name)} is not a {key} name", suggest.did_you_mean(None, known)
+        )
+    if name not in known:
+        near = suggest.name(name, known)
+        raise InputError(
+            key,
+            f"unknown {key} {suggest.shown(name)}",
+            suggest.did_you_mean(near and f"{key}={near}", known),
+        )
+    return Override(key, name, f"{key}={name}")
+
+
+def _value(key: str, text: str) -> Override:
+    if not schema.is_path(key):
+        parsed = _parse(Token(key, text))
+        if parsed is not None:
+            return Override(key, _plain(parsed.value()), f"{key}={text}")
+    elif text == "null":
+        return Override(key, None, f"{key}=null")
+    text = text[1:-1] if _quoted(text) else text
+    return Override(key, text, f"{key}={groups.quoted(text)}")
+
+
+def _plain(value: Any) -> Any:
+    """Hydra's quoted strings inside lists and dicts, as plain text."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,99 @@
+"""Runs side by side: mean ± standard deviation over seeds of each method."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean, stdev
+
+from rich.console import RenderableType
+
+from contsemi.report.grid import grid
+from contsemi.report.run import Run
+from contsemi.report.words import one_line, percent
+
+__all__ = ["Group", "compare", "comparison_tables", "remarks"]
+
+COMPARED = ("average_accuracy", "average_incremental_accuracy", "forgetting")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        scenario, method, labels: what they have in common.
+        seeds: of each run, in order.
+        values: name of a metric -> its class-incremental value in each run, ``None`` where it
+            is not defined.
+    """
+
+    scenario: str
+    method: str
+    labels: str
+    seeds: tuple[int, ...]
+    values: Mapping[str, tuple[float | None, ...]]
+
+    @property
+    def name(self) -> str:
+        """What the runs have in common, in one line."""
+        return f"{self.method} on {self.scenario} with labels {self.labels}"
+
+    def spread(self, metric: str) -> str:
+        """Mean ± standard deviation (n − 1) in percent; of one run the value alone."""
+        values = [value for value in self.values[metric] if value is not None]
+        if not values:
+            return "-"
+        if len(values) == 1:
+            return percent(values[0])
+        return f"{percent(fmean(values))} ± {percent(stdev(values))}"
+
+
+def compare(runs: Sequence[Run]) -> list[Group]:
+    """Group runs by scenario, method and labels, in the order of their names."""
+    grouped: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    for run in runs:
+        key = (str(run.results["scenario"]), run.labels, str(run.results["method"]))
+        grouped[key].append(run)
+    groups = []
+    for (scenario, labels, method), members in sorted(grouped.items()):
+        members.sort(key=lambda run: int(run.results["seed"]))
+        groups.append(
+            Group(
+                scenario=scenario,
+                method=method,
+                labels=labels,
+                seeds=tuple(int(run.results["seed"]) for run in members),
+                values={
+                    name: tuple(run.results["class_incremental"][name] for run in members)
+                    for name in COMPARED
+                },
+            )
+        )
+    return groups
+
+
+def comparison_tables(groups: Sequence[Group], width: int) -> list[RenderableType]:
+    """One table for each scenario and label budget, a line a method; class-incremental."""
+    header = ["method", "seeds", "average\naccuracy", "incremental\naccuracy", "forgetting"]
+    tables = []
+    for (scenario, labels), members in groupby(groups, key=lambda g: (g.scenario, g.labels)):
+        rows = [
+            [one_line(group.method), str(len(set(group.seeds))), *map(group.spread, COMPARED)]
+            for group in members
+        ]
+        title = f"{one_line(scenario)} · labels {one_line(labels)} · class-incremental [%]"
+        tables.append(grid(title, header, rows, width=width))
+    return tables
+
+
+def remarks(groups: Sequence[Group]) -> list[str]:
+    """What a reader of the tables must know before trusting them."""
+    few = [group.name for group in groups if len(set(group.seeds)) < 3]
+    twice = [group.name for group in groups if len(set(group.seeds)) < len(group.seeds)]
+    found = []
+    if few:
+        found.append(f"fewer than 3 seeds say little about the spread: {'; '.join(few)}")
+    if twice:
+        found.append(f"several runs have the same seed and count as one each: {'; '.join(twice)}")
+    return found

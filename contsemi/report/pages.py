@@ -1,0 +1,24 @@
+"""The picture and the page of a run, drawn from its files alone."""
+
+from contsemi.atomic import write_atomically
+from contsemi.report.html import page
+from contsemi.report.run import Run
+
+__all__ = ["draw"]
+
+
+def draw(run: Run) -> tuple[str, ...]:
+    """Write ``forgetting.png`` and ``report.html`` into the folder of ``run``.
+
+    Returns:
+        the names of both files.
+
+    Raises:
+        StorageFailed: a file cannot be written.
+    """
+    # Matplotlib takes half a second to import; the console does not need it.
+    from contsemi.report.curves import picture
+
+    write_atomically(run.folder / "report.html", page(run))
+    write_atomically(run.folder / "forgetting.png", picture(run))
+    return "report.html", "forgetting.png"

@@ -1,0 +1,137 @@
+"""The files of an output folder, written so that a crash at any moment leaves them readable."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from contsemi.atomic import storage, write_atomically
+from contsemi.errors import StateDamaged
+from contsemi.metrics.matrix import Matrix
+from contsemi.report.matrix_csv import to_csv
+from contsemi.report.plain import to_json, to_yaml
+
+__all__ = ["Records"]
+
+# What a run writes after tasks and at its end; the first says that it is complete.
+RESULTS = (
+    "results.json",
+    "accuracy_matrix.csv",
+    "accuracy_matrix_task_incremental.csv",
+    "forgetting.png",
+    "report.html",
+)
+
+
+class Records:
+    """Writer of one run's folder: configuration, manifest, metrics and results.
+
+    Args:
+        folder: the output folder; made where it is missing.
+
+    Raises:
+        StorageFailed: every method, where the disk is full, read-only or gone.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        with storage(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._stream: BinaryIO | None = None
+
+    def start_anew(self) -> None:
+        """Forget a run that this folder held; files of others are not touched."""
+        self.truncate(0)
+        for name in RESULTS:
+            with storage(self.folder / name):
+                (self.folder / name).unlink(missing_ok=True)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write ``config.yaml``: every key, its defaults filled in."""
+        write_atomically(self.folder / "config.yaml", to_yaml(config))
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write ``manifest.json``; see :func:`contsemi.report.manifest.manifest`."""
+        write_atomically(self.folder / "manifest.json", to_json(manifest))
+
+    def write_matrices(self, class_incremental: Matrix, task_incremental: Matrix) -> None:
+        """Write both accuracy matrices [T, T]; may be called after every task."""
+        write_atomically(self.folder / "accuracy_matrix.csv", to_csv(class_incremental))
+        write_atomically(
+            self.folder / "accuracy_matrix_task_incremental.csv", to_csv(task_incremental)
+        )
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write ``results.json``, last of all: its presence says that the run is complete."""
+        write_atomically(self.folder / "results.json", to_json(results))
+
+    def metric(self, *, step: int, task: int, name: str, value: float | None) -> None:
+        """Append one line to ``metrics.jsonl``; it reaches the disk with :meth:`flush`.
+
+        Args:
+            step: optimiser steps done since the start of the run.
+            task: index of the task from 0; the file counts from 1, as the matrix and the screen.
+            name: for example ``"loss/prototypes"``.
+            value: ``null`` where not finite.
+        """
+        line = to_json({"step": step, "task": task + 1, "name": name, "value": value}, indent=None)
+        with storage(self._metrics):
+            self._open().write(line)
+
+    def flush(self) -> int:
+        """Bring all metrics to the disk and return the length of their file in bytes."""
+        with storage(self._metrics):
+            stream = self._open()
+            stream.flush()
+            os.fsync(stream.fileno())
+            return stream.tell()
+
+    def truncate(self, length: int) -> None:
+        """Forget the metrics written after a checkpoint, before training goes on from it.
+
+        Args:
+            length: what :meth:`flush` returned when the checkpoint was written.
+
+        Raises:
+            StateDamaged: the file is shorter than that.
+        """
+        with storage(self._metrics):
+            stream = self._open()
+            stream.flush()
+            present = stream.tell()
+            if present < length:
+                raise StateDamaged(
+                    f"{self._metrics}: has {present} bytes, the checkpoint was written at "
+                    f"{length}; restore the file, or start anew with resume=never"
+                )
+            stream.truncate(length)
+            stream.seek(length)
+
+    def close(self) -> None:
+        """Write what is buffered; the object may be used again."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with storage(self._metrics):
+                stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def _metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def _open(self) -> BinaryIO:
+        if self._stream is None:
+            self._stream = self._metrics.open("ab")
+            self._stream.seek(0, os.SEEK_END)
+        return self._stream

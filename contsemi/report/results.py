@@ -1,0 +1,75 @@
+"""The content of ``results.json``, from the two accuracy matrices of a run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.summary import summarise
+
+__all__ = ["TIMINGS", "results", "without_timings"]
+
+TIMINGS = ("seconds", "images_per_second")
+"""The keys in which two runs of the same command may differ."""
+
+
+def results(
+    *,
+    method: str,
+    scenario: str,
+    seed: int,
+    label_ratio: Any,
+    class_incremental: ArrayLike,
+    task_incremental: ArrayLike,
+    memory_bytes: int,
+    seconds: float,
+    images_per_second: float | None,
+    switches: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The results of a run; a metric that is not defined is ``None`` and says why.
+
+    Args:
+        method: name of the method.
+        scenario: name of the scenario.
+        seed: of the run.
+        label_ratio: the label budget, written in one way (runs are grouped by it).
+        class_incremental: R [T, T], fractions, NaN where not measured.
+        task_incremental: likewise.
+        memory_bytes: all that is kept of earlier tasks: exemplars, embeddings, index.
+        seconds: wall-clock time of the run, over all its resumptions.
+        images_per_second: images trained a second.
+        switches: names of the switches of official code that were on.
+    """
+    summaries = {
+        "class_incremental": summarise(class_incremental),
+        "task_incremental": summarise(task_incremental),
+    }
+    return {
+        "method": method,
+        "scenario": scenario,
+        "seed": seed,
+        "label_ratio": label_ratio,
+        **{kind: _numbers(summary) for kind, summary in summaries.items()},
+        "undefined": {
+            f"{kind}.{name}": value.reason
+            for kind, summary in summaries.items()
+            for name, value in summary.items()
+            if isinstance(value, Undefined)
+        },
+        "switches": list(switches),
+        "memory_bytes": memory_bytes,
+        "seconds": seconds,
+        "images_per_second": images_per_second,
+    }
+
+
+def without_timings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What two runs of the same command on the same machine must have in common."""
+    return {key: value for key, value in content.items() if key not in TIMINGS}
+
+
+def _numbers(summary: Mapping[str, float | Undefined]) -> dict[str, float | None]:
+    return {
+        name: None if isinstance(value, Undefined) else value for name, value in summary.items()
+    }

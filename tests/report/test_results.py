@@ -1,0 +1,57 @@
+"""The content of ``results.json``."""
+
+import json
+
+import numpy as np
+import pytest
+
+from contsemi.report.plain import to_json
+from contsemi.report.results import TIMINGS, results, without_timings
+
+MATRIX = np.array([[0.5, np.nan], [0.25, 1.0]])
+
+
+def content(matrix=MATRIX, **changes):
+    facts = {
+        "method": "suave",
+        "scenario": "digits",
+        "seed": 3,
+        "label_ratio": "5%",
+        "class_incremental": matrix,
+        "task_incremental": np.sqrt(matrix),
+        "memory_bytes": 12,
+        "seconds": 1.5,
+        "images_per_second": 10.0,
+    }
+    return results(**(facts | changes))
+
+
+def test_the_promised_keys():
+    five = {
+        "average_accuracy",
+        "average_incremental_accuracy",
+        "forgetting",
+        "backward_transfer",
+        "learning_accuracy",
+    }
+    read = json.loads(to_json(content()))
+    assert set(read["class_incremental"]) == set(read["task_incremental"]) == five
+    assert read["class_incremental"]["average_accuracy"] == 0.625
+    assert read["class_incremental"]["forgetting"] == 0.25
+    assert read["task_incremental"]["learning_accuracy"] == pytest.approx((0.5**0.5 + 1) / 2)
+    assert (read["method"], read["scenario"], read["seed"]) == ("suave", "digits", 3)
+    assert (read["memory_bytes"], read["seconds"], read["images_per_second"]) == (12, 1.5, 10.0)
+    assert read["undefined"] == {}
+
+
+def test_one_task_is_null_with_a_reason():
+    read = json.loads(to_json(content(np.array([[0.5]]))))
+    assert read["class_incremental"]["forgetting"] is None
+    assert "nothing to forget" in read["undefined"]["class_incremental.forgetting"]
+    assert len(read["undefined"]) == 4
+
+
+def test_two_runs_differ_in_their_timings_alone():
+    one, two = content(), content(seconds=99.0, images_per_second=None)
+    assert {key for key in one if one[key] != two[key]} == set(TIMINGS)
+    assert without_timings(one) == without_timings(two)

@@ -1,0 +1,31 @@
+"""The curves of the page are the columns of the matrix."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from contsemi.report.run import load_run
+from contsemi.report.svg import BOTTOM, TOP, curves
+
+
+@pytest.mark.parametrize("tasks", [1, 5, 20])
+def test_lines(make_run, tasks):
+    matrix = load_run(make_run(tasks)).class_incremental
+    root = ElementTree.fromstring(curves(matrix))
+    groups = {g.find("title").text: g.find("polyline").get("points") for g in root.iter("g")}
+    assert ("mean" in groups) == (tasks > 1)
+    for task in range(tasks):
+        points = [tuple(map(float, p.split(","))) for p in groups[f"task {task + 1}"].split()]
+        heights = [(BOTTOM - y) / (BOTTOM - TOP) for _, y in points]
+        np.testing.assert_allclose(heights, matrix[task:, task], atol=0.001)
+        assert [x for x, _ in points] == sorted({x for x, _ in points})
+    labels = [text.text for text in root.iter("text") if text.get("class")]
+    assert len(labels) == tasks + (tasks > 1)
+
+
+def test_unmeasured_cells_are_left_out():
+    matrix = np.array([[0.5, np.nan], [np.nan, np.nan]])
+    drawn = curves(matrix)
+    assert "nan" not in drawn
+    ElementTree.fromstring(drawn)
