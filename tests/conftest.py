@@ -22,3 +22,45 @@ def cifar100_root():
         if place and Path(place, "data").is_dir():
             return Path(place)
     pytest.skip("no CIFAR-100 here: set CONTSEMI_CIFAR100 to a folder of its parquet files")
+
+
+SMALL = (
+    "model.width=8",
+    "optim.epochs=2",
+    "batch.unlabelled=96",
+    "objective.labelled_views=1",
+    "memory.exemplars=60",
+    "threads=1",
+    "display=quiet",
+    "device=cpu",
+)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Composes a run on the real digits that trains in a second or two."""
+    from contsemi import compose
+
+    def load(*words):
+        given = {word.split("=")[0] for word in words}
+        words = [*(word for word in SMALL if word.split("=")[0] not in given), *words]
+        if given & {"method", "objective", "model"}:  # which may not have these keys
+            words = [word for word in words if not word.startswith(("model.w", "objective.lab"))]
+        return compose.load(words)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def stream_of():
+    """Builds the stream of a configuration, with its test images."""
+    from contsemi import data
+    from contsemi.data.scenario import build
+    from contsemi.labels import LabelBudget
+
+    def make(config, change=lambda train: train):
+        train, test = data.load(config.data, config.scenario.dataset)
+        budget = LabelBudget.parse(config.label_ratio)
+        return build(config.scenario, budget, change(train), test, config.seed), test
+
+    return make

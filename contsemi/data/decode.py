@@ -52,7 +52,7 @@ def decode(file: Path | bytes, size: int | None) -> Pixels:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise Unreadable(f"{width}x{height} pixels are more than 100 million")
-                return _square(_rgb(ImageOps.exif_transpose(image)), size)
+                return _square(to_rgb(ImageOps.exif_transpose(image)), size)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
@@ -74,7 +74,7 @@ def resize(images: Pixels, size: int | None) -> Pixels:
     return result
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """``image`` in mode RGB."""
     if image.mode in GREY16:
         return _from_16_bits(np.asarray(image)).convert("RGB")

@@ -1,0 +1,391 @@
+"""One network that learns a stream: what a task, a batch and a step are made of.
+
+The learner owns everything that a run learns or remembers, and nothing else: no files, no screen,
+no hidden label. Its state is named in one place, :meth:`Learner.state`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from contsemi.config import Config
+from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_batch
+from contsemi.distillers.distiller import Distiller
+from contsemi.engine import optimisers, schedules
+from contsemi.engine.forward import embed, run_groups
+from contsemi.engine.parts import build_part
+from contsemi.engine.precision import autocast, channels_last, choose_device, choose_precision
+from contsemi.engine.remember import remember
+from contsemi.errors import InputError
+from contsemi.memory.embeddings import Embeddings
+from contsemi.memory.exemplars import Exemplars
+from contsemi.models import build_backbone
+from contsemi.models.ema import Ema, frozen_copy
+from contsemi.models.network import Network
+from contsemi.objectives.objective import Objective
+from contsemi.seeding import generator
+from contsemi.types import Batch, Experience, Outputs, Past, Step
+from contsemi.views import Augment
+
+__all__ = ["Learner"]
+
+LabelledSource = Callable[[], tuple[Tensor, Tensor]]
+
+
+class Learner:
+    """A network with its objective, distiller, memory and optimiser.
+
+    Args:
+        config: the run.
+
+    Attributes:
+        network: the network that is trained.
+        teacher: its EMA copy, or ``None``.
+        past: the frozen network of the end of the previous task, or ``None``.
+        exemplars, embeddings: what is remembered of earlier tasks.
+        num_seen: columns seen so far.
+        epochs, steps_per_epoch: of the current task; 0 epochs for an objective without training.
+        labelled_source: when set, gives the images uint8 [L, 3, S, S] and columns [L] of the
+            labelled part of a batch in place of the learner's own sampler.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.objective, weights = build_part("objectives", config.objective, Objective)
+        self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
+        self.weights = weights | distil_weights
+        self.needs = self.objective.needs | self.distiller.needs
+        draw = generator(config.seed, "network")
+        backbone = build_backbone(config.model, draw)
+        self.network = Network(backbone, self.needs.heads, config.projector, draw)
+        channels_last(self.network.to(self.device))
+        self.objective.to(self.device)
+        self.distiller.to(self.device)
+        self.teacher: Ema | None = None
+        self.past: Network | None = None
+        self.augment = Augment(config.views)
+        self.exemplars = Exemplars(config.memory.exemplars)
+        self.embeddings = Embeddings(config.memory.embeddings if self.needs.memory else 0)
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.labelled_source: LabelledSource | None = None
+        self.experience: Experience | None = None
+        self.num_seen = 0
+        self.step_in_task = 0
+        self.steps_per_epoch = 0
+        self._supports: tuple[Outputs, Tensor] | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a task."""
+        return self.config.optim.epochs if self.needs.trains else 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes kept of earlier tasks, network copies not counted."""
+        return self.exemplars.memory_bytes + self.embeddings.memory_bytes
+
+    # A task
+
+    def begin(self, experience: Experience, images: Tensor) -> None:
+        """A task begins: heads grow, samplers and optimiser are made.
+
+        Args:
+            experience: the task.
+            images: uint8 [N, 3, S, S], the array that the task's indices point into.
+        """
+        self._grow(experience)
+        self._enter(experience, images, step=0)
+
+    def _enter(self, experience: Experience, images: Tensor, step: int) -> None:
+        """Makes the samplers of a task that begins or goes on."""
+        self.experience, self.images, self.step_in_task = experience, images, step
+        pool = self.gather(images, experience.labelled)
+        labels, ids = experience.labels.to(self.device), experience.labelled.to(self.device)
+        fresh = torch.zeros(len(labels), dtype=torch.bool, device=self.device)
+        if len(self.exemplars) and self.needs.labelled_from == "all":
+            pool = torch.cat([pool, self.exemplars.images])
+            labels = torch.cat([labels, self.exemplars.labels])
+            ids = torch.cat([ids, self.exemplars.ids])
+            fresh = functional.pad(fresh, (0, len(self.exemplars)), value=True)
+        self.pool = LabelledPool(labels.cpu(), seed=self.config.seed, task=experience.index)
+        self.pool_images, self.pool_labels, self.pool_ids = pool, labels, ids
+        self.pool_from_memory = fresh
+        self.columns = torch.tensor(experience.columns, device=self.device)
+        self.steps_per_epoch = steps_per_epoch(
+            len(experience.unlabelled), self.config.batch.unlabelled
+        )
+        self._supports = None
+
+    def _grow(self, experience: Experience) -> None:
+        """Gives the heads the task's columns; optimiser state of old columns is kept."""
+        seed = self.config.seed
+        self.num_seen = experience.num_seen
+        self.network.grow(self.num_seen, generator(seed, "grow", experience.index))
+        if self.needs.teacher is not None:
+            if self.teacher is None:
+                self.teacher = Ema(self.network, momentum=self.needs.teacher)
+            else:
+                self.teacher.grow(self.network)
+        if self.needs.trains:
+            modules = [self.network, self.objective, self.distiller]
+            fresh = optimisers.make(self.config.optim, modules)
+            if self.optimizer is not None:
+                optimisers.carry_state(self.optimizer, fresh)
+            self.optimizer = fresh
+        self.objective.begin(experience)
+        self.distiller.begin(experience)
+
+    def end(self) -> None:
+        """The task is over: the past is frozen and the memory takes the task in."""
+        experience = self.experience
+        if experience is None:
+            raise RuntimeError("end() before begin()")
+        self.objective.end(experience)
+        self.distiller.end(experience)
+        remember(self, experience)
+        if self.distiller.needs.past:
+            self.past = frozen_copy(self.predictor)
+        self.experience, self._supports = None, None
+        del self.images, self.pool, self.pool_images
+
+    # A step
+
+    def batch(self, epoch: int, iteration: int) -> Batch:
+        """The images of one step.
+
+        Args:
+            epoch: epoch in this task.
+            iteration: step in this epoch.
+        """
+        experience, config = self.experience, self.config
+        if experience is None:
+            raise RuntimeError("batch() before begin()")
+        if self.needs.large_views:
+            drawn = unlabelled_batch(
+                experience.unlabelled,
+                config.batch.unlabelled,
+                epoch,
+                iteration,
+                seed=config.seed,
+                task=experience.index,
+            )
+        else:
+            drawn = experience.unlabelled[:0]
+        if self.labelled_source is not None:
+            labelled, labels = self.labelled_source()
+            ids = torch.full_like(labels, -1)
+            remembered = ~torch.isin(labels, self.columns)
+        else:
+            rows = self._labelled_rows(epoch, iteration).to(self.device)
+            labelled, labels = self.pool_images[rows], self.pool_labels[rows]
+            ids, remembered = self.pool_ids[rows], self.pool_from_memory[rows]
+        return Batch(
+            labelled=labelled,
+            labels=labels,
+            from_memory=remembered,
+            unlabelled=self.gather(self.images, drawn),
+            labelled_ids=ids,
+            unlabelled_ids=drawn.to(self.device),
+        )
+
+    def _labelled_rows(self, epoch: int, iteration: int) -> Tensor:
+        if not self.needs.labelled_views:
+            return torch.empty(0, dtype=torch.int64)
+        if self.needs.supports_per_class:
+            columns = torch.arange(self.num_seen)
+            return self.pool.stratified(self.needs.supports_per_class, columns, epoch, iteration)
+        return self.pool.uniform(self.config.batch.labelled, epoch, iteration)
+
+    def forward(self, batch: Batch) -> Step:
+        """Augments the batch and runs every network that the needs name over it."""
+        experience, needs = self.experience, self.needs
+        if experience is None:
+            raise RuntimeError("forward() before begin()")
+        draw = generator(
+            self.config.seed, "views", experience.index, self.step_in_task, device=self.device
+        )
+        labelled = large = small = None
+        if needs.labelled_views and len(batch.labelled):
+            labelled = self.augment.labelled(batch.labelled, needs.labelled_views, draw)
+        if needs.large_views:
+            large = self.augment.large(batch.unlabelled, needs.large_views, draw)
+        if needs.small_views:
+            small = self.augment.small(batch.unlabelled, needs.small_views, draw)
+        teacher = past = None
+        with autocast(self.device, self.precision):
+            self.network.train()
+            online = run_groups(self.network, [labelled, large, small], needs.heads)
+            with torch.no_grad():
+                if self.teacher is not None:
+                    teacher = run_groups(self.teacher.network, [large], needs.heads)[0]
+                if self.past is not None:
+                    frozen = run_groups(
+                        self.past, [labelled, large, small], self.distiller.needs.heads
+                    )
+                    past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
+        total = max(1, self.epochs * self.steps_per_epoch)
+        return Step(
+            labelled=online[0],
+            labels=batch.labels,
+            from_memory=batch.from_memory,
+            large=online[1],
+            small=online[2],
+            teacher=teacher,
+            past=past,
+            memory=self.embeddings.view(),
+            labelled_ids=batch.labelled_ids,
+            unlabelled_ids=batch.unlabelled_ids,
+            columns=self.columns,
+            num_old=experience.num_old,
+            num_seen=experience.num_seen,
+            progress=self.step_in_task / total,
+        )
+
+    def loss(self, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of all terms, and the terms by name.
+
+        Raises:
+            InputError: a term has no weight in the configuration.
+        """
+        terms = self.objective.terms(step) | self.distiller.terms(step)
+        unknown = terms.keys() - self.weights.keys()
+        if unknown:
+            raise InputError(
+                "objective.weights",
+                f"the term {min(unknown)!r} has no weight",
+                f"add weights: {{{min(unknown)}: 1.0}} to the method's YAML",
+            )
+        total = torch.zeros((), device=self.device)
+        for name, value in terms.items():
+            total = total + self.weights[name] * value
+        return total, terms
+
+    def backward(self, loss: Tensor) -> None:
+        """Fresh gradients of the loss."""
+        if self.optimizer is None:
+            raise RuntimeError("backward() before begin()")
+        self.optimizer.zero_grad(set_to_none=True)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+
+    def update(self) -> None:
+        """One optimiser step and all that follows it."""
+        if self.optimizer is None:
+            raise RuntimeError("update() before begin()")
+        total = self.epochs * self.steps_per_epoch
+        rate = schedules.learning_rate(self.config.optim, self.step_in_task, total)
+        optimisers.step(self.optimizer, rate, clip=self.config.optim.clip)
+        self.network.after_step()
+        if self.teacher is not None:
+            self.teacher.update(self.network)
+        self.objective.after_step()
+        self.distiller.after_step()
+        self.step_in_task += 1
+        self._supports = None
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Scores of un-augmented images over all seen columns.
+
+        Args:
+            images: uint8 [N, 3, S, S], on any device.
+
+        Returns:
+            float32 [N, num_seen] on the learner's device; running statistics are not touched.
+        """
+        with torch.no_grad():
+            return self.scores(self.embed(images, self.predictor))
+
+    def scores(self, outputs: Outputs) -> Tensor:
+        """The objective's scores [N, num_seen] of outputs of the network that predicts."""
+        return self.objective.predict(outputs, self.supports())
+
+    @property
+    def predictor(self) -> Network:
+        """The network that predicts: the EMA copy where there is one."""
+        return self.network if self.teacher is None else self.teacher.network
+
+    def embed(self, images: Tensor, network: Network) -> Outputs:
+        """Outputs of un-augmented images in evaluation mode, without gradient."""
+        return embed(
+            network,
+            images,
+            self.needs.heads,
+            augment=self.augment,
+            chunk=self.config.batch.test,
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def supports(self) -> tuple[Outputs, Tensor] | None:
+        """Outputs and columns of the labelled images at hand, if the objective predicts by them.
+
+        Raises:
+            InputError: it does, and there are none.
+        """
+        if not self.objective.needs.supports_at_test:
+            return None
+        if self._supports is None:
+            inside = self.experience is not None
+            images = self.pool_images if inside else self.exemplars.images
+            labels = self.pool_labels if inside else self.exemplars.labels
+            if not len(labels):
+                raise InputError(
+                    "memory.exemplars",
+                    f"{self.config.objective['name']} predicts from exemplars and none are kept",
+                    "set memory.exemplars above 0",
+                )
+            self._supports = self.embed(images, self.predictor), labels
+        return self._supports
+
+    def gather(self, images: Tensor, indices: Tensor) -> Tensor:
+        """Rows of an image array, on the learner's device."""
+        return images[indices.to(images.device)].to(self.device, non_blocking=True)
+
+    # State
+
+    def state(self) -> dict[str, Any]:
+        """All that must survive, as tensors by name, nested by owner."""
+        return {
+            "network": self.network.state_dict(),
+            "teacher": self.teacher.network.state_dict() if self.teacher else {},
+            "past": self.past.state_dict() if self.past else {},
+            "objective": self.objective.state_dict(),
+            "distiller": self.distiller.state_dict(),
+            "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
+            "exemplars": self.exemplars.state(),
+            "embeddings": self.embeddings.state(),
+        }
+
+    def restore(
+        self, state: dict[str, Any], experience: Experience, images: Tensor, step: int | None
+    ) -> None:
+        """Takes the state of a learner of the same configuration back.
+
+        Args:
+            state: of :meth:`state`; empty tensors may be missing.
+            experience: the task in which, or after which, the state was saved.
+            images: the array that the task's indices point into.
+            step: steps done in that task; ``None`` if it was over, so that nothing of it is read.
+        """
+        if state.get("past"):
+            known = experience.num_seen if step is None else experience.num_old
+            self.network.grow(known, generator(0, "restore"))
+            self.past = frozen_copy(self.network)
+            self.past.load_state_dict(state["past"])
+        self._grow(experience)
+        self.network.load_state_dict(state["network"])
+        if self.teacher is not None:
+            self.teacher.network.load_state_dict(state["teacher"])
+        self.objective.load_state_dict(state.get("objective", {}))
+        self.distiller.load_state_dict(state.get("distiller", {}))
+        if self.optimizer is not None:
+            optimisers.restore(self.optimizer, state.get("optimizer", {}))
+        for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
+            part.load({key: value.to(self.device) for key, value in state[name].items()})
+        if step is not None:
+            self._enter(experience, images, step)

@@ -1,0 +1,138 @@
+"""Optimisers from the configuration, and their state, by name, through growing heads."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from contsemi.config import Optim
+from contsemi.engine.lars import Lars
+from contsemi.errors import InputError
+
+__all__ = ["carry_state", "make", "restore", "state", "step"]
+
+TRUST = 1e-3  # of LARS, in all published code
+
+State = dict[str, dict[str, Tensor]]
+
+
+def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
+    """The optimiser of all parameters of the modules that take a gradient.
+
+    Biases, norms and other tensors of one dimension are neither decayed nor adapted by LARS. LARS
+    is that of PAWS and NNCSL.
+
+    Args:
+        optim: the configuration.
+        modules: in an order that stays the same from task to task: with the position and the
+            parameter's own name it names the state.
+
+    Raises:
+        InputError: there is no parameter.
+    """
+    named: dict[str, nn.Parameter] = {}
+    seen: set[int] = set()
+    for i, module in enumerate(modules):
+        for name, param in module.named_parameters():
+            if param.requires_grad and id(param) not in seen:
+                seen.add(id(param))
+                named[f"{i}.{name}"] = param
+    matrices = [(name, p) for name, p in named.items() if p.ndim > 1]
+    vectors = [(name, p) for name, p in named.items() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = []
+    if matrices:
+        groups.append({"params": matrices})
+    if vectors:
+        groups.append({"params": vectors, "weight_decay": 0.0})
+        if optim.name == "lars":
+            groups[-1]["adapt"] = False
+    if not groups:
+        raise InputError("model.name", "the model has no parameter to train", "use another model")
+    decay = optim.weight_decay
+    if optim.name == "adamw":
+        return torch.optim.AdamW(groups, lr=optim.lr, weight_decay=decay, fused=True)
+    if optim.name == "sgd":
+        return torch.optim.SGD(
+            groups, lr=optim.lr, momentum=optim.momentum, weight_decay=decay, fused=True
+        )
+    return Lars(
+        groups,
+        lr=optim.lr,
+        momentum=optim.momentum,
+        weight_decay=decay,
+        trust=TRUST,
+        nesterov=False,
+        fold_rate=True,
+        joint_norm=False,
+    )
+
+
+def step(optimizer: torch.optim.Optimizer, rate: float, *, clip: float) -> None:
+    """One step at a learning rate.
+
+    Args:
+        optimizer: its parameters have their gradients.
+        rate: learning rate of all groups.
+        clip: largest norm of all gradients together; 0 for no clipping.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    if clip > 0:
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(params, clip)
+    optimizer.step()
+
+
+def state(optimizer: torch.optim.Optimizer) -> State:
+    """Name of a parameter -> name of a tensor -> that tensor; not copied."""
+    return {
+        name: dict(optimizer.state[param])
+        for name, param in _named(optimizer).items()
+        if param in optimizer.state
+    }
+
+
+def restore(optimizer: torch.optim.Optimizer, saved: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Gives each parameter its saved state by name; new rows of grown parameters start at zero.
+
+    Args:
+        optimizer: made by :func:`make`.
+        saved: as of :func:`state`, of an optimiser of the same kind, of the same parameters or of
+            smaller ones. Parameters that it lacks start anew.
+    """
+    complete = optimizer.state_dict()
+    complete["state"] = {
+        i: {key: _fitted(value, param) for key, value in saved[name].items()}
+        for i, (name, param) in enumerate(_named(optimizer).items())
+        if name in saved
+    }
+    optimizer.load_state_dict(complete)
+
+
+def carry_state(old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> None:
+    """Goes on in ``new`` with the momenta of ``old``, after heads have grown.
+
+    Args:
+        old: the optimiser before; it may hold parameters that were replaced.
+        new: made by :func:`make` from the same modules.
+    """
+    restore(new, state(old))
+
+
+def _named(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Parameters by name, in the order in which ``state_dict`` counts them."""
+    return {
+        name: param
+        for group in optimizer.param_groups
+        for name, param in zip(group["param_names"], group["params"], strict=True)
+    }
+
+
+def _fitted(value: Tensor, param: Tensor) -> Tensor:
+    """A copy in the shape and memory format of ``param``; counters stay as they are."""
+    if value.ndim != param.ndim:
+        return value.clone()
+    fitted = torch.zeros_like(param, dtype=value.dtype)
+    fitted[tuple(slice(size) for size in value.shape)] = value.to(param.device)
+    return fitted

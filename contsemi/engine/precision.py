@@ -1,0 +1,55 @@
+"""Where tensors live and in which precision the network runs; losses are always float32."""
+
+import os
+from contextlib import AbstractContextManager
+
+import torch
+from torch import nn
+
+from contsemi.errors import InputError
+
+__all__ = ["autocast", "choose_device", "choose_precision", "set_threads"]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that ``auto``, ``cpu`` or ``cuda[:n]`` stands for.
+
+    Raises:
+        InputError: a GPU was asked for that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            "device",
+            f"{name} asked for, {torch.cuda.device_count()} GPUs found",
+            "use device=cpu or device=auto",
+        )
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """``bf16``, ``fp32``, or for ``auto`` bfloat16 where the chip multiplies it fast."""
+    if name != "auto":
+        return torch.bfloat16 if name == "bf16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float32
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
+    """Runs the network's products in ``precision``; parameters stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
+
+
+def set_threads(count: int) -> int:
+    """Fixes torch's CPU threads, which are part of a run's identity; 0 means one per core."""
+    torch.set_num_threads(count or len(os.sched_getaffinity(0)))
+    return torch.get_num_threads()
+
+
+def channels_last(module: nn.Module) -> nn.Module:
+    """The memory format that convolutions are fastest in, on CPUs and GPUs."""
+    return module.to(memory_format=torch.channels_last)

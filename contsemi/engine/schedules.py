@@ -1,0 +1,56 @@
+"""What changes with the step: pure functions, so that a resumed run needs only its counter."""
+
+import math
+
+from contsemi.config import Optim
+
+__all__ = ["cosine", "learning_rate", "linear", "warmup_cosine"]
+
+
+def learning_rate(optim: Optim, step: int, total_steps: int) -> float:
+    """The learning rate of one step of a task: each task warms up and cools down anew.
+
+    Args:
+        optim: the configuration.
+        step: steps of this task already done.
+        total_steps: steps of the whole task.
+    """
+    return warmup_cosine(
+        step,
+        warmup_steps=round(optim.warmup * total_steps),
+        total_steps=total_steps,
+        start=optim.start_lr,
+        peak=optim.lr,
+        final=optim.final_lr,
+    )
+
+
+def warmup_cosine(
+    step: int, *, warmup_steps: int, total_steps: int, start: float, peak: float, final: float
+) -> float:
+    """Linear from ``start`` to ``peak`` at step ``warmup_steps``, then cosine to ``final``.
+
+    ``final`` would be reached at ``total_steps``, one step after the last, as in PAWS and NNCSL.
+    """
+    if step < warmup_steps:
+        return start + (peak - start) * step / warmup_steps
+    return cosine(
+        step - warmup_steps, total_steps=total_steps - warmup_steps, start=peak, end=final
+    )
+
+
+def cosine(step: int, *, total_steps: int, start: float, end: float) -> float:
+    """Half a cosine from ``start`` at step 0 to ``end`` at ``total_steps`` and later.
+
+    For the momentum of an EMA in BYOL and DINO.
+    """
+    progress = min(step / max(total_steps, 1), 1.0)
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def linear(step: int, *, steps: int, start: float, end: float) -> float:
+    """A straight line from ``start`` at step 0 to ``end`` at ``steps - 1`` and later.
+
+    For the teacher's temperature in DINO, where a step is an epoch.
+    """
+    return start + (end - start) * min(step / max(steps - 1, 1), 1.0) if steps > 0 else end

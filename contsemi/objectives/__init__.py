@@ -1,0 +1,1 @@
+"""One file a paper: what is learned from labelled and unlabelled images."""

@@ -1,0 +1,262 @@
+"""One run from its configuration to its files: images, stream, strategy, tasks, records."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contsemi import data
+from contsemi.config import Config
+from contsemi.data.scenario import Stream, build
+from contsemi.engine.checkpoint import Checkpoints
+from contsemi.engine.evaluation import evaluate
+from contsemi.engine.learner import Learner
+from contsemi.engine.precision import set_threads
+from contsemi.errors import InputError, Interrupted
+from contsemi.labels import LabelBudget
+from contsemi.metrics.forgetting import forgetting
+from contsemi.metrics.matrix import Undefined
+from contsemi.output import OutputFolder
+from contsemi.report.console import Display
+from contsemi.report.events import TaskDone
+from contsemi.report.manifest import manifest
+from contsemi.report.records import Records
+from contsemi.report.results import results
+from contsemi.watch import Signals, Watch
+
+__all__ = ["run"]
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Trains and evaluates a whole stream, or goes on with it, and writes its output folder.
+
+    Args:
+        config: the run; ``output`` must be set.
+
+    Returns:
+        The content of ``results.json``.
+
+    Raises:
+        ContsemiError: see :mod:`contsemi.errors`; after an ``Interrupted`` the same call goes on.
+    """
+    if config.output is None:
+        raise InputError("output", "is required", "give output=FOLDER")
+    threads = set_threads(config.threads)
+    budget = LabelBudget.parse(config.label_ratio)
+    plain = config.model_dump() | {"label_ratio": str(budget)}
+    with Display(config.display) as display, OutputFolder(Path(config.output), plain) as output:
+        if output.finished:
+            return _show_finished(display, output.path)
+        train, test = data.load(config.data, config.scenario.dataset)
+        stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
+        learner = Learner(config)
+        facts = manifest(
+            seed=config.seed,
+            class_order=stream.class_order,
+            label_digest=stream.label_digest,
+            labelled=len(stream.label_indices),
+            device=_device_name(learner.device),
+            threads=threads,
+            class_names=stream.class_names,
+            label_indices=stream.label_indices.tolist(),
+            dataset_digests={"train": train.digest, "test": test.digest},
+            precision=str(learner.precision).removeprefix("torch."),
+            config=plain,
+        )
+        with Records(output.path) as records:
+            whole = _Run(config, str(budget), stream, test.images, learner, display, records)
+            return whole.train(facts)
+
+
+class _Run:
+    """A run in progress: the state around the learner, and the way through the tasks."""
+
+    def __init__(
+        self,
+        config: Config,
+        labels: str,
+        stream: Stream,
+        test_images: Tensor,
+        learner: Learner,
+        display: Display,
+        records: Records,
+    ) -> None:
+        self.config, self.labels, self.stream, self.learner = config, labels, stream, learner
+        self.display, self.records = display, records
+        self.images = stream.images.to(learner.device)
+        self.test_images = test_images.to(learner.device)
+        self.tasks = len(stream.experiences)
+        self.matrices = {
+            kind: np.full((self.tasks, self.tasks), np.nan)
+            for kind in ("class_incremental", "task_incremental")
+        }
+        self.checkpoints = Checkpoints(records.folder / "checkpoints")
+        self.signals = Signals()
+        self.watch = Watch(
+            display=display,
+            records=records,
+            signals=self.signals,
+            save=lambda epoch, iteration: self.save(self.task, (epoch, iteration)),
+            every=config.checkpoint.seconds,
+            tasks=self.tasks,
+        )
+        self.task = 0
+
+    def train(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Goes through the tasks that are left."""
+        # Avalanche takes seconds to import: only a run that really trains pays for it.
+        from contsemi.strategies import SemiSupervisedStrategy
+        from contsemi.strategies.scenario import from_stream
+
+        start = self.restore() if self.config.resume == "auto" else None
+        self.records.write_config(facts["config"])
+        self.records.write_manifest(facts)
+        if start is None and not self.task:
+            self.checkpoints.clear()
+            self.records.start_anew()
+        self.display.start(
+            {
+                "method": self.config.method,
+                "scenario": self.stream.name,
+                "labels": f"{self.labels} ({len(self.stream.label_indices)} images)",
+                "seed": self.config.seed,
+                "device": facts["device"],
+                "precision": facts["precision"],
+            }
+        )
+        strategy = SemiSupervisedStrategy(learner=self.learner, evaluator=None, hooks=[self.watch])
+        benchmark = from_stream(self.stream, self.test_images)
+        self.watch.begin()
+        with self.signals.caught():
+            for experience in benchmark.train_stream[self.task :]:
+                began = time.monotonic()
+                strategy.train(experience, eval_streams=[], start=start)
+                start = None
+                self.finish_task(time.monotonic() - began)
+        return self.finish()
+
+    def finish_task(self, seconds: float) -> None:
+        """Evaluates on every task so far, writes it down and saves."""
+        measured = evaluate(self.learner, self.test_images, self.stream.test, self.task + 1)
+        for kind, matrix in self.matrices.items():
+            matrix[self.task] = getattr(measured, kind)
+            for j, value in enumerate(matrix[self.task, : self.task + 1]):
+                self.records.metric(
+                    step=self.watch.steps_done,
+                    task=self.task,
+                    name=f"accuracy/{kind}/task_{j + 1}",
+                    value=float(value),
+                )
+        self.records.write_matrices(**self.matrices)
+        row = self.matrices["class_incremental"][: self.task + 1, : self.task + 1]
+        forgotten = forgetting(row)
+        self.watch.accuracies = row[-1].tolist()
+        self.display.task_done(
+            TaskDone(
+                task=self.task,
+                tasks=self.tasks,
+                class_incremental=row[-1].tolist(),
+                task_incremental=measured.task_incremental[: self.task + 1].tolist(),
+                forgetting=None if isinstance(forgotten, Undefined) else forgotten,
+                seconds=seconds,
+            )
+        )
+        self.task += 1
+        self.save(self.task, None)
+        if self.signals.received is not None:
+            raise Interrupted(self.signals.received)
+
+    def finish(self) -> dict[str, Any]:
+        """Writes the results and the pictures, and shows the tables."""
+        from contsemi.report.pages import draw
+        from contsemi.report.run import load_run
+
+        content = results(
+            method=self.config.method,
+            scenario=self.stream.name,
+            seed=self.config.seed,
+            label_ratio=self.labels,
+            memory_bytes=self.learner.memory_bytes,
+            seconds=self.watch.seconds,
+            images_per_second=self.watch.images_per_second,
+            class_incremental=self.matrices["class_incremental"],
+            task_incremental=self.matrices["task_incremental"],
+        )
+        self.records.flush()
+        self.records.write_results(content)
+        finished = load_run(self.records.folder)
+        self.display.finish(finished, [*FILES, *draw(finished)])
+        return content
+
+    def save(self, task: int, place: tuple[int, int] | None) -> None:
+        """Saves everything.
+
+        Args:
+            task: the task to go on with.
+            place: (epoch, iteration) inside it; ``None`` at its beginning.
+        """
+        record = {
+            "task": task,
+            "place": place,
+            "step_in_task": self.learner.step_in_task,
+            "steps_done": self.watch.steps_done,
+            "images_done": self.watch.images_done,
+            "seconds": self.watch.seconds,
+            "metrics_bytes": self.records.flush(),
+            "matrices": {
+                kind: [[None if np.isnan(x) else float(x) for x in row] for row in matrix]
+                for kind, matrix in self.matrices.items()
+            },
+        }
+        self.checkpoints.save(self.learner.state(), record)
+
+    def restore(self) -> tuple[int, int] | None:
+        """Takes the newest whole state back, if there is one.
+
+        Returns:
+            (epoch, iteration) to go on from inside the task, ``None`` at its beginning.
+        """
+        saved = self.checkpoints.load()
+        if saved is None:
+            return None
+        state, record = saved
+        place = None if record["place"] is None else tuple(record["place"])
+        self.task = record["task"]
+        inside = place is not None
+        experience = self.stream.experiences[self.task if inside else self.task - 1]
+        self.learner.restore(
+            state, experience, self.images, record["step_in_task"] if inside else None
+        )
+        for kind, rows in record["matrices"].items():
+            self.matrices[kind] = np.array(rows, dtype=float)
+        self.watch.steps_done = record["steps_done"]
+        self.watch.images_done = record["images_done"]
+        self.watch.seconds_before = record["seconds"]
+        if self.task:
+            row = self.matrices["class_incremental"][self.task - 1, : self.task]
+            self.watch.accuracies = row.tolist()
+        self.records.truncate(record["metrics_bytes"])
+        self.display.note(f"goes on from a checkpoint in task {self.task + 1}")
+        return place
+
+
+FILES = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")
+
+
+def _show_finished(display: Display, folder: Path) -> dict[str, Any]:
+    from contsemi.report.pages import draw
+    from contsemi.report.run import load_run
+
+    finished = load_run(folder)
+    display.note("this run was finished before; resume=never or another output= trains anew")
+    display.finish(finished, [*FILES, *draw(finished)])
+    return finished.results
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)

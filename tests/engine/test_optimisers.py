@@ -1,0 +1,185 @@
+"""Optimisers from the configuration, and their state through growing heads."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import Tensor, nn
+
+from contsemi.config import Optim
+from contsemi.engine import optimisers
+from contsemi.errors import InputError
+from contsemi.models.network import Network
+from contsemi.models.pixels import build as pixels
+
+CONF = sorted((Path(__file__).parents[2] / "conf" / "optim").glob("*.yaml"))
+NAMES = ("sgd", "lars", "adamw")
+
+
+def optim(name: str, **changes: object) -> Optim:
+    values: dict[str, object] = {
+        "name": name,
+        "epochs": 1,
+        "lr": 0.1,
+        "start_lr": 0.0,
+        "final_lr": 0.0,
+        "warmup": 0.0,
+        "momentum": 0.9,
+        "weight_decay": 0.01,
+        "clip": 0.0,
+    }
+    return Optim.model_validate(values | changes)
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def network(classes: int) -> Network:
+    made = Network(pixels(size=2), ("prototypes", "classifier"), [6, 4], draw())
+    made.grow(classes, draw(1))
+    return made
+
+
+def train(
+    made: Network, optimizer: torch.optim.Optimizer, steps: int, columns: int, clip: float = 0.0
+) -> None:
+    noise = draw(2)
+    for _ in range(steps):
+        images = torch.randn(5, 3, 2, 2, generator=noise)
+        outputs = made(images, ("prototypes", "classifier"))
+        loss = sum(outputs[head][:, :columns].square().sum() for head in outputs.heads)
+        optimizer.zero_grad()
+        loss.backward()
+        optimisers.step(optimizer, 0.1, clip=clip)
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda path: path.stem)
+def test_configurations_are_valid(path: Path) -> None:
+    values = Optim.model_validate(yaml.safe_load(path.read_text()))
+    assert len(optimisers.make(values, [network(2)]).param_groups) == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_biases_and_norms_are_not_decayed(name: str) -> None:
+    made = network(3)
+    groups = optimisers.make(optim(name), [made]).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0]
+    assert all(p.ndim > 1 for p in groups[0]["params"])
+    assert all(p.ndim == 1 for p in groups[1]["params"])
+    assert sum(len(group["params"]) for group in groups) == len(list(made.parameters()))
+    if name == "lars":
+        assert [group["adapt"] for group in groups] == [True, False]
+
+
+def test_all_modules_count_once_and_frozen_parameters_not() -> None:
+    made, extra = network(2), nn.Linear(3, 3)
+    extra.bias.requires_grad_(False)
+    groups = optimisers.make(optim("sgd"), [made, nn.Module(), extra, made]).param_groups
+    named = [name for group in groups for name in group["param_names"]]
+    assert len(named) == len(set(named)) == len(list(made.parameters())) + 1
+    assert "2.weight" in named and "2.bias" not in named
+
+
+def test_nothing_to_train_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="no parameter"):
+        optimisers.make(optim("sgd"), [nn.Identity()])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_equals_torch(name: str) -> None:
+    made, other = network(3), network(3)
+    optimizer = optimisers.make(optim(name, weight_decay=0.0), [made])
+    if name == "sgd":
+        plain: torch.optim.Optimizer = torch.optim.SGD(other.parameters(), 0.1, momentum=0.9)
+    else:
+        plain = torch.optim.AdamW(other.parameters(), 0.1, weight_decay=0.0)
+    noise = draw(4)
+    for _ in range(3):
+        for mine, theirs in zip(made.parameters(), other.parameters(), strict=True):
+            mine.grad = torch.randn(mine.shape, generator=noise)
+            theirs.grad = mine.grad.clone()
+        optimisers.step(optimizer, 0.1, clip=0.0)
+        plain.step()
+    for mine, theirs in zip(made.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_rate_is_that_of_the_step() -> None:
+    made = network(2)
+    before = made.classifier.weight.detach().clone()
+    optimizer = optimisers.make(optim("sgd", momentum=0.0, weight_decay=0.0), [made])
+    made.classifier.weight.grad = torch.ones_like(made.classifier.weight)
+    optimisers.step(optimizer, 0.25, clip=0.0)
+    torch.testing.assert_close(made.classifier.weight.detach(), before - 0.25)
+
+
+def test_clipping_bounds_the_norm_of_all_gradients() -> None:
+    made = network(2)
+    optimizer = optimisers.make(optim("sgd", momentum=0.0, weight_decay=0.0), [made])
+    before = [p.detach().clone() for p in made.parameters()]
+    for param in made.parameters():
+        param.grad = torch.full_like(param, 100.0)
+    optimisers.step(optimizer, 1.0, clip=0.5)
+    moved = [(p - b).square().sum() for p, b in zip(made.parameters(), before, strict=True)]
+    torch.testing.assert_close(
+        torch.stack(moved).sum().sqrt(), torch.tensor(0.5), rtol=1e-4, atol=0
+    )
+
+
+def snapshot(optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+    return {
+        name: {key: value.clone() for key, value in tensors.items()}
+        for name, tensors in optimisers.state(optimizer).items()
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_goes_with_growing_heads(name: str) -> None:
+    made = network(2)
+    old = optimisers.make(optim(name), [made])
+    train(made, old, 3, 2)
+    before = snapshot(old)
+    made.grow(5, draw(3))
+    new = optimisers.make(optim(name), [made])
+    optimisers.carry_state(old, new)
+    after = optimisers.state(new)
+    assert after.keys() == before.keys()
+    for key, tensors in before.items():
+        for kind, value in tensors.items():
+            found = after[key][kind]
+            if found.shape == value.shape:
+                assert torch.equal(found, value)
+            else:
+                assert len(found) == 5 and torch.equal(found[:2], value)
+                assert (found[2:] == 0).all()
+    train(made, new, 1, 5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_restored_state_goes_on_bit_equal(name: str) -> None:
+    made = network(3)
+    optimizer = optimisers.make(optim(name), [made])
+    train(made, optimizer, 2, 3)
+    weights = {key: value.clone() for key, value in made.state_dict().items()}
+    saved = snapshot(optimizer)
+    train(made, optimizer, 2, 3)
+
+    other = network(3)
+    other.load_state_dict(weights)
+    resumed = optimisers.make(optim(name), [other])
+    optimisers.restore(resumed, saved)
+    train(other, resumed, 2, 3)
+    for mine, theirs in zip(made.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_state_keeps_the_memory_format_of_the_parameter() -> None:
+    conv = nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = optimisers.make(optim("sgd"), [conv])
+    momentum = torch.randn(4, 4, 3, 3)
+    optimisers.restore(optimizer, {"0.weight": {"momentum_buffer": momentum}})
+    found = optimisers.state(optimizer)["0.weight"]["momentum_buffer"]
+    assert torch.equal(found, momentum)
+    assert found.is_contiguous(memory_format=torch.channels_last)

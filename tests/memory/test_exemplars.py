@@ -1,0 +1,84 @@
+"""Exemplars against their written invariants and the official code's class counts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contsemi.memory.exemplars import Exemplars, balanced_quota
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=12), st.integers(0, 200))
+def test_quota_is_within_budget_balanced_and_leaves_no_room(counts, budget):
+    quota = balanced_quota(torch.tensor(counts), budget).tolist()
+    assert sum(quota) == min(budget, sum(counts))
+    assert all(0 <= kept <= held for kept, held in zip(quota, counts, strict=True))
+    # A class that gave something up holds at most one less than any other.
+    gave_up = [kept for kept, held in zip(quota, counts, strict=True) if kept < held]
+    if gave_up:
+        assert max(quota) - min(gave_up) <= 1
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=3), min_size=1, max_size=5),
+    st.integers(0, 25),
+    st.randoms(use_true_random=False),
+)
+def test_invariants_over_a_random_stream(stream, budget, random):
+    memory, again = Exemplars(budget), Exemplars(budget)
+    seen, column = {}, 0
+    for task in stream:
+        labels = [column + c for c, n in enumerate(task) for _ in range(n)]
+        random.shuffle(labels)
+        column += len(task)
+        ids = torch.arange(len(seen), len(seen) + len(labels))
+        seen.update(zip(ids.tolist(), labels, strict=True))
+        images = (ids % 251).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+        for each in (memory, again):
+            each.add(images, torch.tensor(labels), ids)
+        assert len(memory) == min(budget, len(memory)) <= budget
+        assert len(set(memory.ids.tolist())) == len(memory)
+        assert all(
+            seen[i] == y for i, y in zip(memory.ids.tolist(), memory.labels.tolist(), strict=True)
+        )
+        assert torch.equal(memory.images[:, 0, 0, 0], (memory.ids % 251).to(torch.uint8))
+        assert torch.equal(memory.ids, again.ids)
+
+
+def test_an_image_is_not_taken_twice():
+    memory = Exemplars(10)
+    rows = torch.zeros(2, 3, 2, 2, dtype=torch.uint8), torch.tensor([0, 0]), torch.tensor([5, 7])
+    memory.add(*rows)
+    memory.add(*rows)
+    assert memory.ids.tolist() == [5, 7]
+
+
+def test_first_of_each_class_stay():
+    memory = Exemplars(4)
+    labels = torch.tensor([0, 1, 0, 1, 0, 1])
+    memory.add(torch.zeros(6, 3, 1, 1, dtype=torch.uint8), labels, torch.arange(10, 16))
+    assert memory.ids.tolist() == [10, 11, 12, 13]
+
+
+@pytest.mark.parametrize("name", ["10c5t_40pc_500", "20c5t_25pc_60", "30c6t_40pc_100"])
+def test_class_counts_equal_the_official_codes(name):
+    reference = np.load(REFERENCE / f"buffer_{name}.npz")
+    index = torch.tensor(reference["labelled_index"])
+    column = torch.tensor(reference["labelled_class"])
+    tasks, per_task = (
+        int(reference["n_tasks"]),
+        int(reference["n_classes"]) // int(reference["n_tasks"]),
+    )
+    memory = Exemplars(int(reference["buffer_size"]))
+    for task in range(tasks):
+        rows = (column // per_task) == task
+        images = torch.zeros(int(rows.sum()), 3, 1, 1, dtype=torch.uint8)
+        memory.add(images, column[rows], index[rows])
+        official = column[torch.isin(index, torch.tensor(reference[f"buffer_after_{task}"]))]
+        assert torch.equal(torch.bincount(memory.labels), torch.bincount(official))

@@ -1,0 +1,103 @@
+"""What training must not see does not matter to it: change it, and every bit stays the same."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from contsemi.engine.checkpoint import _flatten
+from contsemi.engine.learner import Learner
+from contsemi.engine.loop import fit
+
+METHODS = ["method=contsemi", "method=suave", "method=finetune"]
+WITH_MEMORY = [METHODS[0], "memory.embeddings=40"]
+
+
+def train(config, stream, after=lambda task, learner: None):
+    learner = Learner(config)
+    for task, experience in enumerate(stream.experiences):
+        fit(learner, experience, stream.images)
+        after(task, learner)
+    return {name: value.clone() for name, value in _flatten(learner.state()).items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(params=[*[[m] for m in METHODS], WITH_MEMORY], ids=lambda words: "+".join(words))
+def words(request):
+    return request.param
+
+
+def test_hidden_labels_never_reach_training(words, small, stream_of, tmp_path):
+    config = small(*words)
+    stream, _ = stream_of(config)
+    frozen = tmp_path / "labels.txt"
+    frozen.write_text("\n".join(map(str, stream.label_indices.tolist())))
+    config = config.model_copy(
+        update={"scenario": config.scenario.model_copy(update={"labels": str(frozen)})}
+    )
+
+    def scramble(images):
+        """Swaps the hidden labels inside each task; which images a task has stays the same."""
+        targets = images.targets.clone()
+        hidden = torch.ones(len(targets), dtype=torch.bool)
+        hidden[torch.from_numpy(stream.label_indices)] = False
+        targets[hidden] ^= 1  # digits come in pairs (0, 1), (2, 3), ...
+        return replace(images, targets=targets)
+
+    scrambled, _ = stream_of(config, scramble)
+    truth, _ = stream_of(config)
+    assert same(train(config, truth), train(config, scrambled))
+
+
+def test_no_image_of_an_earlier_task_is_read(words, small, stream_of):
+    config = small(*words)
+    stream, _ = stream_of(config)
+    once = train(config, stream)
+    images = stream.images.clone()
+
+    def forget(task, learner):
+        rows = stream.experiences[task].unlabelled
+        noise = torch.randint(0, 256, (len(rows), *images.shape[1:]), dtype=torch.uint8)
+        images[rows] = noise
+
+    assert same(once, train(config, replace(stream, images=images), forget))
+    assert not torch.equal(images, stream.images)
+
+
+def test_the_guard_would_notice(small, stream_of):
+    """The test above fails for a learner that does read earlier images."""
+    config = small(*METHODS[:1])
+    stream, _ = stream_of(config)
+    once = train(config, stream)
+    images = stream.images.clone()
+
+    def spoil(task, learner):
+        if task + 1 < len(stream.experiences):
+            images[stream.experiences[task + 1].unlabelled] = 0
+
+    assert not same(once, train(config, replace(stream, images=images), spoil))
+
+
+def test_no_test_image_influences_training(small, tmp_path, monkeypatch):
+    from contsemi import data, pipeline
+
+    load = data.load
+    states = []
+    for noisy in (False, True):
+
+        def spoiled(section, dataset, noisy=noisy):
+            train_images, test = load(section, dataset)
+            pixels = 255 - test.images if noisy else test.images
+            return train_images, replace(test, images=pixels)
+
+        monkeypatch.setattr(data, "load", spoiled)
+        folder = tmp_path / str(noisy)
+        pipeline.run(small(f"output={folder}", "optim.epochs=1"))
+        checkpoints = pipeline.Checkpoints(folder / "checkpoints")
+        state, record = checkpoints.load()
+        states.append((_flatten(state), record["matrices"]))
+    assert same(states[0][0], states[1][0])
+    assert states[0][1] != states[1][1]
