@@ -35,20 +35,28 @@ def find_module(room: str, name: str) -> ModuleType:
             if entry.name == name:
                 return importlib.import_module(entry.module)
     raise InputError(
-        f"{room}.name",
+        f"{room.removesuffix('s')}.name",
         f"no file contsemi/{room}/{name}.py and no installed package offers {name!r}",
         f"use a name of conf/{room.removesuffix('s')}/",
     )
 
 
 def find_class(room: str, name: str, base: type[_T]) -> type[_T]:
-    """The one subclass of ``base`` that the module of that name defines."""
+    """The one subclass of ``base`` that the module of that name defines.
+
+    Raises:
+        InputError: there is no such module, or it does not define exactly one.
+    """
     module = find_module(room, name)
     found = [
         c
         for _, c in inspect.getmembers(module, inspect.isclass)
-        if issubclass(c, base) and c.__module__ == module.__name__
+        if issubclass(c, base) and c is not base and c.__module__ == module.__name__
     ]
     if len(found) != 1:
-        raise TypeError(f"{module.__name__} defines {len(found)} {base.__name__} classes, not one")
+        raise InputError(
+            f"{room.removesuffix('s')}.name",
+            f"{module.__name__} defines {len(found)} subclasses of {base.__name__}, expected one",
+            "name another module, or mend this one",
+        )
     return found[0]

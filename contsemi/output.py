@@ -1,68 +1,60 @@
 """The output folder of a run: one run a folder, one process at a time, nothing lost."""
 
 import fcntl
-import hashlib
 import json
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from contsemi.errors import InputError, StorageFailed
+from contsemi.errors import InputError
 
 __all__ = ["OutputFolder"]
 
 # Keys that may differ between the start of a run and its continuation: they do not change what
-# is computed.
+# is computed. Of the data it is the images that count, not the folder they lie in.
 _FREE = ("output", "resume", "display", "checkpoint", "data")
+
+_LOCK = "run.lock"
 
 
 class OutputFolder:
     """A locked output folder; use as a context manager.
+
+    A folder in which nothing was written is removed again at the end.
 
     Args:
         path: the folder.
         config: the run's configuration, as plain values.
 
     Raises:
-        InputError: the folder is in use, holds another run, or cannot be a folder.
+        InputError: on entering: the folder is in use, holds another run or files of something
+            else, or cannot be a folder.
     """
 
-    def __init__(self, path: Path, config: dict[str, Any]) -> None:
-        self.path = path
-        self.config = config
+    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        self.path, self.config = path, config
         self._lock: IO[str] | None = None
+        self._made: list[Path] = []
+        self._saved: dict[str, Any] | None = None
 
     def __enter__(self) -> Self:
-        fresh = not self.path.exists()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / "run.lock").open("a+")
-        except (FileExistsError, NotADirectoryError) as error:
-            raise InputError(
-                f"output={self.path}", "is not a folder", "give another output="
-            ) from error
-        except OSError as error:
-            raise InputError(
-                f"output={self.path}",
-                f"cannot be written ({error.strerror})",
-                "give another output=",
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.seek(0)
-            owner = self._lock.read().strip()
-            raise InputError(
-                f"output={self.path}",
-                f"in use by another run ({owner})",
-                "wait for it or give another output=",
-            ) from error
-        if not fresh:
             self._refuse_foreign()
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()}")
-        self._lock.flush()
+            self._made = [each for each in (self.path, *self.path.parents) if not each.exists()]
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = self._locked()
+            if self.config["resume"] == "auto":
+                self._refuse_other_run()
+        except (FileExistsError, NotADirectoryError) as error:
+            raise self._error("is not a folder") from error
+        except OSError as error:
+            raise self._error(f"cannot be written ({error.strerror})") from error
+        except InputError:
+            self._release()
+            raise
         return self
 
     def __exit__(
@@ -71,70 +63,95 @@ class OutputFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._lock is not None:
-            self._lock.close()
-
-    def _refuse_foreign(self) -> None:
-        """A folder with files of others, or with another configuration's run, is not touched."""
-        names = {each.name for each in self.path.iterdir()} - {"run.lock"}
-        if not names or self.config["resume"] == "never":
-            return
-        if not (self.path / "manifest.json").exists():
-            raise InputError(
-                f"output={self.path}",
-                f"holds files of something else ({min(names)!r}, ...)",
-                "give another output=",
-            )
-        try:
-            saved = json.loads((self.path / "manifest.json").read_bytes())["config"]
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                f"output={self.path}",
-                "its manifest.json cannot be read",
-                "give another output=, or start anew with resume=never",
-            ) from error
-        changed = sorted(_differences(_bound(saved), _bound(self.config)))
-        if changed:
-            raise InputError(
-                f"output={self.path}",
-                f"holds a run with another {', '.join(changed[:3])}",
-                "give another output=, or start anew with resume=never",
-            )
+        self._release()
 
     @property
     def finished(self) -> bool:
         """Whether the run in this folder is over."""
-        return self.config["resume"] == "auto" and (self.path / "results.json").exists()
+        return self._saved is not None and (self.path / "results.json").exists()
+
+    def refuse_other_images(self, manifest: Mapping[str, Any]) -> None:
+        """Raises where the run to go on with began with other images or labels.
+
+        Raises:
+            InputError: it did.
+        """
+        for key in ("dataset_digests", "label_digest"):
+            if self._saved is not None and self._saved.get(key) != manifest[key]:
+                raise InputError(
+                    "data.root",
+                    f"the run in {self.path} began with other images or labels",
+                    "give those, another output=, or start anew with resume=never",
+                )
+
+    def _refuse_foreign(self) -> None:
+        """A folder with files of others is not touched; a run leaves a lock from the beginning."""
+        names = {each.name for each in self.path.iterdir()} if self.path.exists() else set()
+        if names and not names & {_LOCK, "manifest.json"}:
+            raise self._error(f"holds files of something else ({min(names)!r}, ...)")
+
+    def _locked(self) -> IO[str]:
+        path = self.path / _LOCK
+        while True:
+            lock = path.open("a+")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                with lock:
+                    lock.seek(0)
+                    owner = lock.read().strip()
+                fix = "wait for it or give another output="
+                raise self._error(f"in use by another run ({owner})", fix) from error
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                    break
+            lock.close()  # its owner has just removed it: take the next one
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+        return lock
+
+    def _refuse_other_run(self) -> None:
+        """Another configuration's run is not gone on with."""
+        anew = "give another output=, or start anew with resume=never"
+        manifest = self.path / "manifest.json"
+        if not manifest.exists():
+            if (self.path / "results.json").exists() or (self.path / "checkpoints").exists():
+                raise self._error("its manifest.json is missing", anew)
+            return
+        try:
+            self._saved = json.loads(manifest.read_bytes())
+            differing = _differences(_bound(self._saved["config"]), _bound(self.config))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._error("its manifest.json cannot be read", anew) from error
+        if differing:
+            changed = ", ".join(sorted(differing)[:3])
+            raise self._error(f"holds a run with another {changed}", anew)
+
+    def _release(self) -> None:
+        """Gives the lock back, and the folder where nothing was written."""
+        lock, self._lock = self._lock, None
+        if lock is None:
+            return
+        with lock, suppress(OSError):
+            if [each.name for each in self.path.iterdir()] == [_LOCK]:
+                (self.path / _LOCK).unlink()
+                for folder in self._made:
+                    folder.rmdir()
+
+    def _error(self, problem: str, fix: str = "give another output=") -> InputError:
+        return InputError(f"output={self.path}", problem, fix)
 
 
-def _bound(config: dict[str, Any]) -> dict[str, Any]:
+def _bound(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in _FREE}
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
         return [
             each
             for key in old.keys() | new.keys()
             for each in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
         ]
     return [] if old == new else [f"{path} ({str(old)[:40]} -> {str(new)[:40]})"]
-
-
-def fingerprint(config: dict[str, Any]) -> str:
-    """SHA-256 of everything that decides what a run computes."""
-    text = json.dumps(_bound(config), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def available_bytes(path: Path) -> int:
-    """Free bytes where the folder lies.
-
-    Raises:
-        StorageFailed: the file system does not answer.
-    """
-    try:
-        status = os.statvfs(path)
-    except OSError as error:
-        raise StorageFailed(f"{path}: {error.strerror}") from error
-    return status.f_bavail * status.f_frsize

@@ -15,7 +15,7 @@ from contsemi.engine.checkpoint import Checkpoints
 from contsemi.engine.evaluation import evaluate
 from contsemi.engine.learner import Learner
 from contsemi.engine.precision import set_threads
-from contsemi.errors import InputError, Interrupted
+from contsemi.errors import InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.matrix import Undefined
@@ -66,9 +66,16 @@ def run(config: Config) -> dict[str, Any]:
             precision=str(learner.precision).removeprefix("torch."),
             config=plain,
         )
+        output.refuse_other_images(facts)
         with Records(output.path) as records:
-            whole = _Run(config, str(budget), stream, test.images, learner, display, records)
-            return whole.train(facts)
+            try:
+                whole = _Run(config, str(budget), stream, test.images, learner, display, records)
+                return whole.train(facts)
+            except torch.OutOfMemoryError as error:
+                raise OutOfDeviceMemory(
+                    f"device={learner.device}: out of memory; lower batch.unlabelled, "
+                    "batch.labelled or batch.test"
+                ) from error
 
 
 class _Run:
@@ -112,11 +119,12 @@ class _Run:
         from contsemi.strategies.scenario import from_stream
 
         start = self.restore() if self.config.resume == "auto" else None
-        self.records.write_config(facts["config"])
-        self.records.write_manifest(facts)
         if start is None and not self.task:
+            # Before the new manifest, so that no old state is ever taken for one of this run.
             self.checkpoints.clear()
             self.records.start_anew()
+        self.records.write_config(facts["config"])
+        self.records.write_manifest(facts)
         self.display.start(
             {
                 "method": self.config.method,
@@ -181,7 +189,8 @@ class _Run:
             label_ratio=self.labels,
             memory_bytes=self.learner.memory_bytes,
             seconds=self.watch.seconds,
-            images_per_second=self.watch.images_per_second,
+            images_per_second=self.watch.images_done / self.watch.seconds,
+            switches=switches(self.config),
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )
@@ -244,6 +253,11 @@ class _Run:
 
 
 FILES = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")
+
+
+def switches(config: Config) -> list[str]:
+    """The quirks of official codes that this run has switched on, on which its numbers rest."""
+    return ["model.padding=2"] if config.model.get("padding") == 2 else []
 
 
 def _show_finished(display: Display, folder: Path) -> dict[str, Any]:

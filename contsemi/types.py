@@ -8,7 +8,7 @@ classes are always columns ``[0, num_old)``, the current ones ``[num_old, num_se
 that grows only ever gains columns on the right.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -55,8 +55,8 @@ class Needs:
         supports_per_class: rows drawn per seen class for the labelled part of the batch
             (class-stratified, without replacement where the class has enough); 0 draws
             ``batch.labelled`` rows uniformly instead.
-        labelled_from: ``all`` draws from the current task's labels and the exemplars,
-            ``current`` only from the current task.
+        labelled_from: ``current`` draws only from the current task's labels, ``all`` from the
+            exemplars too; of two wishes the wider one counts.
         teacher: momentum of the EMA copy of the network whose outputs are in ``step.teacher``
             (and which predicts); ``None`` for no copy.
         past: whether the frozen network of the previous task is to see the batch.
@@ -69,7 +69,7 @@ class Needs:
     large_views: int = 0
     small_views: int = 0
     supports_per_class: int = 0
-    labelled_from: str = "all"
+    labelled_from: str = "current"
     teacher: float | None = None
     past: bool = False
     memory: bool = False
@@ -165,11 +165,14 @@ class MemoryRows:
         embeddings: [M, D] unit rows in the space of the frozen previous network's projector.
         probs: [M, C_old] soft labels over old columns; rows sum to 1.
         tasks: int64 [M], the task each row was written in.
+        search: queries [N, D] and k -> scores and row numbers [N, k'] of the nearest rows, by the
+            index; k' = min(k, M).
     """
 
     embeddings: Tensor
     probs: Tensor
     tasks: Tensor
+    search: Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,10 +81,8 @@ class Watch(Hooks):
         self.images_done = 0
         self.accuracies: list[float] = []
         self.seconds_before = 0.0
-        self._steps_here = 0
-        self._images_here = 0
+        self._steps_here = self._images_here = 0
         self._finite: Tensor | None = None
-        self._terms: dict[str, float] = {}
         self.begin()
 
     def begin(self) -> None:
@@ -98,7 +96,7 @@ class Watch(Hooks):
 
     @property
     def images_per_second(self) -> float:
-        """Images trained a second in this process."""
+        """Images trained a second in this process, evaluation included."""
         return self._images_here / max(time.monotonic() - self.started, 1e-9)
 
     def before_backward(self, loop: Loop) -> None:
@@ -118,7 +116,7 @@ class Watch(Hooks):
         self.images_done += images
         self._images_here += images
         last = loop.iteration == learner.steps_per_epoch - 1
-        if last or self._steps_here % STEPS_BETWEEN_LOOKS == 0:
+        if last or self.steps_done % STEPS_BETWEEN_LOOKS == 0:
             self.look(loop)
         asked = self.signals.received is not None
         if asked or (self.every and time.monotonic() - self.saved_at >= self.every):
@@ -134,10 +132,9 @@ class Watch(Hooks):
         experience = learner.experience
         assert experience is not None
         self.check(loop)
-        if loop.terms:
-            values = torch.stack([value.detach() for value in loop.terms.values()]).tolist()
-            self._terms = dict(zip(loop.terms, values, strict=True))
-        for name, value in self._terms.items():
+        values = [value.detach() for value in loop.terms.values()]
+        losses = dict(zip(loop.terms, torch.stack(values).tolist() if values else [], strict=True))
+        for name, value in losses.items():
             self.records.metric(
                 step=self.steps_done, task=experience.index, name=f"loss/{name}", value=value
             )
@@ -152,7 +149,7 @@ class Watch(Hooks):
                 epochs=learner.epochs,
                 step=loop.iteration + 1,
                 steps=learner.steps_per_epoch,
-                losses=self._terms,
+                losses=losses,
                 accuracies=self.accuracies,
                 images_per_second=self.images_per_second,
                 seconds_left=left * spent,
@@ -170,7 +167,7 @@ class Watch(Hooks):
         experience, batch = loop.learner.experience, loop.batch
         assert experience is not None
         assert batch is not None
-        terms = ", ".join(f"{name} {float(value):.4g}" for name, value in loop.terms.items())
+        terms = ", ".join(f"{name} {value.item():.4g}" for name, value in loop.terms.items())
         ids = torch.cat([batch.labelled_ids, batch.unlabelled_ids])[:8].tolist()
         raise Diverged(
             f"loss: not finite in task {experience.index + 1}, epoch {loop.epoch + 1}, "

@@ -64,3 +64,29 @@ def stream_of():
         return build(config.scenario, budget, change(train), test, config.seed), test
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_step():
+    """Makes a step by hand; what is not given is missing, and it is the first of two classes."""
+    from contsemi.types import Step
+
+    def make(**given):
+        labels = given.get("labels", torch.empty(0, dtype=torch.int64))
+        nothing = dict.fromkeys(["labelled", "large", "small", "teacher", "past", "memory"])
+        return Step(
+            **nothing
+            | {
+                "labels": labels,
+                "from_memory": torch.zeros(len(labels), dtype=torch.bool),
+                "labelled_ids": torch.arange(len(labels)),
+                "unlabelled_ids": torch.arange(given.pop("batch_size", 0)),
+                "columns": torch.arange(given.get("num_old", 0), given.get("num_seen", 2)),
+                "num_old": 0,
+                "num_seen": 2,
+                "progress": 0.0,
+            }
+            | given
+        )
+
+    return make

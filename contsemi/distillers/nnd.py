@@ -7,8 +7,12 @@ is left. Those rows stay where the frozen network put them, so they also hold th
 in place while the network learns.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from contsemi.distillers.distiller import Distiller
 from contsemi.losses.cross_entropy import smooth_labels
@@ -25,53 +29,83 @@ class NearestNeighbourDistillation(Distiller):
     Args:
         temperature: of the similarities.
         smoothing: of the supports' labels.
-        memory: whether rows of the embedding memory are supports too.
+        neighbours: rows of the embedding memory that vote for a view: its nearest ones by the
+            index, as the frozen network sees it. 0 for none, so that only exemplars vote.
     """
 
-    def __init__(self, *, temperature: float, smoothing: float, memory: bool) -> None:
+    def __init__(self, *, temperature: float, smoothing: float, neighbours: int) -> None:
         super().__init__()
-        self.temperature, self.smoothing = temperature, smoothing
-        self.needs = Needs(heads=("projector",), past=True, memory=memory)
+        self.temperature, self.smoothing, self.neighbours = temperature, smoothing, neighbours
+        self.needs = Needs(
+            heads=("projector",), past=True, memory=neighbours > 0, labelled_from="all"
+        )
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``distillation``: mean cross-entropy of old and new votes over all unlabelled views."""
         past = step.past
         if past is None or step.large is None:
             return {}
-        labels, weights, rows_now, rows_then = self._supports(step, past)
-        if len(labels) == 0:
-            return {}
         now = [part["projector"] for part in (step.large, step.small) if part is not None]
         then = [part["projector"] for part in (past.large, past.small) if part is not None]
+        queries, anchors = torch.cat(then), torch.cat(now)
+        supports = [*self._exemplars(step, past), *self._memory(step, past, queries)]
+        if not supports:
+            return {}
+        labels = torch.cat([each.labels for each in supports])
+        weights = torch.cat([each.weights.expand(len(queries), -1) for each in supports], dim=1)
         with torch.no_grad():
             targets = soft_nearest_neighbours(
-                torch.cat(then), rows_then, labels, temperature=self.temperature, weights=weights
+                queries,
+                torch.cat([each.then for each in supports]),
+                labels,
+                temperature=self.temperature,
+                weights=weights,
             )
         votes = soft_nearest_neighbours(
-            torch.cat(now), rows_now, labels, temperature=self.temperature, weights=weights
+            anchors,
+            torch.cat([each.now for each in supports]),
+            labels,
+            temperature=self.temperature,
+            weights=weights,
         )
         return {"distillation": nearest_neighbour_distillation(votes, targets)}
 
-    def _supports(self, step: Step, past: Past) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Soft labels, weights, and embeddings now and then of all supports."""
-        columns = past.num_classes
-        device = step.columns.device
-        labels, weights = [torch.empty(0, columns, device=device)], [torch.empty(0, device=device)]
-        now: list[Tensor] = []
-        then: list[Tensor] = []
-        if step.labelled is not None and past.labelled is not None:
-            views = len(step.labelled) // len(step.labels)
-            old = (step.labels < columns).repeat(views)
-            known = step.labels.clamp(max=columns - 1)  # rows of new classes weigh nothing
-            labels.append(smooth_labels(known, columns, smoothing=self.smoothing).repeat(views, 1))
-            weights.append(old.float())
-            now.append(step.labelled["projector"])
-            then.append(past.labelled["projector"])
-        if step.memory is not None:
-            labels.append(step.memory.probs[:, :columns])
-            weights.append(torch.ones(len(step.memory.probs), device=device))
-            now.append(step.memory.embeddings)
-            then.append(step.memory.embeddings)
-        if not now:
-            return labels[0], weights[0], labels[0], labels[0]
-        return torch.cat(labels), torch.cat(weights), torch.cat(now), torch.cat(then)
+    def _exemplars(self, step: Step, past: Past) -> Iterator["_Supports"]:
+        """The labelled rows of old classes in the batch, as both networks see them."""
+        if step.labelled is None or past.labelled is None:
+            return
+        views = len(step.labelled) // len(step.labels)
+        known = step.labels.clamp(max=past.num_classes - 1)  # rows of new classes weigh nothing
+        labels = smooth_labels(known, past.num_classes, smoothing=self.smoothing)
+        yield _Supports(
+            labels=labels.repeat(views, 1),
+            weights=(step.labels < past.num_classes).float().repeat(views)[None],
+            now=step.labelled["projector"],
+            then=past.labelled["projector"],
+        )
+
+    def _memory(self, step: Step, past: Past, queries: Tensor) -> Iterator["_Supports"]:
+        """The nearest rows of the embedding memory; they stand still."""
+        memory = step.memory
+        if memory is None or not self.neighbours:
+            return
+        with torch.no_grad():
+            unit = functional.normalize(queries.float(), dim=1)
+            nearest = memory.search(unit, self.neighbours)[1]
+            weights = unit.new_zeros(len(unit), len(memory.embeddings)).scatter_(1, nearest, 1.0)
+        yield _Supports(
+            labels=memory.probs[:, : past.num_classes],
+            weights=weights,
+            now=memory.embeddings,
+            then=memory.embeddings,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Supports:
+    """Rows that vote: labels [S, C_old], weights [1 or N, S], embeddings [S, D] now and then."""
+
+    labels: Tensor
+    weights: Tensor
+    now: Tensor
+    then: Tensor

@@ -16,12 +16,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from contsemi.atomic import storage, write_atomically
-from contsemi.errors import StateDamaged
+from contsemi.errors import Diverged, StateDamaged
 
 __all__ = ["Checkpoints"]
 
 _KEEP = 2
 _SEPARATOR = "|"
+_STATES = "*state-*.safetensors*"  # with those that a kill left half-written, under another name
 
 
 class Checkpoints:
@@ -39,7 +40,7 @@ class Checkpoints:
         """Forgets what an earlier run saved; the manifest goes first."""
         with storage(self.folder):
             self.manifest.unlink(missing_ok=True)
-            for path in self.folder.glob("state-*.safetensors"):
+            for path in self.folder.glob(_STATES):
                 path.unlink(missing_ok=True)
 
     def save(self, tensors: Mapping[str, Any], record: Mapping[str, Any]) -> None:
@@ -50,13 +51,16 @@ class Checkpoints:
             record: everything else, as JSON values.
 
         Raises:
+            Diverged: a tensor is not finite; nothing is saved.
             StorageFailed: the disk is full or gone; the generations before are still there.
         """
+        flat = _flatten(tensors)
+        _refuse_not_finite(flat)
         with storage(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         generations = self._generations()
         number = generations[0]["number"] + 1 if generations else 0
-        content = save(_flatten(tensors))
+        content = save(flat)
         name = f"state-{number:06d}.safetensors"
         entry = {
             "number": number,
@@ -69,7 +73,7 @@ class Checkpoints:
         text = json.dumps({"format": 1, "generations": kept}, allow_nan=False)
         write_atomically(self.manifest, text.encode())
         names = {each["file"] for each in kept}
-        for path in self.folder.glob("state-*.safetensors*"):
+        for path in self.folder.glob(_STATES):
             if path.name not in names:
                 path.unlink(missing_ok=True)
 
@@ -125,6 +129,15 @@ def _flatten(tensors: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
         else:
             flat |= _flatten(value, key + _SEPARATOR)
     return flat
+
+
+def _refuse_not_finite(flat: Mapping[str, Tensor]) -> None:
+    for name, value in flat.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise Diverged(
+                f"state: {name.replace(_SEPARATOR, '.')} is not finite and was not saved; "
+                "lower optim.lr or set optim.clip"
+            )
 
 
 def _nest(flat: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -70,7 +70,8 @@ class Learner:
         self.past: Network | None = None
         self.augment = Augment(config.views)
         self.exemplars = Exemplars(config.memory.exemplars)
-        self.embeddings = Embeddings(config.memory.embeddings if self.needs.memory else 0)
+        rows = config.memory.embeddings if self.needs.memory else 0
+        self.embeddings = Embeddings(rows, config.memory.index)
         self.optimizer: torch.optim.Optimizer | None = None
         self.labelled_source: LabelledSource | None = None
         self.experience: Experience | None = None
@@ -148,7 +149,7 @@ class Learner:
         self.objective.end(experience)
         self.distiller.end(experience)
         remember(self, experience)
-        if self.distiller.needs.past:
+        if self.needs.past:
             self.past = frozen_copy(self.predictor)
         self.experience, self._supports = None, None
         del self.images, self.pool, self.pool_images
@@ -181,7 +182,7 @@ class Learner:
             ids = torch.full_like(labels, -1)
             remembered = ~torch.isin(labels, self.columns)
         else:
-            rows = self._labelled_rows(epoch, iteration).to(self.device)
+            rows = self._labelled_rows(epoch, iteration).to(self.device, non_blocking=True)
             labelled, labels = self.pool_images[rows], self.pool_labels[rows]
             ids, remembered = self.pool_ids[rows], self.pool_from_memory[rows]
         return Batch(
@@ -190,7 +191,7 @@ class Learner:
             from_memory=remembered,
             unlabelled=self.gather(self.images, drawn),
             labelled_ids=ids,
-            unlabelled_ids=drawn.to(self.device),
+            unlabelled_ids=drawn.to(self.device, non_blocking=True),
         )
 
     def _labelled_rows(self, epoch: int, iteration: int) -> Tensor:
@@ -224,9 +225,7 @@ class Learner:
                 if self.teacher is not None:
                     teacher = run_groups(self.teacher.network, [large], needs.heads)[0]
                 if self.past is not None:
-                    frozen = run_groups(
-                        self.past, [labelled, large, small], self.distiller.needs.heads
-                    )
+                    frozen = run_groups(self.past, [labelled, large, small], needs.heads)
                     past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
         total = max(1, self.epochs * self.steps_per_epoch)
         return Step(
@@ -343,8 +342,9 @@ class Learner:
         return self._supports
 
     def gather(self, images: Tensor, indices: Tensor) -> Tensor:
-        """Rows of an image array, on the learner's device."""
-        return images[indices.to(images.device)].to(self.device, non_blocking=True)
+        """Rows of an image array, on the learner's device, without waiting for it."""
+        rows = images[indices.to(images.device, non_blocking=True)]
+        return rows.to(self.device, non_blocking=True)
 
     # State
 
@@ -378,7 +378,7 @@ class Learner:
             self.past = frozen_copy(self.network)
             self.past.load_state_dict(state["past"])
         self._grow(experience)
-        self.network.load_state_dict(state["network"])
+        self.network.load_state_dict(state.get("network", {}))
         if self.teacher is not None:
             self.teacher.network.load_state_dict(state["teacher"])
         self.objective.load_state_dict(state.get("objective", {}))

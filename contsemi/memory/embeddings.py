@@ -9,11 +9,14 @@ Invariants: never more rows than the budget; classes within one of each other as
 rows; the same stream gives the same rows.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from contsemi.memory.exemplars import balanced_quota
+from contsemi.memory.index import Index
 from contsemi.types import MemoryRows
 
 __all__ = ["Embeddings", "fit_drift"]
@@ -44,10 +47,12 @@ class Embeddings:
 
     Args:
         budget: rows kept over all classes.
+        index: how rows are searched: ``auto``, ``torch`` or ``flat`` (FAISS).
     """
 
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
+    def __init__(self, budget: int, index: Literal["auto", "torch", "flat"] = "auto") -> None:
+        self.budget, self.index = budget, index
+        self._view: MemoryRows | None = None
         self.rows = torch.empty(0, 0, dtype=torch.float16)
         self.probs = torch.empty(0, 0, dtype=torch.float16)
         self.ids = torch.empty(0, dtype=torch.int64)
@@ -90,6 +95,7 @@ class Embeddings:
         rank = place - (counts.cumsum(0) - counts)[column[order]]
         kept = order[rank < quota[column[order]]].sort().values
         self.rows, self.probs, self.ids, self.tasks = (x[kept] for x in new)
+        self._view = None
 
     def translate(self, drift: Tensor) -> None:
         """Carries all rows into a new embedding space.
@@ -99,16 +105,18 @@ class Embeddings:
         """
         if len(self):
             self.rows = functional.normalize(self.rows.float() @ drift, dim=1).half()
+            self._view = None
 
     def view(self) -> MemoryRows | None:
-        """The rows as a step sees them, in float32; ``None`` while there are none."""
-        if not len(self):
-            return None
-        return MemoryRows(self.rows.float(), self.probs.float(), self.tasks)
+        """The rows as a step sees them, in float32; ``None`` while there are none.
 
-    def to(self, device: torch.device) -> None:
-        """Moves the rows to a device."""
-        self.load({name: value.to(device) for name, value in self.state().items()})
+        Made once for all steps between two changes of the rows, and with it the index.
+        """
+        if self._view is None and len(self):
+            rows = self.rows.float()
+            index = Index(rows, self.index)
+            self._view = MemoryRows(rows, self.probs.float(), self.tasks, index.search)
+        return self._view
 
     def state(self) -> dict[str, Tensor]:
         """All rows, for a checkpoint."""
@@ -118,3 +126,4 @@ class Embeddings:
         """Takes the rows of :meth:`state` back."""
         self.rows, self.probs = state["rows"], state["probs"]
         self.ids, self.tasks = state["ids"], state["tasks"]
+        self._view = None

@@ -112,12 +112,6 @@ class Exemplars:
         kept = order[rank < quota[labels[order]]].sort().values
         self.images, self.labels, self.ids = images[kept], labels[kept], ids[kept]
 
-    def to(self, device: torch.device) -> None:
-        """Moves the rows to a device."""
-        self.images = self.images.to(device)
-        self.labels = self.labels.to(device)
-        self.ids = self.ids.to(device)
-
     def state(self) -> dict[str, Tensor]:
         """All rows, for a checkpoint."""
         return {"images": self.images, "labels": self.labels, "ids": self.ids}

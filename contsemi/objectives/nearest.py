@@ -14,7 +14,7 @@ class Nearest(Objective):
 
     def __init__(self) -> None:
         super().__init__()
-        self.needs = Needs(supports_at_test=True)
+        self.needs = Needs(supports_at_test=True, labelled_from="all")
         self.num_seen = 0
 
     def begin(self, experience: Experience) -> None:

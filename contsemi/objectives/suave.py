@@ -59,6 +59,7 @@ class Suave(Objective):
             large_views=large_views,
             small_views=small_views,
             supports_per_class=supports_per_class,
+            labelled_from="all",
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:

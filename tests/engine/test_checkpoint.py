@@ -8,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contsemi.engine.checkpoint import Checkpoints
-from contsemi.errors import StateDamaged, StorageFailed
+from contsemi.errors import Diverged, StateDamaged, StorageFailed
 
-STATE = {"network": {"w": torch.arange(6.0).view(2, 3)}, "empty": {}, "deep": {"a": {"b": torch.ones(1)}}}
+STATE = {
+    "network": {"w": torch.arange(6.0).view(2, 3)},
+    "empty": {},
+    "deep": {"a": {"b": torch.ones(1)}},
+}
 
 
 def test_round_trip(tmp_path):
@@ -95,3 +99,19 @@ def test_a_new_run_forgets_the_old_states(tmp_path):
     checkpoints.clear()
     assert checkpoints.load() is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_left_half_written_goes_with_the_next_state(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    (tmp_path / ".state-000000.safetensors.123.tmp").write_bytes(b"half")
+    checkpoints.save(STATE, {})
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"MANIFEST.json", "state-000000.safetensors"}
+
+
+def test_a_state_that_is_not_finite_is_not_saved(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(STATE, {"task": 0})
+    with pytest.raises(Diverged, match=r"deep\.a\.b is not finite and was not saved"):
+        checkpoints.save({"deep": {"a": {"b": torch.tensor([1.0, torch.inf])}}}, {"task": 1})
+    assert checkpoints.load()[1] == {"task": 0}

@@ -1,0 +1,191 @@
+"""Suave's terms of hand-made steps: the official arrays, a reference in NumPy, and its limits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp, softmax
+from torch.nn import functional
+
+from contsemi.objectives.suave import Suave
+from contsemi.types import Outputs
+
+REFERENCE = sorted((Path(__file__).parent / "reference").glob("suave_*.npz"))
+OPTIONS = {
+    "temperature": 0.1,
+    "epsilon": 0.05,
+    "iterations": 3,
+    "smoothing": 0.01,
+    "large_views": 2,
+    "small_views": 0,
+    "labelled_views": 1,
+    "supports_per_class": 0,
+    "ramp": 0.0,
+    "against": "current",
+}
+BATCH, OLD, SEEN = 4, 3, 5
+
+
+def scores(rows, *, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    made = torch.rand(rows, SEEN, generator=draw, dtype=torch.float64) * 2 - 1
+    return made.requires_grad_()
+
+
+def outputs(prototypes):
+    return Outputs(prototypes[:, :0], {"prototypes": prototypes})
+
+
+@pytest.fixture
+def later(make_step):
+    """A step of a later task: 3 old classes, 2 new ones, 2 large views and 1 small one."""
+
+    def make(large=None, **given):
+        large = scores(2 * BATCH) if large is None else large
+        facts = {"num_old": OLD, "num_seen": SEEN, "batch_size": BATCH}
+        return make_step(large=outputs(large), **facts | given)
+
+    return make
+
+
+@pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.stem)
+def test_equals_official(path, make_step):
+    with np.load(path) as file:
+        data = {key: torch.from_numpy(np.asarray(value)) for key, value in file.items()}
+    batch, labelled = int(data["batch"]), int(data["lab_batch"])
+    feats = data["feats_0"].requires_grad_()
+    prototypes = data["prototypes_normalised"].clone().requires_grad_()
+    cosines = functional.normalize(feats, dim=1) @ prototypes.T
+    large = labelled + 2 * batch
+    small = cosines[large:]
+    options = OPTIONS | {
+        "temperature": float(data["temperature"]),
+        "epsilon": float(data["epsilon"]),
+        "iterations": int(data["iterations"]),
+        "smoothing": float(data["label_smoothing"]),
+        "small_views": len(small) // batch,
+    }
+    step = make_step(
+        labelled=outputs(cosines[:labelled]),
+        labels=data["labels_0"],
+        large=outputs(cosines[labelled:large]),
+        small=outputs(small) if len(small) else None,
+        batch_size=batch,
+        num_seen=len(prototypes),
+    )
+    terms = Suave(**options).terms(step)
+    sum(terms.values()).backward()
+    rtol, atol = (1e-8, 1e-11) if feats.dtype == torch.float64 else (2e-4, 2e-5)
+
+    def close(found, expected):
+        np.testing.assert_allclose(found.detach(), expected, rtol=rtol, atol=atol)
+
+    rows = len(cosines) - labelled  # each term counts by its share of the sample views
+    close(terms["clustering"], data["unlab_loss_0"] * rows / len(cosines))
+    close(terms["labels"], data["lab_loss_0"] * labelled / len(cosines))
+    close(feats.grad, data["grad_feats_0"])
+    close(prototypes.grad, data["grad_prototypes_0"])
+
+
+def test_reference_files_are_there():
+    assert len(REFERENCE) == 5
+
+
+def shares_in_numpy(rows, options):
+    """Sinkhorn-Knopp as in the official code, on plain numbers."""
+    q = np.exp(rows / options["epsilon"]).T
+    q /= q.sum()
+    for _ in range(options["iterations"]):
+        q /= q.sum(1, keepdims=True) * len(q)
+        q /= q.sum(0, keepdims=True) * q.shape[1]
+    return (q * q.shape[1]).T
+
+
+@pytest.mark.parametrize("against", ["current", "seen"])
+@pytest.mark.parametrize("progress", [0.0, 0.2, 0.9])
+def test_equals_numpy_in_a_later_task(against, progress, later):
+    options = OPTIONS | {"against": against, "ramp": 0.4, "small_views": 1, "labelled_views": 2}
+    views = [scores(BATCH, seed=seed) for seed in range(3)]
+    labels = torch.tensor([0, 4, 2])
+    labelled = scores(6, seed=9)  # two views of three images
+    step = later(
+        torch.cat(views[:2]),
+        small=outputs(views[2]),
+        labelled=outputs(labelled),
+        labels=labels,
+        progress=progress,
+    )
+    terms = Suave(**options).terms(step)
+
+    arrays = [view.detach().numpy() for view in views]
+    targets = []
+    for view in arrays[:2]:
+        wide = np.zeros((BATCH, SEEN))
+        wide[:, OLD:] = shares_in_numpy(view[:, OLD:], options)
+        targets.append(wide)
+    first = 0 if against == "seen" else OLD
+    entropies = [
+        -(targets[i][:, first:] * np.log(softmax(view[:, first:] / 0.1, axis=1))).sum(1).mean()
+        for i in range(2)
+        for v, view in enumerate(arrays)
+        if v != i
+    ]
+    risen = min(1, progress / 0.4)
+    expected = risen * np.mean(entropies) * 12 / 18
+    np.testing.assert_allclose(terms["clustering"].detach(), expected, rtol=1e-10)
+
+    rows = labelled.detach().numpy() / 0.1
+    log_probs = rows - logsumexp(rows, axis=1, keepdims=True)
+    soft = np.full((6, SEEN), 0.01 / SEEN)
+    soft[range(6), labels.repeat(2)] += 0.99
+    expected = -(soft * log_probs).sum(1).mean() * 6 / 18
+    np.testing.assert_allclose(terms["labels"].detach(), expected, rtol=1e-10)
+
+
+def test_against_current_does_not_touch_old_prototypes(later):
+    large = scores(2 * BATCH)
+    Suave(**OPTIONS).terms(later(large))["clustering"].backward()
+    assert not large.grad[:, :OLD].any()
+    assert large.grad[:, OLD:].all()
+
+
+def test_against_seen_only_pushes_old_prototypes_away(later):
+    """Where a target is zero, the gradient of a cross-entropy is the predicted probability."""
+    large = scores(2 * BATCH)
+    Suave(**OPTIONS | {"against": "seen"}).terms(later(large))["clustering"].backward()
+    probs = (large.detach() / 0.1).softmax(1)[:, :OLD]
+    # 2 views, each predicting one target: mean over 2 pairs and the batch, over the temperature.
+    torch.testing.assert_close(large.grad[:, :OLD], probs / (2 * BATCH * 0.1))
+
+
+def test_the_targets_take_no_gradient(later):
+    """With one view's scores fixed the other's gradient does not pass through its own target."""
+    large = scores(2 * BATCH)
+    Suave(**OPTIONS).terms(later(large))["clustering"].backward()
+    share = shares_in_numpy(large.detach().numpy()[BATCH:, OLD:], OPTIONS)
+    probs = (large.detach()[:BATCH, OLD:] / 0.1).softmax(1).numpy()
+    expected = (probs - share) / (2 * BATCH * 0.1)
+    np.testing.assert_allclose(large.grad[:BATCH, OLD:], expected, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("against", ["current", "seen"])
+def test_terms_that_have_no_rows_are_absent(against, later, make_step):
+    objective = Suave(**OPTIONS | {"against": against})
+    assert objective.terms(later()).keys() == {"clustering"}
+    only = make_step(
+        labelled=outputs(scores(2)), labels=torch.tensor([0, 1]), num_seen=SEEN, num_old=OLD
+    )
+    assert objective.terms(only).keys() == {"labels"}
+    empty = later(scores(0), batch_size=0, labelled=only.labelled, labels=only.labels)
+    assert objective.terms(empty).keys() == {"labels"}
+    # Alone, the labels weigh fully.
+    expected = functional.cross_entropy(
+        only.labelled["prototypes"] / 0.1, only.labels, label_smoothing=0.01
+    )
+    torch.testing.assert_close(objective.terms(only)["labels"], expected)
+
+
+def test_prediction_is_the_scaled_cosine():
+    made = scores(3)
+    torch.testing.assert_close(Suave(**OPTIONS).predict(outputs(made), None), made * 10)
