@@ -231,6 +231,19 @@ def test_the_same_run_has_the_same_folder_however_it_is_written() -> None:
         assert compose.run_name(compose.load(["label_ratio=0.8%", other])) != name
 
 
+def test_images_of_another_folder_make_another_run(tmp_path: Path) -> None:
+    roots = [tmp_path / "a", tmp_path / "b"]
+    for root in roots:
+        root.mkdir()
+
+    def names(scenario: str) -> set[Path]:
+        words = [f"scenario={scenario}", "label_ratio=5%"]
+        return {compose.run_name(compose.load([*words, f"data.root={root}"])) for root in roots}
+
+    assert len(names("image_folder")) == 2
+    assert len(names("cifar100_mini")) == 1
+
+
 @pytest.mark.parametrize(
     ("ratio", "part"),
     [("4/class", "_4perclass_"), ("1/3", "_1of3_"), ("[1%,1%,1%,1%,1%]", "_per_task_")],
@@ -339,3 +352,10 @@ def test_a_broken_yaml_file_is_one_line_too(
     with pytest.raises(InputError, match=says) as caught:
         compose.load(["scenario=planted"])
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_method_with_another_part_has_another_name():
+    """A record that says contsemi is of contsemi."""
+    assert compose.load([]).method == "contsemi"
+    assert compose.load(["objective=supervised"]).method == "supervised+nnd"
+    assert compose.load(["method=suave", "distiller=nnd"]).method == "suave+nnd"

@@ -61,7 +61,7 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]
         if chosen not in composed:
             composed[chosen] = groups.compose(chosen)
         values = [o for o in combination if o.key not in choices]
-        config = _checked(composed[chosen], values, list(choices))
+        config = _named(_checked(composed[chosen], values, list(choices)), combination)
         runs.append(Run(config, tuple(o.word for o in combination)))
     _refuse_one_folder(runs)
     return runs
@@ -76,6 +76,14 @@ def _checked(composed: Any, values: Sequence[overrides.Override], choices: Seque
         check.known_key(override.key, defaults, choices)
         OmegaConf.update(changed, override.key, override.value)
     return check.validate(plain(changed), defaults)
+
+
+def _named(config: Config, combination: Sequence[overrides.Override]) -> Config:
+    """A method of which a part was exchanged is not called by its name any more."""
+    if not {"objective", "distiller"} & {override.key for override in combination}:
+        return config
+    name = f"{config.objective['name']}+{config.distiller['name']}"
+    return config.model_copy(update={"method": name})
 
 
 def plain(composed: Any) -> dict[str, Any]:

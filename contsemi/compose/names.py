@@ -31,6 +31,8 @@ def run_name(config: Config) -> Path:
     budget = LabelBudget.parse(config.label_ratio)
     rest = config.model_dump(exclude=_ELSEWHERE)  # type: ignore[arg-type]
     rest["label_ratio"] = str(budget)
+    if config.scenario.dataset == "folder":  # other folders hold other images; CIFAR is CIFAR
+        rest["data"]["root"] = config.data.root
     text = json.dumps(rest, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     labels = "per_task" if budget.per_task else str(budget)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean, stdev
+from typing import Any
 
 from rich.console import RenderableType
 
@@ -14,6 +15,19 @@ from contsemi.report.words import one_line, percent
 
 __all__ = ["Group", "compare", "comparison_tables", "remarks"]
 
+# These change where and how a run goes, not what comes out of it; the label budget is a column.
+ELSEWHERE = {
+    "seed",
+    "label_ratio",
+    "output",
+    "resume",
+    "display",
+    "checkpoint",
+    "data",
+    "device",
+    "threads",
+}
+
 COMPARED = ("average_accuracy", "average_incremental_accuracy", "forgetting")
 
 
@@ -22,7 +36,8 @@ class Group:
     """Runs that differ in their seed alone.
 
     Attributes:
-        scenario, method, labels: what they have in common.
+        scenario, method, labels: what they have in common; settings in which runs of one method
+            differ are part of its name.
         seeds: of each run, in order.
         values: name of a metric -> its class-incremental value in each run, ``None`` where it
             is not defined.
@@ -50,27 +65,55 @@ class Group:
 
 
 def compare(runs: Sequence[Run]) -> list[Group]:
-    """Group runs by scenario, method and labels, in the order of their names."""
+    """Group runs by scenario, labels, method and settings, in the order of their names."""
     grouped: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
     for run in runs:
         key = (str(run.results["scenario"]), run.labels, str(run.results["method"]))
         grouped[key].append(run)
     groups = []
     for (scenario, labels, method), members in sorted(grouped.items()):
-        members.sort(key=lambda run: int(run.results["seed"]))
-        groups.append(
-            Group(
-                scenario=scenario,
-                method=method,
-                labels=labels,
-                seeds=tuple(int(run.results["seed"]) for run in members),
-                values={
-                    name: tuple(run.results["class_incremental"][name] for run in members)
-                    for name in COMPARED
-                },
-            )
-        )
+        for settings, same in sorted(_by_settings(members).items()):
+            name = " ".join([method, *(f"{key}={value}" for key, value in settings)])
+            groups.append(_group(scenario, labels, name, same))
     return groups
+
+
+def _group(scenario: str, labels: str, method: str, members: list[Run]) -> Group:
+    members.sort(key=lambda run: int(run.results["seed"]))
+    return Group(
+        scenario=scenario,
+        method=method,
+        labels=labels,
+        seeds=tuple(int(run.results["seed"]) for run in members),
+        values={
+            name: tuple(run.results["class_incremental"][name] for run in members)
+            for name in COMPARED
+        },
+    )
+
+
+def _by_settings(runs: Sequence[Run]) -> dict[tuple[tuple[str, str], ...], list[Run]]:
+    """Runs of one method apart by the keys in which their configurations differ."""
+    flat = [_settings(run.config) for run in runs]
+    keys = sorted({key for each in flat for key in each})
+    differing = [key for key in keys if len({each.get(key) for each in flat}) > 1]
+    found: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
+    for run, each in zip(runs, flat, strict=True):
+        found[tuple((key, each.get(key, "-")) for key in differing)].append(run)
+    return found
+
+
+def _settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """The keys that decide what a run computes, flattened, but for its seed."""
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        if not prefix and key in ELSEWHERE:
+            continue
+        if isinstance(value, Mapping):
+            found |= _settings(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = str(value)
+    return found
 
 
 def comparison_tables(groups: Sequence[Group], width: int) -> list[RenderableType]:

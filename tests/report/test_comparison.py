@@ -53,3 +53,20 @@ def test_remarks(runs):
     assert few.startswith("fewer than 3 seeds")
     assert "same seed" in twice
     assert "suave on digits with labels 5%" in twice
+
+
+def test_runs_of_one_method_with_other_settings_are_other_groups(make_run):
+    """Forty exemplars and a hundred are not three seeds more of the same."""
+    runs = []
+    for exemplars in (40, 100):
+        for seed in (0, 1):
+            run = load_run(make_run(2, name=f"{exemplars}-{seed}", seed=seed))
+            run.config.update(
+                memory={"exemplars": exemplars}, seed=seed, output=f"{seed}", threads=seed
+            )
+            runs.append(run)
+    groups = compare(runs)
+    assert [(group.method, group.seeds) for group in groups] == [
+        ("contsemi memory.exemplars=100", (0, 1)),
+        ("contsemi memory.exemplars=40", (0, 1)),
+    ]
