@@ -48,7 +48,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "labelled_views": (0, 64),
     "width": (1, 65_536),
     "depth": (1, 10_000),
-    "neighbours": (1, 1_000_000),
+    "neighbours": (0, 1_000_000),
     "queue": (0, 10_000_000),
     "weights": (0, 1e6),
 }

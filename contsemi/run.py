@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from contsemi import __version__
 from contsemi.config import Config
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
     Returns:
         The exit code of the process.
     """
+    if own_process:
+        _give_streams()
     try:
         return _main(sys.argv[1:] if argv is None else argv, own_process)
     except ContsemiError as error:
@@ -82,13 +85,20 @@ def _train(config: Config) -> None:
     from contsemi import pipeline
     from contsemi.compose import run_name
 
-    folder = config.output or str(run_name(config))
+    folder = str(Path(config.output).expanduser() if config.output else run_name(config))
     pipeline.run(config.model_copy(update={"output": folder}))
 
 
 def _failed(error: ContsemiError) -> int:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
     return error.exit_code
+
+
+def _give_streams() -> None:
+    """A process that was started with a closed stream (``>&-``) writes it to nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))
 
 
 def _prepare_process(threads: int) -> None:

@@ -35,10 +35,12 @@ def test_a_run_gets_its_configuration_and_a_folder(pipeline: Pipeline) -> None:
     pipeline(seen.append)
     assert main(["seed=3", "method=suave"]) == 0
     assert main(["output=some where"]) == 0
+    assert main(["output=~/runs"]) == 0
     assert (seen[0].seed, seen[0].method) == (3, "suave")
     expected = compose.run_name(compose.load(["seed=3", "method=suave"]))
     assert seen[0].output == str(expected)
     assert seen[1].output == "some where"
+    assert seen[2].output == str(Path.home() / "runs")
 
 
 @pytest.mark.parametrize(
@@ -204,3 +206,20 @@ def test_nobody_reading_is_no_error() -> None:
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, cwd=ROOT, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_stream_is_no_error(closed: int, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(STUB)
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = f'exec "{sys.executable}" -m contsemi.run seed=4 {closed}>&-'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        check=False,
+        input=b"",
+    )
+    assert done.returncode == 3
+    assert done.stderr == (b"error: told\n" if closed == 1 else b"")

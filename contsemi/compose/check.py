@@ -211,7 +211,25 @@ def _cross_check(config: Config) -> None:
         )
     if config.output is not None and Path(config.output).resolve() == Path("/"):
         raise InputError("output", "is the root of the file system", "name a folder of its own")
+    _check_homes(config)
     _check_root(config)
+
+
+def _check_homes(config: Config) -> None:
+    """A path that begins with ``~name`` needs a user of that name."""
+    paths = {
+        "output": config.output,
+        "data.root": config.data.root,
+        "data.cache": config.data.cache,
+        "scenario.labels": config.scenario.labels,
+        "scenario.unlabelled_root": config.scenario.unlabelled_root,
+    }
+    for key, path in paths.items():
+        try:
+            Path(path or "").expanduser()
+        except RuntimeError:
+            problem = f"{suggest.shown(path)} begins with the home of a user who is not here"
+            raise InputError(key, problem, "write the whole path") from None
 
 
 def _check_root(config: Config) -> None:

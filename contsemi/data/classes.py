@@ -96,7 +96,8 @@ def _sizes(scenario: Scenario, total: int) -> list[int]:
     elif total % tasks:
         even = [n for n in range(1, total + 1) if total % n == 0]
         problem = f"{total} classes do not divide into {tasks} equal tasks"
-        spread = f"scenario.tasks=null scenario.task_classes={_spread(total, tasks)}"
+        unequal = ",".join(map(str, _spread(total, tasks)))  # no blanks: a shell splits there
+        spread = f"scenario.tasks=null scenario.task_classes=[{unequal}]"
         fix = f"give one of {even}" + (f", or {spread}" if tasks <= 20 else "")
         raise InputError("scenario.tasks", problem, fix)
     return _spread(total, tasks)

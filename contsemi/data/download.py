@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -30,6 +31,7 @@ def download(url: str, folder: Path, *, md5: str, title: str) -> Path:
         InputError: no network, no such file, another content, or the folder cannot be written.
     """
     name = url.rsplit("/", 1)[-1]
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
@@ -39,6 +41,9 @@ def download(url: str, folder: Path, *, md5: str, title: str) -> Path:
                 raise OSError(f"the file that came has MD5 {found}")
             partial.replace(folder / name)
     except (OSError, ValueError) as error:  # URLError, timeouts and HTTP errors are OSErrors
+        with suppress(OSError):  # a folder that was made for nothing goes again
+            for each in made:
+                each.rmdir()
         reason = getattr(error, "reason", None) or error
         problem = f"holds no {title}, and the download failed ({reason})"
         fix = f"put {name} (MD5 {md5}) from {url} there, or give data.root=<folder that has it>"

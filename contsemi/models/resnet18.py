@@ -18,10 +18,12 @@ def build(*, width: int, stem: str, padding: int) -> ResidualNetwork:
             made with (32 pixels become 34, which costs a third more).
 
     Raises:
-        InputError: there is no such stem.
+        InputError: there is no such stem, or the padding is below 0.
 
     Source: He et al. 2016, table 1.
     """
+    if padding < 0:
+        raise InputError("model.padding", f"expected at least 0, got {padding}", "use 1")
     if stem == "cifar":
         layers = [*convolution(3, width, kernel=3, stride=1, padding=padding), nn.ReLU(True)]
     elif stem == "imagenet":

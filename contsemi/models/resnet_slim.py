@@ -19,12 +19,14 @@ def build(*, width: int, blocks: Sequence[int], stem_stride: int) -> ResidualNet
         stem_stride: 1, or 2 for a quarter of the work on all that follows.
 
     Raises:
-        InputError: a stage has no block, or there is no stage.
+        InputError: a stage has no block, there is no stage, or the stride is below 1.
     """
     if not blocks or min(blocks) < 1:
         raise InputError(
             "model.blocks", f"expected counts >= 1, got {list(blocks)}", "use [1, 1, 1]"
         )
+    if stem_stride < 1:
+        raise InputError("model.stem_stride", f"expected at least 1, got {stem_stride}", "use 1")
     stem = nn.Sequential(
         *convolution(3, width, kernel=3, stride=stem_stride, padding=1), nn.ReLU(True)
     )

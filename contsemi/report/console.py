@@ -161,8 +161,8 @@ class Display:
 
     def _line(self, text: str) -> None:
         self._last = self._clock()
-        # A log keeps each line whole; a terminal wraps it by itself.
-        self._console.print(Text(text), soft_wrap=True)
+        # A log keeps each line whole; a terminal by itself would break it inside a number.
+        self._console.print(Text(text), soft_wrap=not self._console.is_terminal)
         self._flush()
 
     def _flush(self) -> None:

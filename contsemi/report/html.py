@@ -34,6 +34,7 @@ p{margin:.4em 0}.soft{color:var(--soft);font-size:.9rem}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.88rem}
 th,td{padding:4px 7px;text-align:right;white-space:nowrap}
+@media(max-width:480px){th,td{padding:4px 5px}}
 th{font-weight:600}th:first-child{text-align:left;position:sticky;left:0;background:var(--paper)}
 table.summary th{white-space:normal}
 thead th{border-bottom:1px solid var(--line)}tfoot th,tfoot td{border-top:1px solid var(--line)}

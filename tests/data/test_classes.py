@@ -73,7 +73,7 @@ def test_names_that_look_like_ids_are_names() -> None:
         (
             {"tasks": 3},
             "scenario.tasks: 10 classes do not divide into 3 equal tasks; give one of "
-            "[1, 2, 5, 10], or scenario.tasks=null scenario.task_classes=[4, 3, 3]",
+            "[1, 2, 5, 10], or scenario.tasks=null scenario.task_classes=[4,3,3]",
         ),
         ({"classes": 11}, "scenario.classes: 11 of 10 classes; give at most 10"),
         ({"classes": 1}, "scenario.classes: 1 class in use; at least two are needed"),

@@ -66,6 +66,9 @@ def test_a_failure_leaves_nothing(
     assert reason in text
     assert f"; put {name} (MD5 {md5}) from {server}/{name} there, or give data.root=" in text
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError):
+        download(f"{server}/{name}", tmp_path / "new" / "er", md5=md5, title="Test")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

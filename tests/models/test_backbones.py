@@ -138,6 +138,8 @@ def test_weights_come_from_the_generator_alone(config: dict[str, Any]) -> None:
         ({"name": "network"}, "not a backbone"),
         ({"name": "resnet81"}, "resnet81"),
         (SLIM | {"wdith": 3}, "wdith"),
+        (SLIM | {"stem_stride": 0}, r"model\.stem_stride: expected at least 1, got 0"),
+        (CIFAR | {"padding": -1}, r"model\.padding: expected at least 0, got -1"),
         ({"name": "pixels"}, "size"),
         (CIFAR | {"stem": "round"}, "cifar or imagenet"),
         (SLIM | {"blocks": []}, "counts"),

@@ -153,3 +153,20 @@ def test_a_terminal_is_redrawn_where_it_can_be(make_run, term, live):
     assert (done.returncode, done.stderr) == (0, b"still here\n")
     hidden, back = b"\x1b[?25l", b"\x1b[?25h"
     assert output.count(hidden) == output.count(back) == int(live)
+
+
+def test_a_terminal_breaks_lines_between_words(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for name, value in {"TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    terminal = Terminal()
+    row = [0.5 + task / 1000 for task in range(20)]
+    with Display("live", stream=terminal) as display:
+        display.task_done(TaskDone(task=19, tasks=20, class_incremental=row))
+    lines = terminal.getvalue().splitlines()
+    assert len(lines) > 1 and max(map(len, lines)) <= 80
+    words = [word for line in lines for word in line.split()]
+    assert words[-20:] == [f"{100 * value:.1f}" for value in row]

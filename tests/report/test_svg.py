@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from contsemi.report.run import load_run
-from contsemi.report.svg import BOTTOM, TOP, curves
+from contsemi.report.svg import BOTTOM, TOP, WIDTH, curves
 
 
 @pytest.mark.parametrize("tasks", [1, 5, 20])
@@ -22,6 +22,15 @@ def test_lines(make_run, tasks):
         assert [x for x, _ in points] == sorted({x for x, _ in points})
     labels = [text.text for text in root.iter("text") if text.get("class")]
     assert len(labels) == tasks + (tasks > 1)
+
+
+@pytest.mark.parametrize("tasks", [5, 20])
+def test_the_names_at_the_ends_are_inside_the_picture(make_run, tasks):
+    root = ElementTree.fromstring(curves(load_run(make_run(tasks)).class_incremental))
+    (mean,) = (text for text in root.iter("text") if text.get("class") == "mean")
+    size = float(mean.get("style").removeprefix("font-size:").removesuffix("px"))
+    em_in_wide_bold_type = 3.11  # "mean" in DejaVu Sans Bold
+    assert float(mean.get("x")) + em_in_wide_bold_type * size <= WIDTH
 
 
 def test_unmeasured_cells_are_left_out():

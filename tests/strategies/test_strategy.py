@@ -461,9 +461,7 @@ def test_importing_contsemi_does_not_import_avalanche():
 
 
 def test_a_method_that_trains_nothing_still_predicts(ours):
-    config = compose.load(
-        ["method=pixel_knn", "device=cpu", "memory.exemplars=200"]
-    )
+    config = compose.load(["method=pixel_knn", "device=cpu", "memory.exemplars=200"])
     spy = Spy()
     strategy = SemiSupervisedStrategy(config=config, plugins=[spy], evaluator=None)
     strategy.train(list(ours.train_stream))
