@@ -15,10 +15,11 @@ __all__ = ["RANGES", "Config", "Crop", "Data", "Jitter", "Memory", "Optim", "Sce
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, le=1000)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 Rgb = Annotated[list[float], Field(min_length=3, max_length=3)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveRgb = Annotated[list[Positive], Field(min_length=3, max_length=3)]
 
 
@@ -173,9 +174,9 @@ class Optim(Section):
 
     name: Literal["sgd", "lars", "adamw"] = Field(description="optimiser")
     epochs: Count = Field(description="passes over the unlabelled pool in each task")
-    lr: Positive = Field(description="peak learning rate")
-    start_lr: NonNegative = Field(description="learning rate at the start of the warm-up")
-    final_lr: NonNegative = Field(description="learning rate at the end of the cosine")
+    lr: Annotated[float, Field(gt=0, le=1000)] = Field(description="peak learning rate")
+    start_lr: Rate = Field(description="learning rate at the start of the warm-up")
+    final_lr: Rate = Field(description="learning rate at the end of the cosine")
     warmup: Probability = Field(description="share of a task's steps that warm up linearly")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of SGD and LARS")
     weight_decay: NonNegative = Field(description="weight decay (not on biases and norms)")
@@ -185,7 +186,9 @@ class Optim(Section):
 class BatchSizes(Section):
     """Images of one step."""
 
-    unlabelled: Count = Field(description="unlabelled images a step")
+    unlabelled: Annotated[int, Field(ge=2, le=1_000_000)] = Field(
+        description="unlabelled images a step; BatchNorm needs two"
+    )
     labelled: Count = Field(description="labelled images a step, unless drawn by class")
     test: Count = Field(description="images of one evaluation batch")
 

@@ -55,5 +55,5 @@ class Interrupted(ContsemiError):
     """
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by signal {signal_number}")
+        super().__init__(f"stopped by signal {signal_number}; the same command goes on from here")
         self.exit_code = 128 + signal_number

@@ -93,8 +93,7 @@ class _Run:
     ) -> None:
         self.config, self.labels, self.stream, self.learner = config, labels, stream, learner
         self.display, self.records = display, records
-        self.images = stream.images.to(learner.device)
-        self.test_images = test_images.to(learner.device)
+        self.test_images = test_images
         self.tasks = len(stream.experiences)
         self.matrices = {
             kind: np.full((self.tasks, self.tasks), np.nan)
@@ -237,7 +236,7 @@ class _Run:
         inside = place is not None
         experience = self.stream.experiences[self.task if inside else self.task - 1]
         self.learner.restore(
-            state, experience, self.images, record["step_in_task"] if inside else None
+            state, experience, self.stream.images, record["step_in_task"] if inside else None
         )
         for kind, rows in record["matrices"].items():
             self.matrices[kind] = np.array(rows, dtype=float)
@@ -265,7 +264,10 @@ def _show_finished(display: Display, folder: Path) -> dict[str, Any]:
     from contsemi.report.run import load_run
 
     finished = load_run(folder)
-    display.note("this run was finished before; resume=never or another output= trains anew")
+    display.note(
+        "this run was finished before, and its images were not read again; "
+        "resume=never or another output= trains anew"
+    )
     display.finish(finished, [*FILES, *draw(finished)])
     return finished.results
 

@@ -98,7 +98,7 @@ def _give_streams() -> None:
     """A process that was started with a closed stream (``>&-``) writes it to nowhere."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def _prepare_process(threads: int) -> None:

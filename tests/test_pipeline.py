@@ -328,9 +328,11 @@ def test_bad_input_writes_nothing(small, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_diverged_run_says_so_and_saves_no_such_state(start, tmp_path):
+def test_a_diverged_run_says_so_and_saves_no_such_state(small, tmp_path):
+    config = small(*TWO_TASKS, "optim.name=sgd", "optim.clip=0", f"output={tmp_path}")
+    far = config.optim.model_copy(update={"lr": 1e30})  # beyond what the command line takes
     with pytest.raises(Diverged):
-        start(tmp_path, "optim.name=sgd", "optim.lr=1e30", "optim.clip=0")
+        pipeline.run(config.model_copy(update={"optim": far}))
     assert not (tmp_path / "results.json").exists()
     saved = Checkpoints(tmp_path / "checkpoints").load()
     assert saved is None or all(t.isfinite().all() for t in saved[0]["network"].values())

@@ -17,7 +17,13 @@ from contsemi.distillers.distiller import Distiller
 from contsemi.engine import optimisers, schedules
 from contsemi.engine.forward import embed, run_groups
 from contsemi.engine.parts import build_part
-from contsemi.engine.precision import autocast, channels_last, choose_device, choose_precision
+from contsemi.engine.precision import (
+    Resident,
+    autocast,
+    channels_last,
+    choose_device,
+    choose_precision,
+)
 from contsemi.engine.remember import remember
 from contsemi.errors import InputError
 from contsemi.memory.embeddings import Embeddings
@@ -69,6 +75,7 @@ class Learner:
         self.teacher: Ema | None = None
         self.past: Network | None = None
         self.augment = Augment(config.views)
+        self.resident = Resident(self.device)
         self.exemplars = Exemplars(config.memory.exemplars)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
@@ -104,6 +111,7 @@ class Learner:
 
     def _enter(self, experience: Experience, images: Tensor, step: int) -> None:
         """Makes the samplers of a task that begins or goes on."""
+        images = self.resident(images)
         self.experience, self.images, self.step_in_task = experience, images, step
         pool = self.gather(images, experience.labelled)
         labels, ids = experience.labels.to(self.device), experience.labelled.to(self.device)

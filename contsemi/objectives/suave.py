@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.sinkhorn import sinkhorn
+from contsemi.errors import InputError
 from contsemi.losses.cross_entropy import label_cross_entropy
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.objectives.objective import Objective
@@ -50,6 +51,16 @@ class Suave(Objective):
         against: str,
     ) -> None:
         super().__init__()
+        if against not in ("current", "seen"):
+            raise InputError(
+                "objective.against", f"expected current or seen, got {against!r}", "use current"
+            )
+        if large_views == 1:
+            raise InputError(
+                "objective.large_views",
+                "one view has no other to predict",
+                "use 2 or more, or 0 to learn from labels alone",
+            )
         self.temperature, self.smoothing = temperature, smoothing
         self.epsilon, self.iterations = epsilon, iterations
         self.ramp, self.against = ramp, against

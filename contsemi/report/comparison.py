@@ -1,6 +1,6 @@
 """Runs side by side: mean ± standard deviation over seeds of each method."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,6 +27,9 @@ ELSEWHERE = {
     "device",
     "threads",
 }
+
+# More differing keys than this would hide the numbers.
+FEW_KEYS = 3
 
 COMPARED = ("average_accuracy", "average_incremental_accuracy", "forgetting")
 
@@ -97,9 +100,13 @@ def _by_settings(runs: Sequence[Run]) -> dict[tuple[tuple[str, str], ...], list[
     flat = [_settings(run.config) for run in runs]
     keys = sorted({key for each in flat for key in each})
     differing = [key for key in keys if len({each.get(key) for each in flat}) > 1]
+    usual = {key: Counter(each.get(key, "-") for each in flat).most_common(1) for key in differing}
     found: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
     for run, each in zip(runs, flat, strict=True):
-        found[tuple((key, each.get(key, "-")) for key in differing)].append(run)
+        own = [(key, each.get(key, "-")) for key in differing]
+        if len(differing) > FEW_KEYS:  # then only what is unusual
+            own = [(key, value) for key, value in own if value != usual[key][0][0]]
+        found[tuple(own)].append(run)
     return found
 
 
@@ -136,7 +143,12 @@ def remarks(groups: Sequence[Group]) -> list[str]:
     twice = [group.name for group in groups if len(set(group.seeds)) < len(group.seeds)]
     found = []
     if few:
-        found.append(f"fewer than 3 seeds say little about the spread: {'; '.join(few)}")
+        found.append(f"fewer than 3 seeds say little about the spread: {_some(few)}")
     if twice:
-        found.append(f"several runs have the same seed and count as one each: {'; '.join(twice)}")
+        found.append(f"several runs have the same seed and count as one each: {_some(twice)}")
     return found
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    more = f"; and {len(names) - most} more" if len(names) > most else ""
+    return "; ".join(names[:most]) + more

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from contsemi.config import Config
@@ -69,7 +69,6 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
             learner = Learner(config)
         self.learner, self.hooks = learner, tuple(hooks)
         self._start: tuple[int, int] | None = None
-        self._array: tuple[Tensor | None, Tensor] = None, torch.empty(0)
         super().__init__(
             model=ScoresById(learner),
             optimizer=None,
@@ -128,19 +127,10 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         start, self._start = self._start, None
         try:
             hooks = HookList([bridge, *self.hooks])
-            fit(self.learner, task.experience, self._resident(task.images), hooks, start)
+            fit(self.learner, task.experience, task.images, hooks, start)
         finally:
             self.learner.labelled_source = None
             self._stop_training = False
-
-    def _resident(self, images: Tensor) -> Tensor:
-        """The image array on the device, copied once, where it leaves three quarters free."""
-        if images.device == self.device or self.device.type != "cuda":
-            return images
-        if self._array[0] is not images:
-            free, _ = torch.cuda.mem_get_info(self.device)
-            self._array = images, images.to(self.device) if 4 * images.nbytes < free else images
-        return self._array[1]
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Takes the task's classes; heads and optimiser grow in the learner when it begins."""

@@ -8,6 +8,7 @@ import torch
 from scipy.special import logsumexp, softmax
 from torch.nn import functional
 
+from contsemi.errors import InputError
 from contsemi.objectives.suave import Suave
 from contsemi.types import Outputs
 
@@ -189,3 +190,12 @@ def test_terms_that_have_no_rows_are_absent(against, later, make_step):
 def test_prediction_is_the_scaled_cosine():
     made = scores(3)
     torch.testing.assert_close(Suave(**OPTIONS).predict(outputs(made), None), made * 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [({"against": "nobody"}, "objective.against"), ({"large_views": 1}, "objective.large_views")],
+)
+def test_what_cannot_be_learned_from_is_refused(change, key):
+    with pytest.raises(InputError, match=key):
+        Suave(**OPTIONS | change)

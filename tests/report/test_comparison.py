@@ -70,3 +70,22 @@ def test_runs_of_one_method_with_other_settings_are_other_groups(make_run):
         ("contsemi memory.exemplars=100", (0, 1)),
         ("contsemi memory.exemplars=40", (0, 1)),
     ]
+
+
+def test_many_differing_keys_leave_room_for_the_numbers(make_run):
+    """Only what is unusual stays in the name."""
+    runs = []
+    for seed, change in enumerate([{}, {}, {"optim": {"lr": 1.0, "epochs": 3, "clip": 2.0}}]):
+        run = load_run(make_run(2, name=f"{seed}", seed=seed))
+        run.config.update({"memory": 1, "optim": {"lr": 0.1, "epochs": 1, "clip": 0.0}} | change)
+        run.config["batch"] = len(change)
+        runs.append(run)
+    names = [group.method for group in compare(runs)]
+    assert names == ["contsemi", "contsemi batch=1 optim.clip=2.0 optim.epochs=3 optim.lr=1.0"]
+    few = remarks(compare(runs))[0]
+    assert few.count(";") == 1
+
+
+def test_remarks_name_five_groups_at_most(make_run):
+    runs = [load_run(make_run(2, name=f"m{i}", method=f"m{i}")) for i in range(8)]
+    assert remarks(compare(runs))[0].endswith("; and 3 more")
