@@ -113,10 +113,6 @@ class _Run:
 
     def train(self, facts: dict[str, Any]) -> dict[str, Any]:
         """Goes through the tasks that are left."""
-        # Avalanche takes seconds to import: only a run that really trains pays for it.
-        from contsemi.strategies import SemiSupervisedStrategy
-        from contsemi.strategies.scenario import from_stream
-
         start = self.restore() if self.config.resume == "auto" else None
         if start is None and not self.task:
             # Before the new manifest, so that no old state is ever taken for one of this run.
@@ -134,6 +130,10 @@ class _Run:
                 "precision": facts["precision"],
             }
         )
+        # Avalanche takes seconds to import: the header stands on the screen by then.
+        from contsemi.strategies import SemiSupervisedStrategy
+        from contsemi.strategies.scenario import from_stream
+
         strategy = SemiSupervisedStrategy(learner=self.learner, evaluator=None, hooks=[self.watch])
         benchmark = from_stream(self.stream, self.test_images)
         self.watch.begin()

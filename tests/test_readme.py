@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -59,15 +58,7 @@ def test_the_own_method(small, stream_of, tmp_path, monkeypatch):
 
     source = next(text for kind, text in BLOCKS if kind == "python" and "class Entropy" in text)
     section = next(text for kind, text in BLOCKS if kind == "yaml")
-    (tmp_path / "entropy.py").write_text(
-        textwrap.dedent("""
-        from torch import Tensor
-        from torch.nn.functional import cross_entropy
-        from contsemi.objectives.objective import Objective
-        from contsemi.types import Needs, Step
-        """)
-        + source
-    )
+    (tmp_path / "entropy.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     import entropy
 
