@@ -1,7 +1,8 @@
 """Every random draw comes from a generator named by what it is for.
 
-No global generator is read or written, so neither the order of calls, nor worker processes, nor a
-plug-in that draws numbers of its own changes a run, and a resumed run needs only its counters.
+No draw depends on a global generator, so neither the order of calls, nor worker processes, nor a
+plug-in that draws numbers of its own changes a run, and a resumed run needs only its counters. The
+initialisers of torch know no other generator: theirs is seeded for them and put back afterwards.
 """
 
 import hashlib

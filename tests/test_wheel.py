@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,15 @@ def test_the_wheel_runs_from_an_empty_folder(installed: Path, tmp_path: Path) ->
     folders = [Path(line) for line in _call(installed, tmp_path, "-c", program).splitlines()]
     assert folders == [installed / "contsemi/_resources" / n for n in ("conf", "scenarios")]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_wheel_trains_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+    small = ("scenario.classes=4", "scenario.tasks=2", "model.width=8", "optim.epochs=1")
+    screen = _call(installed, tmp_path, "-m", "contsemi.run", *small, "device=cpu")
+    assert "average accuracy" in screen
+    (results,) = tmp_path.glob("outputs/digits_5tasks/*/results.json")
+    assert json.loads(results.read_bytes())["method"] == "contsemi"
+    assert (results.parent / "forgetting.png").stat().st_size > 10_000
 
 
 def test_the_wheel_holds_every_file_of_conf_and_scenarios(installed: Path) -> None:

@@ -9,6 +9,7 @@ in place while the network learns.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -51,24 +52,16 @@ class NearestNeighbourDistillation(Distiller):
         supports = [*self._exemplars(step, past), *self._memory(step, past, queries)]
         if not supports:
             return {}
-        labels = torch.cat([each.labels for each in supports])
-        weights = torch.cat([each.weights.expand(len(queries), -1) for each in supports], dim=1)
-        with torch.no_grad():
-            targets = soft_nearest_neighbours(
-                queries,
-                torch.cat([each.then for each in supports]),
-                labels,
-                temperature=self.temperature,
-                weights=weights,
-            )
-        votes = soft_nearest_neighbours(
-            anchors,
-            torch.cat([each.now for each in supports]),
-            labels,
+        vote = partial(
+            soft_nearest_neighbours,
+            labels=torch.cat([each.labels for each in supports]),
             temperature=self.temperature,
-            weights=weights,
+            weights=torch.cat([each.weights.expand(len(queries), -1) for each in supports], dim=1),
         )
-        return {"distillation": nearest_neighbour_distillation(votes, targets)}
+        with torch.no_grad():
+            before = vote(queries, torch.cat([each.then for each in supports]))
+        after = vote(anchors, torch.cat([each.now for each in supports]))
+        return {"distillation": nearest_neighbour_distillation(after, before)}
 
     def _exemplars(self, step: Step, past: Past) -> Iterator["_Supports"]:
         """The labelled rows of old classes in the batch, as both networks see them."""

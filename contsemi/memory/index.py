@@ -1,8 +1,9 @@
 """Nearest neighbours by inner product over the rows of the embedding memory.
 
 Exact, in two forms with the same answers: a torch matrix product with top-k on the rows' own
-device, or a FAISS flat index. On a CPU torch is three times faster than FAISS flat up to 10^5
-rows, so ``auto`` takes FAISS only beyond that, where torch's score matrix would no longer fit.
+device, or a FAISS flat index. On one CPU core torch answers 256 queries over 10^3 to 10^5 rows 1.7
+to 2.2 times as fast as FAISS flat, so ``auto`` takes FAISS only beyond that, where the score matrix
+of torch grows too large.
 """
 
 from typing import Any, Literal
