@@ -125,7 +125,7 @@ class Moments:
         rounded = (1 - shrinkage) * self.covariance + shrinkage * width * eye
         directions = torch.linalg.solve(rounded, self.means.T)
         offsets = 0.5 * (self.means * directions.T).sum(1)
-        scores = features.to(directions.dtype) @ directions - offsets
+        scores: Tensor = features.to(directions.dtype) @ directions - offsets
         return scores.masked_fill(self.counts == 0, -torch.inf)
 
     def state(self) -> dict[str, Tensor]:
