@@ -106,7 +106,8 @@ class Terms:
 
     def update(self) -> None:
         """One step of the optimiser."""
-        optimisers.step(self.optimizer, self.rate, clip=self.config.optim.clip)
+        total = self.epochs * self.steps_per_epoch
+        optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total)
         self.step_in_task += 1
 
     def batches(self, *parts: tuple[Any, int]) -> Batches:
