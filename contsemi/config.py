@@ -194,6 +194,9 @@ class Optim(Section):
     adapt_vectors: bool = Field(
         description="decay and adapt (LARS) biases and norms too, as SwAV and Suave do"
     )
+    adapt_shortcut_norms: bool = Field(
+        description="decay and adapt (LARS) the BatchNorm scales of shortcuts, as NNCSL does"
+    )
     clip: NonNegative = Field(description="largest gradient norm; 0 for no clipping")
     clip_by: Literal["all", "tensor"] = Field(
         description="clip the norm of all gradients together, or of each tensor (DINO)"

@@ -12,7 +12,7 @@ from contsemi import data
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, build
 from contsemi.engine.checkpoint import Checkpoints
-from contsemi.engine.evaluation import evaluate
+from contsemi.engine.evaluation import Evaluation, evaluate
 from contsemi.engine.learner import Learner
 from contsemi.engine.precision import choose_device, choose_precision, set_threads
 from contsemi.errors import InputError, Interrupted, OutOfDeviceMemory
@@ -114,6 +114,7 @@ class _Run:
             tasks=self.tasks,
         )
         self.task = 0
+        self.predictors: dict[str, dict[str, float]] = {}
 
     def train(self, facts: dict[str, Any]) -> dict[str, Any]:
         """Goes through the tasks that are left."""
@@ -192,6 +193,7 @@ class _Run:
                     name=f"accuracy/{kind}/task_{j + 1}",
                     value=float(value),
                 )
+        self._note_predictors(measured)
         self.records.write_matrices(**self.matrices)
         row = self.matrices["class_incremental"][: self.task + 1, : self.task + 1]
         forgotten = forgetting(row)
@@ -211,6 +213,24 @@ class _Run:
         if self.signals.received is not None:
             raise Interrupted(self.signals.received)
 
+    def _note_predictors(self, measured: Evaluation) -> None:
+        """Keeps the averages of every predictor, and writes down what the matrices do not say."""
+        self.predictors = {
+            name: {
+                "average_accuracy": float(rows[0].mean()),
+                "task_incremental_average_accuracy": float(rows[1].mean()),
+            }
+            for name, rows in measured.predictors.items()
+        }
+        for name, rows in measured.predictors.items():
+            for j, value in enumerate(rows[0] if name != "headline" else ()):
+                self.records.metric(
+                    step=self.watch.steps_done,
+                    task=self.task,
+                    name=f"accuracy/{name}/task_{j + 1}",
+                    value=float(value),
+                )
+
     def finish(self) -> dict[str, Any]:
         """Writes the results and the pictures, and shows the tables."""
         from contsemi.report.pages import draw
@@ -225,6 +245,7 @@ class _Run:
             seconds=self.watch.seconds,
             images_per_second=self.watch.images_done / self.watch.seconds,
             switches=switches(self.config),
+            predictors=self.predictors,
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )
@@ -251,6 +272,7 @@ class _Run:
             "images_done": self.watch.images_done,
             "seconds": self.watch.seconds,
             "metrics_bytes": self.records.flush(),
+            "predictors": self.predictors,
             "matrices": {
                 kind: [[None if np.isnan(x) else float(x) for x in row] for row in matrix]
                 for kind, matrix in self.matrices.items()
@@ -277,6 +299,7 @@ class _Run:
         )
         for kind, rows in record["matrices"].items():
             self.matrices[kind] = np.array(rows, dtype=float)
+        self.predictors = record["predictors"]
         self.watch.steps_done = record["steps_done"]
         self.watch.images_done = record["images_done"]
         self.watch.seconds_before = record["seconds"]
@@ -295,7 +318,10 @@ def switches(config: Config) -> list[str]:
     """The quirks of official codes that this run has switched on, on which its numbers rest."""
     found = {
         "model.padding=2": config.model.get("padding") == 2,
+        "objective.predict=classifier": config.objective.get("predict") == "classifier",
+        "distiller.supports=current": config.distiller.get("supports") == "current",
         "optim.freeze_batch_norm=true": config.optim.freeze_batch_norm,
+        "optim.adapt_shortcut_norms=true": config.optim.adapt_shortcut_norms,
         f"scenario.unlabelled_share={config.scenario.unlabelled_share:g}": (
             config.scenario.unlabelled_share < 1
         ),
