@@ -1,0 +1,64 @@
+"""Regression: each view predicts where its target lies on the sphere."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contsemi.losses.numerics import sum_of_others, wide
+
+__all__ = ["class_means", "swapped_regression"]
+
+
+def swapped_regression(predictions: Tensor, targets: Tensor, *, batch_size: int) -> Tensor:
+    """Mean of 2 - 2 <q_v, u_t> over images and all pairs of a view v and a target view t != v.
+
+    That is the squared distance where both are of unit length. It is linear in the target, so the
+    weighted mean of several targets, not brought back to unit length, gives the weighted mean of
+    their distances: BYOL's own target, mean shift's neighbours and a class are all one formula.
+
+    Args:
+        predictions: [V * B, D] of all views, view-major, those that have a target first; of any
+            length.
+        targets: [T * B, D] unit rows or means of unit rows; no gradient flows into them.
+        batch_size: B.
+
+    Returns:
+        A scalar in [0, 4]; zero if B is 0 or if there is no pair.
+
+    Raises:
+        ValueError: the rows are not whole views, or there are more targets than views.
+
+    Source: Grill et al. 2020, eq. 2 (BYOL); Koohpayegani et al. 2021, eq. 2 (MSF).
+    """
+    if batch_size == 0:
+        return wide(predictions).sum()
+    views, spare = divmod(len(predictions), batch_size)
+    aims, spare_targets = divmod(len(targets), batch_size)
+    if spare or spare_targets or not 0 < aims <= views:
+        raise ValueError(
+            f"{len(predictions)} predictions and {len(targets)} targets are not whole views of "
+            f"{batch_size} images with at least as many views as targets"
+        )
+    pairs = aims * (views - 1)
+    unit = F.normalize(wide(predictions), dim=1).view(views, batch_size, -1)
+    target = wide(targets.detach()).view(aims, batch_size, -1)
+    # Each view once with the sum of the targets it has.
+    agreement = (sum_of_others(target) * unit[:aims]).sum()
+    agreement = agreement + (target.sum(dim=0) * unit[aims:]).sum()
+    return 2 * (pairs > 0) - 2 * agreement / max(pairs * batch_size, 1)
+
+
+@torch.no_grad()
+def class_means(rows: Tensor, labels: Tensor) -> Tensor:
+    """For each row the mean of the unit rows of its view that have its label.
+
+    Args:
+        rows: [V * N, D] embeddings, view-major, not normalised.
+        labels: int64 [N].
+
+    Returns:
+        [V * N, D], without gradient, of length up to 1.
+    """
+    same = (labels[:, None] == labels).to(wide(rows).dtype)
+    unit = F.normalize(wide(rows), dim=1).view(-1, len(labels), rows.shape[1])
+    return (same / same.sum(dim=1, keepdim=True) @ unit).flatten(0, 1)
