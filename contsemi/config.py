@@ -90,6 +90,9 @@ class Scenario(Section):
     unlabelled: Literal["current", "seen", "folder"] = Field(
         description="unlabelled pool: the current task's images, all seen so far, or another folder"
     )
+    unlabelled_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="share of each task's unlabelled images in use, drawn once (NNCSL: 0.5)"
+    )
     unlabelled_root: str | None = Field(
         description="folder of images for unlabelled=folder (out of distribution allowed)"
     )
@@ -178,9 +181,27 @@ class Optim(Section):
     start_lr: Rate = Field(description="learning rate at the start of the warm-up")
     final_lr: Rate = Field(description="learning rate at the end of the cosine")
     warmup: Probability = Field(description="share of a task's steps that warm up linearly")
+    classifier_lr: Rate | None = Field(
+        description="peak learning rate of the classifier, which is then not decayed; null for lr"
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of SGD and LARS")
     weight_decay: NonNegative = Field(description="weight decay (not on biases and norms)")
+    final_weight_decay: NonNegative | None = Field(
+        description="weight decay at the end of a task, by a cosine; null for no change"
+    )
+    adapt_vectors: bool = Field(
+        description="decay and adapt (LARS) biases and norms too, as SwAV and Suave do"
+    )
     clip: NonNegative = Field(description="largest gradient norm; 0 for no clipping")
+    clip_by: Literal["all", "tensor"] = Field(
+        description="clip the norm of all gradients together, or of each tensor (DINO)"
+    )
+    freeze_batch_norm: bool = Field(
+        description="from the second task on BatchNorm keeps the first one's statistics (NNCSL)"
+    )
+    freeze_directions: Annotated[int, Field(ge=0)] = Field(
+        description="epochs of the first task in which prototypes and clusters stand still"
+    )
 
 
 class BatchSizes(Section):
@@ -212,6 +233,11 @@ class Config(Section):
     projector: Annotated[list[Count], Field(min_length=1)] = Field(
         description="widths of the projector; the last is D"
     )
+    predictor: Annotated[list[Count], Field(min_length=1)] | None = Field(
+        description="hidden widths of the predictor; null for one as wide as D"
+    )
+    head_norm: bool = Field(description="BatchNorm in the hidden layers of projector and predictor")
+    head_activation: Literal["relu", "gelu"] = Field(description="activation of the same layers")
     data: Data = Field(description="where the images lie")
     views: Views = Field(description="augmentation")
     memory: Memory = Field(description="what is kept of earlier tasks")

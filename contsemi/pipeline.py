@@ -256,7 +256,14 @@ FILES = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")
 
 def switches(config: Config) -> list[str]:
     """The quirks of official codes that this run has switched on, on which its numbers rest."""
-    return ["model.padding=2"] if config.model.get("padding") == 2 else []
+    found = {
+        "model.padding=2": config.model.get("padding") == 2,
+        "optim.freeze_batch_norm=true": config.optim.freeze_batch_norm,
+        f"scenario.unlabelled_share={config.scenario.unlabelled_share:g}": (
+            config.scenario.unlabelled_share < 1
+        ),
+    }
+    return [switch for switch, on in found.items() if on]
 
 
 def _show_finished(display: Display, folder: Path) -> dict[str, Any]:
