@@ -50,6 +50,10 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "width": (1, 65_536),
     "depth": (1, 10_000),
     "neighbours": (0, 1_000_000),
+    "candidates": (1, 1_000_000),
+    "negatives": (1, 1_000_000),
+    "positives": (1, 1_000_000),
+    "bank": (1, 10_000_000),
     "queue": (0, 10_000_000),
     "weights": (0, 1e6),
 }

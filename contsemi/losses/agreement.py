@@ -1,11 +1,12 @@
 """Agreement: two sides are to tell the same candidates apart in the same way."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["agreement"]
+__all__ = ["agreement", "invariance"]
 
 LOWEST = -1e30
 
@@ -31,3 +32,19 @@ def agreement(
         scores, reference = (x.masked_fill(~allow, LOWEST) for x in (scores, reference))
     ours, theirs = F.log_softmax(scores, dim=-1), F.log_softmax(reference, dim=-1)
     return (ours.exp() * (ours - theirs)).sum(dim=-1)
+
+
+def invariance(scores: Tensor, *, temperature: float, counts: Tensor | None = None) -> Tensor:
+    """Mean :func:`agreement` of each view with the next one, which stands still.
+
+    Args:
+        scores: [V, ..., M], the same candidates in each view.
+        temperature: divides the scores.
+        counts: bool [V, ...], which rows count; ``None`` for all.
+
+    Returns:
+        A scalar; zero for a single view, and where no row counts.
+    """
+    apart = agreement(scores, scores.roll(1, 0), temperature=temperature)
+    counts = torch.ones_like(apart) if counts is None else counts.to(apart.dtype)
+    return (apart * counts).sum() / counts.sum().clamp(min=1)

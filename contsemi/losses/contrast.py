@@ -6,7 +6,7 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["contrast", "cosines", "paired_contrast", "relation_contrast"]
+__all__ = ["contrast", "cosines", "first_contrast", "paired_contrast", "relation_contrast"]
 
 LOWEST = -1e30  # stands for the score of what may not be compared; -inf would give no gradient
 
@@ -51,6 +51,23 @@ def contrast(
     total = weights.sum(dim=1)
     rows = -(weights * log_probs).sum(dim=1) / total.where(total > 0, 1)
     return rows.sum() / (total > 0).sum().clamp(min=1)
+
+
+def first_contrast(scores: Tensor, *, temperature: float, counts: Tensor | None = None) -> Tensor:
+    """InfoNCE of the first candidate against the others.
+
+    Args:
+        scores: [..., 1 + K].
+        temperature: divides the scores.
+        counts: bool [...], which rows count; ``None`` for all.
+
+    Returns:
+        A scalar: the mean over the rows that count.
+    """
+    rows = scores.flatten(0, -2)
+    first = torch.zeros_like(rows)
+    first[:, 0] = 1 if counts is None else counts.flatten()
+    return contrast(rows, first, temperature=temperature)
 
 
 def paired_contrast(

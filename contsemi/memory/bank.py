@@ -15,6 +15,8 @@ from torch.nn import functional
 
 __all__ = ["Bank", "Neighbours"]
 
+GOLDEN = 0.6180339887498949  # the fractions of its multiples spread evenly over [0, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
@@ -175,21 +177,31 @@ class Bank(nn.Module):
         return torch.where(number > 0, mean, otherwise.to(mean))
 
     @torch.no_grad()
-    def members(self, labels: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of the rings of classes.
+    def members(self, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Rows of the ring of each query's class (``rings``).
+
+        Nothing is drawn: a query's place picks the rows, spread over the ring, which is as good as
+        a draw for queries that come in random order.
 
         Args:
             labels: int64 [N], classes; negative for none.
-            at: [N, k] in [0, 1), which of the rows of the class, as a share of how many it has.
+            k: rows for each; the same one may come twice.
 
         Returns:
             [N, k, D] rows, and bool [N] whether the class has any; else its rows are zero.
         """
         known = labels.clamp(min=0)
         held = self.pointer[known].clamp(max=self.capacity)
-        place = (at * held[:, None]).long() + (known * self.capacity)[:, None]
+        at = torch.arange(1, 1 + labels.numel() * k, device=labels.device) * GOLDEN % 1
+        place = (at.view(-1, k) * held[:, None]).long() + (known * self.capacity)[:, None]
         found = (labels >= 0) & (held > 0)
         return self.rows[place] * found[:, None, None], found
+
+    @torch.no_grad()
+    def of_ids(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows [N, D] of ids int64 [N] (``by_id``), zero and False [N] for ids without one."""
+        place = torch.where((ids >= 0) & (ids < self.slots), ids, self.slots)
+        return self._store("rows")[place], self._store("filled")[place]
 
     def _store(self, column: str) -> Tensor:
         store: Tensor = getattr(self, f"store_{column}")
