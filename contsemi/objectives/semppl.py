@@ -81,9 +81,11 @@ class Semppl(Objective):
         """``contrast``, ``semantic``, ``invariance`` and ``labels``; images count once each."""
         terms: dict[str, Tensor] = {}
         groups = predicted(step)
-        for group in groups:
-            if group.labelled:
-                self._store(group)
+        for group in [each for each in groups if each.labelled]:
+            of_image = {"labels": group.labels[: group.size], "ids": group.ids[: group.size]}
+            views = torch.split(group.targets, group.size)
+            for bank, rows in zip(self._queues(), views, strict=True):
+                bank.push(rows, **of_image)
         total = sum(group.size for group in groups)
         for group in groups:
             for name, value in self._told_apart(group, step).items():
@@ -105,10 +107,8 @@ class Semppl(Objective):
         own = torch.einsum("vnd,tnd->vtn", views, targets)[..., None]
         far = torch.einsum("vnd,tnkd->vtnk", views, others)
         scores = torch.cat([own, far], dim=-1)
-        terms = {
-            "contrast": first_contrast(scores, temperature=self.temperature),
-            "invariance": invariance(scores, temperature=self.temperature),
-        }
+        terms = {"contrast": first_contrast(scores, temperature=self.temperature)}
+        terms["invariance"] = invariance(scores, temperature=self.temperature)
         if any(bank.allocated for bank in self._queues()):
             rows, found = self._semantic(group, views, step)
             near = torch.einsum("vnd,tnpd->vtnp", views, rows)[..., None]
@@ -119,13 +119,6 @@ class Semppl(Objective):
                 scores, temperature=self.temperature, counts=counts
             )
         return terms
-
-    def _store(self, group: Predicted) -> None:
-        """Each labelled view enters its queue."""
-        labels, ids = group.labels[: group.size], group.ids[: group.size]
-        views = torch.split(group.targets, group.size)
-        for bank, rows in zip(self._queues(), views, strict=True):
-            bank.push(rows, labels=labels, ids=ids)
 
     def _semantic(self, group: Predicted, views: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Stored rows [T, N, P, D] of the class of each image, and bool [T, N] where it has any."""

@@ -94,20 +94,21 @@ class Wcl(Objective):
         return total
 
     def _crops(self, step: Step, small: Outputs, rows: Tensor) -> Tensor:
-        """Small views against the stored rows of the task's other images."""
+        """Small views: their image's stored neighbours against the other images of the batch."""
         ids = step.unlabelled_ids
         self.stored.push(rows, ids=ids)
         others = ids[:, None] != torch.arange(self.stored.slots, device=ids.device)
         near = self.stored.search(rows, self.neighbours, others)
         weights = torch.zeros_like(others, dtype=rows.dtype)
         weights = weights.scatter_add(1, near.index, near.found.to(rows.dtype))
+        present = torch.zeros_like(others[0]).index_fill(0, ids, True)
+        allow = others & (present | (weights > 0))
         views = len(small) // len(ids)
-        scores = self.stored.scores(functional.normalize(small["projector"], dim=1))
         return contrast(
-            scores,
+            self.stored.scores(functional.normalize(small["projector"], dim=1)),
             weights.repeat(views, 1),
             temperature=self.temperature,
-            allow=others.repeat(views, 1),
+            allow=allow.repeat(views, 1),
         )
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
