@@ -68,6 +68,8 @@ class Needs:
         teacher: momentum of the EMA copy of the network whose outputs are in ``step.teacher``
             (and which predicts), at the start and at the end of a task with a cosine between; a
             single number stays. ``None`` for no copy.
+        teacher_labelled: whether that copy is to see the labelled rows too, together with the
+            large views, for ``step.teacher_labelled``.
         past: whether the frozen network of the previous task is to see the batch.
         memory: whether rows of the embedding memory are to be in ``step.memory``.
         supports_at_test: whether ``predict`` needs the exemplars' outputs.
@@ -85,6 +87,7 @@ class Needs:
     supports_per_class: int = 0
     labelled_from: str = "current"
     teacher: float | tuple[float, float] | None = None
+    teacher_labelled: bool = False
     past: bool = False
     memory: bool = False
     supports_at_test: bool = False
@@ -112,6 +115,7 @@ class Needs:
             if "all" in (self.labelled_from, other.labelled_from)
             else "current",
             teacher=teachers[0] if teachers else None,
+            teacher_labelled=self.teacher_labelled or other.teacher_labelled,
             past=self.past or other.past,
             memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,
@@ -245,6 +249,8 @@ class Step:
         epoch: epoch of this task, from 0.
         mixed_labelled: the L rows of the first labelled view, mixed; ``None`` if not asked for.
         mixed_large: the B rows of the first large view, mixed with the second view of the partner.
+        teacher_labelled: the EMA network on the labelled rows, no gradient; ``None`` if not asked
+            for.
     """
 
     labelled: Outputs | None
@@ -264,6 +270,7 @@ class Step:
     epoch: int = 0
     mixed_labelled: Mixed | None = None
     mixed_large: Mixed | None = None
+    teacher_labelled: Outputs | None = None
 
     @property
     def batch_size(self) -> int:

@@ -208,14 +208,16 @@ class Learner(Predicting):
             self.augment,
             seed=(self.config.seed, experience.index, self.step_in_task),
         )
-        teacher = past = None
+        teacher: list[Outputs | None] = [None, None]
+        past = None
         groups = [views.labelled, views.large, views.small, views.mixed_labelled, views.mixed_large]
         with autocast(self.device, self.precision):
             self._training_mode()
             online = run_groups(self.network, groups, needs.heads)
             with torch.no_grad():
                 if self.teacher is not None:
-                    teacher = run_groups(self.teacher.network, [views.large], needs.heads)[0]
+                    seen = [views.large, views.labelled if needs.teacher_labelled else None]
+                    teacher = run_groups(self.teacher.network, seen, needs.heads)
                 if self.past is not None:
                     frozen = run_groups(self.past, groups[:3], needs.heads)
                     past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
@@ -225,7 +227,8 @@ class Learner(Predicting):
             from_memory=batch.from_memory,
             large=online[1],
             small=online[2],
-            teacher=teacher,
+            teacher=teacher[0],
+            teacher_labelled=teacher[1],
             past=past,
             memory=self.embeddings.view(),
             labelled_ids=batch.labelled_ids,
