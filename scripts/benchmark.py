@@ -158,12 +158,12 @@ def main() -> int:
     parser.add_argument("benchmark", type=Path, help="YAML file of the benchmark")
     parser.add_argument("--output", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--only", nargs="*", help="methods to train; the table shows all")
+    parser.add_argument("--only", help="methods to train, comma between; the table shows all")
     parser.add_argument("settings", nargs="*", help="key=value for all runs, such as data.root=")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     benchmark = yaml.safe_load(given.benchmark.read_text(encoding="utf-8"))
     jobs = plan(benchmark, given.output.resolve(), given.settings)
-    chosen = [job for job in jobs if given.only is None or job.method in given.only]
+    chosen = [job for job in jobs if not given.only or job.method in given.only.split(",")]
     failed = execute_all(chosen, given.jobs)
     lines = list(table(jobs, benchmark["reference"]))
     print("\n".join(lines))
