@@ -190,6 +190,7 @@ class _Run:
             seconds=self.watch.seconds,
             images_per_second=self.watch.images_done / self.watch.seconds,
             switches=switches(self.config),
+            test_images=[len(task.indices) for task in self.stream.test],
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )

@@ -26,6 +26,7 @@ def results(
     seconds: float,
     images_per_second: float | None,
     switches: Sequence[str] = (),
+    test_images: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """The results of a run; a metric that is not defined is ``None`` and says why.
 
@@ -40,10 +41,11 @@ def results(
         seconds: wall-clock time of the run, over all its resumptions.
         images_per_second: images trained a second.
         switches: names of the switches of official code that were on.
+        test_images: [T], test images of each task, for the accuracy in which each weighs the same.
     """
     summaries = {
-        "class_incremental": summarise(class_incremental),
-        "task_incremental": summarise(task_incremental),
+        "class_incremental": summarise(class_incremental, test_images),
+        "task_incremental": summarise(task_incremental, test_images),
     }
     return {
         "method": method,
