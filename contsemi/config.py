@@ -2,8 +2,8 @@
 
 Nothing heavy is imported here, so that a wrong key is answered at once. The values stand in the
 YAML files under ``conf/`` and ``scenarios/``; this file says only what a value may be. The keys of
-an objective, a distiller or a model belong to that method alone: they are declared by its YAML
-file, whose default gives the type, and ranged by their name (see :data:`RANGES`).
+an objective, a distiller, a baseline or a model belong to that method alone: they are declared by
+its YAML file, whose default gives the type, and ranged by their name (see :data:`RANGES`).
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def _ascending(values: list[float]) -> list[float]:
 
 Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 
-# Hyper-parameters of objectives, distillers and models: what a name may hold, wherever it stands.
+# Hyper-parameters of methods and models: what a name may hold, wherever it stands.
 RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (1e-4, 1e4),
     "teacher_temperature": (1e-4, 1e4),
@@ -55,6 +55,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "positives": (1, 1_000_000),
     "bank": (1, 10_000_000),
     "queue": (0, 10_000_000),
+    "candidates": (1, 1_000_000),
+    "shrinkage": (0, 1),
     "weights": (0, 1e6),
 }
 
@@ -196,6 +198,9 @@ class Optim(Section):
     adapt_vectors: bool = Field(
         description="decay and adapt (LARS) biases and norms too, as SwAV and Suave do"
     )
+    adapt_shortcut_norms: bool = Field(
+        description="decay and adapt (LARS) the BatchNorm scales of shortcuts, as NNCSL does"
+    )
     clip: NonNegative = Field(description="largest gradient norm; 0 for no clipping")
     clip_by: Literal["all", "tensor"] = Field(
         description="clip the norm of all gradients together, or of each tensor (DINO)"
@@ -233,6 +238,9 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(description="seed of every random draw")
     objective: dict[str, Any] = Field(description="what is learned; keys in conf/objective/")
     distiller: dict[str, Any] = Field(description="what is kept; keys in conf/distiller/")
+    baseline: dict[str, Any] = Field(
+        description="a strategy of Avalanche in place of both; keys in conf/baseline/"
+    )
     model: dict[str, Any] = Field(description="the backbone; keys in conf/model/")
     projector: Annotated[list[Count], Field(min_length=1)] = Field(
         description="widths of the projector; the last is D"
@@ -257,7 +265,7 @@ class Config(Section):
     resume: Literal["auto", "never"] = Field(description="go on from a checkpoint, or start anew")
     display: Literal["auto", "live", "plain", "quiet"] = Field(description="what the screen shows")
 
-    @field_validator("objective", "distiller", "model")
+    @field_validator("objective", "distiller", "baseline", "model")
     @classmethod
     def _named(cls, value: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value.get("name"), str):

@@ -48,7 +48,8 @@ class Needs:
 
     Attributes:
         heads: heads of the network to evaluate: any of ``projector``, ``predictor``,
-            ``auxiliary``, ``prototypes``, ``clusters``, ``classifier``.
+            ``auxiliary``, ``mapped``, ``prototypes``, ``clusters``, ``classifier``.
+        detached: heads whose gradient ends in themselves: a probe of what the network knows.
         clusters: directions of the head ``clusters``, which stand for no class.
         directions: how prototypes and clusters stay on the unit sphere: ``unit`` puts them back
             there after each step (SwAV), ``weight_norm`` divides by their length in each forward
@@ -75,6 +76,7 @@ class Needs:
     """
 
     heads: tuple[str, ...] = ()
+    detached: tuple[str, ...] = ()
     clusters: int = 0
     directions: str = "unit"
     mix_labelled: bool = False
@@ -100,6 +102,7 @@ class Needs:
             raise ValueError("two kinds of prototypes or clusters asked for")
         return Needs(
             heads=tuple(dict.fromkeys(self.heads + other.heads)),
+            detached=tuple(dict.fromkeys(self.detached + other.detached)),
             clusters=self.clusters or other.clusters,
             directions=directions.pop(),
             mix_labelled=self.mix_labelled or other.mix_labelled,
@@ -273,3 +276,14 @@ class Step:
     def batch_size(self) -> int:
         """B, unlabelled images of this step."""
         return len(self.unlabelled_ids)
+
+    def with_past(self) -> list[tuple[Outputs, Outputs]]:
+        """The present and the frozen outputs of all rows that both networks saw."""
+        if self.past is None:
+            return []
+        parts = (
+            (self.labelled, self.past.labelled),
+            (self.large, self.past.large),
+            (self.small, self.past.small),
+        )
+        return [(now, then) for now, then in parts if now is not None and then is not None]

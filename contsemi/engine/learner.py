@@ -12,7 +12,7 @@ from torch import Tensor
 from contsemi.config import Config
 from contsemi.distillers.distiller import Distiller
 from contsemi.engine import optimisers, schedules
-from contsemi.engine.forward import embed, run_groups
+from contsemi.engine.forward import run_groups
 from contsemi.engine.parts import build_part
 from contsemi.engine.precision import (
     Resident,
@@ -21,6 +21,7 @@ from contsemi.engine.precision import (
     choose_device,
     choose_precision,
 )
+from contsemi.engine.predicting import Predicting
 from contsemi.engine.remember import remember
 from contsemi.engine.task import LabelledSource, TaskRows
 from contsemi.engine.viewing import make_views
@@ -32,13 +33,13 @@ from contsemi.models.ema import Ema, frozen_copy
 from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.objectives.objective import Objective
 from contsemi.seeding import generator
-from contsemi.types import Batch, Experience, Mixed, Outputs, Past, Step
+from contsemi.types import Batch, Experience, Mixed, Past, Step
 from contsemi.views import Augment
 
 __all__ = ["Learner"]
 
 
-class Learner:
+class Learner(Predicting):
     """A network with its objective, distiller, memory and optimiser.
 
     Args:
@@ -76,6 +77,7 @@ class Learner:
             activation=config.head_activation,
             clusters=self.needs.clusters,
             directions=self.needs.directions,
+            detached=self.needs.detached,
         )
         channels_last(self.network.to(self.device))
         self.objective.to(self.device)
@@ -92,7 +94,7 @@ class Learner:
         self.rows: TaskRows | None = None
         self.num_seen = 0
         self.step_in_task = 0
-        self._supports: tuple[Outputs, Tensor] | None = None
+        self.forget_labelled_outputs()
 
     @property
     def epochs(self) -> int:
@@ -154,7 +156,7 @@ class Learner:
             seed=self.config.seed,
             device=self.device,
         )
-        self._supports = None
+        self.forget_labelled_outputs()
 
     def _grow(self, experience: Experience) -> None:
         """Gives the heads the task's columns; optimiser state of old columns is kept."""
@@ -183,7 +185,8 @@ class Learner:
         remember(self, self.task)
         if self.needs.past:
             self.past = frozen_copy(self.predictor)
-        self.rows, self._supports = None, None
+        self.rows = None
+        self.forget_labelled_outputs()
 
     # A step
 
@@ -292,61 +295,7 @@ class Learner:
         self.objective.after_step()
         self.distiller.after_step()
         self.step_in_task += 1
-        self._supports = None
-
-    def predict(self, images: Tensor) -> Tensor:
-        """Scores of un-augmented images over all seen columns.
-
-        Args:
-            images: uint8 [N, 3, S, S], on any device.
-
-        Returns:
-            float32 [N, num_seen] on the learner's device; running statistics are not touched.
-        """
-        with torch.no_grad():
-            return self.scores(self.embed(images, self.predictor))
-
-    def scores(self, outputs: Outputs) -> Tensor:
-        """The objective's scores [N, num_seen] of outputs of the network that predicts."""
-        return self.objective.predict(outputs, self.supports())
-
-    @property
-    def predictor(self) -> Network:
-        """The network that predicts: the EMA copy where there is one."""
-        return self.network if self.teacher is None else self.teacher.network
-
-    def embed(self, images: Tensor, network: Network) -> Outputs:
-        """Outputs of un-augmented images in evaluation mode, without gradient."""
-        return embed(
-            network,
-            images,
-            self.needs.heads,
-            augment=self.augment,
-            chunk=self.config.batch.test,
-            device=self.device,
-            precision=self.precision,
-        )
-
-    def supports(self) -> tuple[Outputs, Tensor] | None:
-        """Outputs and columns of the labelled images at hand, if the objective predicts by them.
-
-        Raises:
-            InputError: it does, and there are none.
-        """
-        if not self.objective.needs.supports_at_test:
-            return None
-        if self._supports is None:
-            images, labels = self.exemplars.images, self.exemplars.labels
-            if self.rows is not None:
-                images, labels = self.rows.labelled, self.rows.labels
-            if not len(labels):
-                raise InputError(
-                    "memory.exemplars",
-                    f"{self.config.objective['name']} predicts from exemplars and none are kept",
-                    "set memory.exemplars above 0",
-                )
-            self._supports = self.embed(images, self.predictor), labels
-        return self._supports
+        self.forget_labelled_outputs()
 
     # State
 

@@ -1,5 +1,6 @@
 """Optimisers from the configuration, and their state, by name, through growing heads."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from contsemi.errors import InputError
 __all__ = ["carry_state", "make", "restore", "state", "step"]
 
 TRUST = 1e-3  # of LARS, in all published code
+SHORTCUT_NORM = re.compile(r"\.(shortcut|downsample)\.1\.weight$")  # as the backbones name it
 
 State = dict[str, dict[str, Tensor]]
 
@@ -22,9 +24,10 @@ def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
     """The optimiser of all parameters of the modules that take a gradient.
 
     Biases, norms and other tensors of one dimension are neither decayed nor adapted by LARS, unless
-    ``optim.adapt_vectors`` is set. With ``optim.classifier_lr`` the classifier is a group of its
-    own: its rate follows the same curve up to that peak, and it is not decayed. LARS is that of
-    PAWS and NNCSL.
+    ``optim.adapt_vectors`` is set, or ``optim.adapt_shortcut_norms`` for the scales of the norms of
+    shortcuts, which the official code of PAWS and NNCSL does not know for norms by their name. With
+    ``optim.classifier_lr`` the classifier is a group of its own: its rate follows the same curve up
+    to that peak, and it is not decayed. LARS is that of PAWS and NNCSL.
 
     Args:
         optim: the configuration.
@@ -71,7 +74,8 @@ def _groups(optim: Optim, named: Mapping[str, nn.Parameter]) -> list[dict[str, A
         if own_rate and ".classifier." in f".{name}":
             kinds["own"].append((name, param))
         else:
-            plain = param.ndim <= 1 and not optim.adapt_vectors
+            adapted = optim.adapt_shortcut_norms and SHORTCUT_NORM.search(name)
+            plain = param.ndim <= 1 and not (optim.adapt_vectors or adapted)
             kinds["vector" if plain else "matrix"].append((name, param))
     groups: list[dict[str, Any]] = [
         {"params": kinds["matrix"], "decays": True},

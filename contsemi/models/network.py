@@ -12,8 +12,8 @@ from contsemi.types import Outputs
 
 __all__ = ["HEADS", "Network", "freeze_batch_norm"]
 
-HEADS = ("projector", "predictor", "auxiliary", "prototypes", "clusters", "classifier")
-ON_PROJECTOR = ("predictor", "prototypes", "clusters")
+HEADS = ("projector", "predictor", "auxiliary", "mapped", "prototypes", "clusters", "classifier")
+ON_PROJECTOR = ("predictor", "mapped", "prototypes", "clusters")
 
 
 class Network(nn.Module):
@@ -22,6 +22,7 @@ class Network(nn.Module):
     projector: MLP of the features, embeddings [N, D], not normalised.
     predictor: small MLP of the embeddings, [N, D].
     auxiliary: a second MLP of the features, of the projector's shape, [N, D].
+    mapped: linear map of the embeddings, [N, D], for the space of the frozen past.
     prototypes: cosines [N, C] of embeddings and one unit direction per class.
     clusters: cosines [N, K] of embeddings and directions that stand for no class.
     classifier: logits [N, C] of the features.
@@ -30,13 +31,14 @@ class Network(nn.Module):
 
     Args:
         backbone: maps [N, 3, s, s] to [N, F] and has the attribute ``num_features`` = F.
-        heads: which to build; predictor, prototypes and clusters bring the projector.
+        heads: which to build; those that stand on the projector bring it.
         projector: widths of the projector's layers; the last is D.
         generator: draws the weights; on the CPU.
         predictor: widths of the predictor's hidden layers; ``None`` for one of width D.
         norm, activation: of the hidden layers of all MLPs; see :func:`~.heads.mlp`.
         clusters: K.
         directions: of prototypes and clusters; see :class:`~.heads.Prototypes`.
+        detached: heads from which no gradient goes on to what they stand on.
 
     Attributes:
         heads: the heads that were built.
@@ -58,10 +60,12 @@ class Network(nn.Module):
         activation: str = "relu",
         clusters: int = 0,
         directions: str = "unit",
+        detached: Sequence[str] = (),
     ) -> None:
         super().__init__()
         wanted = _with_projector(heads)
         self.heads = tuple(name for name in HEADS if name in wanted)
+        self.detached = frozenset(detached)
         self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
         self.num_classes = 0
         self.backbone = backbone
@@ -72,6 +76,7 @@ class Network(nn.Module):
             "projector": lambda: layers(self.num_features, projector),
             "predictor": lambda: layers(size, [*hidden, size]),
             "auxiliary": lambda: layers(self.num_features, projector),
+            "mapped": lambda: nn.Linear(size, size),
             "prototypes": lambda: Prototypes(size, directions),
             "clusters": lambda: Prototypes(size, directions),
             "classifier": lambda: Classifier(self.num_features),
@@ -100,6 +105,8 @@ class Network(nn.Module):
         for name in self.heads:
             if name in wanted:
                 source = outputs["projector"] if name in ON_PROJECTOR else features
+                if name in self.detached:
+                    source = source.detach()
                 outputs[name] = self.get_submodule(name)(source)
         return Outputs(features, outputs)
 

@@ -26,6 +26,7 @@ def results(
     seconds: float,
     images_per_second: float | None,
     switches: Sequence[str] = (),
+    predictors: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """The results of a run; a metric that is not defined is ``None`` and says why.
 
@@ -40,6 +41,8 @@ def results(
         seconds: wall-clock time of the run, over all its resumptions.
         images_per_second: images trained a second.
         switches: names of the switches of official code that were on.
+        predictors: averages after the last task by each predictor; ``headline`` is the
+            objective's own, whose matrices are given.
     """
     summaries = {
         "class_incremental": summarise(class_incremental),
@@ -57,6 +60,7 @@ def results(
             for name, value in summary.items()
             if isinstance(value, Undefined)
         },
+        "predictors": {name: dict(values) for name, values in (predictors or {}).items()},
         "switches": list(switches),
         "memory_bytes": memory_bytes,
         "seconds": seconds,

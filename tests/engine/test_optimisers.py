@@ -30,6 +30,7 @@ def optim(name: str, **changes: object) -> Optim:
         "weight_decay": 0.01,
         "final_weight_decay": None,
         "adapt_vectors": False,
+        "adapt_shortcut_norms": False,
         "clip": 0.0,
         "clip_by": "all",
         "freeze_batch_norm": False,

@@ -24,6 +24,7 @@ def optim(**changes: object) -> Optim:
         "weight_decay": 0.0,
         "final_weight_decay": None,
         "adapt_vectors": False,
+        "adapt_shortcut_norms": False,
         "clip": 0.0,
         "clip_by": "all",
         "freeze_batch_norm": False,
