@@ -224,7 +224,7 @@ def test_hydra_itself_composes_the_same_from_our_words() -> None:
 
 
 def test_a_sweep_is_the_product_in_order() -> None:
-    tokens = argv.split(["label_ratio=5%,20%", "seed=range(0,2)", "method=glob(s*)"]).tokens
+    tokens = argv.split(["label_ratio=5%,20%", "seed=range(0,2)", "method=glob(sua*)"]).tokens
     runs = compose.expand(tokens, multirun=True)
     assert [(r.config.label_ratio, r.config.seed, r.config.method) for r in runs] == [
         (ratio, seed, "suave") for ratio in ("5%", "20%") for seed in (0, 1)
