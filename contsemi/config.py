@@ -164,8 +164,8 @@ class Memory(Section):
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="rows of the index of past embeddings, over all classes"
     )
-    index: Literal["auto", "torch", "flat"] = Field(
-        description="search by torch or FAISS flat; auto chooses by size"
+    index: Literal["auto", "torch", "flat", "ivf", "hnsw", "sq8", "pq"] = Field(
+        description="search: torch, flat exact; ivf, hnsw, sq8, pq approximate; auto by size"
     )
 
 
