@@ -2,8 +2,8 @@
 
 Nothing heavy is imported here, so that a wrong key is answered at once. The values stand in the
 YAML files under ``conf/`` and ``scenarios/``; this file says only what a value may be. The keys of
-an objective, a distiller or a model belong to that method alone: they are declared by its YAML
-file, whose default gives the type, and ranged by their name (see :data:`RANGES`).
+an objective, a distiller, a baseline or a model belong to that method alone: they are declared by
+its YAML file, whose default gives the type, and ranged by their name (see :data:`RANGES`).
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def _ascending(values: list[float]) -> list[float]:
 
 Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 
-# Hyper-parameters of objectives, distillers and models: what a name may hold, wherever it stands.
+# Hyper-parameters of methods and models: what a name may hold, wherever it stands.
 RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (1e-4, 1e4),
     "teacher_temperature": (1e-4, 1e4),
@@ -50,7 +50,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "width": (1, 65_536),
     "depth": (1, 10_000),
     "neighbours": (0, 1_000_000),
+    "candidates": (1, 1_000_000),
+    "negatives": (1, 1_000_000),
+    "positives": (1, 1_000_000),
+    "bank": (1, 10_000_000),
     "queue": (0, 10_000_000),
+    "shrinkage": (0, 1),
     "weights": (0, 1e6),
 }
 
@@ -89,6 +94,9 @@ class Scenario(Section):
     )
     unlabelled: Literal["current", "seen", "folder"] = Field(
         description="unlabelled pool: the current task's images, all seen so far, or another folder"
+    )
+    unlabelled_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="share of each task's unlabelled images in use, drawn once (NNCSL: 0.5)"
     )
     unlabelled_root: str | None = Field(
         description="folder of images for unlabelled=folder (out of distribution allowed)"
@@ -164,6 +172,12 @@ class Memory(Section):
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="rows of the index of past embeddings, over all classes"
     )
+    ridge: NonNegative = Field(
+        description="pull of the map that carries class moments along towards no drift"
+    )
+    shrinkage: Probability = Field(
+        description="share of a round covariance in that of the class moments"
+    )
     index: Literal["auto", "torch", "flat", "ivf", "hnsw", "sq8", "pq"] = Field(
         description="search: torch, flat exact; ivf, hnsw, sq8, pq approximate; auto by size"
     )
@@ -178,9 +192,30 @@ class Optim(Section):
     start_lr: Rate = Field(description="learning rate at the start of the warm-up")
     final_lr: Rate = Field(description="learning rate at the end of the cosine")
     warmup: Probability = Field(description="share of a task's steps that warm up linearly")
+    classifier_lr: Rate | None = Field(
+        description="peak learning rate of the classifier, which is then not decayed; null for lr"
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of SGD and LARS")
     weight_decay: NonNegative = Field(description="weight decay (not on biases and norms)")
+    final_weight_decay: NonNegative | None = Field(
+        description="weight decay at the end of a task, by a cosine; null for no change"
+    )
+    adapt_vectors: bool = Field(
+        description="decay and adapt (LARS) biases and norms too, as SwAV and Suave do"
+    )
+    adapt_shortcut_norms: bool = Field(
+        description="decay and adapt (LARS) the BatchNorm scales of shortcuts, as NNCSL does"
+    )
     clip: NonNegative = Field(description="largest gradient norm; 0 for no clipping")
+    clip_by: Literal["all", "tensor"] = Field(
+        description="clip the norm of all gradients together, or of each tensor (DINO)"
+    )
+    freeze_batch_norm: bool = Field(
+        description="from the second task on BatchNorm keeps the first one's statistics (NNCSL)"
+    )
+    freeze_directions: Annotated[int, Field(ge=0)] = Field(
+        description="epochs of the first task in which prototypes and clusters stand still"
+    )
 
 
 class BatchSizes(Section):
@@ -208,10 +243,21 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(description="seed of every random draw")
     objective: dict[str, Any] = Field(description="what is learned; keys in conf/objective/")
     distiller: dict[str, Any] = Field(description="what is kept; keys in conf/distiller/")
+    baseline: dict[str, Any] = Field(
+        description="a strategy of Avalanche in place of both; keys in conf/baseline/"
+    )
+    predict: Literal["objective", "moments"] = Field(
+        description="which scores decide: the objective's own, or those of kept class moments"
+    )
     model: dict[str, Any] = Field(description="the backbone; keys in conf/model/")
     projector: Annotated[list[Count], Field(min_length=1)] = Field(
         description="widths of the projector; the last is D"
     )
+    predictor: Annotated[list[Count], Field(min_length=1)] | None = Field(
+        description="hidden widths of the predictor; null for one as wide as D"
+    )
+    head_norm: bool = Field(description="BatchNorm in the hidden layers of projector and predictor")
+    head_activation: Literal["relu", "gelu"] = Field(description="activation of the same layers")
     data: Data = Field(description="where the images lie")
     views: Views = Field(description="augmentation")
     memory: Memory = Field(description="what is kept of earlier tasks")
@@ -227,7 +273,7 @@ class Config(Section):
     resume: Literal["auto", "never"] = Field(description="go on from a checkpoint, or start anew")
     display: Literal["auto", "live", "plain", "quiet"] = Field(description="what the screen shows")
 
-    @field_validator("objective", "distiller", "model")
+    @field_validator("objective", "distiller", "baseline", "model")
     @classmethod
     def _named(cls, value: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value.get("name"), str):

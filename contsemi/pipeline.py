@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from contsemi import data
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, build
 from contsemi.engine.checkpoint import Checkpoints
-from contsemi.engine.evaluation import evaluate
+from contsemi.engine.evaluation import Evaluation, evaluate
 from contsemi.engine.learner import Learner
-from contsemi.engine.precision import set_threads
+from contsemi.engine.precision import choose_device, choose_precision, set_threads
 from contsemi.errors import InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.metrics.forgetting import forgetting
@@ -52,28 +52,31 @@ def run(config: Config) -> dict[str, Any]:
             return _show_finished(display, output.path)
         train, test = data.load(config.data, config.scenario.dataset)
         stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
-        learner = Learner(config)
+        ours = config.baseline["name"] == "none"
+        learner = Learner(config) if ours else None
+        device = choose_device(config.device)
+        precision = choose_precision(config.precision, device)
         facts = manifest(
             seed=config.seed,
             class_order=stream.class_order,
             label_digest=stream.label_digest,
             labelled=len(stream.label_indices),
-            device=_device_name(learner.device),
+            device=_device_name(device),
             threads=threads,
             class_names=stream.class_names,
             label_indices=stream.label_indices.tolist(),
             dataset_digests={"train": train.digest, "test": test.digest},
-            precision=str(learner.precision).removeprefix("torch."),
+            precision=str(precision).removeprefix("torch."),
             config=plain,
         )
         output.refuse_other_images(facts)
         with Records(output.path) as records:
             try:
                 whole = _Run(config, str(budget), stream, test.images, learner, display, records)
-                return whole.train(facts)
+                return whole.train(facts) if ours else whole.train_baseline(facts)
             except torch.OutOfMemoryError as error:
                 raise OutOfDeviceMemory(
-                    f"device={learner.device}: out of memory; lower batch.unlabelled, "
+                    f"device={device}: out of memory; lower batch.unlabelled, "
                     "batch.labelled or batch.test"
                 ) from error
 
@@ -87,11 +90,12 @@ class _Run:
         labels: str,
         stream: Stream,
         test_images: Tensor,
-        learner: Learner,
+        learner: Learner | None,
         display: Display,
         records: Records,
     ) -> None:
-        self.config, self.labels, self.stream, self.learner = config, labels, stream, learner
+        self.config, self.labels, self.stream = config, labels, stream
+        self.learner = cast(Learner, learner)
         self.display, self.records = display, records
         self.test_images = test_images
         self.tasks = len(stream.experiences)
@@ -110,26 +114,13 @@ class _Run:
             tasks=self.tasks,
         )
         self.task = 0
+        self.predictors: dict[str, dict[str, float]] = {}
 
     def train(self, facts: dict[str, Any]) -> dict[str, Any]:
         """Goes through the tasks that are left."""
         start = self.restore() if self.config.resume == "auto" else None
-        if start is None and not self.task:
-            # Before the new manifest, so that no old state is ever taken for one of this run.
-            self.checkpoints.clear()
-            self.records.start_anew()
-        self.records.write_config(facts["config"])
-        self.records.write_manifest(facts)
-        self.display.start(
-            {
-                "method": self.config.method,
-                "scenario": self.stream.name,
-                "labels": f"{self.labels} ({len(self.stream.label_indices)} images)",
-                "seed": self.config.seed,
-                "device": facts["device"],
-                "precision": facts["precision"],
-            }
-        )
+        self.open_records(facts, anew=start is None and not self.task)
+        self.show_header(facts)
         # Avalanche takes seconds to import: the header stands on the screen by then.
         from contsemi.strategies import SemiSupervisedStrategy
         from contsemi.strategies.scenario import from_stream
@@ -145,6 +136,51 @@ class _Run:
                 self.finish_task(time.monotonic() - began)
         return self.finish()
 
+    def train_baseline(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Goes through all tasks with a strategy of Avalanche, whose state cannot be saved."""
+        self.show_header(facts)
+        self.display.note(
+            "a baseline of Avalanche is not saved on the way: after an interruption "
+            "the same command starts it anew"
+        )
+        from contsemi.strategies.baselines import Baseline
+
+        baseline = Baseline(self.config, self.stream.experiences, self.stream.images)
+        self.learner = cast(Learner, baseline)
+        self.open_records(facts, anew=True)
+        self.watch.begin()
+        try:
+            with self.signals.caught():
+                for self.task in baseline.tasks:
+                    began = time.monotonic()
+                    baseline.train(self.task, self.watch)
+                    self.finish_task(time.monotonic() - began)
+        except Interrupted as error:
+            raise Interrupted(error.signal_number, "starts this baseline anew") from None
+        return self.finish()
+
+    def open_records(self, facts: dict[str, Any], *, anew: bool) -> None:
+        """Says in the folder what is run; what another run left there goes first."""
+        if anew:
+            # Before the new manifest, so that no old state is ever taken for one of this run.
+            self.checkpoints.clear()
+            self.records.start_anew()
+        self.records.write_config(facts["config"])
+        self.records.write_manifest(facts)
+
+    def show_header(self, facts: dict[str, Any]) -> None:
+        """Says on the screen what is run."""
+        self.display.start(
+            {
+                "method": self.config.method,
+                "scenario": self.stream.name,
+                "labels": f"{self.labels} ({len(self.stream.label_indices)} images)",
+                "seed": self.config.seed,
+                "device": facts["device"],
+                "precision": facts["precision"],
+            }
+        )
+
     def finish_task(self, seconds: float) -> None:
         """Evaluates on every task so far, writes it down and saves."""
         measured = evaluate(self.learner, self.test_images, self.stream.test, self.task + 1)
@@ -157,6 +193,7 @@ class _Run:
                     name=f"accuracy/{kind}/task_{j + 1}",
                     value=float(value),
                 )
+        self._note_predictors(measured)
         self.records.write_matrices(**self.matrices)
         row = self.matrices["class_incremental"][: self.task + 1, : self.task + 1]
         forgotten = forgetting(row)
@@ -176,6 +213,24 @@ class _Run:
         if self.signals.received is not None:
             raise Interrupted(self.signals.received)
 
+    def _note_predictors(self, measured: Evaluation) -> None:
+        """Keeps the averages of every predictor, and writes down what the matrices do not say."""
+        self.predictors = {
+            name: {
+                "average_accuracy": float(rows[0].mean()),
+                "task_incremental_average_accuracy": float(rows[1].mean()),
+            }
+            for name, rows in measured.predictors.items()
+        }
+        for name, rows in measured.predictors.items():
+            for j, value in enumerate(rows[0] if name != "headline" else ()):
+                self.records.metric(
+                    step=self.watch.steps_done,
+                    task=self.task,
+                    name=f"accuracy/{name}/task_{j + 1}",
+                    value=float(value),
+                )
+
     def finish(self) -> dict[str, Any]:
         """Writes the results and the pictures, and shows the tables."""
         from contsemi.report.pages import draw
@@ -190,6 +245,8 @@ class _Run:
             seconds=self.watch.seconds,
             images_per_second=self.watch.images_done / self.watch.seconds,
             switches=switches(self.config),
+            predictors=self.predictors,
+            test_images=[len(task.indices) for task in self.stream.test],
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )
@@ -206,6 +263,8 @@ class _Run:
             task: the task to go on with.
             place: (epoch, iteration) inside it; ``None`` at its beginning.
         """
+        if self.config.baseline["name"] != "none":
+            return
         record = {
             "task": task,
             "place": place,
@@ -214,6 +273,7 @@ class _Run:
             "images_done": self.watch.images_done,
             "seconds": self.watch.seconds,
             "metrics_bytes": self.records.flush(),
+            "predictors": self.predictors,
             "matrices": {
                 kind: [[None if np.isnan(x) else float(x) for x in row] for row in matrix]
                 for kind, matrix in self.matrices.items()
@@ -240,6 +300,7 @@ class _Run:
         )
         for kind, rows in record["matrices"].items():
             self.matrices[kind] = np.array(rows, dtype=float)
+        self.predictors = record["predictors"]
         self.watch.steps_done = record["steps_done"]
         self.watch.images_done = record["images_done"]
         self.watch.seconds_before = record["seconds"]
@@ -256,7 +317,17 @@ FILES = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")
 
 def switches(config: Config) -> list[str]:
     """The quirks of official codes that this run has switched on, on which its numbers rest."""
-    return ["model.padding=2"] if config.model.get("padding") == 2 else []
+    found = {
+        "model.padding=2": config.model.get("padding") == 2,
+        "objective.predict=classifier": config.objective.get("predict") == "classifier",
+        "distiller.supports=current": config.distiller.get("supports") == "current",
+        "optim.freeze_batch_norm=true": config.optim.freeze_batch_norm,
+        "optim.adapt_shortcut_norms=true": config.optim.adapt_shortcut_norms,
+        f"scenario.unlabelled_share={config.scenario.unlabelled_share:g}": (
+            config.scenario.unlabelled_share < 1
+        ),
+    }
+    return [switch for switch, on in found.items() if on]
 
 
 def _show_finished(display: Display, folder: Path) -> dict[str, Any]:

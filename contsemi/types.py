@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Experience", "MemoryRows", "Needs", "Outputs", "Past", "Step"]
+__all__ = ["Batch", "Experience", "MemoryRows", "Mixed", "Needs", "Outputs", "Past", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,15 @@ class Needs:
 
     Attributes:
         heads: heads of the network to evaluate: any of ``projector``, ``predictor``,
-            ``prototypes``, ``classifier``.
+            ``auxiliary``, ``mapped``, ``prototypes``, ``clusters``, ``classifier``.
+        detached: heads whose gradient ends in themselves: a probe of what the network knows.
+        clusters: directions of the head ``clusters``, which stand for no class.
+        directions: how prototypes and clusters stay on the unit sphere: ``unit`` puts them back
+            there after each step (SwAV), ``weight_norm`` divides by their length in each forward
+            (DINO), ``gain`` also learns one factor a direction (DINO without ``norm_last_layer``).
+        mix_labelled: whether mixed labelled rows are to be in ``step.mixed_labelled``.
+        mix_large: whether the first large view mixed with the second of another image is to be in
+            ``step.mixed_large``.
         labelled_views: augmented views of each labelled row; 0 asks for no labelled rows.
         large_views: large views of each unlabelled row; 0 asks for no unlabelled rows.
         small_views: small views of each unlabelled row.
@@ -58,19 +66,28 @@ class Needs:
         labelled_from: ``current`` draws only from the current task's labels, ``all`` from the
             exemplars too; of two wishes the wider one counts.
         teacher: momentum of the EMA copy of the network whose outputs are in ``step.teacher``
-            (and which predicts); ``None`` for no copy.
+            (and which predicts), at the start and at the end of a task with a cosine between; a
+            single number stays. ``None`` for no copy.
+        teacher_labelled: whether that copy is to see the labelled rows too, together with the
+            large views, for ``step.teacher_labelled``.
         past: whether the frozen network of the previous task is to see the batch.
         memory: whether rows of the embedding memory are to be in ``step.memory``.
         supports_at_test: whether ``predict`` needs the exemplars' outputs.
     """
 
     heads: tuple[str, ...] = ()
+    detached: tuple[str, ...] = ()
+    clusters: int = 0
+    directions: str = "unit"
+    mix_labelled: bool = False
+    mix_large: bool = False
     labelled_views: int = 0
     large_views: int = 0
     small_views: int = 0
     supports_per_class: int = 0
     labelled_from: str = "current"
-    teacher: float | None = None
+    teacher: float | tuple[float, float] | None = None
+    teacher_labelled: bool = False
     past: bool = False
     memory: bool = False
     supports_at_test: bool = False
@@ -80,8 +97,16 @@ class Needs:
         teachers = [t for t in (self.teacher, other.teacher) if t is not None]
         if len(set(teachers)) > 1:
             raise ValueError(f"two EMA momenta asked for: {teachers}")
+        directions = {self.directions, other.directions} - {"unit"} or {"unit"}
+        if len(directions) > 1 or (self.clusters and other.clusters not in (0, self.clusters)):
+            raise ValueError("two kinds of prototypes or clusters asked for")
         return Needs(
             heads=tuple(dict.fromkeys(self.heads + other.heads)),
+            detached=tuple(dict.fromkeys(self.detached + other.detached)),
+            clusters=self.clusters or other.clusters,
+            directions=directions.pop(),
+            mix_labelled=self.mix_labelled or other.mix_labelled,
+            mix_large=self.mix_large or other.mix_large,
             labelled_views=max(self.labelled_views, other.labelled_views),
             large_views=max(self.large_views, other.large_views),
             small_views=max(self.small_views, other.small_views),
@@ -90,6 +115,7 @@ class Needs:
             if "all" in (self.labelled_from, other.labelled_from)
             else "current",
             teacher=teachers[0] if teachers else None,
+            teacher_labelled=self.teacher_labelled or other.teacher_labelled,
             past=self.past or other.past,
             memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,
@@ -158,6 +184,19 @@ def _wide(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Mixed:
+    """Outputs of images that are each mixed with the one as far from the end of the batch.
+
+    Attributes:
+        outputs: of the N mixed images; row i mixes the rows i and N - 1 - i.
+        share: of row i in the mixed image, in [0, 1]; that of its partner is 1 - share.
+    """
+
+    outputs: Outputs
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryRows:
     """Rows of the embedding memory that stand for images of earlier tasks.
 
@@ -207,6 +246,11 @@ class Step:
         columns: int64 [C_t], the columns of this task's classes.
         num_old, num_seen: columns known before and including this task.
         progress: share of this task's steps already done, in [0, 1).
+        epoch: epoch of this task, from 0.
+        mixed_labelled: the L rows of the first labelled view, mixed; ``None`` if not asked for.
+        mixed_large: the B rows of the first large view, mixed with the second view of the partner.
+        teacher_labelled: the EMA network on the labelled rows, no gradient; ``None`` if not asked
+            for.
     """
 
     labelled: Outputs | None
@@ -223,8 +267,23 @@ class Step:
     num_old: int
     num_seen: int
     progress: float
+    epoch: int = 0
+    mixed_labelled: Mixed | None = None
+    mixed_large: Mixed | None = None
+    teacher_labelled: Outputs | None = None
 
     @property
     def batch_size(self) -> int:
         """B, unlabelled images of this step."""
         return len(self.unlabelled_ids)
+
+    def with_past(self) -> list[tuple[Outputs, Outputs]]:
+        """The present and the frozen outputs of all rows that both networks saw."""
+        if self.past is None:
+            return []
+        parts = (
+            (self.labelled, self.past.labelled),
+            (self.large, self.past.large),
+            (self.small, self.past.small),
+        )
+        return [(now, then) for now, then in parts if now is not None and then is not None]

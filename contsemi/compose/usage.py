@@ -46,7 +46,8 @@ def text() -> str:
         ]
         if leaves:
             lines.append(_row(f"{key}.", _short(leaves)))
-    lines.append(_row("objective.", "and distiller., model.: the keys of the chosen YAML file"))
+    owned = "and distiller., baseline., model.: the keys of the chosen YAML file"
+    lines.append(_row("objective.", owned))
     return "\n".join(lines) + "\n" + _TAIL
 
 

@@ -1,5 +1,6 @@
 """A scenario and a label budget over a dataset -> the stream that training and evaluation get."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from contsemi.data.folder import load_pool
 from contsemi.data.imageset import ImageSet
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget, digest, draw, draw_per_task, read_list
+from contsemi.seeding import generator
 from contsemi.types import Experience
 
 __all__ = ["Arrivals", "Stream", "TestTask", "build"]
@@ -105,7 +107,7 @@ def build(
     outside = None if pool is None else np.arange(len(train), len(images))
     return Stream(
         name=scenario.name,
-        experiences=_experiences(tasks, labelled, outside, targets, train.classes, scenario),
+        experiences=_experiences(tasks, labelled, outside, targets, train.classes, scenario, seed),
         images=images,
         test=[_test_task(task, column_of, test_targets) for task in tasks],
         class_order=tuple(order),
@@ -130,6 +132,7 @@ def _experiences(
     targets: Integers,
     names: Sequence[str],
     scenario: Scenario,
+    seed: int,
 ) -> list[Experience]:
     """The tasks as training may see them; ``outside`` are rows of images of another folder."""
     order = [number for task in tasks for number in task]
@@ -140,6 +143,9 @@ def _experiences(
         rows = labelled[np.isin(targets[labelled], task)]
         in_pool = order[:seen] if scenario.unlabelled == "seen" else task
         own = np.flatnonzero(np.isin(targets, in_pool)) if outside is None else outside
+        if scenario.unlabelled_share < 1:
+            draw = torch.randperm(len(own), generator=generator(seed, "unlabelled share", index))
+            own = np.sort(own[draw[: math.ceil(scenario.unlabelled_share * len(own))].numpy()])
         experiences.append(
             Experience(
                 index=index,

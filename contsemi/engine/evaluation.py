@@ -1,7 +1,7 @@
-"""Accuracy on every task seen so far, class- and task-incremental, from one pass of scores."""
+"""Accuracy on every task seen so far, class- and task-incremental, from one pass of features."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,16 +17,20 @@ __all__ = ["Evaluation", "evaluate"]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One row of the accuracy matrices.
+    """One row of the accuracy matrices, and those that other predictors would have.
 
     Attributes:
         class_incremental: float64 [T], fraction right among all seen classes; NaN for tasks
             that have not come yet.
         task_incremental: float64 [T], fraction right among the task's own classes.
+        predictors: name of a predictor -> both rows by it, of the seen tasks.
     """
 
     class_incremental: NDArray[np.float64]
     task_incremental: NDArray[np.float64]
+    predictors: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(
+        default_factory=dict
+    )
 
 
 def evaluate(learner: Learner, images: Tensor, tasks: Sequence[TestTask], seen: int) -> Evaluation:
@@ -40,11 +44,13 @@ def evaluate(learner: Learner, images: Tensor, tasks: Sequence[TestTask], seen: 
     """
     class_row, task_row = np.full(len(tasks), np.nan), np.full(len(tasks), np.nan)
     chosen = tasks[:seen]
-    scores = learner.predict(images[torch.cat([task.indices for task in chosen])])
-    class_row[:seen], task_row[:seen] = accuracy_rows(
-        scores.cpu().numpy(),
-        torch.cat([task.targets for task in chosen]).numpy(),
-        np.repeat(np.arange(seen), [len(task.indices) for task in chosen]),
-        columns=[task.columns for task in chosen],
-    )
-    return Evaluation(class_row, task_row)
+    predicted = learner.predictions(images[torch.cat([task.indices for task in chosen])])
+    targets = torch.cat([task.targets for task in chosen]).numpy()
+    task_of_sample = np.repeat(np.arange(seen), [len(task.indices) for task in chosen])
+    columns = [task.columns for task in chosen]
+    rows = {
+        name: accuracy_rows(scores.cpu().numpy(), targets, task_of_sample, columns=columns)
+        for name, scores in predicted.items()
+    }
+    class_row[:seen], task_row[:seen] = rows["headline"]
+    return Evaluation(class_row, task_row, rows)

@@ -4,18 +4,15 @@ The learner owns everything that a run learns or remembers, and nothing else: no
 no hidden label. Its state is named in one place, :meth:`Learner.state`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from contsemi.config import Config
-from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_batch
 from contsemi.distillers.distiller import Distiller
 from contsemi.engine import optimisers, schedules
-from contsemi.engine.forward import embed, run_groups
+from contsemi.engine.forward import run_groups
 from contsemi.engine.parts import build_part
 from contsemi.engine.precision import (
     Resident,
@@ -24,24 +21,26 @@ from contsemi.engine.precision import (
     choose_device,
     choose_precision,
 )
+from contsemi.engine.predicting import Predicting
 from contsemi.engine.remember import remember
+from contsemi.engine.task import LabelledSource, TaskRows
+from contsemi.engine.viewing import make_views
 from contsemi.errors import InputError
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
+from contsemi.memory.moments import Moments
 from contsemi.models import build_backbone
 from contsemi.models.ema import Ema, frozen_copy
-from contsemi.models.network import Network
+from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.objectives.objective import Objective
 from contsemi.seeding import generator
-from contsemi.types import Batch, Experience, Outputs, Past, Step
+from contsemi.types import Batch, Experience, Mixed, Outputs, Past, Step
 from contsemi.views import Augment
 
 __all__ = ["Learner"]
 
-LabelledSource = Callable[[], tuple[Tensor, Tensor]]
 
-
-class Learner:
+class Learner(Predicting):
     """A network with its objective, distiller, memory and optimiser.
 
     Args:
@@ -52,7 +51,10 @@ class Learner:
         teacher: its EMA copy, or ``None``.
         past: the frozen network of the end of the previous task, or ``None``.
         exemplars, embeddings: what is remembered of earlier tasks.
+        moments: class means and covariance at the end of the previous task; only kept where
+            they predict.
         num_seen: columns seen so far.
+        rows: the rows of the present task, ``None`` between tasks.
         epochs, steps_per_epoch: of the current task; 0 epochs for an objective without training.
         labelled_source: when set, gives the images uint8 [L, 3, S, S] and columns [L] of the
             labelled part of a batch in place of the learner's own sampler.
@@ -68,7 +70,18 @@ class Learner:
         self.needs = self.objective.needs | self.distiller.needs
         draw = generator(config.seed, "network")
         backbone = build_backbone(config.model, draw)
-        self.network = Network(backbone, self.needs.heads, config.projector, draw)
+        self.network = Network(
+            backbone,
+            self.needs.heads,
+            config.projector,
+            draw,
+            predictor=config.predictor,
+            norm=config.head_norm,
+            activation=config.head_activation,
+            clusters=self.needs.clusters,
+            directions=self.needs.directions,
+            detached=self.needs.detached,
+        )
         channels_last(self.network.to(self.device))
         self.objective.to(self.device)
         self.distiller.to(self.device)
@@ -79,13 +92,13 @@ class Learner:
         self.exemplars = Exemplars(config.memory.exemplars)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
+        self.moments: Moments | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self.labelled_source: LabelledSource | None = None
-        self.experience: Experience | None = None
+        self.rows: TaskRows | None = None
         self.num_seen = 0
         self.step_in_task = 0
-        self.steps_per_epoch = 0
-        self._supports: tuple[Outputs, Tensor] | None = None
+        self.forget_labelled_outputs()
 
     @property
     def epochs(self) -> int:
@@ -93,9 +106,36 @@ class Learner:
         return self.config.optim.epochs if self.needs.trains else 0
 
     @property
+    def task(self) -> TaskRows:
+        """The rows of the present task.
+
+        Raises:
+            RuntimeError: no task has begun.
+        """
+        if self.rows is None:
+            raise RuntimeError("begin() has not been called, or end() has")
+        return self.rows
+
+    @property
+    def experience(self) -> Experience | None:
+        """The present task, ``None`` between tasks."""
+        return None if self.rows is None else self.rows.experience
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch of the present task; 0 between tasks."""
+        return 0 if self.rows is None else self.rows.steps_per_epoch
+
+    @property
+    def progress(self) -> float:
+        """Share of the present task's steps already done, in [0, 1)."""
+        return self.step_in_task / max(1, self.epochs * self.steps_per_epoch)
+
+    @property
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
-        return self.exemplars.memory_bytes + self.embeddings.memory_bytes
+        moments = 0 if self.moments is None else self.moments.memory_bytes
+        return self.exemplars.memory_bytes + self.embeddings.memory_bytes + moments
 
     # A task
 
@@ -111,24 +151,17 @@ class Learner:
 
     def _enter(self, experience: Experience, images: Tensor, step: int) -> None:
         """Makes the samplers of a task that begins or goes on."""
-        images = self.resident(images)
-        self.experience, self.images, self.step_in_task = experience, images, step
-        pool = self.gather(images, experience.labelled)
-        labels, ids = experience.labels.to(self.device), experience.labelled.to(self.device)
-        fresh = torch.zeros(len(labels), dtype=torch.bool, device=self.device)
-        if len(self.exemplars) and self.needs.labelled_from == "all":
-            pool = torch.cat([pool, self.exemplars.images])
-            labels = torch.cat([labels, self.exemplars.labels])
-            ids = torch.cat([ids, self.exemplars.ids])
-            fresh = functional.pad(fresh, (0, len(self.exemplars)), value=True)
-        self.pool = LabelledPool(labels.cpu(), seed=self.config.seed, task=experience.index)
-        self.pool_images, self.pool_labels, self.pool_ids = pool, labels, ids
-        self.pool_from_memory = fresh
-        self.columns = torch.tensor(experience.columns, device=self.device)
-        self.steps_per_epoch = steps_per_epoch(
-            len(experience.unlabelled), self.config.batch.unlabelled
+        self.step_in_task = step
+        self.rows = TaskRows(
+            experience,
+            self.resident(images),
+            self.exemplars,
+            self.needs,
+            self.config.batch,
+            seed=self.config.seed,
+            device=self.device,
         )
-        self._supports = None
+        self.forget_labelled_outputs()
 
     def _grow(self, experience: Experience) -> None:
         """Gives the heads the task's columns; optimiser state of old columns is kept."""
@@ -137,7 +170,7 @@ class Learner:
         self.network.grow(self.num_seen, generator(seed, "grow", experience.index))
         if self.needs.teacher is not None:
             if self.teacher is None:
-                self.teacher = Ema(self.network, momentum=self.needs.teacher)
+                self.teacher = Ema(self.network, momentum=_pair(self.needs.teacher)[0])
             else:
                 self.teacher.grow(self.network)
         if self.needs.trains:
@@ -151,16 +184,16 @@ class Learner:
 
     def end(self) -> None:
         """The task is over: the past is frozen and the memory takes the task in."""
-        experience = self.experience
-        if experience is None:
-            raise RuntimeError("end() before begin()")
+        experience = self.task.experience
         self.objective.end(experience)
         self.distiller.end(experience)
-        remember(self, experience)
-        if self.needs.past:
+        if self.config.predict == "moments":
+            self.moments = self.class_moments()
+        remember(self, self.task)
+        if self.needs.past or self.config.predict == "moments":
             self.past = frozen_copy(self.predictor)
-        self.experience, self._supports = None, None
-        del self.images, self.pool, self.pool_images
+        self.rows = None
+        self.forget_labelled_outputs()
 
     # A step
 
@@ -171,87 +204,56 @@ class Learner:
             epoch: epoch in this task.
             iteration: step in this epoch.
         """
-        experience, config = self.experience, self.config
-        if experience is None:
-            raise RuntimeError("batch() before begin()")
-        if self.needs.large_views:
-            drawn = unlabelled_batch(
-                experience.unlabelled,
-                config.batch.unlabelled,
-                epoch,
-                iteration,
-                seed=config.seed,
-                task=experience.index,
-            )
-        else:
-            drawn = experience.unlabelled[:0]
-        if self.labelled_source is not None:
-            labelled, labels = self.labelled_source()
-            ids = torch.full_like(labels, -1)
-            remembered = ~torch.isin(labels, self.columns)
-        else:
-            rows = self._labelled_rows(epoch, iteration).to(self.device, non_blocking=True)
-            labelled, labels = self.pool_images[rows], self.pool_labels[rows]
-            ids, remembered = self.pool_ids[rows], self.pool_from_memory[rows]
-        return Batch(
-            labelled=labelled,
-            labels=labels,
-            from_memory=remembered,
-            unlabelled=self.gather(self.images, drawn),
-            labelled_ids=ids,
-            unlabelled_ids=drawn.to(self.device, non_blocking=True),
-        )
-
-    def _labelled_rows(self, epoch: int, iteration: int) -> Tensor:
-        if not self.needs.labelled_views:
-            return torch.empty(0, dtype=torch.int64)
-        if self.needs.supports_per_class:
-            columns = torch.arange(self.num_seen)
-            return self.pool.stratified(self.needs.supports_per_class, columns, epoch, iteration)
-        return self.pool.uniform(self.config.batch.labelled, epoch, iteration)
+        return self.task.batch(epoch, iteration, self.labelled_source)
 
     def forward(self, batch: Batch) -> Step:
         """Augments the batch and runs every network that the needs name over it."""
-        experience, needs = self.experience, self.needs
-        if experience is None:
-            raise RuntimeError("forward() before begin()")
-        draw = generator(
-            self.config.seed, "views", experience.index, self.step_in_task, device=self.device
+        experience, needs = self.task.experience, self.needs
+        views = make_views(
+            batch,
+            needs,
+            self.augment,
+            seed=(self.config.seed, experience.index, self.step_in_task),
         )
-        labelled = large = small = None
-        if needs.labelled_views and len(batch.labelled):
-            labelled = self.augment.labelled(batch.labelled, needs.labelled_views, draw)
-        if needs.large_views:
-            large = self.augment.large(batch.unlabelled, needs.large_views, draw)
-        if needs.small_views:
-            small = self.augment.small(batch.unlabelled, needs.small_views, draw)
-        teacher = past = None
+        teacher: list[Outputs | None] = [None, None]
+        past = None
+        groups = [views.labelled, views.large, views.small, views.mixed_labelled, views.mixed_large]
         with autocast(self.device, self.precision):
-            self.network.train()
-            online = run_groups(self.network, [labelled, large, small], needs.heads)
+            self._training_mode()
+            online = run_groups(self.network, groups, needs.heads)
             with torch.no_grad():
                 if self.teacher is not None:
-                    teacher = run_groups(self.teacher.network, [large], needs.heads)[0]
-                if self.past is not None:
-                    frozen = run_groups(self.past, [labelled, large, small], needs.heads)
+                    seen = [views.large, views.labelled if needs.teacher_labelled else None]
+                    teacher = run_groups(self.teacher.network, seen, needs.heads)
+                if self.past is not None and needs.past:
+                    frozen = run_groups(self.past, groups[:3], needs.heads)
                     past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
-        total = max(1, self.epochs * self.steps_per_epoch)
         return Step(
             labelled=online[0],
             labels=batch.labels,
             from_memory=batch.from_memory,
             large=online[1],
             small=online[2],
-            teacher=teacher,
+            teacher=teacher[0],
+            teacher_labelled=teacher[1],
             past=past,
             memory=self.embeddings.view(),
             labelled_ids=batch.labelled_ids,
             unlabelled_ids=batch.unlabelled_ids,
-            columns=self.columns,
+            columns=self.task.columns,
             num_old=experience.num_old,
             num_seen=experience.num_seen,
-            progress=self.step_in_task / total,
+            progress=self.progress,
+            epoch=self.step_in_task // max(1, self.steps_per_epoch),
+            mixed_labelled=None if online[3] is None else Mixed(online[3], views.labelled_share),
+            mixed_large=None if online[4] is None else Mixed(online[4], views.large_share),
         )
+
+    def _training_mode(self) -> None:
+        """Batch statistics, or those of the first task where the configuration freezes them."""
+        self.network.train()
+        if self.config.optim.freeze_batch_norm and self.task.experience.index:
+            freeze_batch_norm(self.network)
 
     def loss(self, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of all terms, and the terms by name.
@@ -279,80 +281,28 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
+        frozen = self.config.optim.freeze_directions * self.steps_per_epoch
+        if not self.task.experience.index and self.step_in_task < frozen:
+            for param in self.network.direction_parameters():
+                param.grad = None
 
     def update(self) -> None:
         """One optimiser step and all that follows it."""
         if self.optimizer is None:
             raise RuntimeError("update() before begin()")
         total = self.epochs * self.steps_per_epoch
-        rate = schedules.learning_rate(self.config.optim, self.step_in_task, total)
-        optimisers.step(self.optimizer, rate, clip=self.config.optim.clip)
+        optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total)
         self.network.after_step()
         if self.teacher is not None:
+            start, end = _pair(self.needs.teacher)
+            self.teacher.momentum = schedules.cosine(
+                self.step_in_task, total_steps=total, start=start, end=end
+            )
             self.teacher.update(self.network)
         self.objective.after_step()
         self.distiller.after_step()
         self.step_in_task += 1
-        self._supports = None
-
-    def predict(self, images: Tensor) -> Tensor:
-        """Scores of un-augmented images over all seen columns.
-
-        Args:
-            images: uint8 [N, 3, S, S], on any device.
-
-        Returns:
-            float32 [N, num_seen] on the learner's device; running statistics are not touched.
-        """
-        with torch.no_grad():
-            return self.scores(self.embed(images, self.predictor))
-
-    def scores(self, outputs: Outputs) -> Tensor:
-        """The objective's scores [N, num_seen] of outputs of the network that predicts."""
-        return self.objective.predict(outputs, self.supports())
-
-    @property
-    def predictor(self) -> Network:
-        """The network that predicts: the EMA copy where there is one."""
-        return self.network if self.teacher is None else self.teacher.network
-
-    def embed(self, images: Tensor, network: Network) -> Outputs:
-        """Outputs of un-augmented images in evaluation mode, without gradient."""
-        return embed(
-            network,
-            images,
-            self.needs.heads,
-            augment=self.augment,
-            chunk=self.config.batch.test,
-            device=self.device,
-            precision=self.precision,
-        )
-
-    def supports(self) -> tuple[Outputs, Tensor] | None:
-        """Outputs and columns of the labelled images at hand, if the objective predicts by them.
-
-        Raises:
-            InputError: it does, and there are none.
-        """
-        if not self.objective.needs.supports_at_test:
-            return None
-        if self._supports is None:
-            inside = self.experience is not None
-            images = self.pool_images if inside else self.exemplars.images
-            labels = self.pool_labels if inside else self.exemplars.labels
-            if not len(labels):
-                raise InputError(
-                    "memory.exemplars",
-                    f"{self.config.objective['name']} predicts from exemplars and none are kept",
-                    "set memory.exemplars above 0",
-                )
-            self._supports = self.embed(images, self.predictor), labels
-        return self._supports
-
-    def gather(self, images: Tensor, indices: Tensor) -> Tensor:
-        """Rows of an image array, on the learner's device, without waiting for it."""
-        rows = images[indices.to(images.device, non_blocking=True)]
-        return rows.to(self.device, non_blocking=True)
+        self.forget_labelled_outputs()
 
     # State
 
@@ -366,6 +316,7 @@ class Learner:
             "distiller": self.distiller.state_dict(),
             "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
             "exemplars": self.exemplars.state(),
+            "moments": self.moments.state() if self.moments else {},
             "embeddings": self.embeddings.state(),
         }
 
@@ -395,5 +346,15 @@ class Learner:
             optimisers.restore(self.optimizer, state.get("optimizer", {}))
         for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
             part.load({key: value.to(self.device) for key, value in state[name].items()})
+        if state.get("moments"):
+            kept = {key: value.to(self.device) for key, value in state["moments"].items()}
+            self.moments = Moments(**kept)
         if step is not None:
             self._enter(experience, images, step)
+
+
+def _pair(momentum: float | tuple[float, float] | None) -> tuple[float, float]:
+    """The EMA momentum at the start and at the end of a task."""
+    if momentum is None:
+        raise ValueError("no EMA asked for")
+    return momentum if isinstance(momentum, tuple) else (momentum, momentum)

@@ -1,5 +1,6 @@
 """Optimisers from the configuration, and their state, by name, through growing heads."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.config import Optim
+from contsemi.engine import schedules
 from contsemi.engine.lars import Lars
 from contsemi.errors import InputError
 
 __all__ = ["carry_state", "make", "restore", "state", "step"]
 
 TRUST = 1e-3  # of LARS, in all published code
+SHORTCUT_NORM = re.compile(r"\.(shortcut|downsample)\.1\.weight$")  # as the backbones name it
 
 State = dict[str, dict[str, Tensor]]
 
@@ -20,8 +23,11 @@ State = dict[str, dict[str, Tensor]]
 def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
     """The optimiser of all parameters of the modules that take a gradient.
 
-    Biases, norms and other tensors of one dimension are neither decayed nor adapted by LARS. LARS
-    is that of PAWS and NNCSL.
+    Biases, norms and other tensors of one dimension are neither decayed nor adapted by LARS, unless
+    ``optim.adapt_vectors`` is set, or ``optim.adapt_shortcut_norms`` for the scales of the norms of
+    shortcuts, which the official code of PAWS and NNCSL does not know for norms by their name. With
+    ``optim.classifier_lr`` the classifier is a group of its own: its rate follows the same curve up
+    to that peak, and it is not decayed. LARS is that of PAWS and NNCSL.
 
     Args:
         optim: the configuration.
@@ -38,15 +44,7 @@ def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
             if param.requires_grad and id(param) not in seen:
                 seen.add(id(param))
                 named[f"{i}.{name}"] = param
-    matrices = [(name, p) for name, p in named.items() if p.ndim > 1]
-    vectors = [(name, p) for name, p in named.items() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = []
-    if matrices:
-        groups.append({"params": matrices})
-    if vectors:
-        groups.append({"params": vectors, "weight_decay": 0.0})
-        if optim.name == "lars":
-            groups[-1]["adapt"] = False
+    groups = _groups(optim, named)
     if not groups:
         raise InputError("model.name", "the model has no parameter to train", "use another model")
     decay = optim.weight_decay
@@ -68,20 +66,61 @@ def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
     )
 
 
-def step(optimizer: torch.optim.Optimizer, rate: float, *, clip: float) -> None:
-    """One step at a learning rate.
+def _groups(optim: Optim, named: Mapping[str, nn.Parameter]) -> list[dict[str, Any]]:
+    """Matrices, vectors, and the classifier where it has a rate of its own."""
+    own_rate = optim.classifier_lr is not None
+    kinds: dict[str, list[tuple[str, nn.Parameter]]] = {"matrix": [], "vector": [], "own": []}
+    for name, param in named.items():
+        if own_rate and ".classifier." in f".{name}":
+            kinds["own"].append((name, param))
+        else:
+            adapted = optim.adapt_shortcut_norms and SHORTCUT_NORM.search(name)
+            plain = param.ndim <= 1 and not (optim.adapt_vectors or adapted)
+            kinds["vector" if plain else "matrix"].append((name, param))
+    groups: list[dict[str, Any]] = [
+        {"params": kinds["matrix"], "decays": True},
+        {"params": kinds["vector"], "weight_decay": 0.0},
+        {
+            "params": kinds["own"],
+            "weight_decay": 0.0,
+            "scale": (optim.classifier_lr or 0) / optim.lr,
+        },
+    ]
+    if optim.name == "lars":
+        groups[1]["adapt"] = False
+    return [group for group in groups if group["params"]]
+
+
+def step(optimizer: torch.optim.Optimizer, optim: Optim, done: int, total: int) -> None:
+    """One step, with the learning rate, weight decay and clipping of its place in the task.
 
     Args:
         optimizer: its parameters have their gradients.
-        rate: learning rate of all groups.
-        clip: largest norm of all gradients together; 0 for no clipping.
+        optim: the configuration.
+        done: steps of this task already done.
+        total: steps of the whole task.
     """
+    rate = schedules.learning_rate(optim, done, total)
     for group in optimizer.param_groups:
-        group["lr"] = rate
-    if clip > 0:
+        group["lr"] = rate * group.get("scale", 1.0)
+        if group.get("decays") and optim.final_weight_decay is not None:
+            group["weight_decay"] = schedules.cosine(
+                done, total_steps=total, start=optim.weight_decay, end=optim.final_weight_decay
+            )
+    if optim.clip > 0:
         params = [p for group in optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(params, clip)
+        if optim.clip_by == "all":
+            nn.utils.clip_grad_norm_(params, optim.clip)
+        else:
+            _clip_each([p.grad for p in params if p.grad is not None], optim.clip)
     optimizer.step()
+
+
+def _clip_each(grads: list[Tensor], largest: float) -> None:
+    """Shortens each gradient to a norm, as DINO does; nothing waits for the device."""
+    norms = torch.stack(torch._foreach_norm(grads))
+    factors = (largest / (norms + 1e-6)).clamp(max=1.0)
+    torch._foreach_mul_(grads, list(factors.unbind()))
 
 
 def state(optimizer: torch.optim.Optimizer) -> State:

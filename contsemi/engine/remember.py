@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from contsemi.engine.task import TaskRows, gather
 from contsemi.memory.embeddings import fit_drift
 from contsemi.memory.exemplars import sure_rows
 from contsemi.seeding import generator
@@ -17,21 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["remember"]
 
 
-def remember(learner: "Learner", experience: Experience) -> None:
+def remember(learner: "Learner", task: TaskRows) -> None:
     """Gives the task's images to the exemplars and the embedding memory.
 
     Labelled images come first, so that pseudo-labelled ones only get the places they leave free.
     """
-    current = ~learner.pool_from_memory
-    images, labels = learner.pool_images[current], learner.pool_labels[current]
-    ids = learner.pool_ids[current]
+    experience, current = task.experience, ~task.from_memory
+    images, labels, ids = task.labelled[current], task.labels[current], task.ids[current]
     if learner.embeddings.budget or learner.config.memory.pseudo_labels is not None:
-        pool = learner.gather(learner.images, experience.unlabelled)
+        pool = gather(task.images, experience.unlabelled, learner.device)
         pool_ids = experience.unlabelled.to(learner.device)
         outputs = learner.embed(pool, learner.predictor)
         with torch.no_grad():
-            probs = learner.scores(outputs).softmax(1)
-        sure = _sure(learner, experience, probs, pool_ids)
+            probs = learner.objective.predict(outputs, learner.supports()).softmax(1)
+        sure = _sure(learner, task, probs, pool_ids)
         images = torch.cat([images, pool[sure]])
         labels = torch.cat([labels, probs[sure].argmax(1)])
         ids = torch.cat([ids, pool_ids[sure]])
@@ -40,7 +40,7 @@ def remember(learner: "Learner", experience: Experience) -> None:
     learner.exemplars.add(images, labels, ids)
 
 
-def _sure(learner: "Learner", experience: Experience, probs: Tensor, ids: Tensor) -> Tensor:
+def _sure(learner: "Learner", task: TaskRows, probs: Tensor, ids: Tensor) -> Tensor:
     """Rows of the pool that may be kept with their prediction as label."""
     threshold = learner.config.memory.pseudo_labels
     if threshold is None:
@@ -49,9 +49,9 @@ def _sure(learner: "Learner", experience: Experience, probs: Tensor, ids: Tensor
         probs,
         ids,
         threshold=threshold,
-        columns=learner.columns,
-        taken=learner.pool_ids,
-        generator=generator(learner.config.seed, "exemplars", experience.index),
+        columns=task.columns,
+        taken=task.ids,
+        generator=generator(learner.config.seed, "exemplars", task.experience.index),
     )
 
 

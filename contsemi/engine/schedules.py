@@ -42,7 +42,7 @@ def warmup_cosine(
 def cosine(step: int, *, total_steps: int, start: float, end: float) -> float:
     """Half a cosine from ``start`` at step 0 to ``end`` at ``total_steps`` and later.
 
-    For the momentum of an EMA in BYOL and DINO.
+    For the momentum of an EMA in BYOL and DINO, and DINO's weight decay.
     """
     progress = min(step / max(total_steps, 1), 1.0)
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * progress))

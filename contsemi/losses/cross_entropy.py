@@ -1,5 +1,6 @@
 """Cross-entropy against soft targets or labels."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -54,15 +55,19 @@ def label_cross_entropy(
     return total / max(len(labels), 1)
 
 
-def smooth_labels(labels: Tensor, num_classes: int, *, smoothing: float) -> Tensor:
+def smooth_labels(
+    labels: Tensor, num_classes: int, *, smoothing: float, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Soft labels (1 - smoothing) one-hot + smoothing / C.
 
     Args:
         labels: int64 [N], columns in [0, num_classes).
         num_classes: C.
         smoothing: share of the target spread over all C classes.
+        dtype: of the result, which is float32 at least.
 
     Returns:
-        float32 [N, C]; rows sum to 1.
+        [N, C]; rows sum to 1.
     """
-    return F.one_hot(labels, num_classes).float() * (1 - smoothing) + smoothing / num_classes
+    dtype = torch.promote_types(dtype, torch.float32)
+    return F.one_hot(labels, num_classes).to(dtype) * (1 - smoothing) + smoothing / num_classes

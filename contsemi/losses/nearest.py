@@ -6,12 +6,13 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["soft_nearest_neighbours"]
+__all__ = ["nearest_classes", "soft_nearest_neighbours", "support_labels"]
 
 # exp(s - max + LIFT) neither overflows when summed over rows nor leaves the normal float32 range
 # while the cosines over the temperature spread over less than WIDEST and weights over exp(30).
 LIFT, WIDEST = 60.0, 100.0
 LOWEST = -1e30  # stands for log 0, since the gradient at -inf is not a number
+CHUNK = 1024  # queries of one prediction, so that their votes stay small
 
 
 def soft_nearest_neighbours(
@@ -55,6 +56,58 @@ def soft_nearest_neighbours(
         scores = scores + wide(weights.detach()).log()
         unheard = scores.detach().amax(dim=1, keepdim=True) == -torch.inf
         return _log_votes(scores, labels, temperature).masked_fill(unheard, 0.0)
+
+
+def support_labels(
+    labels: Tensor, columns: Tensor, *, smoothing: float, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Soft labels of supports among some classes, and weights that mask the supports of others.
+
+    Smoothing is shared by those of the classes that have a support: a class without one then gets
+    no vote at all, as if it were not among ``columns``.
+
+    Args:
+        labels: int64 [S], columns.
+        columns: int64 [C], the classes.
+        smoothing: share of a label that is spread.
+        dtype: of the result, which is float32 at least.
+
+    Returns:
+        [S, C] labels, (1 - smoothing) one-hot + smoothing / C, and [S] weights: 1 for a support
+        of one of the classes, else 0.
+
+    Source: Assran et al. 2021, section 4 (PAWS); Kang et al. 2023 (NNCSL).
+    """
+    dtype = torch.promote_types(dtype, torch.float32)
+    own = labels[:, None] == columns
+    present = own.any(dim=0).to(dtype)
+    spread = smoothing * present / present.sum().clamp_min(1)
+    return own.to(dtype) * (1 - smoothing) + spread, own.any(dim=1).to(dtype)
+
+
+def nearest_classes(
+    queries: Tensor, supports: Tensor, labels: Tensor, num_classes: int, *, temperature: float
+) -> Tensor:
+    """Predicted classes by the soft vote of labelled supports, in which all classes weigh the same.
+
+    Args:
+        queries: [N, D] embeddings.
+        supports: [S, D] embeddings, S > 0.
+        labels: int64 [S], columns of the supports.
+        num_classes: C.
+        temperature: divides the cosines.
+
+    Returns:
+        [N, C] log-probabilities; very small and finite for a class without a support.
+    """
+    columns = torch.arange(num_classes, device=labels.device)
+    votes, _ = support_labels(labels, columns, smoothing=0.0)
+    weights = 1 / votes.sum(dim=0)[labels]
+    chunks = [
+        soft_nearest_neighbours(part, supports, votes, temperature=temperature, weights=weights)
+        for part in torch.split(queries, CHUNK)
+    ]
+    return torch.cat(chunks)
 
 
 def _log_votes(scores: Tensor, labels: Tensor, temperature: float) -> Tensor:

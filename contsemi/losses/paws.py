@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from contsemi.losses.cross_entropy import cross_entropy
 from contsemi.losses.numerics import sum_of_others, wide
 
-__all__ = ["mean_entropy_maximisation", "sharpen", "sharpened_targets"]
+__all__ = ["consistency", "mean_entropy_maximisation", "sharpen", "sharpened_targets"]
 
 NEGLIGIBLE = 1e-4  # target probabilities below this are dropped, as in the official code
 
@@ -53,6 +54,32 @@ def sharpened_targets(
     small = probs.mean(dim=0).repeat(small_views, 1)
     targets = torch.cat([large, small])
     return targets.masked_fill(targets < NEGLIGIBLE, 0.0)
+
+
+def consistency(
+    log_probs: Tensor, target_log_probs: Tensor, *, batch_size: int, sharpening: float
+) -> Tensor:
+    """Mean cross-entropy of all views and the sharpened classes of the other large views.
+
+    Args:
+        log_probs: [(V + m) * B, C] of the anchors, the V large views first, view-major.
+        target_log_probs: [V * B, C] of the large views, not yet sharpened; no gradient.
+        batch_size: B > 0.
+        sharpening: T of :func:`sharpen`.
+
+    Returns:
+        A scalar.
+
+    Source: Assran et al. 2021, eq. 2 (PAWS).
+    """
+    small_rows = len(log_probs) - len(target_log_probs)
+    targets = sharpened_targets(
+        target_log_probs,
+        batch_size=batch_size,
+        small_views=small_rows // batch_size,
+        sharpening=sharpening,
+    )
+    return cross_entropy(log_probs, targets)
 
 
 def mean_entropy_maximisation(log_probs: Tensor, *, sharpening: float) -> Tensor:

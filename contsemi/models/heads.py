@@ -10,16 +10,25 @@ from torch import Tensor, nn
 __all__ = ["Classifier", "Prototypes", "mlp"]
 
 
-def mlp(num_features: int, widths: Sequence[int]) -> nn.Sequential:
-    """Linear-BatchNorm-ReLU for all widths but the last, which is linear only (with biases).
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
+
+
+def mlp(
+    num_features: int, widths: Sequence[int], *, norm: bool = True, activation: str = "relu"
+) -> nn.Sequential:
+    """Linear-BatchNorm-activation for all widths but the last, which is linear only (with biases).
 
     Args:
         num_features: width of the input.
         widths: widths of the layers; the last is that of the output.
+        norm: whether hidden layers have a BatchNorm (DINO's have none).
+        activation: ``relu`` or ``gelu``.
     """
     layers: list[nn.Module] = []
     for width in widths[:-1]:
-        layers += [nn.Linear(num_features, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
+        layers.append(nn.Linear(num_features, width))
+        layers += [nn.BatchNorm1d(width)] if norm else []
+        layers.append(ACTIVATIONS[activation]())
         num_features = width
     return nn.Sequential(*layers, nn.Linear(num_features, widths[-1]))
 
@@ -31,36 +40,54 @@ def _grown(old: nn.Parameter, new: Tensor) -> nn.Parameter:
 
 
 class Prototypes(nn.Module):
-    """One direction per class; scores are cosines of embeddings and directions.
+    """One direction per class or cluster; scores are cosines of embeddings and directions.
 
     Args:
         embedding_size: D.
+        directions: what keeps the rows on the unit sphere. ``unit``: :meth:`after_step` puts them
+            back there after the optimiser moved them off; the gradient is not projected (SwAV).
+            ``weight_norm``: each forward divides by their length (DINO). ``gain``: so too, times
+            one learned factor a row (DINO with ``norm_last_layer=False``).
 
     Attributes:
-        weight: [C, D] rows on the unit sphere: :meth:`after_step` puts them back there after the
-            optimiser moved them off. The gradient is not projected (as in SwAV's code).
+        weight: [C, D].
+        gain: [C], ones at first; only with ``gain``.
+
+    Source: Caron et al. 2020 (SwAV); Caron et al. 2021 (DINO).
     """
 
-    def __init__(self, embedding_size: int) -> None:
+    def __init__(self, embedding_size: int, directions: str = "unit") -> None:
         super().__init__()
+        self.directions = directions
         self.weight = nn.Parameter(torch.empty(0, embedding_size))
+        if directions == "gain":
+            self.gain = nn.Parameter(torch.empty(0))
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Cosines [N, C] of embeddings [N, D], in the precision of the weight."""
         # A bf16 cosine has three digits, which a temperature of 0.1 makes two.
         with torch.autocast(embeddings.device.type, enabled=False):
-            return F.linear(F.normalize(embeddings.to(self.weight.dtype), dim=1), self.weight)
+            weight: Tensor = self.weight
+            if self.directions != "unit":
+                weight = F.normalize(weight, dim=1)
+            scores = F.linear(F.normalize(embeddings.to(weight.dtype), dim=1), weight)
+            return scores * self.gain if self.directions == "gain" else scores
 
     def grow(self, num_classes: int, generator: torch.Generator) -> None:
         """Adds uniformly drawn directions on the right until there are ``num_classes``."""
         shape = (num_classes - len(self.weight), self.weight.shape[1])
         new = torch.randn(shape, generator=generator, device=generator.device)
-        self.weight = _grown(self.weight, F.normalize(new, dim=1))
+        # DINO's rows start short, which makes their first steps long.
+        new = F.normalize(new, dim=1) if self.directions == "unit" else 0.02 * new
+        self.weight = _grown(self.weight, new)
+        if self.directions == "gain":
+            self.gain = _grown(self.gain, torch.ones(len(new)))
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Puts the rows back on the unit sphere, in place."""
-        self.weight.copy_(F.normalize(self.weight, dim=1))
+        """Puts the rows back on the unit sphere, in place, where no forward does so."""
+        if self.directions == "unit":
+            self.weight.copy_(F.normalize(self.weight, dim=1))
 
 
 class Classifier(nn.Module):

@@ -1,6 +1,7 @@
 """A backbone with the heads that objectives and distillers ask for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +10,10 @@ from contsemi.models.heads import Classifier, Prototypes, mlp
 from contsemi.models.initialise import drawing_from
 from contsemi.types import Outputs
 
-__all__ = ["HEADS", "Network"]
+__all__ = ["HEADS", "Network", "freeze_batch_norm"]
 
-HEADS = ("projector", "predictor", "prototypes", "classifier")
-ON_PROJECTOR = ("predictor", "prototypes")
+HEADS = ("projector", "predictor", "auxiliary", "mapped", "prototypes", "clusters", "classifier")
+ON_PROJECTOR = ("predictor", "mapped", "prototypes", "clusters")
 
 
 class Network(nn.Module):
@@ -20,16 +21,24 @@ class Network(nn.Module):
 
     projector: MLP of the features, embeddings [N, D], not normalised.
     predictor: small MLP of the embeddings, [N, D].
+    auxiliary: a second MLP of the features, of the projector's shape, [N, D].
+    mapped: linear map of the embeddings, [N, D], for the space of the frozen past.
     prototypes: cosines [N, C] of embeddings and one unit direction per class.
+    clusters: cosines [N, K] of embeddings and directions that stand for no class.
     classifier: logits [N, C] of the features.
 
     Prototypes and classifier have no class at first: see :meth:`grow`.
 
     Args:
         backbone: maps [N, 3, s, s] to [N, F] and has the attribute ``num_features`` = F.
-        heads: which of the four to build; predictor and prototypes bring the projector.
+        heads: which to build; those that stand on the projector bring it.
         projector: widths of the projector's layers; the last is D.
         generator: draws the weights; on the CPU.
+        predictor: widths of the predictor's hidden layers; ``None`` for one of width D.
+        norm, activation: of the hidden layers of all MLPs; see :func:`~.heads.mlp`.
+        clusters: K.
+        directions: of prototypes and clusters; see :class:`~.heads.Prototypes`.
+        detached: heads from which no gradient goes on to what they stand on.
 
     Attributes:
         heads: the heads that were built.
@@ -45,30 +54,45 @@ class Network(nn.Module):
         heads: Sequence[str],
         projector: Sequence[int],
         generator: torch.Generator,
+        *,
+        predictor: Sequence[int] | None = None,
+        norm: bool = True,
+        activation: str = "relu",
+        clusters: int = 0,
+        directions: str = "unit",
+        detached: Sequence[str] = (),
     ) -> None:
         super().__init__()
         wanted = _with_projector(heads)
         self.heads = tuple(name for name in HEADS if name in wanted)
+        self.detached = frozenset(detached)
         self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
         self.num_classes = 0
         self.backbone = backbone
+        layers = partial(mlp, norm=norm, activation=activation)
+        size = projector[-1]
+        hidden = [size] if predictor is None else predictor
+        make: dict[str, Callable[[], nn.Module]] = {
+            "projector": lambda: layers(self.num_features, projector),
+            "predictor": lambda: layers(size, [*hidden, size]),
+            "auxiliary": lambda: layers(self.num_features, projector),
+            "mapped": lambda: nn.Linear(size, size),
+            "prototypes": lambda: Prototypes(size, directions),
+            "clusters": lambda: Prototypes(size, directions),
+            "classifier": lambda: Classifier(self.num_features),
+        }
         with drawing_from(generator):
             for name in self.heads:
-                self.add_module(name, self._head(name, projector))
-
-    def _head(self, name: str, projector: Sequence[int]) -> nn.Module:
-        if name == "projector":
-            return mlp(self.num_features, projector)
-        if name == "predictor":
-            return mlp(projector[-1], [projector[-1], projector[-1]])
-        return Prototypes(projector[-1]) if name == "prototypes" else Classifier(self.num_features)
+                self.add_module(name, make[name]())
+        if "clusters" in self.heads:
+            self.get_submodule("clusters").grow(clusters, generator)  # type: ignore[operator]
 
     def forward(self, images: Tensor, heads: Sequence[str]) -> Outputs:
         """Features of the images and the outputs of the heads asked for, and of no other.
 
         Args:
             images: float [N, 3, s, s].
-            heads: names; predictor and prototypes bring the projector's output along.
+            heads: names; those that stand on the projector bring its output along.
 
         Raises:
             ValueError: the network was built without one of these heads.
@@ -81,12 +105,14 @@ class Network(nn.Module):
         for name in self.heads:
             if name in wanted:
                 source = outputs["projector"] if name in ON_PROJECTOR else features
+                if name in self.detached:
+                    source = source.detach()
                 outputs[name] = self.get_submodule(name)(source)
         return Outputs(features, outputs)
 
     def _class_heads(self) -> Iterator[Prototypes | Classifier]:
-        for module in self.children():
-            if isinstance(module, Prototypes | Classifier):
+        for name, module in self.named_children():
+            if name != "clusters" and isinstance(module, Prototypes | Classifier):
                 yield module
 
     def grow(self, num_classes: int, generator: torch.Generator) -> None:
@@ -115,9 +141,21 @@ class Network(nn.Module):
 
     def after_step(self) -> None:
         """To be called after each step of the optimiser: prototypes return to the unit sphere."""
-        for head in self._class_heads():
+        for head in self.children():
             if isinstance(head, Prototypes):
                 head.after_step()
+
+    def direction_parameters(self) -> list[nn.Parameter]:
+        """The parameters of prototypes and clusters."""
+        found = [head for head in self.children() if isinstance(head, Prototypes)]
+        return [p for head in found for p in head.parameters()]
+
+
+def freeze_batch_norm(module: nn.Module) -> None:
+    """BatchNorm goes on with its running statistics; its scale and shift still learn."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
 
 
 def _with_projector(heads: Sequence[str]) -> set[str]:

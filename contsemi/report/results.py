@@ -26,6 +26,8 @@ def results(
     seconds: float,
     images_per_second: float | None,
     switches: Sequence[str] = (),
+    predictors: Mapping[str, Mapping[str, float]] | None = None,
+    test_images: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """The results of a run; a metric that is not defined is ``None`` and says why.
 
@@ -40,10 +42,13 @@ def results(
         seconds: wall-clock time of the run, over all its resumptions.
         images_per_second: images trained a second.
         switches: names of the switches of official code that were on.
+        predictors: averages after the last task by each predictor; ``headline`` is the
+            objective's own, whose matrices are given.
+        test_images: [T], test images of each task, for the accuracy in which each weighs the same.
     """
     summaries = {
-        "class_incremental": summarise(class_incremental),
-        "task_incremental": summarise(task_incremental),
+        "class_incremental": summarise(class_incremental, test_images),
+        "task_incremental": summarise(task_incremental, test_images),
     }
     return {
         "method": method,
@@ -57,6 +62,7 @@ def results(
             for name, value in summary.items()
             if isinstance(value, Undefined)
         },
+        "predictors": {name: dict(values) for name, values in (predictors or {}).items()},
         "switches": list(switches),
         "memory_bytes": memory_bytes,
         "seconds": seconds,

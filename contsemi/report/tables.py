@@ -9,12 +9,11 @@ from rich.text import Text
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.forgetting import forgetting, forgetting_per_task
 from contsemi.metrics.matrix import Matrix, Undefined
-from contsemi.metrics.summary import METRICS
 from contsemi.report.grid import grid, least_width
 from contsemi.report.run import Run
 from contsemi.report.words import duration, one_line, percent, rate, size
 
-__all__ = ["closing", "cost", "reasons"]
+__all__ = ["by_predictor", "closing", "cost", "reasons"]
 
 
 def closing(run: Run, width: int) -> list[RenderableType]:
@@ -22,16 +21,18 @@ def closing(run: Run, width: int) -> list[RenderableType]:
     header = ["", "class-\nincremental", "task-\nincremental"]
     rows = [
         [
-            name.replace("_", " "),
+            one_line(name.replace("_", " ")),
             percent(run.results["class_incremental"][name]),
             percent(run.results["task_incremental"][name]),
         ]
-        for name in METRICS
+        for name in run.metrics
     ]
     parts = [
         _accuracies(run.class_incremental, width),
         grid("summary [%]", header, rows, width=width),
     ]
+    if line := by_predictor(run):
+        parts.append(Text(line))
     undefined = run.results.get("undefined")
     if isinstance(undefined, dict) and undefined:
         parts.append(Text("\n".join(f"not defined: {reason}" for reason in reasons(undefined))))
@@ -41,6 +42,18 @@ def closing(run: Run, width: int) -> list[RenderableType]:
 def reasons(undefined: Mapping[str, object]) -> list[str]:
     """Why metrics of a run are not defined, each reason once."""
     return list(dict.fromkeys(one_line(reason) for reason in undefined.values()))
+
+
+def by_predictor(run: Run) -> str:
+    """The average accuracy by each predictor but the headline in one line; empty of none."""
+    found = run.results.get("predictors")
+    values = found.items() if isinstance(found, dict) else ()
+    parts = [
+        f"{one_line(name)} {percent(value['average_accuracy'])}"
+        for name, value in values
+        if name != "headline" and isinstance(value, dict) and "average_accuracy" in value
+    ]
+    return f"average accuracy by {', '.join(parts)}" if parts else ""
 
 
 def cost(run: Run) -> str:

@@ -20,6 +20,7 @@ KEYS: dict[str, Any] = {
     "labels": None,
     "label_seed": None,
     "unlabelled": "current",
+    "unlabelled_share": 1.0,
     "unlabelled_root": None,
 }
 

@@ -25,11 +25,26 @@ def optim(name: str, **changes: object) -> Optim:
         "start_lr": 0.0,
         "final_lr": 0.0,
         "warmup": 0.0,
+        "classifier_lr": None,
         "momentum": 0.9,
         "weight_decay": 0.01,
+        "final_weight_decay": None,
+        "adapt_vectors": False,
+        "adapt_shortcut_norms": False,
         "clip": 0.0,
+        "clip_by": "all",
+        "freeze_batch_norm": False,
+        "freeze_directions": 0,
     }
     return Optim.model_validate(values | changes)
+
+
+def step(
+    optimizer: torch.optim.Optimizer, rate: float, clip: float = 0.0, **changes: object
+) -> None:
+    """One step at a rate that the schedule leaves alone."""
+    given = optim("sgd", lr=rate, final_lr=rate, clip=clip, **changes)
+    optimisers.step(optimizer, given, done=0, total=1)
 
 
 def draw(seed: int = 0) -> torch.Generator:
@@ -52,7 +67,7 @@ def train(
         loss = sum(outputs[head][:, :columns].square().sum() for head in outputs.heads)
         optimizer.zero_grad()
         loss.backward()
-        optimisers.step(optimizer, 0.1, clip=clip)
+        step(optimizer, 0.1, clip)
 
 
 @pytest.mark.parametrize("path", CONF, ids=lambda path: path.stem)
@@ -100,7 +115,7 @@ def test_equals_torch(name: str) -> None:
         for mine, theirs in zip(made.parameters(), other.parameters(), strict=True):
             mine.grad = torch.randn(mine.shape, generator=noise)
             theirs.grad = mine.grad.clone()
-        optimisers.step(optimizer, 0.1, clip=0.0)
+        step(optimizer, 0.1)
         plain.step()
     for mine, theirs in zip(made.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs)
@@ -111,7 +126,7 @@ def test_rate_is_that_of_the_step() -> None:
     before = made.classifier.weight.detach().clone()
     optimizer = optimisers.make(optim("sgd", momentum=0.0, weight_decay=0.0), [made])
     made.classifier.weight.grad = torch.ones_like(made.classifier.weight)
-    optimisers.step(optimizer, 0.25, clip=0.0)
+    step(optimizer, 0.25)
     torch.testing.assert_close(made.classifier.weight.detach(), before - 0.25)
 
 
@@ -121,7 +136,7 @@ def test_clipping_bounds_the_norm_of_all_gradients() -> None:
     before = [p.detach().clone() for p in made.parameters()]
     for param in made.parameters():
         param.grad = torch.full_like(param, 100.0)
-    optimisers.step(optimizer, 1.0, clip=0.5)
+    step(optimizer, 1.0, clip=0.5)
     moved = [(p - b).square().sum() for p, b in zip(made.parameters(), before, strict=True)]
     torch.testing.assert_close(
         torch.stack(moved).sum().sqrt(), torch.tensor(0.5), rtol=1e-4, atol=0
@@ -183,3 +198,34 @@ def test_state_keeps_the_memory_format_of_the_parameter() -> None:
     found = optimisers.state(optimizer)["0.weight"]["momentum_buffer"]
     assert torch.equal(found, momentum)
     assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_each_tensor_is_clipped_alone() -> None:
+    small, large = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
+    small.grad, large.grad = torch.tensor([0.3, 0.4]), torch.tensor([30.0, 40.0])
+    optimizer = torch.optim.SGD([small, large], lr=1.0)
+    step(optimizer, 1.0, clip=1.0, clip_by="tensor")
+    torch.testing.assert_close(small.detach(), torch.tensor([-0.3, -0.4]))
+    torch.testing.assert_close(large.detach(), torch.tensor([-0.6, -0.8]))
+
+
+def test_the_classifier_has_a_rate_of_its_own_and_no_decay() -> None:
+    given = optim("sgd", lr=0.4, final_lr=0.4, classifier_lr=0.1, final_weight_decay=0.03)
+    made = network(3)
+    optimizer = optimisers.make(given, [made])
+    for param in made.parameters():
+        param.grad = torch.zeros_like(param)
+    optimisers.step(optimizer, given, done=5, total=10)
+    by_name = {
+        name: (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for name in group["param_names"]
+    }
+    assert by_name["0.classifier.weight"] == by_name["0.classifier.bias"] == (0.1, 0.0)
+    assert by_name["0.prototypes.weight"] == (0.4, pytest.approx(0.02))
+    assert by_name["0.projector.0.bias"] == (0.4, 0.0)
+
+
+def test_vectors_are_adapted_where_the_configuration_says_so() -> None:
+    optimizer = optimisers.make(optim("lars", adapt_vectors=True), [network(2)])
+    assert len(optimizer.param_groups) == 1 and optimizer.param_groups[0]["adapt"]

@@ -19,9 +19,16 @@ def optim(**changes: object) -> Optim:
         "start_lr": float(DATA["paws_start_lr"]),
         "final_lr": float(DATA["paws_final_lr"]),
         "warmup": int(DATA["paws_warmup_steps"]) / int(DATA["paws_total_steps"]),
+        "classifier_lr": None,
         "momentum": 0.9,
         "weight_decay": 0.0,
+        "final_weight_decay": None,
+        "adapt_vectors": False,
+        "adapt_shortcut_norms": False,
         "clip": 0.0,
+        "clip_by": "all",
+        "freeze_batch_norm": False,
+        "freeze_directions": 0,
     }
     return Optim.model_validate(values | changes)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.models.heads import Prototypes, mlp
-from contsemi.models.network import HEADS, Network
+from contsemi.models.network import HEADS, Network, freeze_batch_norm
 from contsemi.models.pixels import build as pixels
 from contsemi.models.resnet_slim import build as resnet_slim
 
@@ -58,7 +58,9 @@ def test_shapes() -> None:
     assert shapes == {
         "projector": (6, 4),
         "predictor": (6, 4),
+        "auxiliary": (6, 4),
         "prototypes": (6, 3),
+        "clusters": (6, 0),
         "classifier": (6, 3),
     }
 
@@ -166,3 +168,62 @@ def test_runs_in_float64_and_channels_last() -> None:
     )
     conv(torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last), ())
     assert kept == [True]
+
+
+@pytest.mark.parametrize("directions", ["unit", "weight_norm", "gain"])
+def test_directions_of_every_kind_give_cosines(directions: str) -> None:
+    made = Network(
+        pixels(size=2), ("prototypes", "clusters"), [4], draw(), clusters=5, directions=directions
+    )
+    made.grow(3, draw(1))
+    outputs = made(images(), ("prototypes", "clusters"))
+    assert outputs["clusters"].shape == (6, 5)
+    for name in ("prototypes", "clusters"):
+        head = made.get_submodule(name)
+        rows = torch.nn.functional.normalize(outputs["projector"], dim=1)
+        unit = torch.nn.functional.normalize(head.weight, dim=1)
+        torch.testing.assert_close(outputs[name], rows @ unit.T)
+    assert len(made.direction_parameters()) == (4 if directions == "gain" else 2)
+    assert len(made.class_parameters()) == (2 if directions == "gain" else 1)
+
+
+def test_weight_norm_has_no_gradient_along_a_row_and_unit_returns_after_a_step() -> None:
+    for directions, projected in (("weight_norm", True), ("unit", False)):
+        head = Prototypes(4, directions)
+        head.grow(3, draw())
+        head(torch.randn(5, 4, generator=draw(3))).square().sum().backward()
+        along = (head.weight.grad * head.weight).sum(1).abs().max()
+        assert (along < 1e-6) == projected
+        with torch.no_grad():
+            head.weight.mul_(3)
+        head.after_step()
+        norms = head.weight.norm(dim=1)
+        assert torch.allclose(norms, torch.ones(3)) != projected
+
+
+def test_a_gain_scales_its_row_and_grows_with_ones() -> None:
+    head = Prototypes(4, "gain")
+    head.grow(2, draw())
+    with torch.no_grad():
+        head.gain.copy_(torch.tensor([2.0, 0.5]))
+    head.grow(3, draw(1))
+    assert head.gain.tolist() == [2.0, 0.5, 1.0]
+    rows = torch.randn(5, 4, generator=draw(3))
+    plain = torch.nn.functional.cosine_similarity(rows[:, None], head.weight[None], dim=2)
+    torch.testing.assert_close(head(rows), plain * head.gain)
+
+
+def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_scale() -> None:
+    made = network()
+    made.train()
+    freeze_batch_norm(made)
+    norm = next(m for m in made.modules() if isinstance(m, nn.BatchNorm1d))
+    before = norm.running_mean.clone()
+    made(images(), ("projector",))["projector"].sum().backward()
+    assert torch.equal(norm.running_mean, before)
+    assert norm.weight.grad is not None
+
+
+def test_mlp_without_norm_and_with_gelu_is_that_of_dino() -> None:
+    kinds = [type(layer) for layer in mlp(384, [2048, 2048, 256], norm=False, activation="gelu")]
+    assert kinds == [nn.Linear, nn.GELU, nn.Linear, nn.GELU, nn.Linear]

@@ -1,0 +1,40 @@
+"""Feature distillation: embeddings, linearly mapped, stay where the frozen network had them.
+
+Source: Kang et al. 2023 (NNCSL), the branch of its official code that its published settings
+switch off (``distiller=nnd distiller.alpha=...`` mixes both); with the identity as the map, Hou et
+al. 2019 without the normalisation.
+"""
+
+import torch
+from torch import Tensor
+
+from contsemi.distillers.distiller import Distiller
+from contsemi.losses.distil import feature_distillation
+from contsemi.types import Needs, Step
+
+__all__ = ["FeatureDistillation"]
+
+
+class FeatureDistillation(Distiller):
+    """Mean squared difference of present and past embeddings of all rows of the batch.
+
+    Args:
+        linear: whether a learned linear map carries the present embeddings over into the past's
+            space; without one the embeddings themselves have to stay.
+    """
+
+    def __init__(self, *, linear: bool) -> None:
+        super().__init__()
+        self.head = "mapped" if linear else "projector"
+        self.needs = Needs(
+            heads=("projector", *(("mapped",) if linear else ())), past=True, labelled_from="all"
+        )
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """``features``: over all labelled and unlabelled views that both networks saw."""
+        pairs = step.with_past()
+        if not pairs:
+            return {}
+        now = torch.cat([present[self.head] for present, _ in pairs])
+        then = torch.cat([past["projector"] for _, past in pairs])
+        return {"features": feature_distillation(now, then)}
