@@ -55,7 +55,6 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "positives": (1, 1_000_000),
     "bank": (1, 10_000_000),
     "queue": (0, 10_000_000),
-    "candidates": (1, 1_000_000),
     "shrinkage": (0, 1),
     "weights": (0, 1e6),
 }
