@@ -172,6 +172,12 @@ class Memory(Section):
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="rows of the index of past embeddings, over all classes"
     )
+    ridge: NonNegative = Field(
+        description="pull of the map that carries class moments along towards no drift"
+    )
+    shrinkage: Probability = Field(
+        description="share of a round covariance in that of the class moments"
+    )
     index: Literal["auto", "torch", "flat"] = Field(
         description="search by torch or FAISS flat; auto chooses by size"
     )
@@ -239,6 +245,9 @@ class Config(Section):
     distiller: dict[str, Any] = Field(description="what is kept; keys in conf/distiller/")
     baseline: dict[str, Any] = Field(
         description="a strategy of Avalanche in place of both; keys in conf/baseline/"
+    )
+    predict: Literal["objective", "moments"] = Field(
+        description="which scores decide: the objective's own, or those of kept class moments"
     )
     model: dict[str, Any] = Field(description="the backbone; keys in conf/model/")
     projector: Annotated[list[Count], Field(min_length=1)] = Field(

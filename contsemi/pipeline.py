@@ -246,6 +246,7 @@ class _Run:
             images_per_second=self.watch.images_done / self.watch.seconds,
             switches=switches(self.config),
             predictors=self.predictors,
+            test_images=[len(task.indices) for task in self.stream.test],
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )

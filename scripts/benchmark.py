@@ -118,7 +118,7 @@ def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:
         for method, by_seed in sorted(runs.items(), key=lambda item: -_mean(item[1])):
             cells = [method, str(len(by_seed))]
             cells += [_spread(by_seed, *place) for place in COLUMNS.values()]
-            cells += [_ahead(runs.get(reference, {}), by_seed) if method != reference else "–"]
+            cells += [_ahead(runs.get(reference, {}), by_seed) if method != reference else "-"]
             cells += [f"{max(run.results['memory_bytes'] for run in by_seed.values()):,}"]
             cells += [f"{max(run.results['seconds'] for run in by_seed.values()):.0f}"]
             yield f"| {' | '.join(cells)} |"
@@ -137,7 +137,7 @@ def _mean(by_seed: Mapping[int, Run]) -> float:
 def _spread(by_seed: Mapping[int, Run], kind: str, name: str) -> str:
     spread = mean_and_deviation(list(_values(by_seed, kind, name).values()))
     if isinstance(spread, Undefined):
-        return "–"
+        return "-"
     if isinstance(spread.deviation, Undefined):
         return f"{spread.mean:.1f}"
     return f"{spread.mean:.1f} ± {spread.deviation:.1f}"
@@ -148,7 +148,7 @@ def _ahead(reference: Mapping[int, Run], other: Mapping[int, Run]) -> str:
     place = COLUMNS["average accuracy"]
     found = paired_difference(_values(reference, *place), _values(other, *place))
     if isinstance(found, Undefined):
-        return "–"
+        return "-"
     return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
 
 
@@ -158,12 +158,12 @@ def main() -> int:
     parser.add_argument("benchmark", type=Path, help="YAML file of the benchmark")
     parser.add_argument("--output", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--only", nargs="*", help="methods to train; the table shows all")
+    parser.add_argument("--only", help="methods to train, comma between; the table shows all")
     parser.add_argument("settings", nargs="*", help="key=value for all runs, such as data.root=")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     benchmark = yaml.safe_load(given.benchmark.read_text(encoding="utf-8"))
     jobs = plan(benchmark, given.output.resolve(), given.settings)
-    chosen = [job for job in jobs if given.only is None or job.method in given.only]
+    chosen = [job for job in jobs if not given.only or job.method in given.only.split(",")]
     failed = execute_all(chosen, given.jobs)
     lines = list(table(jobs, benchmark["reference"]))
     print("\n".join(lines))

@@ -27,7 +27,7 @@ def section(group, name):
     return OmegaConf.to_container(OmegaConf.load(resources.conf() / group / f"{name}.yaml"))
 
 
-PAIRS = [(name, "none") for name in yaml_files("objective")]
+PAIRS = [(name, "none") for name in yaml_files("objective") if name != "none"]
 PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
 
 

@@ -27,6 +27,7 @@ def results(
     images_per_second: float | None,
     switches: Sequence[str] = (),
     predictors: Mapping[str, Mapping[str, float]] | None = None,
+    test_images: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """The results of a run; a metric that is not defined is ``None`` and says why.
 
@@ -43,10 +44,11 @@ def results(
         switches: names of the switches of official code that were on.
         predictors: averages after the last task by each predictor; ``headline`` is the
             objective's own, whose matrices are given.
+        test_images: [T], test images of each task, for the accuracy in which each weighs the same.
     """
     summaries = {
-        "class_incremental": summarise(class_incremental),
-        "task_incremental": summarise(task_incremental),
+        "class_incremental": summarise(class_incremental, test_images),
+        "task_incremental": summarise(task_incremental, test_images),
     }
     return {
         "method": method,

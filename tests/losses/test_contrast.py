@@ -136,7 +136,7 @@ def test_images_not_to_be_pushed_apart_are_not_negatives():
 
 
 def test_hand_example():
-    """Orthogonal images whose views agree, t = 1: log(e + 2) - 1."""
+    """Orthogonal images whose views agree, t = 1: log(e + 2) - 1, as FNC without any."""
     rows = torch.eye(2)
     loss = paired_contrast(rows, rows, temperature=1.0)
     assert math.isclose(loss, math.log(math.e + 2) - 1, rel_tol=1e-6)

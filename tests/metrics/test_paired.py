@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -25,6 +25,7 @@ def test_by_hand():
     assert not found.is_clear
 
 
+@settings(max_examples=40, deadline=None)
 @given(numbers, st.randoms(use_true_random=False), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
 def test_interval_against_scipy(values, random, confidence):
     other = [random.random() for _ in values]
@@ -37,6 +38,7 @@ def test_interval_against_scipy(values, random, confidence):
     assert (back.low, back.high) == pytest.approx((-found.high, -found.low), abs=1e-12)
 
 
+@settings(max_examples=40, deadline=None)
 @given(numbers)
 def test_spread_against_numpy(values):
     found = mean_and_deviation(values)

@@ -49,7 +49,16 @@ def whole_step(make_step, outputs, random):
     """A step of random outputs with all heads, for any numbers of images and views."""
 
     def make(
-        unlabelled=6, labelled=0, *, large=2, small=0, views=2, classes=4, labels=None, columns=None, seed=0
+        unlabelled=6,
+        labelled=0,
+        *,
+        large=2,
+        small=0,
+        views=2,
+        classes=4,
+        labels=None,
+        columns=None,
+        seed=0,
     ):
         def group(rows, seed):
             names = ("projector", "predictor", "auxiliary", "classifier")

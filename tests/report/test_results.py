@@ -27,15 +27,17 @@ def content(matrix=MATRIX, **changes):
 
 
 def test_the_promised_keys():
-    five = {
+    names = {
         "average_accuracy",
         "average_incremental_accuracy",
         "forgetting",
         "backward_transfer",
         "learning_accuracy",
+        "forgetting_first_minus_last",
+        "relative_forgetting",
     }
     read = json.loads(to_json(content()))
-    assert set(read["class_incremental"]) == set(read["task_incremental"]) == five
+    assert set(read["class_incremental"]) == set(read["task_incremental"]) == names
     assert read["class_incremental"]["average_accuracy"] == 0.625
     assert read["class_incremental"]["forgetting"] == 0.25
     assert read["task_incremental"]["learning_accuracy"] == pytest.approx((0.5**0.5 + 1) / 2)
@@ -48,7 +50,13 @@ def test_one_task_is_null_with_a_reason():
     read = json.loads(to_json(content(np.array([[0.5]]))))
     assert read["class_incremental"]["forgetting"] is None
     assert "nothing to forget" in read["undefined"]["class_incremental.forgetting"]
-    assert len(read["undefined"]) == 4
+    assert len(read["undefined"]) == 8
+
+
+def test_every_image_may_weigh_the_same():
+    read = json.loads(to_json(content(test_images=[30, 10])))
+    assert read["class_incremental"]["sample_weighted_accuracy"] == pytest.approx(0.4375)
+    assert "sample_weighted_accuracy" not in content()["class_incremental"]
 
 
 def test_two_runs_differ_in_their_timings_alone():

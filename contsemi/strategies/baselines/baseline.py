@@ -64,6 +64,10 @@ class Baseline:
             self.method.train(self.strategy, self.stream if joint else self.stream[task])
         self.terms.pixels.drawn.clear()
 
+    def predictions(self, images: Tensor) -> dict[str, Tensor]:
+        """Scores as of :meth:`predict`; a baseline has no other predictor."""
+        return {"headline": self.predict(images)}
+
     def predict(self, images: Tensor) -> Tensor:
         """Scores of un-augmented images over all seen columns.
 
