@@ -56,6 +56,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "bank": (1, 10_000_000),
     "queue": (0, 10_000_000),
     "shrinkage": (0, 1),
+    "queue_from": (0, 1_000_000),
+    "clusters": (1, 10_000_000),
+    "vote_temperature": (1e-4, 1e4),
+    "teacher_warmup": (0, 1_000_000),
+    "centre_momentum": (0, 1),
+    "ramp": (0, 1),
     "weights": (0, 1e6),
 }
 
