@@ -234,6 +234,20 @@ class BatchSizes(Section):
     test: Count = Field(description="images of one evaluation batch")
 
 
+class Evaluate(Section):
+    """Evaluation while training; the end of a task is always evaluated, on all test images."""
+
+    every_steps: Annotated[int, Field(ge=0)] = Field(
+        description="evaluate after so many steps of a task; 0 for never"
+    )
+    every_epochs: Annotated[int, Field(ge=0)] = Field(
+        description="evaluate after so many epochs of a task; 0 for never"
+    )
+    images: Annotated[int, Field(ge=0)] = Field(
+        description="test images of the whole stream, chosen once per run; 0 for all"
+    )
+
+
 class Checkpoint(Section):
     """When the state of a run is saved."""
 
@@ -269,6 +283,7 @@ class Config(Section):
     memory: Memory = Field(description="what is kept of earlier tasks")
     optim: Optim = Field(description="optimiser and schedule")
     batch: BatchSizes = Field(description="images of one step")
+    evaluate: Evaluate = Field(description="evaluation while training")
     checkpoint: Checkpoint = Field(description="when the state is saved")
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda[:n]")
     precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where it is fast")

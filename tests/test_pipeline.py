@@ -16,7 +16,7 @@ import yaml
 
 from contsemi import pipeline, resources
 from contsemi.engine.checkpoint import Checkpoints
-from contsemi.errors import Diverged, InputError, OutOfDeviceMemory, StateDamaged
+from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory, StateDamaged
 from contsemi.report.results import without_timings
 from contsemi.run import main
 from contsemi.watch import Watch
@@ -389,3 +389,28 @@ def test_every_method_runs(path, small, tmp_path):
         assert returned["memory_bytes"] > 0
     elif not small(f"method={path.stem}").memory.exemplars:
         assert returned["memory_bytes"] == 0
+
+
+# Evaluation while training
+
+
+def test_a_run_that_was_stopped_has_the_same_curves(start, small, tmp_path, monkeypatch):
+    """Every curve is written before the checkpoint of its step, and once."""
+    words = ("evaluate.every_steps=5", "evaluate.images=40")
+    whole = start(tmp_path / "whole", *words)
+    look, calls = Watch.before_backward, []
+
+    def stop_at(watch, loop):
+        calls.append(loop)
+        if len(calls) == 7:
+            watch.signals.received = signal.SIGTERM
+        look(watch, loop)
+
+    monkeypatch.setattr(Watch, "before_backward", stop_at)
+    with pytest.raises(Interrupted):
+        start(tmp_path / "parts", *words)
+    assert start(tmp_path / "parts", *words)["while_training"] == whole["while_training"]
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+    measured = whole["while_training"]["class_incremental"]
+    assert measured["evaluations"] >= 4
+    assert 0 <= measured["min_accuracy"] <= 1

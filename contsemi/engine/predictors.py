@@ -3,7 +3,6 @@
 An objective names one of them as its own, its headline; the others say what its features are worth.
 """
 
-
 import torch
 from torch import Tensor
 from torch.nn import functional
