@@ -178,8 +178,8 @@ class Memory(Section):
     shrinkage: Probability = Field(
         description="share of a round covariance in that of the class moments"
     )
-    index: Literal["auto", "torch", "flat"] = Field(
-        description="search by torch or FAISS flat; auto chooses by size"
+    index: Literal["auto", "torch", "flat", "ivf", "hnsw", "sq8", "pq"] = Field(
+        description="search: torch, flat exact; ivf, hnsw, sq8, pq approximate; auto by size"
     )
 
 

@@ -114,9 +114,30 @@ def test_metrics_hold_the_matrices_and_the_losses(finished):
                 expected = r[line["task"] - 1, column - 1]
                 assert line["value"] == pytest.approx(expected, abs=1e-9)
     names = [line["name"] for line in lines]
-    assert sum(name.startswith("accuracy/") for name in names) == 2 * 3
+    others = {"prototypes", "neighbours", "index"}
+    assert sum(name.startswith("accuracy/") for name in names) == (2 + len(others)) * 3
+    assert {name.split("/")[1] for name in names if "/task_" in name} >= others
     assert {"loss/clustering", "loss/labels", "loss/distillation"} <= set(names)
     assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+
+
+def test_every_predictor_is_in_the_results(finished):
+    folder, returned = finished
+    found = returned["predictors"]
+    assert found.keys() == {"headline", "prototypes", "neighbours", "index"}
+    for kind, prefix in (("class_incremental", ""), ("task_incremental", "task_incremental_")):
+        average = returned[kind]["average_accuracy"]
+        # Suave's headline are the prototypes.
+        for name in ("headline", "prototypes"):
+            assert found[name][f"{prefix}average_accuracy"] == pytest.approx(average, abs=1e-9)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for name in ("neighbours", "index"):
+        last = [
+            line["value"]
+            for line in lines
+            if line["task"] == 2 and line["name"].startswith(f"accuracy/{name}/task_")
+        ]
+        assert found[name]["average_accuracy"] == pytest.approx(np.mean(last), abs=1e-9)
 
 
 def test_configuration_and_manifest_say_what_was_run(finished, small, stream_of):

@@ -63,3 +63,9 @@ def test_two_runs_differ_in_their_timings_alone():
     one, two = content(), content(seconds=99.0, images_per_second=None)
     assert {key for key in one if one[key] != two[key]} == set(TIMINGS)
     assert without_timings(one) == without_timings(two)
+
+
+def test_predictors_are_written_as_they_are():
+    by = {"classifier": {"average_accuracy": 0.5, "task_incremental_average_accuracy": 0.75}}
+    assert content()["predictors"] == {}
+    assert json.loads(to_json(content(predictors=by)))["predictors"] == by
