@@ -11,7 +11,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["RANGES", "Config", "Crop", "Data", "Jitter", "Memory", "Optim", "Scenario", "Views"]
+__all__ = [
+    "RANGES",
+    "Config",
+    "Crop",
+    "Data",
+    "Init",
+    "Jitter",
+    "Memory",
+    "Optim",
+    "Scenario",
+    "Views",
+]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -148,6 +159,16 @@ class Crop(Section):
     erase_scale: Interval = Field(description="share of the area that is erased")
 
 
+class Init(Section):
+    """What the network starts from."""
+
+    weights: str | None = Field(
+        min_length=1,
+        description="file of weights to start from (SwAV, DINO, Suave or ours); null for none",
+    )
+    projector: bool = Field(description="take the projector from that file too")
+
+
 class Views(Section):
     """How images become network inputs."""
 
@@ -236,6 +257,7 @@ class Config(Section):
     objective: dict[str, Any] = Field(description="what is learned; keys in conf/objective/")
     distiller: dict[str, Any] = Field(description="what is kept; keys in conf/distiller/")
     model: dict[str, Any] = Field(description="the backbone; keys in conf/model/")
+    init: Init = Field(description="what the network starts from")
     projector: Annotated[list[Count], Field(min_length=1)] = Field(
         description="widths of the projector; the last is D"
     )
