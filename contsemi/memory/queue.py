@@ -60,7 +60,7 @@ class Queue(nn.Module):
             batch_size: B > 0.
         """
         rows = embeddings.detach().to(torch.promote_types(embeddings.dtype, torch.float32))
-        self._next = functional.normalize(rows, dim=1).unflatten(0, (-1, batch_size))
+        self._next = functional.normalize(rows, dim=1).view(-1, batch_size, rows.shape[1])
 
     def push(self) -> None:
         """The rows held enter, and as many of the oldest leave."""
