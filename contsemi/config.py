@@ -11,7 +11,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["RANGES", "Config", "Crop", "Data", "Jitter", "Memory", "Optim", "Scenario", "Views"]
+__all__ = [
+    "RANGES",
+    "Config",
+    "Crop",
+    "Data",
+    "Init",
+    "Jitter",
+    "Memory",
+    "Optim",
+    "Scenario",
+    "Views",
+]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -153,6 +164,16 @@ class Crop(Section):
     erase_scale: Interval = Field(description="share of the area that is erased")
 
 
+class Init(Section):
+    """What the network starts from."""
+
+    weights: str | None = Field(
+        min_length=1,
+        description="file of weights to start from (SwAV, DINO, Suave or ours); null for none",
+    )
+    projector: bool = Field(description="take the projector from that file too")
+
+
 class Views(Section):
     """How images become network inputs."""
 
@@ -270,6 +291,7 @@ class Config(Section):
         description="which scores decide: the objective's own, or those of kept class moments"
     )
     model: dict[str, Any] = Field(description="the backbone; keys in conf/model/")
+    init: Init = Field(description="what the network starts from")
     projector: Annotated[list[Count], Field(min_length=1)] = Field(
         description="widths of the projector; the last is D"
     )

@@ -29,6 +29,7 @@ def section(group, name):
 
 PAIRS = [(name, "none") for name in yaml_files("objective") if name != "none"]
 PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
+PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="+".join)

@@ -220,6 +220,9 @@ def _cross_check(config: Config) -> None:
     _check_parts(config)
     _check_homes(config)
     _check_root(config)
+    weights = config.init.weights
+    if weights is not None and not Path(weights).expanduser().is_file():
+        raise InputError("init.weights", f"no such file: {weights}", "name a file of weights")
 
 
 def _check_parts(config: Config) -> None:
@@ -240,6 +243,7 @@ def _check_homes(config: Config) -> None:
     """A path that begins with ``~name`` needs a user of that name."""
     paths = {
         "output": config.output,
+        "init.weights": config.init.weights,
         "data.root": config.data.root,
         "data.cache": config.data.cache,
         "scenario.labels": config.scenario.labels,

@@ -13,7 +13,7 @@ from contsemi.config import Config
 from contsemi.distillers.distiller import Distiller
 from contsemi.engine import optimisers, schedules
 from contsemi.engine.forward import run_groups
-from contsemi.engine.parts import build_part
+from contsemi.engine.parts import build_network, build_part
 from contsemi.engine.precision import (
     Resident,
     autocast,
@@ -29,7 +29,6 @@ from contsemi.errors import InputError
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
 from contsemi.memory.moments import Moments
-from contsemi.models import build_backbone
 from contsemi.models.ema import Ema, frozen_copy
 from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.objectives.objective import Objective
@@ -68,20 +67,7 @@ class Learner(Predicting):
         self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
         self.weights = weights | distil_weights
         self.needs = self.objective.needs | self.distiller.needs
-        draw = generator(config.seed, "network")
-        backbone = build_backbone(config.model, draw)
-        self.network = Network(
-            backbone,
-            self.needs.heads,
-            config.projector,
-            draw,
-            predictor=config.predictor,
-            norm=config.head_norm,
-            activation=config.head_activation,
-            clusters=self.needs.clusters,
-            directions=self.needs.directions,
-            detached=self.needs.detached,
-        )
+        self.network = build_network(config, self.needs)
         channels_last(self.network.to(self.device))
         self.objective.to(self.device)
         self.distiller.to(self.device)

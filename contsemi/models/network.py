@@ -110,8 +110,8 @@ class Network(nn.Module):
                     source = source.detach()
                 head = self.get_submodule(name)
                 if isinstance(head, Prototypes):
-                    outputs[name], used = head.scores(source)
-                    directions[name] = used.detach()
+                    rows = head.rows()
+                    outputs[name], directions[name] = head(source, rows), rows.detach()
                 else:
                     outputs[name] = head(source)
         return Outputs(features, outputs, directions)
