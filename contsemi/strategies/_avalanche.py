@@ -16,6 +16,8 @@ with warnings.catch_warnings():
     from avalanche.benchmarks.utils.classification_dataset import (
         TaskAwareSupervisedClassificationDataset as LabelledDataset,
     )
+    from avalanche.evaluation.metric_definitions import PluginMetric
+    from avalanche.evaluation.metric_results import MetricValue
     from avalanche.training.plugins import EvaluationPlugin
     from avalanche.training.plugins.evaluation import default_evaluator
     from avalanche.training.templates import SupervisedTemplate
@@ -28,6 +30,8 @@ __all__ = [
     "EagerCLStream",
     "EvaluationPlugin",
     "LabelledDataset",
+    "MetricValue",
+    "PluginMetric",
     "SupervisedTemplate",
     "default_evaluator",
 ]
