@@ -1,7 +1,8 @@
 """The face towards Avalanche: the only room that imports it."""
 
+from contsemi.strategies.metrics import continual_metrics
 from contsemi.strategies.scenario import benchmark
 from contsemi.strategies.semi import semi_supervised
 from contsemi.strategies.strategy import SemiSupervisedStrategy
 
-__all__ = ["SemiSupervisedStrategy", "benchmark", "semi_supervised"]
+__all__ = ["SemiSupervisedStrategy", "benchmark", "continual_metrics", "semi_supervised"]

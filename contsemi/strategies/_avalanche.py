@@ -17,6 +17,8 @@ with warnings.catch_warnings():
         TaskAwareSupervisedClassificationDataset as LabelledDataset,
     )
     from avalanche.benchmarks.utils.flat_data import ConstantSequence
+    from avalanche.evaluation.metric_definitions import PluginMetric
+    from avalanche.evaluation.metric_results import MetricValue
     from avalanche.training.losses import MaskedCrossEntropy
     from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin, MIRPlugin, ReplayPlugin
     from avalanche.training.plugins.evaluation import default_evaluator
@@ -60,7 +62,9 @@ __all__ = [
     "LwF",
     "MIRPlugin",
     "MaskedCrossEntropy",
+    "MetricValue",
     "Naive",
+    "PluginMetric",
     "Replay",
     "ReplayPlugin",
     "StreamingLDA",

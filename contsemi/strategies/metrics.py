@@ -1,0 +1,183 @@
+"""contsemi's metrics for the ``EvaluationPlugin`` of any Avalanche strategy.
+
+Avalanche 0.6 counts forgetting as first minus last, has no average incremental accuracy, no
+task-incremental accuracy beside the class-incremental one, and no stability gap. Here all of them
+come from the scores that an evaluation computes anyway.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contsemi.metrics.matrix import Matrix, Undefined
+from contsemi.metrics.stability import summarise_trajectory
+from contsemi.metrics.summary import summarise
+from contsemi.metrics.trajectory import Trajectory, as_trajectory
+from contsemi.strategies._avalanche import MetricValue, PluginMetric
+
+__all__ = ["ContinualMetrics", "continual_metrics"]
+
+KINDS = ("class_incremental", "task_incremental")
+
+
+def continual_metrics(*, stream: str = "test") -> "list[ContinualMetrics]":
+    """The metrics, as Avalanche's own factories return theirs.
+
+    ``EvaluationPlugin(continual_metrics(), loggers=[...])``, and ``strategy.eval(test_stream)``
+    after each experience. With ``eval_every=n, peval_mode="iteration"`` the stability gap is
+    measured too.
+
+    Args:
+        stream: name of the stream whose evaluations count.
+    """
+    return [ContinualMetrics(stream=stream)]
+
+
+class ContinualMetrics(PluginMetric):  # type: ignore[misc]
+    """Accuracy matrices and trajectories of one strategy, and the metrics of both.
+
+    Class-incremental takes the greatest of all scores, as Avalanche's accuracy does;
+    task-incremental the greatest among the classes of the image's own experience. Tasks are
+    counted in the order in which experiences are trained; test experiences whose twin was not
+    trained yet are not counted. A metric that is not defined yet is not emitted.
+
+    Args:
+        stream: name of the stream whose evaluations count.
+
+    Attributes:
+        order: ids of the experiences in the order of training.
+        last: the values that were emitted last, by name.
+    """
+
+    def __init__(self, *, stream: str = "test") -> None:
+        super().__init__()
+        self.stream = stream
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self.order: list[int] = []
+        self.steps = self.steps_before = 0
+        self.counts: dict[int, Tensor] = {}
+        self.rows: dict[str, dict[int, dict[int, float]]] = {kind: {} for kind in KINDS}
+        self.points: list[tuple[int, int, dict[str, dict[int, float]]]] = []
+        self.last: dict[str, float] = {}
+
+    def result(self) -> dict[str, float]:
+        """The values that were emitted last."""
+        return dict(self.last)
+
+    def matrix(self, kind: str) -> Matrix:
+        """R [T, T] of the experiences trained so far; NaN where not measured.
+
+        Args:
+            kind: ``class_incremental`` or ``task_incremental``.
+        """
+        found = np.full((len(self.order), len(self.order)), np.nan)
+        for row, cells in self.rows[kind].items():
+            self._fill(found[row], cells, row)
+        return found
+
+    def trajectory(self, kind: str) -> Trajectory | None:
+        """Every evaluation, over training iterations; ``None`` before the first.
+
+        Args:
+            kind: ``class_incremental`` or ``task_incremental``.
+        """
+        if not self.points:
+            return None
+        accuracy = np.full((len(self.points), len(self.order)), np.nan)
+        for index, (_, task, cells) in enumerate(self.points):
+            self._fill(accuracy[index], cells[kind], task)
+        return as_trajectory(
+            [step for step, _, _ in self.points], [task for _, task, _ in self.points], accuracy
+        )
+
+    def _fill(self, row: NDArray[np.float64], cells: Mapping[int, float], task: int) -> None:
+        for column, experience in enumerate(self.order[: task + 1]):
+            row[column] = cells.get(experience, np.nan)
+
+    # What Avalanche calls
+
+    def before_training_exp(self, strategy: Any) -> None:
+        """A task begins; an experience that is trained again goes on with its own."""
+        experience = int(strategy.experience.current_experience)
+        if experience not in self.order:
+            self.order.append(experience)
+            self.steps_before = self.steps
+
+    def after_training_iteration(self, strategy: Any) -> None:
+        """Counts the step."""
+        super().after_training_iteration(strategy)
+        self.steps += 1
+
+    def before_eval(self, strategy: Any) -> None:
+        """An evaluation begins."""
+        self.counts = {}
+
+    def after_eval_iteration(self, strategy: Any) -> None:
+        """Counts right predictions; the host does not wait for them."""
+        super().after_eval_iteration(strategy)
+        experience = strategy.experience
+        if experience.origin_stream.name != self.stream:
+            return
+        scores, targets = strategy.mb_output.detach(), strategy.mb_y
+        classes = torch.as_tensor(
+            [c for c in sorted(experience.classes_in_this_experience) if c < scores.shape[1]],
+            device=scores.device,
+            dtype=torch.int64,
+        )
+        right = scores.argmax(dim=1) == targets
+        within = torch.zeros_like(right)
+        if len(classes):
+            within = classes[scores[:, classes].argmax(dim=1)] == targets
+        images = torch.full((), len(targets), device=right.device)
+        new = torch.stack([right.sum(), within.sum(), images])
+        number = int(experience.current_experience)
+        self.counts[number] = self.counts[number] + new if number in self.counts else new
+
+    def after_eval(self, strategy: Any) -> list[Any] | None:
+        """Takes the row in, and emits all that is defined."""
+        if not self.order or not self.counts:
+            return None
+        counted = {number: value.tolist() for number, value in self.counts.items()}
+        cells = {
+            kind: {n: value[place] / value[2] for n, value in counted.items() if value[2]}
+            for place, kind in enumerate(KINDS)
+        }
+        task = len(self.order) - 1
+        # Before its first step a task has no row: the network is that of the task before.
+        begun = self.steps > self.steps_before
+        if begun:
+            for kind in KINDS:
+                self.rows[kind].setdefault(task, {}).update(cells[kind])
+            if self.points and self.points[-1][0] == self.steps:
+                self.points.pop()  # Avalanche evaluates twice at the end of an experience
+            self.points.append((self.steps, task, cells))
+        self.last = self._values(cells)
+        return [
+            MetricValue(self, name, value, strategy.clock.train_iterations)
+            for name, value in self.last.items()
+        ]
+
+    def _values(self, cells: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
+        found: dict[str, float | Undefined] = {}
+        where = f"eval_phase/{self.stream}_stream"
+        for kind in KINDS:
+            for number, value in sorted(cells[kind].items()):
+                found[f"accuracy/{kind}/{where}/Exp{number:03d}"] = value
+            for name, metric in summarise(self.matrix(kind)).items():
+                found[f"{name}/{kind}/{where}"] = metric
+            trajectory = self.trajectory(kind)
+            # With one evaluation a task there is nothing between the ends to speak of.
+            if trajectory is not None and len(trajectory) > len(self.order):
+                for name, metric in summarise_trajectory(trajectory).items():
+                    found[f"{name}/{kind}/{where}"] = metric
+        return {name: value for name, value in found.items() if not isinstance(value, Undefined)}
+
+    def __str__(self) -> str:
+        return "contsemi"

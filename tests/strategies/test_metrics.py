@@ -1,0 +1,157 @@
+"""Our metrics in Avalanche's own strategies: its accuracies are ours, its forgetting is not."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from contsemi.metrics.forgetting import forgetting
+from contsemi.metrics.matrix import Undefined
+from contsemi.strategies import continual_metrics
+
+
+def theirs_of(theirs, evaluator, *, name="Naive", **options):
+    from avalanche.training import supervised
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    return getattr(supervised, name)(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.2),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=32,
+        train_epochs=2,
+        eval_mb_size=128,
+        evaluator=evaluator,
+        **options,
+    )
+
+
+def through(theirs, tmp_path, **options):
+    """Three experiences; the metrics, all results after each, and what was logged."""
+    from avalanche.evaluation.metrics import accuracy_metrics, forgetting_metrics
+    from avalanche.logging import CSVLogger, TensorboardLogger, TextLogger
+    from avalanche.training.plugins import EvaluationPlugin
+
+    (mine,), text = continual_metrics(), io.StringIO()
+    csv, board = CSVLogger(str(tmp_path)), TensorboardLogger(str(tmp_path / "board"))
+    evaluator = EvaluationPlugin(
+        [mine],
+        accuracy_metrics(experience=True),
+        forgetting_metrics(stream=True),
+        loggers=[TextLogger(text), csv, board],
+    )
+    strategy, results = theirs_of(theirs, evaluator, **options), []
+    for experience in list(theirs.train_stream)[:3]:
+        strategy.train(experience, eval_streams=[theirs.test_stream[:3]])
+        results.append(strategy.eval(theirs.test_stream[:3]))
+    csv.close()
+    board.writer.close()
+    return mine, results, text.getvalue(), strategy
+
+
+@pytest.mark.parametrize(("name", "more"), [("Naive", {}), ("Replay", {"mem_size": 60})])
+def test_against_avalanches_own(theirs, tmp_path, name, more):
+    mine, results, text, _ = through(theirs, tmp_path, name=name, **more)
+    matrix = mine.matrix("class_incremental")
+    for row, result in enumerate(results):
+        for column in range(row + 1):
+            key = f"Top1_Acc_Exp/eval_phase/test_stream/Task000/Exp{column:03d}"
+            assert matrix[row, column] == pytest.approx(result[key], abs=1e-12)
+    last = results[-1]
+    (stream_forgetting,) = (v for k, v in last.items() if k.startswith("StreamForgetting"))
+    end = "class_incremental/eval_phase/test_stream"
+    assert last[f"forgetting_first_minus_last/{end}"] == pytest.approx(stream_forgetting)
+    assert last[f"forgetting/{end}"] == pytest.approx(forgetting(matrix))
+    assert last[f"forgetting/{end}"] >= stream_forgetting - 1e-12
+    averages = [np.mean(matrix[row, : row + 1]) for row in range(3)]
+    assert last[f"average_incremental_accuracy/{end}"] == pytest.approx(np.mean(averages))
+    assert f"average_accuracy/{end} = " in text
+    assert (tmp_path / "eval_results.csv").read_text().count("\n") > 3
+    assert not any(name.startswith("gap_depth") for name in last)
+
+
+def test_the_board_holds_our_curves(theirs, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    mine, results, _, strategy = through(theirs, tmp_path)
+    board = EventAccumulator(str(tmp_path / "board")).Reload()
+    name = "average_accuracy/class_incremental/eval_phase/test_stream"
+    points = [(event.step, event.value) for event in board.Scalars(name)]
+    assert points[-1] == (strategy.clock.train_iterations, pytest.approx(results[-1][name]))
+    assert len({step for step, _ in points}) == 3
+    assert mine.result()[name] == results[-1][name]
+
+
+def test_task_incremental_from_the_same_pass(theirs, tmp_path):
+    mine, _, _, strategy = through(theirs, tmp_path)
+    row = mine.matrix("task_incremental")[-1]
+    for column, experience in enumerate(theirs.test_stream[:3]):
+        images, targets = zip(*((x, y) for x, y, *_ in experience.dataset), strict=True)
+        with torch.no_grad():
+            scores = strategy.model(torch.stack(images))
+        own = sorted(experience.classes_in_this_experience)
+        right = torch.tensor(own)[scores[:, own].argmax(1)] == torch.tensor(targets)
+        assert row[column] == pytest.approx(right.float().mean().item())
+    assert (row >= mine.matrix("class_incremental")[-1]).all()
+    assert row[0] > mine.matrix("class_incremental")[-1, 0]
+
+
+def test_the_stability_gap(theirs, tmp_path):
+    mine, results, _, strategy = through(
+        theirs, tmp_path, eval_every=3, peval_mode="iteration", name="Replay", mem_size=60
+    )
+    it = mine.trajectory("class_incremental")
+    assert it.steps[-1] == strategy.clock.train_iterations
+    assert (np.diff(it.steps) > 0).all()
+    assert len(it) > 12
+    assert it.training.tolist() == sorted(it.training.tolist())
+    for task in range(3):
+        row = mine.matrix("class_incremental")[task, : task + 1]
+        np.testing.assert_array_equal(it.accuracy[it.end_of(task), : task + 1], row)
+    end = "class_incremental/eval_phase/test_stream"
+    last = results[-1]
+    lowest = [it.accuracy[it.training > task, task].min() for task in range(2)]
+    assert last[f"min_accuracy/{end}"] == pytest.approx(np.mean(lowest))
+    assert last[f"gap_depth/{end}"] > 0
+
+
+def test_before_training_there_is_nothing_to_say(theirs):
+    from avalanche.training.plugins import EvaluationPlugin
+
+    (mine,) = continual_metrics()
+    evaluator = EvaluationPlugin([mine], loggers=[io_logger()])
+    strategy = theirs_of(theirs, evaluator)
+    strategy.eval(theirs.test_stream[:1])
+    assert mine.result() == {}
+    assert mine.trajectory("class_incremental") is None
+    strategy.train(theirs.train_stream[2])
+    strategy.eval(theirs.train_stream[:1])  # another stream
+    assert mine.result() == {}
+    strategy.eval(theirs.test_stream)
+    assert mine.order == [2]
+    assert mine.matrix("class_incremental").shape == (1, 1)
+    assert isinstance(forgetting(mine.matrix("class_incremental")), Undefined)
+    assert not any(name.startswith("forgetting") for name in mine.result())
+
+
+def io_logger():
+    from avalanche.logging import TextLogger
+
+    return TextLogger(io.StringIO())
+
+
+def test_in_our_own_strategy(ours, make_strategy):
+    from avalanche.training.plugins import EvaluationPlugin
+
+    (mine,) = continual_metrics()
+    strategy = make_strategy(evaluator=EvaluationPlugin([mine], loggers=[io_logger()]))
+    for experience in list(ours.train_stream)[:2]:
+        strategy.train(experience)
+        strategy.eval(ours.test_stream[:2])
+    matrix = mine.matrix("task_incremental")
+    assert matrix.shape == (2, 2)
+    assert np.isfinite(matrix[np.tril_indices(2)]).all()
+    assert (matrix >= mine.matrix("class_incremental") - 1e-12)[np.tril_indices(2)].all()
