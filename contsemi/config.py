@@ -56,6 +56,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "bank": (1, 10_000_000),
     "queue": (0, 10_000_000),
     "shrinkage": (0, 1),
+    "queue_from": (0, 1_000_000),
+    "clusters": (1, 10_000_000),
+    "vote_temperature": (1e-4, 1e4),
+    "teacher_warmup": (0, 1_000_000),
+    "centre_momentum": (0, 1),
+    "ramp": (0, 1),
     "weights": (0, 1e6),
 }
 
@@ -237,6 +243,20 @@ class BatchSizes(Section):
     test: Count = Field(description="images of one evaluation batch")
 
 
+class Evaluate(Section):
+    """Evaluation while training; the end of a task is always evaluated, on all test images."""
+
+    every_steps: Annotated[int, Field(ge=0)] = Field(
+        description="evaluate after so many steps of a task; 0 for never"
+    )
+    every_epochs: Annotated[int, Field(ge=0)] = Field(
+        description="evaluate after so many epochs of a task; 0 for never"
+    )
+    images: Annotated[int, Field(ge=0)] = Field(
+        description="test images of the whole stream, chosen once per run; 0 for all"
+    )
+
+
 class Checkpoint(Section):
     """When the state of a run is saved."""
 
@@ -272,6 +292,7 @@ class Config(Section):
     memory: Memory = Field(description="what is kept of earlier tasks")
     optim: Optim = Field(description="optimiser and schedule")
     batch: BatchSizes = Field(description="images of one step")
+    evaluate: Evaluate = Field(description="evaluation while training")
     checkpoint: Checkpoint = Field(description="when the state is saved")
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda[:n]")
     precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where it is fast")

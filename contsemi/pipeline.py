@@ -15,6 +15,7 @@ from contsemi.engine.checkpoint import Checkpoints
 from contsemi.engine.evaluation import Evaluation, evaluate
 from contsemi.engine.learner import Learner
 from contsemi.engine.precision import choose_device, choose_precision, set_threads
+from contsemi.engine.trace import Trace, fixed_subset
 from contsemi.errors import InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.metrics.forgetting import forgetting
@@ -25,6 +26,7 @@ from contsemi.report.events import TaskDone
 from contsemi.report.manifest import manifest
 from contsemi.report.records import Records
 from contsemi.report.results import results
+from contsemi.report.trajectories import load_trajectories
 from contsemi.watch import Signals, Watch
 
 __all__ = ["run"]
@@ -125,7 +127,10 @@ class _Run:
         from contsemi.strategies import SemiSupervisedStrategy
         from contsemi.strategies.scenario import from_stream
 
-        strategy = SemiSupervisedStrategy(learner=self.learner, evaluator=None, hooks=[self.watch])
+        # The watch saves and may stop the run, so what a step leaves behind is written before it.
+        strategy = SemiSupervisedStrategy(
+            learner=self.learner, evaluator=None, hooks=[*self.traces(), self.watch]
+        )
         benchmark = from_stream(self.stream, self.test_images)
         self.watch.begin()
         with self.signals.caught():
@@ -143,6 +148,10 @@ class _Run:
             "a baseline of Avalanche is not saved on the way: after an interruption "
             "the same command starts it anew"
         )
+        if self.traces():
+            self.display.note(
+                "evaluate.* is for our own methods: this one is evaluated after tasks"
+            )
         from contsemi.strategies.baselines import Baseline
 
         baseline = Baseline(self.config, self.stream.experiences, self.stream.images)
@@ -180,6 +189,31 @@ class _Run:
                 "precision": facts["precision"],
             }
         )
+
+    def traces(self) -> list[Trace]:
+        """What evaluates while training, if that is asked for."""
+        asked = self.config.evaluate
+        if not (asked.every_steps or asked.every_epochs):
+            return []
+        trace = Trace(
+            self.test_images,
+            fixed_subset(self.stream.test, asked.images, self.config.seed),
+            every_steps=asked.every_steps,
+            every_epochs=asked.every_epochs,
+            record=self.record_trace,
+        )
+        return [trace]
+
+    def record_trace(self, measured: Evaluation, task: int) -> None:
+        """Writes an evaluation inside a task down; the watch has not counted its step yet."""
+        for kind in self.matrices:
+            for j, value in enumerate(getattr(measured, kind)[: task + 1]):
+                self.records.metric(
+                    step=self.watch.steps_done + 1,
+                    task=task,
+                    name=f"trace/{kind}/task_{j + 1}",
+                    value=float(value),
+                )
 
     def finish_task(self, seconds: float) -> None:
         """Evaluates on every task so far, writes it down and saves."""
@@ -236,6 +270,7 @@ class _Run:
         from contsemi.report.pages import draw
         from contsemi.report.run import load_run
 
+        self.records.flush()
         content = results(
             method=self.config.method,
             scenario=self.stream.name,
@@ -246,11 +281,11 @@ class _Run:
             images_per_second=self.watch.images_done / self.watch.seconds,
             switches=switches(self.config),
             predictors=self.predictors,
+            while_training=load_trajectories(self.records.folder),
             test_images=[len(task.indices) for task in self.stream.test],
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )
-        self.records.flush()
         self.records.write_results(content)
         finished = load_run(self.records.folder)
         self.display.finish(finished, [*FILES, *draw(finished)])

@@ -155,10 +155,14 @@ class Outputs:
     Attributes:
         features: [N, F] output of the backbone.
         heads: name of a head -> its output [N, ...].
+        directions: ``prototypes`` and ``clusters`` -> [C, D], without gradient: the products of
+            unit embeddings with these are the scores in ``heads``. So embeddings kept from
+            earlier steps can be scored by the network as it is now.
     """
 
     features: Tensor
     heads: Mapping[str, Tensor] = field(default_factory=dict)
+    directions: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, head: str) -> Tensor:
         return self.heads[head]
@@ -167,7 +171,7 @@ class Outputs:
         return len(self.features)
 
     def rows(self, index: slice | Tensor) -> "Outputs":
-        """The chosen rows of everything."""
+        """The chosen rows of everything; the directions stay whole."""
         return replace(
             self,
             features=self.features[index],
@@ -176,7 +180,8 @@ class Outputs:
 
     def float(self) -> "Outputs":
         """Everything in float32, the precision of the losses (float64 stays)."""
-        return Outputs(_wide(self.features), {k: _wide(v) for k, v in self.heads.items()})
+        heads = {name: _wide(value) for name, value in self.heads.items()}
+        return replace(self, features=_wide(self.features), heads=heads)
 
 
 def _wide(x: Tensor) -> Tensor:

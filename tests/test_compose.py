@@ -59,6 +59,7 @@ REFUSED = [
     (["model=resnet1"], r"model: .*did you mean model=resnet"),
     (["method=suav"], r"method: .*did you mean method=suave\?"),
     (["experiment=exampel"], r"experiment: .*did you mean experiment=example\?"),
+    (["method=csl", "memory.exemplars=0"], r"memory.exemplars: .*objective.predict=classifier"),
     (["label_ratio=null"], r"label_ratio: is required"),
     (["label_ratio="], r"label_ratio: is empty"),
     (["label_ratio=0.8%,5%"], r"label_ratio: several values: .*add --multirun"),

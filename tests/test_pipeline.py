@@ -16,7 +16,7 @@ import yaml
 
 from contsemi import pipeline, resources
 from contsemi.engine.checkpoint import Checkpoints
-from contsemi.errors import Diverged, InputError, OutOfDeviceMemory, StateDamaged
+from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory, StateDamaged
 from contsemi.report.results import without_timings
 from contsemi.run import main
 from contsemi.watch import Watch
@@ -114,9 +114,30 @@ def test_metrics_hold_the_matrices_and_the_losses(finished):
                 expected = r[line["task"] - 1, column - 1]
                 assert line["value"] == pytest.approx(expected, abs=1e-9)
     names = [line["name"] for line in lines]
-    assert sum(name.startswith("accuracy/") for name in names) == 2 * 3
+    others = {"prototypes", "neighbours", "index"}
+    assert sum(name.startswith("accuracy/") for name in names) == (2 + len(others)) * 3
+    assert {name.split("/")[1] for name in names if "/task_" in name} >= others
     assert {"loss/clustering", "loss/labels", "loss/distillation"} <= set(names)
     assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+
+
+def test_every_predictor_is_in_the_results(finished):
+    folder, returned = finished
+    found = returned["predictors"]
+    assert found.keys() == {"headline", "prototypes", "neighbours", "index"}
+    for kind, prefix in (("class_incremental", ""), ("task_incremental", "task_incremental_")):
+        average = returned[kind]["average_accuracy"]
+        # Suave's headline are the prototypes.
+        for name in ("headline", "prototypes"):
+            assert found[name][f"{prefix}average_accuracy"] == pytest.approx(average, abs=1e-9)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for name in ("neighbours", "index"):
+        last = [
+            line["value"]
+            for line in lines
+            if line["task"] == 2 and line["name"].startswith(f"accuracy/{name}/task_")
+        ]
+        assert found[name]["average_accuracy"] == pytest.approx(np.mean(last), abs=1e-9)
 
 
 def test_configuration_and_manifest_say_what_was_run(finished, small, stream_of):
@@ -368,3 +389,28 @@ def test_every_method_runs(path, small, tmp_path):
         assert returned["memory_bytes"] > 0
     elif not small(f"method={path.stem}").memory.exemplars:
         assert returned["memory_bytes"] == 0
+
+
+# Evaluation while training
+
+
+def test_a_run_that_was_stopped_has_the_same_curves(start, small, tmp_path, monkeypatch):
+    """Every curve is written before the checkpoint of its step, and once."""
+    words = ("evaluate.every_steps=5", "evaluate.images=40")
+    whole = start(tmp_path / "whole", *words)
+    look, calls = Watch.before_backward, []
+
+    def stop_at(watch, loop):
+        calls.append(loop)
+        if len(calls) == 7:
+            watch.signals.received = signal.SIGTERM
+        look(watch, loop)
+
+    monkeypatch.setattr(Watch, "before_backward", stop_at)
+    with pytest.raises(Interrupted):
+        start(tmp_path / "parts", *words)
+    assert start(tmp_path / "parts", *words)["while_training"] == whole["while_training"]
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+    measured = whole["while_training"]["class_incremental"]
+    assert measured["evaluations"] >= 4
+    assert 0 <= measured["min_accuracy"] <= 1

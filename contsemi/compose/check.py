@@ -209,6 +209,12 @@ def _cross_check(config: Config) -> None:
         raise InputError(
             "scenario.unlabelled_root", "is required by scenario.unlabelled=folder", "name a folder"
         )
+    if config.objective.get("predict") == "neighbours" and not config.memory.exemplars:
+        raise InputError(
+            "memory.exemplars",
+            "is 0, and objective.predict=neighbours predicts from exemplars",
+            "keep some, or set objective.predict=classifier",
+        )
     if config.output is not None and Path(config.output).resolve() == Path("/"):
         raise InputError("output", "is the root of the file system", "name a folder of its own")
     _check_parts(config)

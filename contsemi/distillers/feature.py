@@ -1,8 +1,7 @@
 """Feature distillation: embeddings, linearly mapped, stay where the frozen network had them.
 
 Source: Kang et al. 2023 (NNCSL), the branch of its official code that its published settings
-switch off (``distiller=nnd distiller.alpha=...`` mixes both); with the identity as the map, Hou et
-al. 2019 without the normalisation.
+switch off (``distiller=nnd distiller.alpha=...`` mixes both).
 """
 
 import torch

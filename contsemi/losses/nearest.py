@@ -76,7 +76,7 @@ def support_labels(
         [S, C] labels, (1 - smoothing) one-hot + smoothing / C, and [S] weights: 1 for a support
         of one of the classes, else 0.
 
-    Source: Assran et al. 2021, section 4 (PAWS); Kang et al. 2023 (NNCSL).
+    Source: Assran et al. 2021 (PAWS); Kang et al. 2023 (NNCSL).
     """
     dtype = torch.promote_types(dtype, torch.float32)
     own = labels[:, None] == columns

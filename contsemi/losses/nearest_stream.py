@@ -121,7 +121,7 @@ def support_votes(
     with torch.autocast(queries.device.type, enabled=False):
         unit = F.normalize(wide(queries), dim=1)
         log_weights = None if weights is None else wide(weights.detach()).log()
-        found: tuple[Tensor, Tensor] = _Stream.apply(
+        found: tuple[Tensor, Tensor] = _Stream.apply(  # type: ignore[no-untyped-call,unused-ignore]
             unit, supports, labels.detach(), log_weights, temperature
         )
     return Votes(*found)

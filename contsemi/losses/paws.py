@@ -70,7 +70,7 @@ def consistency(
     Returns:
         A scalar.
 
-    Source: Assran et al. 2021, eq. 2 (PAWS).
+    Source: Assran et al. 2021 (PAWS).
     """
     small_rows = len(log_probs) - len(target_log_probs)
     targets = sharpened_targets(

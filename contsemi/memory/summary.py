@@ -110,7 +110,7 @@ def _moments(rows: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
 def _grouped(rows: Tensor, classes: Tensor, groups: int, draw: torch.Generator) -> Tensor:
     """The group of each row, int64 [M]: k-means within each class; no group is empty."""
     own = torch.zeros_like(classes)
-    for label in torch.unique(classes).tolist():
+    for label in classes.unique().tolist():  # type: ignore[no-untyped-call,unused-ignore]
         places = (classes == label).nonzero().flatten()
         mine = wide(rows[places])
         count = min(len(mine), max(1, round(groups * len(mine) / len(rows))))
@@ -122,5 +122,5 @@ def _grouped(rows: Tensor, classes: Tensor, groups: int, draw: torch.Generator) 
             sums = torch.zeros_like(centres).index_add(0, nearest, mine)
             centres = torch.where(sizes > 0, sums / sizes.clamp_min(1), centres)
         own[places] = torch.cdist(mine, centres).argmin(1) + (own.max() + 1)
-    dense: Tensor = torch.unique(own, return_inverse=True)[1]
-    return dense
+    numbered: Tensor = own.unique(return_inverse=True)[1]  # type: ignore[no-untyped-call,unused-ignore]
+    return numbered

@@ -65,13 +65,18 @@ class Prototypes(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Cosines [N, C] of embeddings [N, D], in the precision of the weight."""
+        return self.scores(embeddings)[0]
+
+    def scores(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and the directions [C, D], times their gains, that made it."""
         # A bf16 cosine has three digits, which a temperature of 0.1 makes two.
         with torch.autocast(embeddings.device.type, enabled=False):
             weight: Tensor = self.weight
             if self.directions != "unit":
                 weight = F.normalize(weight, dim=1)
-            scores = F.linear(F.normalize(embeddings.to(weight.dtype), dim=1), weight)
-            return scores * self.gain if self.directions == "gain" else scores
+            if self.directions == "gain":
+                weight = self.gain[:, None] * weight
+            return F.linear(F.normalize(embeddings.to(weight.dtype), dim=1), weight), weight
 
     def grow(self, num_classes: int, generator: torch.Generator) -> None:
         """Adds uniformly drawn directions on the right until there are ``num_classes``."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from contsemi.errors import InputError
 from contsemi.losses.regression import class_means, predicted, regression
 from contsemi.losses.view_labels import view_label_cross_entropy
 from contsemi.objectives.objective import Objective
@@ -38,6 +39,9 @@ class Byol(Objective):
             labelled_from="all",
             **rows,
         )
+        if 1 in (self.needs.large_views + self.needs.small_views, self.needs.labelled_views):
+            problem = "one view has no other to predict"
+            raise InputError("objective.large_views", problem, "use 2 or more views, or 0 for none")
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``regression`` of all images, each counted once, and ``labels``."""

@@ -2,12 +2,11 @@
 
 Source: Tejankar, Navaneet et al. 2022, "Constrained mean shift for representation learning".
 ``semi`` and ``sup``: a target's neighbours are rows of its class, given or predicted surely enough;
-an image without either has the whole queue, as in MSF. The classifier that predicts is the linear
-one of the network, trained on the labels as the rest is; the official code refits an MLP on stored
-targets. ``self``: its neighbours are among the rows that were its nearest at the visits before,
-and the loss is the mean of this and MSF's; labels overrule both where both images have one. Where
-fewer rows than neighbours are allowed, the mean is over these; the official code fills up with
-others.
+an image without either has the whole queue, as in MSF. The classifier that predicts is a linear
+one on the features, trained at each step; the official code refits an MLP on stored targets.
+``self``: its neighbours are among the rows that were its nearest at the visits before, and the loss
+is the mean of this and MSF's; labels overrule both where both images have one. Where fewer rows
+than neighbours are allowed, the mean is over these; the official code fills up with others.
 """
 
 from typing import Any
@@ -41,6 +40,7 @@ class Cmsf(Objective):
             stay until new ones take their place.
         teacher: momentum of the slow network at the start and the end of a task.
         smoothing: of the labels.
+        detach: whether the classifier leaves the features alone, as in the paper.
         rows: ``large_views`` are targets, ``small_views`` only predict; see
             :class:`~contsemi.types.Needs`.
     """
@@ -56,6 +56,7 @@ class Cmsf(Objective):
         current_only: bool,
         teacher: list[float],
         smoothing: float,
+        detach: bool,
         **rows: Any,
     ) -> None:
         super().__init__()
@@ -70,11 +71,15 @@ class Cmsf(Objective):
         self.visits = Visits() if variant == "self" else None
         self.needs = Needs(
             heads=("predictor", "classifier"),
+            detached=("classifier",) if detach else (),
             teacher=(teacher[0], teacher[-1]),
             teacher_labelled=True,
             labelled_from="all",
             **rows,
         )
+        if 1 in (self.needs.large_views + self.needs.small_views, self.needs.labelled_views):
+            problem = "one view has no other to predict"
+            raise InputError("objective.large_views", problem, "use 2 or more views, or 0 for none")
 
     def begin(self, experience: Experience) -> None:
         """Empties the queue, if so wished, and makes room for the visits of new images."""

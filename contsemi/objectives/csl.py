@@ -1,10 +1,9 @@
 """CSL: PAWS among the current task's classes, with a linear classifier over all seen ones.
 
 Source: Kang et al. 2023, "A soft nearest-neighbor framework for continual semi-supervised
-learning", section 3.2: the base learner of NNCSL, which is this with nearest-neighbour
-distillation (``distiller=nnd``). Unlabelled images belong to the current task, so only supports of
-its classes vote for them; the classifier learns from all supports, and its gradient reaches the
-backbone.
+learning": the base learner of NNCSL, which is this with nearest-neighbour distillation
+(``distiller=nnd``). Unlabelled images belong to the current task, so only supports of its classes
+vote for them; the classifier learns from all supports, and its gradient reaches the backbone.
 """
 
 import torch

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.relation import overruled
+from contsemi.errors import InputError
 from contsemi.losses.regression import predicted, regression
 from contsemi.losses.view_labels import view_label_cross_entropy
 from contsemi.memory.bank import Bank
@@ -57,6 +58,9 @@ class Msf(Objective):
             labelled_from="all",
             **rows,
         )
+        if 1 in (self.needs.large_views + self.needs.small_views, self.needs.labelled_views):
+            problem = "one view has no other to predict"
+            raise InputError("objective.large_views", problem, "use 2 or more views, or 0 for none")
 
     def begin(self, experience: Experience) -> None:
         """Empties the queue, if so wished."""

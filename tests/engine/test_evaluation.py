@@ -23,10 +23,10 @@ class Predicts:
     def __init__(self, scores):
         self.scores, self.asked = scores, []
 
-    def predict(self, images):
+    def predictions(self, images):
         rows = images[:, 0, 0, 0].long()
         self.asked.append(rows.tolist())
-        return self.scores[rows]
+        return {"headline": self.scores[rows], "other": -self.scores[rows]}
 
 
 @pytest.mark.parametrize("seen", [1, 2, 3])
@@ -45,6 +45,10 @@ def test_equals_numpy(seen, seed):
         assert found.class_incremental[j] == np.mean(scores.argmax(1) == targets)
         own = scores[:, list(task.columns)].argmax(1) + task.columns[0]
         assert found.task_incremental[j] == np.mean(own == targets)
+        class_row, task_row = found.predictors["other"]
+        assert class_row[j] == np.mean(scores.argmin(1) == targets)
+        own = scores[:, list(task.columns)].argmin(1) + task.columns[0]
+        assert task_row[j] == np.mean(own == targets)
     # One pass, and no image of a task that has not come yet.
     assert learner.asked == [[int(i) for task in TASKS[:seen] for i in task.indices]]
 
@@ -63,7 +67,9 @@ def test_one_forward_per_chunk_and_the_network_is_not_touched(small, stream_of, 
     found = evaluate(learner, test.images, stream.test, 2)
     hook.remove()
     images = sum(len(task.indices) for task in stream.test[:2])
-    assert sum(sizes) == images and len(sizes) == -(-images // 50)
+    supports = len(learner.exemplars)  # once, for all predictors that vote by them
+    assert sum(sizes) == images + supports
+    assert len(sizes) == -(-images // 50) + -(-supports // 50)
     after = learner.network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     # Within the own task's columns there is less to confuse.

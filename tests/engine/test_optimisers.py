@@ -12,6 +12,7 @@ from contsemi.engine import optimisers
 from contsemi.errors import InputError
 from contsemi.models.network import Network
 from contsemi.models.pixels import build as pixels
+from contsemi.models.resnet18 import build as resnet18
 
 CONF = sorted((Path(__file__).parents[2] / "conf" / "optim").glob("*.yaml"))
 NAMES = ("sgd", "lars", "adamw")
@@ -229,3 +230,19 @@ def test_the_classifier_has_a_rate_of_its_own_and_no_decay() -> None:
 def test_vectors_are_adapted_where_the_configuration_says_so() -> None:
     optimizer = optimisers.make(optim("lars", adapt_vectors=True), [network(2)])
     assert len(optimizer.param_groups) == 1 and optimizer.param_groups[0]["adapt"]
+
+
+@pytest.mark.parametrize("adapt", [True, False])
+def test_norms_of_shortcuts_are_adapted_where_the_configuration_says_so(adapt: bool) -> None:
+    """The 1 x 1 convolutions of a ResNet-18 with their BatchNorm: three stages change the shape."""
+    made = resnet18(width=4, stem="cifar", padding=1)
+    groups = optimisers.make(optim("lars", adapt_shortcut_norms=adapt), [made]).param_groups
+    adapted = {
+        name
+        for group in groups
+        for name, param in zip(group["param_names"], group["params"], strict=True)
+        if group["adapt"] and param.ndim == 1
+    }
+    scales = {f"0.stages.{block}.shortcut.1.weight" for block in (2, 4, 6)}
+    assert adapted == (scales if adapt else set())
+    assert all(group["weight_decay"] == 0.0 for group in groups if not group["adapt"])

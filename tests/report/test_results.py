@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from contsemi.metrics.trajectory import as_trajectory
 from contsemi.report.plain import to_json
 from contsemi.report.results import TIMINGS, results, without_timings
 
@@ -63,3 +64,22 @@ def test_two_runs_differ_in_their_timings_alone():
     one, two = content(), content(seconds=99.0, images_per_second=None)
     assert {key for key in one if one[key] != two[key]} == set(TIMINGS)
     assert without_timings(one) == without_timings(two)
+
+
+def test_predictors_are_written_as_they_are():
+    by = {"classifier": {"average_accuracy": 0.5, "task_incremental_average_accuracy": 0.75}}
+    assert content()["predictors"] == {}
+    assert json.loads(to_json(content(predictors=by)))["predictors"] == by
+
+
+def test_what_was_measured_while_training():
+    assert content()["while_training"] is None
+    it = as_trajectory([5, 6, 8], [0, 1, 1], [[0.8, np.nan], [0.1, 0.1], [0.7, 0.9]])
+    read = json.loads(to_json(content(while_training={"class_incremental": it})))
+    numbers = read["while_training"]["class_incremental"]
+    assert numbers["evaluations"] == 3
+    assert numbers["min_accuracy"] == 0.1
+    assert numbers["gap_depth"] == pytest.approx(0.7)
+    assert numbers["recovery_steps"] is None
+    reason = read["undefined"]["while_training.class_incremental.recovery_steps"]
+    assert reason == "task 1 did not come back to 95% during task 2"

@@ -52,3 +52,14 @@ def test_one_task_says_why_forgetting_is_missing(make_run):
     assert "not defined: a stream of one task has nothing to forget" in shown(
         load_run(make_run(1)), 80
     )
+
+
+def test_other_predictors_are_one_line(make_run):
+    assert "average accuracy by" not in shown(load_run(make_run(2)), 80)
+    run = load_run(make_run(2))
+    run.results["predictors"] = {
+        "headline": {"average_accuracy": 0.9},
+        "classifier": {"average_accuracy": 0.875},
+        "index": {"average_accuracy": 0.5},
+    }
+    assert "\naverage accuracy by classifier 87.5, index 50.0\n" in shown(run, 80)
