@@ -199,6 +199,15 @@ class Memory(Section):
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="rows of the index of past embeddings, over all classes"
     )
+    bytes: Annotated[int, Field(ge=0)] | None = Field(
+        description="bytes for images and embeddings together; null to count rows only"
+    )
+    selection: Literal["first", "reservoir", "herding", "kmeans", "margin"] = Field(
+        description="which images of a class are kept: first come (NNCSL), or by a policy"
+    )
+    drift: Literal["none", "translation", "linear", "mlp"] = Field(
+        description="map that carries stored embeddings into the new network's space"
+    )
     ridge: NonNegative = Field(
         description="pull of the map that carries class moments along towards no drift"
     )

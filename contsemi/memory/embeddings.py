@@ -2,12 +2,15 @@
 
 A row is a unit embedding in half precision, a soft label over the classes known when it was
 written, its stream-wide id and its task. Rows live in the embedding space of the network that
-wrote them; when the network has moved on, :meth:`Embeddings.translate` carries them over by a
-linear map fitted on images that both networks saw.
+wrote them; when the network has moved on, :meth:`Embeddings.carry` takes them over by a map fitted
+on images that both networks saw, and :meth:`Embeddings.renew` by the new network itself, where the
+image is still at hand.
 
 Invariants: never more rows than the budget; classes within one of each other as far as each has
 rows; the same stream gives the same rows.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -17,27 +20,7 @@ from contsemi.memory.exemplars import balanced_quota
 from contsemi.memory.index import Index, Kind
 from contsemi.types import MemoryRows
 
-__all__ = ["Embeddings", "fit_drift"]
-
-
-def fit_drift(old: Tensor, new: Tensor, ridge: float = 1e-2) -> Tensor:
-    """The linear map that best carries an old embedding space into a new one.
-
-    Ridge regression towards the identity: with few images the map stays close to "no drift".
-
-    Args:
-        old: [n, D] unit embeddings by the old network.
-        new: [n, D] unit embeddings of the same images by the new one.
-        ridge: weight of the identity, per image.
-
-    Returns:
-        [D, D] float32; ``old @ map`` approximates ``new``.
-    """
-    old, new = old.float(), new.float()
-    eye = torch.eye(old.shape[1], device=old.device)
-    gram = old.T @ old + ridge * len(old) * eye
-    drift: Tensor = torch.linalg.solve(gram, old.T @ new + ridge * len(old) * eye)
-    return drift
+__all__ = ["Embeddings"]
 
 
 class Embeddings:
@@ -64,7 +47,15 @@ class Embeddings:
         """Bytes of the rows, their soft labels, ids and tasks."""
         return 2 * (self.rows.numel() + self.probs.numel()) + 16 * len(self)
 
-    def add(self, rows: Tensor, probs: Tensor, ids: Tensor, task: int) -> None:
+    @property
+    def reason(self) -> str:
+        """The form of the index in use and why it was chosen; empty while there is no row."""
+        view = self.view()
+        return "" if view is None else f"{self._index.kind}: {self._index.reason}"
+
+    def add(
+        self, rows: Tensor, probs: Tensor, ids: Tensor, task: int, *, limit: int | None = None
+    ) -> None:
         """Takes a task's rows in, then drops what the budget has no room for.
 
         Each class keeps its most confident rows; a row counts for its most probable class.
@@ -74,10 +65,13 @@ class Embeddings:
             probs: [n, C] soft labels over all seen columns.
             ids: int64 [n], stream-wide ids.
             task: the task they were written in.
+            limit: bytes, where they allow fewer rows than the budget; ``None`` for no limit.
         """
         if not self.budget:
             return
         num_classes = probs.shape[1]
+        each = 2 * (rows.shape[1] + num_classes) + 16
+        budget = self.budget if limit is None else min(self.budget, limit // each)
         new = [rows.half(), probs.half(), ids, torch.full_like(ids, task)]
         if len(self):
             old_probs = functional.pad(self.probs, (0, num_classes - self.probs.shape[1]))
@@ -85,7 +79,7 @@ class Embeddings:
             new = [torch.cat(pair) for pair in zip(old, new, strict=True)]
         confidence, column = new[1].float().max(1)
         counts = torch.bincount(column, minlength=num_classes)
-        quota = balanced_quota(counts, self.budget)
+        quota = balanced_quota(counts, budget)
         # By class, then by falling confidence; stable, so that ties keep the order of arrival.
         order = torch.argsort(confidence, descending=True, stable=True)
         order = order[torch.argsort(column[order], stable=True)]
@@ -95,15 +89,31 @@ class Embeddings:
         self.rows, self.probs, self.ids, self.tasks = (x[kept] for x in new)
         self._view = None
 
-    def translate(self, drift: Tensor) -> None:
-        """Carries all rows into a new embedding space.
+    def carry(self, drift: Callable[[Tensor], Tensor]) -> None:
+        """Takes all rows into a new embedding space.
 
         Args:
-            drift: [D, D], from :func:`fit_drift`.
+            drift: takes unit rows to unit rows, from :func:`contsemi.memory.drift.fit_drift`.
         """
         if len(self):
-            self.rows = functional.normalize(self.rows.float() @ drift, dim=1).half()
+            self.rows = drift(self.rows.float()).half()
             self._view = None
+
+    def renew(self, ids: Tensor, rows: Tensor) -> None:
+        """Puts fresh embeddings of the same images in the place of stored ones.
+
+        Args:
+            ids: int64 [n], no id twice; those not kept here are passed over.
+            rows: [n, D] unit embeddings.
+        """
+        if not len(self) or not len(ids):
+            return
+        order = ids.argsort()
+        place = torch.searchsorted(ids[order], self.ids).clamp_max(len(ids) - 1)
+        fresh = order[place]
+        kept = (ids[fresh] == self.ids)[:, None]
+        self.rows = torch.where(kept, rows[fresh].half(), self.rows)
+        self._view = None
 
     def view(self) -> MemoryRows | None:
         """The rows as a step sees them, in float32; ``None`` while there are none.
@@ -112,8 +122,8 @@ class Embeddings:
         """
         if self._view is None and len(self):
             rows = self.rows.float()
-            index = Index(rows, self.index)
-            self._view = MemoryRows(rows, self.probs.float(), self.tasks, index.search)
+            self._index = Index(rows, self.index)
+            self._view = MemoryRows(rows, self.probs.float(), self.tasks, self._index.search)
         return self._view
 
     def state(self) -> dict[str, Tensor]:

@@ -1,10 +1,10 @@
 """Images of earlier tasks that may be looked at again.
 
 Invariants: never more images than the budget; classes within one of each other, as far as each has
-images; no image twice; the same stream gives the same choice. Each class keeps its first images in
-the order in which they came, as in NNCSL (Kang et al. 2023): labelled ones come first, so
-pseudo-labelled ones only fill what they leave free. The pixels are copied, so that a task's images
-are never read after the task.
+images; no image twice; the same stream gives the same choice. Each class keeps its images in the
+order that :mod:`contsemi.memory.selection` gives, labelled ones first, so that pseudo-labelled ones
+only fill what they leave free. The pixels are copied, so that a task's images are never read after
+the task.
 """
 
 import torch
@@ -72,6 +72,8 @@ class Exemplars:
         images: uint8 [M, 3, S, S].
         labels: int64 [M], columns.
         ids: int64 [M], stream-wide ids.
+        order: float64 [M], the least number of a class is kept longest.
+        spare: bool [M], images that only fill free places.
     """
 
     def __init__(self, budget: int) -> None:
@@ -79,6 +81,8 @@ class Exemplars:
         self.images = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
         self.labels = torch.empty(0, dtype=torch.int64)
         self.ids = torch.empty(0, dtype=torch.int64)
+        self.order = torch.empty(0, dtype=torch.float64)
+        self.spare = torch.empty(0, dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,34 +92,79 @@ class Exemplars:
         """Bytes of the pixels and their labels."""
         return self.images.numel() + 8 * len(self)
 
-    def add(self, images: Tensor, labels: Tensor, ids: Tensor) -> None:
-        """Takes a task's labelled images in, then drops what the budget has no room for.
+    def add(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        ids: Tensor,
+        *,
+        order: Tensor | None = None,
+        spare: Tensor | None = None,
+        limit: int | None = None,
+    ) -> None:
+        """Takes a task's images in, then drops what the budget has no room for.
 
         Args:
             images: uint8 [n, 3, S, S].
             labels: int64 [n], columns.
             ids: int64 [n]; an id already kept is not taken twice.
+            order: float64 [n], see :func:`contsemi.memory.selection.priorities`; ``None`` for the
+                order of arrival.
+            spare: bool [n], images that only fill places that others of their class leave;
+                ``None`` for none.
+            limit: bytes, where they allow fewer images than the budget; ``None`` for no limit.
         """
-        new = ~torch.isin(ids, self.ids)
+        new = _first_of_each(ids) & ~torch.isin(ids, self.ids.to(ids.device))
         images, labels, ids = images[new], labels[new], ids[new]
+        if order is None:
+            start = float(self.order.max()) + 1 if len(self) else 0.0
+            order = start + torch.arange(len(new), dtype=torch.float64, device=ids.device)
+        order = order[new]
+        spare = torch.zeros_like(ids, dtype=torch.bool) if spare is None else spare[new]
         if len(self):
             images = torch.cat([self.images, images])
             labels = torch.cat([self.labels, labels])
             ids = torch.cat([self.ids, ids])
-        quota = balanced_quota(torch.bincount(labels), self.budget)
-        order = torch.argsort(labels, stable=True)
-        counts = torch.bincount(labels)
-        rank = (
-            torch.arange(len(labels), device=labels.device)
-            - (counts.cumsum(0) - counts)[labels[order]]
-        )
-        kept = order[rank < quota[labels[order]]].sort().values
+            order = torch.cat([self.order, order])
+            spare = torch.cat([self.spare, spare])
+        budget = self.budget
+        if limit is not None:
+            budget = min(budget, max(limit, 0) // (images[:1].numel() + 8)) if len(ids) else 0
+        kept = _best_of_each(labels, order, spare, budget)
         self.images, self.labels, self.ids = images[kept], labels[kept], ids[kept]
+        self.order, self.spare = order[kept], spare[kept]
 
     def state(self) -> dict[str, Tensor]:
         """All rows, for a checkpoint."""
-        return {"images": self.images, "labels": self.labels, "ids": self.ids}
+        return {
+            "images": self.images,
+            "labels": self.labels,
+            "ids": self.ids,
+            "order": self.order,
+            "spare": self.spare,
+        }
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Takes the rows of :meth:`state` back."""
         self.images, self.labels, self.ids = state["images"], state["labels"], state["ids"]
+        self.order, self.spare = state["order"], state["spare"]
+
+
+def _first_of_each(ids: Tensor) -> Tensor:
+    """Whether an entry is the first with its id, bool [n]."""
+    order = ids.argsort(stable=True)
+    first = torch.ones_like(ids, dtype=torch.bool)
+    first[order[1:]] = ids[order[1:]] != ids[order[:-1]]
+    return first
+
+
+def _best_of_each(labels: Tensor, order: Tensor, spare: Tensor, budget: int) -> Tensor:
+    """Row numbers, ascending, of what the classes keep."""
+    counts = torch.bincount(labels)
+    quota = balanced_quota(counts, budget)
+    by_class = order.argsort(stable=True)
+    by_class = by_class[spare[by_class].argsort(stable=True)]
+    by_class = by_class[labels[by_class].argsort(stable=True)]
+    place = torch.arange(len(labels), device=labels.device)
+    rank = place - (counts.cumsum(0) - counts)[labels[by_class]]
+    return by_class[rank < quota[labels[by_class]]].sort().values

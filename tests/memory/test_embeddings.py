@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from contsemi.memory.embeddings import Embeddings, fit_drift
+from contsemi.memory.embeddings import Embeddings
 
 
 def unit_rows(count, seed, width=6):
@@ -55,23 +55,44 @@ def test_no_budget_keeps_nothing():
     assert memory.memory_bytes == 0
 
 
-def test_drift_map_recovers_a_rotation_and_shrinks_to_none():
-    old = unit_rows(400, 3)
-    rotation = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(4))).Q
-    found = fit_drift(old, old @ rotation, ridge=1e-6)
-    torch.testing.assert_close(found, rotation, atol=1e-4, rtol=0)
-    oracle = np.linalg.solve(
-        old.T.numpy() @ old.numpy() + 4 * np.eye(6),
-        old.T.numpy() @ (old @ rotation).numpy() + 4 * np.eye(6),
-    )
-    np.testing.assert_allclose(fit_drift(old, old @ rotation, ridge=0.01), oracle, atol=1e-4)
-    torch.testing.assert_close(fit_drift(old, old), torch.eye(6), atol=1e-5, rtol=0)
-
-
-def test_translated_rows_follow_the_map():
+def test_carried_rows_follow_the_map():
     memory = Embeddings(10)
     old = unit_rows(5, 3)
     memory.add(old, torch.eye(5), torch.arange(5), 0)
     rotation = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(4))).Q
-    memory.translate(rotation)
+    memory.carry(lambda rows: rows @ rotation)
     torch.testing.assert_close(memory.view().embeddings, old @ rotation, atol=2e-3, rtol=0)
+
+
+def test_rows_whose_image_is_kept_are_renewed():
+    memory = Embeddings(10)
+    old, new = unit_rows(4, 3), unit_rows(3, 5)
+    memory.add(old, torch.eye(4), torch.tensor([7, 2, 9, 4]), 0)
+    memory.view()
+    memory.renew(torch.tensor([9, 30, 7]), new)
+    expected = torch.stack([new[2], old[1], new[0], old[3]])
+    torch.testing.assert_close(memory.view().embeddings, expected, atol=1e-3, rtol=0)
+    memory.renew(torch.empty(0, dtype=torch.int64), new[:0])
+    torch.testing.assert_close(memory.view().embeddings, expected, atol=1e-3, rtol=0)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 600), st.integers(1, 4))
+def test_bytes_are_never_exceeded(limit, tasks):
+    memory, offered = Embeddings(12), 0
+    for task in range(tasks):
+        probs = torch.eye(2 * task + 2).repeat(3, 1)
+        ids = torch.arange(100 * task, 100 * task + len(probs))
+        memory.add(unit_rows(len(probs), task), probs, ids, task, limit=limit)
+        each = 2 * (6 + probs.shape[1]) + 16
+        offered += len(probs)
+        assert len(memory) == min(12, limit // each, offered)
+        offered = len(memory)
+        assert memory.memory_bytes <= limit
+
+
+def test_the_index_says_why():
+    memory = Embeddings(10, "flat")
+    assert memory.reason == ""
+    memory.add(unit_rows(2, 0), torch.eye(2), torch.arange(2), 0)
+    assert memory.reason == "flat: asked for"

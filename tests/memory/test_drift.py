@@ -1,0 +1,119 @@
+"""Drift maps against NumPy, and how well old classes are still found on synthetic drift."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from contsemi.memory.drift import fit_drift, linear_map, still_found
+
+KINDS = ["none", "translation", "linear", "mlp"]
+
+
+def draw(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def unit(x):
+    return functional.normalize(x, dim=1)
+
+
+def unit_rows(count, seed, width=6):
+    return unit(torch.randn(count, width, generator=draw(seed)))
+
+
+def rotation(width, seed=4):
+    return torch.linalg.qr(torch.randn(width, width, generator=draw(seed))).Q
+
+
+def test_linear_recovers_a_rotation_and_shrinks_to_none():
+    old, turn = unit_rows(400, 3), rotation(6)
+    torch.testing.assert_close(linear_map(old, old @ turn, ridge=1e-6), turn, atol=1e-4, rtol=0)
+    oracle = np.linalg.solve(
+        old.T.numpy() @ old.numpy() + 4 * np.eye(6),
+        old.T.numpy() @ (old @ turn).numpy() + 4 * np.eye(6),
+    )
+    np.testing.assert_allclose(linear_map(old, old @ turn, ridge=0.01), oracle, atol=1e-4)
+    torch.testing.assert_close(linear_map(old, old, ridge=0.01), torch.eye(6), atol=1e-5, rtol=0)
+
+
+def test_translation_is_the_weighted_displacement_of_images_near_by():
+    old, new, rows = unit_rows(50, 1), unit_rows(50, 2), unit_rows(7, 3)
+    found = fit_drift("translation", old, new, draw=draw())(rows)
+    distance = ((rows[:, None] - old[None]) ** 2).sum(2).double().numpy()
+    weight = np.exp(-distance / (2 * 0.3**2))
+    moved = rows.numpy() + weight @ (new - old).double().numpy() / weight.sum(1, keepdims=True)
+    expected = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_drift_rows_stay(kind):
+    old, rows = unit_rows(300, 1), unit_rows(9, 2)
+    found = fit_drift(kind, old, old, draw=draw())(rows)
+    assert ((found * rows).sum(1) > 0.99).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_draw_same_map_unit_rows_no_graph_and_no_image_no_map(kind):
+    old, new, rows = unit_rows(40, 1), unit_rows(40, 2), unit_rows(9, 3).requires_grad_()
+    found, again = (fit_drift(kind, old, new, draw=draw())(rows) for _ in range(2))
+    assert torch.equal(found, again) and not found.requires_grad
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(9))
+    torch.testing.assert_close(fit_drift(kind, old[:0], new[:0], draw=draw())(rows), rows.detach())
+    assert fit_drift(kind, old, new, draw=draw())(rows[:0]).shape == (0, 6)
+
+
+def drifted(bend, seed=0, width=16, classes=8):
+    """Old and new classes in an old space and in a new one, turned and bent.
+
+    Returns:
+        rows and labels of old classes, queries of old classes in the new space with their columns,
+        and images of new classes in both spaces.
+    """
+    generator = draw(seed)
+    centres = torch.randn(2 * classes, width, generator=generator)
+    turn = torch.linalg.matrix_exp(
+        0.35 * torch.triu(torch.randn(width, width, generator=generator), 1)
+        - 0.35 * torch.triu(torch.randn(width, width, generator=generator), 1).T
+    )
+    turn = torch.linalg.qr(turn).Q
+    inner = torch.randn(width, width, generator=generator)
+
+    def sample(columns):
+        noise = 0.6 * torch.randn(len(columns), width, generator=generator)
+        return unit(centres[columns] + noise)
+
+    def move(x):
+        return unit(x @ turn + bend * torch.tanh(2 * x @ inner))
+
+    columns = torch.arange(classes).repeat(30)
+    stored, asked = sample(columns), move(sample(columns))
+    seen = sample(torch.arange(classes, 2 * classes).repeat(60))
+    return stored, torch.eye(classes)[columns], asked, columns, seen, move(seen)
+
+
+def found_by(kind, bend):
+    shares = []
+    for seed in range(3):
+        rows, labels, asked, columns, before, after = drifted(bend, seed)
+        carry = fit_drift(kind, before, after, draw=draw())
+        shares.append(still_found(carry(rows), labels, asked, columns))
+    return float(np.mean(shares))
+
+
+def test_old_classes_are_found_again_after_a_turn():
+    share = {kind: found_by(kind, bend=0.0) for kind in KINDS}
+    assert share["linear"] > share["translation"] > share["none"]
+    assert share["linear"] > share["none"] + 0.2 and share["mlp"] > share["none"] + 0.2
+
+
+def test_old_classes_are_found_again_after_a_turn_that_bends():
+    share = {kind: found_by(kind, bend=0.3) for kind in KINDS}
+    assert min(share["linear"], share["mlp"], share["translation"]) > share["none"]
+
+
+def test_still_found_counts_the_votes():
+    rows, labels = torch.eye(3), torch.eye(3)
+    queries = unit(torch.tensor([[1.0, 0.1, 0], [0, 1, 0.2], [0, 0.9, 1]]))
+    assert still_found(rows, labels, queries, torch.tensor([0, 1, 1])) == pytest.approx(2 / 3)
