@@ -259,6 +259,9 @@ def switches(config: Config) -> list[str]:
     found = {
         "model.padding=2": config.model.get("padding") == 2,
         "optim.freeze_batch_norm=true": config.optim.freeze_batch_norm,
+        "objective.mix_weight=views": (
+            config.objective.get("mix_weight") == "views" and config.objective["mix_large"]
+        ),
         f"scenario.unlabelled_share={config.scenario.unlabelled_share:g}": (
             config.scenario.unlabelled_share < 1
         ),
