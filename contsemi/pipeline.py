@@ -358,6 +358,9 @@ def switches(config: Config) -> list[str]:
         "distiller.supports=current": config.distiller.get("supports") == "current",
         "optim.freeze_batch_norm=true": config.optim.freeze_batch_norm,
         "optim.adapt_shortcut_norms=true": config.optim.adapt_shortcut_norms,
+        "objective.mix_weight=views": (
+            config.objective.get("mix_weight") == "views" and config.objective["mix_large"]
+        ),
         f"scenario.unlabelled_share={config.scenario.unlabelled_share:g}": (
             config.scenario.unlabelled_share < 1
         ),

@@ -26,7 +26,7 @@ class Queue(nn.Module):
     def __init__(self, length: int) -> None:
         super().__init__()
         self.length, self.written = length, 0
-        self._ring = torch.empty(0)
+        self._ring = torch.empty(0, 0, 0)
         self._next: Tensor | None = None
 
     @property
@@ -77,7 +77,7 @@ class Queue(nn.Module):
 
     def clear(self) -> None:
         """Empty again: nothing of a task stays when it is over."""
-        self._ring, self.written, self._next = torch.empty(0), 0, None
+        self._ring, self.written, self._next = torch.empty(0, 0, 0), 0, None
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The ring, where there is one, and how often it was written to."""
@@ -87,5 +87,5 @@ class Queue(nn.Module):
     def set_extra_state(self, state: Any) -> None:
         """Takes back what :meth:`get_extra_state` gave."""
         self.written = int(state["written"])
-        self._ring = state["ring"].clone() if self.written else torch.empty(0)
+        self._ring = state["ring"].clone() if self.written else torch.empty(0, 0, 0)
         self._next = None
