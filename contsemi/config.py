@@ -2,8 +2,8 @@
 
 Nothing heavy is imported here, so that a wrong key is answered at once. The values stand in the
 YAML files under ``conf/`` and ``scenarios/``; this file says only what a value may be. The keys of
-an objective, a distiller or a model belong to that method alone: they are declared by its YAML
-file, whose default gives the type, and ranged by their name (see :data:`RANGES`).
+an objective, a distiller, a baseline or a model belong to that method alone: they are declared by
+its YAML file, whose default gives the type, and ranged by their name (see :data:`RANGES`).
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["RANGES", "Config", "Crop", "Data", "Jitter", "Memory", "Optim", "Scenario", "Views"]
+__all__ = [
+    "RANGES",
+    "Config",
+    "Crop",
+    "Data",
+    "Init",
+    "Jitter",
+    "Memory",
+    "Optim",
+    "Scenario",
+    "Views",
+]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -31,7 +42,7 @@ def _ascending(values: list[float]) -> list[float]:
 
 Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 
-# Hyper-parameters of objectives, distillers and models: what a name may hold, wherever it stands.
+# Hyper-parameters of methods and models: what a name may hold, wherever it stands.
 RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (1e-4, 1e4),
     "teacher_temperature": (1e-4, 1e4),
@@ -50,7 +61,18 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "width": (1, 65_536),
     "depth": (1, 10_000),
     "neighbours": (0, 1_000_000),
+    "candidates": (1, 1_000_000),
+    "negatives": (1, 1_000_000),
+    "positives": (1, 1_000_000),
+    "bank": (1, 10_000_000),
     "queue": (0, 10_000_000),
+    "shrinkage": (0, 1),
+    "queue_from": (0, 1_000_000),
+    "clusters": (1, 10_000_000),
+    "vote_temperature": (1e-4, 1e4),
+    "teacher_warmup": (0, 1_000_000),
+    "centre_momentum": (0, 1),
+    "ramp": (0, 1),
     "weights": (0, 1e6),
 }
 
@@ -142,6 +164,16 @@ class Crop(Section):
     erase_scale: Interval = Field(description="share of the area that is erased")
 
 
+class Init(Section):
+    """What the network starts from."""
+
+    weights: str | None = Field(
+        min_length=1,
+        description="file of weights to start from (SwAV, DINO, Suave or ours); null for none",
+    )
+    projector: bool = Field(description="take the projector from that file too")
+
+
 class Views(Section):
     """How images become network inputs."""
 
@@ -167,8 +199,14 @@ class Memory(Section):
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="rows of the index of past embeddings, over all classes"
     )
-    index: Literal["auto", "torch", "flat"] = Field(
-        description="search by torch or FAISS flat; auto chooses by size"
+    ridge: NonNegative = Field(
+        description="pull of the map that carries class moments along towards no drift"
+    )
+    shrinkage: Probability = Field(
+        description="share of a round covariance in that of the class moments"
+    )
+    index: Literal["auto", "torch", "flat", "ivf", "hnsw", "sq8", "pq"] = Field(
+        description="search: torch, flat exact; ivf, hnsw, sq8, pq approximate; auto by size"
     )
 
 
@@ -217,6 +255,20 @@ class BatchSizes(Section):
     test: Count = Field(description="images of one evaluation batch")
 
 
+class Evaluate(Section):
+    """Evaluation while training; the end of a task is always evaluated, on all test images."""
+
+    every_steps: Annotated[int, Field(ge=0)] = Field(
+        description="evaluate after so many steps of a task; 0 for never"
+    )
+    every_epochs: Annotated[int, Field(ge=0)] = Field(
+        description="evaluate after so many epochs of a task; 0 for never"
+    )
+    images: Annotated[int, Field(ge=0)] = Field(
+        description="test images of the whole stream, chosen once per run; 0 for all"
+    )
+
+
 class Checkpoint(Section):
     """When the state of a run is saved."""
 
@@ -232,7 +284,14 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(description="seed of every random draw")
     objective: dict[str, Any] = Field(description="what is learned; keys in conf/objective/")
     distiller: dict[str, Any] = Field(description="what is kept; keys in conf/distiller/")
+    baseline: dict[str, Any] = Field(
+        description="a strategy of Avalanche in place of both; keys in conf/baseline/"
+    )
+    predict: Literal["objective", "moments"] = Field(
+        description="which scores decide: the objective's own, or those of kept class moments"
+    )
     model: dict[str, Any] = Field(description="the backbone; keys in conf/model/")
+    init: Init = Field(description="what the network starts from")
     projector: Annotated[list[Count], Field(min_length=1)] = Field(
         description="widths of the projector; the last is D"
     )
@@ -246,6 +305,7 @@ class Config(Section):
     memory: Memory = Field(description="what is kept of earlier tasks")
     optim: Optim = Field(description="optimiser and schedule")
     batch: BatchSizes = Field(description="images of one step")
+    evaluate: Evaluate = Field(description="evaluation while training")
     checkpoint: Checkpoint = Field(description="when the state is saved")
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda[:n]")
     precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where it is fast")
@@ -256,7 +316,7 @@ class Config(Section):
     resume: Literal["auto", "never"] = Field(description="go on from a checkpoint, or start anew")
     display: Literal["auto", "live", "plain", "quiet"] = Field(description="what the screen shows")
 
-    @field_validator("objective", "distiller", "model")
+    @field_validator("objective", "distiller", "baseline", "model")
     @classmethod
     def _named(cls, value: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value.get("name"), str):

@@ -52,8 +52,9 @@ class Interrupted(ContsemiError):
 
     Args:
         signal_number: the signal; the exit code is 128 more.
+        then: what the same command does.
     """
 
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by signal {signal_number}; the same command goes on from here")
-        self.exit_code = 128 + signal_number
+    def __init__(self, signal_number: int, then: str = "goes on from here") -> None:
+        super().__init__(f"stopped by signal {signal_number}; the same command {then}")
+        self.signal_number, self.exit_code = signal_number, 128 + signal_number

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from contsemi.data.scenario import Stream, build
 from contsemi.engine.checkpoint import Checkpoints
 from contsemi.engine.evaluation import Evaluation, evaluate
 from contsemi.engine.learner import Learner
-from contsemi.engine.precision import set_threads
+from contsemi.engine.precision import choose_device, choose_precision, set_threads
+from contsemi.engine.trace import Trace, fixed_subset
 from contsemi.errors import InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.metrics.forgetting import forgetting
@@ -25,6 +26,7 @@ from contsemi.report.events import TaskDone
 from contsemi.report.manifest import manifest
 from contsemi.report.records import Records
 from contsemi.report.results import results
+from contsemi.report.trajectories import load_trajectories
 from contsemi.watch import Signals, Watch
 
 __all__ = ["run"]
@@ -52,28 +54,31 @@ def run(config: Config) -> dict[str, Any]:
             return _show_finished(display, output.path)
         train, test = data.load(config.data, config.scenario.dataset)
         stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
-        learner = Learner(config)
+        ours = config.baseline["name"] == "none"
+        learner = Learner(config) if ours else None
+        device = choose_device(config.device)
+        precision = choose_precision(config.precision, device)
         facts = manifest(
             seed=config.seed,
             class_order=stream.class_order,
             label_digest=stream.label_digest,
             labelled=len(stream.label_indices),
-            device=_device_name(learner.device),
+            device=_device_name(device),
             threads=threads,
             class_names=stream.class_names,
             label_indices=stream.label_indices.tolist(),
             dataset_digests={"train": train.digest, "test": test.digest},
-            precision=str(learner.precision).removeprefix("torch."),
+            precision=str(precision).removeprefix("torch."),
             config=plain,
         )
         output.refuse_other_images(facts)
         with Records(output.path) as records:
             try:
                 whole = _Run(config, str(budget), stream, test.images, learner, display, records)
-                return whole.train(facts)
+                return whole.train(facts) if ours else whole.train_baseline(facts)
             except torch.OutOfMemoryError as error:
                 raise OutOfDeviceMemory(
-                    f"device={learner.device}: out of memory; lower batch.unlabelled, "
+                    f"device={device}: out of memory; lower batch.unlabelled, "
                     "batch.labelled or batch.test"
                 ) from error
 
@@ -87,11 +92,12 @@ class _Run:
         labels: str,
         stream: Stream,
         test_images: Tensor,
-        learner: Learner,
+        learner: Learner | None,
         display: Display,
         records: Records,
     ) -> None:
-        self.config, self.labels, self.stream, self.learner = config, labels, stream, learner
+        self.config, self.labels, self.stream = config, labels, stream
+        self.learner = cast(Learner, learner)
         self.display, self.records = display, records
         self.test_images = test_images
         self.tasks = len(stream.experiences)
@@ -115,12 +121,64 @@ class _Run:
     def train(self, facts: dict[str, Any]) -> dict[str, Any]:
         """Goes through the tasks that are left."""
         start = self.restore() if self.config.resume == "auto" else None
-        if start is None and not self.task:
+        self.open_records(facts, anew=start is None and not self.task)
+        self.show_header(facts)
+        # Avalanche takes seconds to import: the header stands on the screen by then.
+        from contsemi.strategies import SemiSupervisedStrategy
+        from contsemi.strategies.scenario import from_stream
+
+        # The watch saves and may stop the run, so what a step leaves behind is written before it.
+        strategy = SemiSupervisedStrategy(
+            learner=self.learner, evaluator=None, hooks=[*self.traces(), self.watch]
+        )
+        benchmark = from_stream(self.stream, self.test_images)
+        self.watch.begin()
+        with self.signals.caught():
+            for experience in benchmark.train_stream[self.task :]:
+                began = time.monotonic()
+                strategy.train(experience, eval_streams=[], start=start)
+                start = None
+                self.finish_task(time.monotonic() - began)
+        return self.finish()
+
+    def train_baseline(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Goes through all tasks with a strategy of Avalanche, whose state cannot be saved."""
+        self.show_header(facts)
+        self.display.note(
+            "a baseline of Avalanche is not saved on the way: after an interruption "
+            "the same command starts it anew"
+        )
+        if self.traces():
+            self.display.note(
+                "evaluate.* is for our own methods: this one is evaluated after tasks"
+            )
+        from contsemi.strategies.baselines import Baseline
+
+        baseline = Baseline(self.config, self.stream.experiences, self.stream.images)
+        self.learner = cast(Learner, baseline)
+        self.open_records(facts, anew=True)
+        self.watch.begin()
+        try:
+            with self.signals.caught():
+                for self.task in baseline.tasks:
+                    began = time.monotonic()
+                    baseline.train(self.task, self.watch)
+                    self.finish_task(time.monotonic() - began)
+        except Interrupted as error:
+            raise Interrupted(error.signal_number, "starts this baseline anew") from None
+        return self.finish()
+
+    def open_records(self, facts: dict[str, Any], *, anew: bool) -> None:
+        """Says in the folder what is run; what another run left there goes first."""
+        if anew:
             # Before the new manifest, so that no old state is ever taken for one of this run.
             self.checkpoints.clear()
             self.records.start_anew()
         self.records.write_config(facts["config"])
         self.records.write_manifest(facts)
+
+    def show_header(self, facts: dict[str, Any]) -> None:
+        """Says on the screen what is run."""
         self.display.start(
             {
                 "method": self.config.method,
@@ -131,20 +189,31 @@ class _Run:
                 "precision": facts["precision"],
             }
         )
-        # Avalanche takes seconds to import: the header stands on the screen by then.
-        from contsemi.strategies import SemiSupervisedStrategy
-        from contsemi.strategies.scenario import from_stream
 
-        strategy = SemiSupervisedStrategy(learner=self.learner, evaluator=None, hooks=[self.watch])
-        benchmark = from_stream(self.stream, self.test_images)
-        self.watch.begin()
-        with self.signals.caught():
-            for experience in benchmark.train_stream[self.task :]:
-                began = time.monotonic()
-                strategy.train(experience, eval_streams=[], start=start)
-                start = None
-                self.finish_task(time.monotonic() - began)
-        return self.finish()
+    def traces(self) -> list[Trace]:
+        """What evaluates while training, if that is asked for."""
+        asked = self.config.evaluate
+        if not (asked.every_steps or asked.every_epochs):
+            return []
+        trace = Trace(
+            self.test_images,
+            fixed_subset(self.stream.test, asked.images, self.config.seed),
+            every_steps=asked.every_steps,
+            every_epochs=asked.every_epochs,
+            record=self.record_trace,
+        )
+        return [trace]
+
+    def record_trace(self, measured: Evaluation, task: int) -> None:
+        """Writes an evaluation inside a task down; the watch has not counted its step yet."""
+        for kind in self.matrices:
+            for j, value in enumerate(getattr(measured, kind)[: task + 1]):
+                self.records.metric(
+                    step=self.watch.steps_done + 1,
+                    task=task,
+                    name=f"trace/{kind}/task_{j + 1}",
+                    value=float(value),
+                )
 
     def finish_task(self, seconds: float) -> None:
         """Evaluates on every task so far, writes it down and saves."""
@@ -201,6 +270,7 @@ class _Run:
         from contsemi.report.pages import draw
         from contsemi.report.run import load_run
 
+        self.records.flush()
         content = results(
             method=self.config.method,
             scenario=self.stream.name,
@@ -211,10 +281,11 @@ class _Run:
             images_per_second=self.watch.images_done / self.watch.seconds,
             switches=switches(self.config),
             predictors=self.predictors,
+            while_training=load_trajectories(self.records.folder),
+            test_images=[len(task.indices) for task in self.stream.test],
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )
-        self.records.flush()
         self.records.write_results(content)
         finished = load_run(self.records.folder)
         self.display.finish(finished, [*FILES, *draw(finished)])
@@ -227,6 +298,8 @@ class _Run:
             task: the task to go on with.
             place: (epoch, iteration) inside it; ``None`` at its beginning.
         """
+        if self.config.baseline["name"] != "none":
+            return
         record = {
             "task": task,
             "place": place,

@@ -68,6 +68,8 @@ class Needs:
         teacher: momentum of the EMA copy of the network whose outputs are in ``step.teacher``
             (and which predicts), at the start and at the end of a task with a cosine between; a
             single number stays. ``None`` for no copy.
+        teacher_labelled: whether that copy is to see the labelled rows too, together with the
+            large views, for ``step.teacher_labelled``.
         past: whether the frozen network of the previous task is to see the batch.
         memory: whether rows of the embedding memory are to be in ``step.memory``.
         supports_at_test: whether ``predict`` needs the exemplars' outputs.
@@ -85,6 +87,7 @@ class Needs:
     supports_per_class: int = 0
     labelled_from: str = "current"
     teacher: float | tuple[float, float] | None = None
+    teacher_labelled: bool = False
     past: bool = False
     memory: bool = False
     supports_at_test: bool = False
@@ -112,6 +115,7 @@ class Needs:
             if "all" in (self.labelled_from, other.labelled_from)
             else "current",
             teacher=teachers[0] if teachers else None,
+            teacher_labelled=self.teacher_labelled or other.teacher_labelled,
             past=self.past or other.past,
             memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,
@@ -151,10 +155,14 @@ class Outputs:
     Attributes:
         features: [N, F] output of the backbone.
         heads: name of a head -> its output [N, ...].
+        directions: ``prototypes`` and ``clusters`` -> [C, D], without gradient: the products of
+            unit embeddings with these are the scores in ``heads``. So embeddings kept from
+            earlier steps can be scored by the network as it is now.
     """
 
     features: Tensor
     heads: Mapping[str, Tensor] = field(default_factory=dict)
+    directions: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, head: str) -> Tensor:
         return self.heads[head]
@@ -163,7 +171,7 @@ class Outputs:
         return len(self.features)
 
     def rows(self, index: slice | Tensor) -> "Outputs":
-        """The chosen rows of everything."""
+        """The chosen rows of everything; the directions stay whole."""
         return replace(
             self,
             features=self.features[index],
@@ -172,7 +180,8 @@ class Outputs:
 
     def float(self) -> "Outputs":
         """Everything in float32, the precision of the losses (float64 stays)."""
-        return Outputs(_wide(self.features), {k: _wide(v) for k, v in self.heads.items()})
+        heads = {name: _wide(value) for name, value in self.heads.items()}
+        return replace(self, features=_wide(self.features), heads=heads)
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -245,6 +254,8 @@ class Step:
         epoch: epoch of this task, from 0.
         mixed_labelled: the L rows of the first labelled view, mixed; ``None`` if not asked for.
         mixed_large: the B rows of the first large view, mixed with the second view of the partner.
+        teacher_labelled: the EMA network on the labelled rows, no gradient; ``None`` if not asked
+            for.
     """
 
     labelled: Outputs | None
@@ -264,6 +275,7 @@ class Step:
     epoch: int = 0
     mixed_labelled: Mixed | None = None
     mixed_large: Mixed | None = None
+    teacher_labelled: Outputs | None = None
 
     @property
     def batch_size(self) -> int:

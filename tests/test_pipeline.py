@@ -16,7 +16,7 @@ import yaml
 
 from contsemi import pipeline, resources
 from contsemi.engine.checkpoint import Checkpoints
-from contsemi.errors import Diverged, InputError, OutOfDeviceMemory, StateDamaged
+from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory, StateDamaged
 from contsemi.report.results import without_timings
 from contsemi.run import main
 from contsemi.watch import Watch
@@ -82,17 +82,21 @@ def matrix_of(folder, kind=""):
 
 
 @pytest.mark.parametrize("kind", ["class_incremental", "task_incremental"])
-def test_results_follow_from_the_matrix(kind, finished):
+def test_results_follow_from_the_matrix(kind, finished, small, stream_of):
     folder, returned = finished
     assert json.loads((folder / "results.json").read_text()) == returned
     r = matrix_of(folder, "" if kind == "class_incremental" else "_task_incremental")
+    images = np.array([len(task.indices) for task in stream_of(small(*TWO_TASKS))[0].test])
     assert np.isnan(r[0, 1]) and r.shape == (2, 2)
     expected = {
         "average_accuracy": r[1].mean(),
         "average_incremental_accuracy": np.mean([r[0, 0], r[1].mean()]),
-        "forgetting": max(r[0, 0], r[1, 0]) - r[1, 0],
+        "forgetting": r[0, 0] - r[1, 0],  # the end is no part of the maximum
         "backward_transfer": r[1, 0] - r[0, 0],
         "learning_accuracy": (r[0, 0] + r[1, 1]) / 2,
+        "forgetting_first_minus_last": r[0, 0] - r[1, 0],
+        "relative_forgetting": 1 - r[1, 0] / r[0, 0],
+        "sample_weighted_accuracy": r[1] @ images / images.sum(),
     }
     assert returned[kind] == pytest.approx(expected, abs=1e-9)
     assert 0 <= np.nanmin(r) <= np.nanmax(r) <= 1
@@ -381,5 +385,32 @@ def test_every_method_runs(path, small, tmp_path):
     assert np.isfinite(matrix_of(tmp_path)[1]).all()
     chance = 0.25
     assert returned["task_incremental"]["average_accuracy"] > chance
-    if not small(f"method={path.stem}").memory.exemplars:
+    if path.stem in ("cumulative", "joint"):  # they have no limit
+        assert returned["memory_bytes"] > 0
+    elif not small(f"method={path.stem}").memory.exemplars:
         assert returned["memory_bytes"] == 0
+
+
+# Evaluation while training
+
+
+def test_a_run_that_was_stopped_has_the_same_curves(start, small, tmp_path, monkeypatch):
+    """Every curve is written before the checkpoint of its step, and once."""
+    words = ("evaluate.every_steps=5", "evaluate.images=40")
+    whole = start(tmp_path / "whole", *words)
+    look, calls = Watch.before_backward, []
+
+    def stop_at(watch, loop):
+        calls.append(loop)
+        if len(calls) == 7:
+            watch.signals.received = signal.SIGTERM
+        look(watch, loop)
+
+    monkeypatch.setattr(Watch, "before_backward", stop_at)
+    with pytest.raises(Interrupted):
+        start(tmp_path / "parts", *words)
+    assert start(tmp_path / "parts", *words)["while_training"] == whole["while_training"]
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+    measured = whole["while_training"]["class_incremental"]
+    assert measured["evaluations"] >= 4
+    assert 0 <= measured["min_accuracy"] <= 1

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["centred_softmax"]
+__all__ = ["centred_softmax", "linear"]
 
 
 @torch.no_grad()
@@ -24,5 +24,14 @@ def centred_softmax(
     Source: Caron et al. 2021, eq. 4 (DINO).
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    centre = centre.to(scores.dtype)
     probs = ((scores - centre) / temperature).softmax(dim=1)
     return probs, centre.lerp(scores.mean(dim=0), 1 - momentum)
+
+
+def linear(step: int, *, steps: int, start: float, end: float) -> float:
+    """A straight line from ``start`` at step 0 to ``end`` at ``steps - 1`` and later.
+
+    For the temperature of DINO's teacher, where a step is an epoch.
+    """
+    return start + (end - start) * min(step / max(steps - 1, 1), 1.0) if steps > 0 else end

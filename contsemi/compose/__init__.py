@@ -80,9 +80,11 @@ def _checked(composed: Any, values: Sequence[overrides.Override], choices: Seque
 
 def _named(config: Config, combination: Sequence[overrides.Override]) -> Config:
     """A method of which a part was exchanged is not called by its name any more."""
-    if not {"objective", "distiller"} & {override.key for override in combination}:
+    if not {"objective", "distiller", "baseline"} & {override.key for override in combination}:
         return config
     name = f"{config.objective['name']}+{config.distiller['name']}"
+    if config.baseline["name"] != "none":
+        name = config.baseline["name"]
     return config.model_copy(update={"method": name})
 
 

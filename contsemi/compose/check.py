@@ -15,7 +15,7 @@ from contsemi.errors import InputError
 __all__ = ["OWNED", "keys", "known_key", "method_value", "validate"]
 
 # Sections whose keys a method's YAML file declares.
-OWNED = ("objective", "distiller", "model")
+OWNED = ("objective", "distiller", "baseline", "model")
 _CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
 
 
@@ -217,14 +217,33 @@ def _cross_check(config: Config) -> None:
         )
     if config.output is not None and Path(config.output).resolve() == Path("/"):
         raise InputError("output", "is the root of the file system", "name a folder of its own")
+    _check_parts(config)
     _check_homes(config)
     _check_root(config)
+    weights = config.init.weights
+    if weights is not None and not Path(weights).expanduser().is_file():
+        raise InputError("init.weights", f"no such file: {weights}", "name a file of weights")
+
+
+def _check_parts(config: Config) -> None:
+    """A method learns by an objective of ours, or by a strategy of Avalanche alone."""
+    baseline, objective = config.baseline["name"], config.objective["name"]
+    if baseline == objective == "none":
+        problem = "none is for the strategies of Avalanche"
+        raise InputError("objective", problem, "write objective=NAME, or method=NAME")
+    if baseline == "none":
+        return
+    for key, name in (("objective", objective), ("distiller", config.distiller["name"])):
+        if name != "none":
+            problem = f"{baseline} learns by itself, and {key}={name} would have no effect"
+            raise InputError("baseline", problem, f"write method={baseline}, without {key}=")
 
 
 def _check_homes(config: Config) -> None:
     """A path that begins with ``~name`` needs a user of that name."""
     paths = {
         "output": config.output,
+        "init.weights": config.init.weights,
         "data.root": config.data.root,
         "data.cache": config.data.cache,
         "scenario.labels": config.scenario.labels,

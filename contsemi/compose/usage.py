@@ -20,8 +20,9 @@ Examples
   python -m contsemi.run scenario=image_folder data.root=FOLDER label_ratio=4/class
   python -m contsemi.run -m label_ratio=5%,20% seed=0,1
 
-The same command goes on where it was interrupted. Exit codes: 0 done, 2 wrong input, 3 diverged,
-4 saved state damaged, 5 storage failed, 6 device out of memory, 130/143 interrupted, 1 a bug."""
+The same command goes on where it was interrupted; Avalanche's strategies start anew.
+Exit codes: 0 done, 2 wrong input, 3 diverged, 4 saved state damaged, 5 storage failed,
+6 device out of memory, 130/143 interrupted, 1 a bug."""
 
 
 def text() -> str:
@@ -46,7 +47,8 @@ def text() -> str:
         ]
         if leaves:
             lines.append(_row(f"{key}.", _short(leaves)))
-    lines.append(_row("objective.", "and distiller., model.: the keys of the chosen YAML file"))
+    owned = "and distiller., baseline., model.: the keys of the chosen YAML file"
+    lines.append(_row("objective.", owned))
     return "\n".join(lines) + "\n" + _TAIL
 
 

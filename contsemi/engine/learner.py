@@ -13,7 +13,7 @@ from contsemi.config import Config
 from contsemi.distillers.distiller import Distiller
 from contsemi.engine import optimisers, schedules
 from contsemi.engine.forward import run_groups
-from contsemi.engine.parts import build_part
+from contsemi.engine.parts import build_network, build_part
 from contsemi.engine.precision import (
     Resident,
     autocast,
@@ -28,12 +28,12 @@ from contsemi.engine.viewing import make_views
 from contsemi.errors import InputError
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
-from contsemi.models import build_backbone
+from contsemi.memory.moments import Moments
 from contsemi.models.ema import Ema, frozen_copy
 from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.objectives.objective import Objective
 from contsemi.seeding import generator
-from contsemi.types import Batch, Experience, Mixed, Past, Step
+from contsemi.types import Batch, Experience, Mixed, Outputs, Past, Step
 from contsemi.views import Augment
 
 __all__ = ["Learner"]
@@ -50,6 +50,8 @@ class Learner(Predicting):
         teacher: its EMA copy, or ``None``.
         past: the frozen network of the end of the previous task, or ``None``.
         exemplars, embeddings: what is remembered of earlier tasks.
+        moments: class means and covariance at the end of the previous task; only kept where
+            they predict.
         num_seen: columns seen so far.
         rows: the rows of the present task, ``None`` between tasks.
         epochs, steps_per_epoch: of the current task; 0 epochs for an objective without training.
@@ -65,20 +67,7 @@ class Learner(Predicting):
         self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
         self.weights = weights | distil_weights
         self.needs = self.objective.needs | self.distiller.needs
-        draw = generator(config.seed, "network")
-        backbone = build_backbone(config.model, draw)
-        self.network = Network(
-            backbone,
-            self.needs.heads,
-            config.projector,
-            draw,
-            predictor=config.predictor,
-            norm=config.head_norm,
-            activation=config.head_activation,
-            clusters=self.needs.clusters,
-            directions=self.needs.directions,
-            detached=self.needs.detached,
-        )
+        self.network = build_network(config, self.needs)
         channels_last(self.network.to(self.device))
         self.objective.to(self.device)
         self.distiller.to(self.device)
@@ -89,6 +78,7 @@ class Learner(Predicting):
         self.exemplars = Exemplars(config.memory.exemplars)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
+        self.moments: Moments | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self.labelled_source: LabelledSource | None = None
         self.rows: TaskRows | None = None
@@ -130,7 +120,8 @@ class Learner(Predicting):
     @property
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
-        return self.exemplars.memory_bytes + self.embeddings.memory_bytes
+        moments = 0 if self.moments is None else self.moments.memory_bytes
+        return self.exemplars.memory_bytes + self.embeddings.memory_bytes + moments
 
     # A task
 
@@ -182,8 +173,10 @@ class Learner(Predicting):
         experience = self.task.experience
         self.objective.end(experience)
         self.distiller.end(experience)
+        if self.config.predict == "moments":
+            self.moments = self.class_moments()
         remember(self, self.task)
-        if self.needs.past:
+        if self.needs.past or self.config.predict == "moments":
             self.past = frozen_copy(self.predictor)
         self.rows = None
         self.forget_labelled_outputs()
@@ -208,15 +201,17 @@ class Learner(Predicting):
             self.augment,
             seed=(self.config.seed, experience.index, self.step_in_task),
         )
-        teacher = past = None
+        teacher: list[Outputs | None] = [None, None]
+        past = None
         groups = [views.labelled, views.large, views.small, views.mixed_labelled, views.mixed_large]
         with autocast(self.device, self.precision):
             self._training_mode()
             online = run_groups(self.network, groups, needs.heads)
             with torch.no_grad():
                 if self.teacher is not None:
-                    teacher = run_groups(self.teacher.network, [views.large], needs.heads)[0]
-                if self.past is not None:
+                    seen = [views.large, views.labelled if needs.teacher_labelled else None]
+                    teacher = run_groups(self.teacher.network, seen, needs.heads)
+                if self.past is not None and needs.past:
                     frozen = run_groups(self.past, groups[:3], needs.heads)
                     past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
         return Step(
@@ -225,7 +220,8 @@ class Learner(Predicting):
             from_memory=batch.from_memory,
             large=online[1],
             small=online[2],
-            teacher=teacher,
+            teacher=teacher[0],
+            teacher_labelled=teacher[1],
             past=past,
             memory=self.embeddings.view(),
             labelled_ids=batch.labelled_ids,
@@ -306,6 +302,7 @@ class Learner(Predicting):
             "distiller": self.distiller.state_dict(),
             "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
             "exemplars": self.exemplars.state(),
+            "moments": self.moments.state() if self.moments else {},
             "embeddings": self.embeddings.state(),
         }
 
@@ -335,6 +332,9 @@ class Learner(Predicting):
             optimisers.restore(self.optimizer, state.get("optimizer", {}))
         for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
             part.load({key: value.to(self.device) for key, value in state[name].items()})
+        if state.get("moments"):
+            kept = {key: value.to(self.device) for key, value in state["moments"].items()}
+            self.moments = Moments(**kept)
         if step is not None:
             self._enter(experience, images, step)
 

@@ -1,14 +1,21 @@
-"""Builds the objective and the distiller that a configuration names."""
+"""Builds the objective, the distiller and the network that a configuration describes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
 
+from contsemi.config import Config
 from contsemi.discovery import find_class
 from contsemi.errors import InputError
+from contsemi.models import build_backbone
+from contsemi.models.network import Network
+from contsemi.models.pretrained import load_weights
+from contsemi.seeding import generator
+from contsemi.types import Needs
 
-__all__ = ["build_part"]
+__all__ = ["build_network", "build_part"]
 
 _Part = TypeVar("_Part", bound=nn.Module)
 
@@ -36,3 +43,27 @@ def build_part(
             f"{room.removesuffix('s')}", str(error), f"use the keys of {options['name']}.yaml"
         ) from error
     return part, {name: float(weight) for name, weight in options.get("weights", {}).items()}
+
+
+def build_network(config: Config, needs: Needs) -> Network:
+    """The network with the heads that are needed, from random weights or from a file's.
+
+    Raises:
+        InputError: the backbone's keys or the file of weights are at fault.
+    """
+    draw = generator(config.seed, "network")
+    network = Network(
+        build_backbone(config.model, draw),
+        needs.heads,
+        config.projector,
+        draw,
+        predictor=config.predictor,
+        norm=config.head_norm,
+        activation=config.head_activation,
+        clusters=needs.clusters,
+        directions=needs.directions,
+        detached=needs.detached,
+    )
+    if config.init.weights is not None:
+        load_weights(network, Path(config.init.weights), projector=config.init.projector)
+    return network

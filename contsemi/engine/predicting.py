@@ -1,20 +1,27 @@
 """What a learner says of un-augmented images, in evaluation mode."""
 
+from typing import TYPE_CHECKING, cast
+
 import torch
 from torch import Tensor
 
 from contsemi.config import Config
+from contsemi.engine.class_moments import present_moments
 from contsemi.engine.forward import embed
 from contsemi.engine.predictors import predictions
 from contsemi.engine.task import TaskRows
 from contsemi.errors import InputError
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
+from contsemi.memory.moments import Moments
 from contsemi.models.ema import Ema
 from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
 from contsemi.types import Needs, Outputs
 from contsemi.views import Augment
+
+if TYPE_CHECKING:
+    from contsemi.engine.learner import Learner
 
 __all__ = ["Predicting"]
 
@@ -34,7 +41,9 @@ class Predicting:
     embeddings: Embeddings
     rows: TaskRows | None
     num_seen: int
+    moments: Moments | None
     _labelled: tuple[Outputs, Tensor] | None
+    _moments: Moments | None
 
     @property
     def predictor(self) -> Network:
@@ -76,11 +85,27 @@ class Predicting:
                 num_seen=self.num_seen,
                 index=self.config.memory.index,
             )
+            if self.config.predict == "moments":
+                others = {"objective": self.objective.predict(outputs, self.supports())} | others
             return {"headline": self.scores(outputs), **others}
 
     def scores(self, outputs: Outputs) -> Tensor:
-        """The objective's scores [N, num_seen] of outputs of the network that predicts."""
-        return self.objective.predict(outputs, self.supports())
+        """Scores [N, num_seen] of outputs of the network that predicts, as ``predict`` says."""
+        if self.config.predict == "objective":
+            return self.objective.predict(outputs, self.supports())
+        return self.class_moments().scores(outputs.features, shrinkage=self.config.memory.shrinkage)
+
+    def class_moments(self) -> Moments:
+        """The moments of all seen classes in the present network's features.
+
+        Raises:
+            RuntimeError: no task has begun.
+        """
+        if self.rows is None and self.moments is not None:
+            return self.moments
+        if self._moments is None:
+            self._moments = present_moments(cast("Learner", self), cast("Learner", self).task)
+        return self._moments
 
     def supports(self) -> tuple[Outputs, Tensor] | None:
         """Outputs and columns of the labelled images at hand, if the objective predicts by them.
@@ -114,4 +139,4 @@ class Predicting:
 
     def forget_labelled_outputs(self) -> None:
         """The network or the labelled images at hand have changed."""
-        self._labelled = None
+        self._labelled = self._moments = None

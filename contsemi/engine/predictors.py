@@ -3,15 +3,13 @@
 An objective names one of them as its own, its headline; the others say what its features are worth.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from contsemi.losses.nearest import nearest_classes
 from contsemi.memory.embeddings import Embeddings
-from contsemi.memory.index import Index
+from contsemi.memory.index import Index, Kind
 from contsemi.types import Outputs
 
 __all__ = ["predictions"]
@@ -27,7 +25,7 @@ def predictions(
     memory: Embeddings,
     *,
     num_seen: int,
-    index: Literal["auto", "torch", "flat"],
+    index: Kind,
 ) -> dict[str, Tensor]:
     """Scores by each predictor that network and memory allow; the greatest is the prediction.
 

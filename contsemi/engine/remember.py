@@ -30,7 +30,7 @@ def remember(learner: "Learner", task: TaskRows) -> None:
         pool_ids = experience.unlabelled.to(learner.device)
         outputs = learner.embed(pool, learner.predictor)
         with torch.no_grad():
-            probs = learner.scores(outputs).softmax(1)
+            probs = learner.objective.predict(outputs, learner.supports()).softmax(1)
         sure = _sure(learner, task, probs, pool_ids)
         images = torch.cat([images, pool[sure]])
         labels = torch.cat([labels, probs[sure].argmax(1)])

@@ -4,7 +4,7 @@ import math
 
 from contsemi.config import Optim
 
-__all__ = ["cosine", "learning_rate", "linear", "warmup_cosine"]
+__all__ = ["cosine", "learning_rate", "warmup_cosine"]
 
 
 def learning_rate(optim: Optim, step: int, total_steps: int) -> float:
@@ -46,11 +46,3 @@ def cosine(step: int, *, total_steps: int, start: float, end: float) -> float:
     """
     progress = min(step / max(total_steps, 1), 1.0)
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def linear(step: int, *, steps: int, start: float, end: float) -> float:
-    """A straight line from ``start`` at step 0 to ``end`` at ``steps - 1`` and later.
-
-    For the teacher's temperature in DINO, where a step is an epoch.
-    """
-    return start + (end - start) * min(step / max(steps - 1, 1), 1.0) if steps > 0 else end

@@ -9,14 +9,12 @@ Invariants: never more rows than the budget; classes within one of each other as
 rows; the same stream gives the same rows.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from contsemi.memory.exemplars import balanced_quota
-from contsemi.memory.index import Index
+from contsemi.memory.index import Index, Kind
 from contsemi.types import MemoryRows
 
 __all__ = ["Embeddings", "fit_drift"]
@@ -47,10 +45,10 @@ class Embeddings:
 
     Args:
         budget: rows kept over all classes.
-        index: how rows are searched: ``auto``, ``torch`` or ``flat`` (FAISS).
+        index: how rows are searched; see :class:`contsemi.memory.index.Index`.
     """
 
-    def __init__(self, budget: int, index: Literal["auto", "torch", "flat"] = "auto") -> None:
+    def __init__(self, budget: int, index: Kind = "auto") -> None:
         self.budget, self.index = budget, index
         self._view: MemoryRows | None = None
         self.rows = torch.empty(0, 0, dtype=torch.float16)

@@ -1,4 +1,4 @@
-"""The five numbers that stand in the results of a run."""
+"""The numbers that stand in the results of a run."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,10 +8,13 @@ from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.average_incremental_accuracy import average_incremental_accuracy
 from contsemi.metrics.backward_transfer import backward_transfer
 from contsemi.metrics.forgetting import forgetting
+from contsemi.metrics.forgetting_first_minus_last import forgetting_first_minus_last
 from contsemi.metrics.learning_accuracy import learning_accuracy
 from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.relative_forgetting import relative_forgetting
+from contsemi.metrics.sample_weighted_accuracy import sample_weighted_accuracy
 
-__all__ = ["METRICS", "summarise"]
+__all__ = ["HEADLINE", "METRICS", "summarise"]
 
 METRICS: Mapping[str, Callable[[ArrayLike], float | Undefined]] = {
     "average_accuracy": average_accuracy,
@@ -19,13 +22,22 @@ METRICS: Mapping[str, Callable[[ArrayLike], float | Undefined]] = {
     "forgetting": forgetting,
     "backward_transfer": backward_transfer,
     "learning_accuracy": learning_accuracy,
+    "forgetting_first_minus_last": forgetting_first_minus_last,
+    "relative_forgetting": relative_forgetting,
 }
 
+HEADLINE = tuple(METRICS)[:5]
+"""What every finished run holds, however old; the others may be missing from its files."""
 
-def summarise(matrix: ArrayLike) -> dict[str, float | Undefined]:
+
+def summarise(matrix: ArrayLike, images: ArrayLike | None = None) -> dict[str, float | Undefined]:
     """Every metric of :data:`METRICS` by its name.
 
     Args:
         matrix: R [T, T], fractions; NaN where not measured.
+        images: [T], test images of each task; where given, ``sample_weighted_accuracy`` is added.
     """
-    return {name: metric(matrix) for name, metric in METRICS.items()}
+    found = {name: metric(matrix) for name, metric in METRICS.items()}
+    if images is not None:
+        found["sample_weighted_accuracy"] = sample_weighted_accuracy(matrix, images)
+    return found

@@ -63,15 +63,25 @@ class Prototypes(nn.Module):
         if directions == "gain":
             self.gain = nn.Parameter(torch.empty(0))
 
-    def forward(self, embeddings: Tensor) -> Tensor:
-        """Cosines [N, C] of embeddings [N, D], in the precision of the weight."""
-        # A bf16 cosine has three digits, which a temperature of 0.1 makes two.
-        with torch.autocast(embeddings.device.type, enabled=False):
+    def rows(self) -> Tensor:
+        """[C, D], whose products with unit embeddings are the scores, gains included."""
+        with torch.autocast(self.weight.device.type, enabled=False):
             weight: Tensor = self.weight
             if self.directions != "unit":
                 weight = F.normalize(weight, dim=1)
-            scores = F.linear(F.normalize(embeddings.to(weight.dtype), dim=1), weight)
-            return scores * self.gain if self.directions == "gain" else scores
+            return self.gain[:, None] * weight if self.directions == "gain" else weight
+
+    def forward(self, embeddings: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Cosines [N, C] of embeddings [N, D], in the precision of the weight.
+
+        Args:
+            embeddings: [N, D], normalised here.
+            rows: of :meth:`rows`, if they are at hand.
+        """
+        rows = self.rows() if rows is None else rows
+        # A bf16 cosine has three digits, which a temperature of 0.1 makes two.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return F.linear(F.normalize(embeddings.to(rows.dtype), dim=1), rows)
 
     def grow(self, num_classes: int, generator: torch.Generator) -> None:
         """Adds uniformly drawn directions on the right until there are ``num_classes``."""

@@ -102,13 +102,19 @@ class Network(nn.Module):
             raise ValueError(f"this network has the heads {self.heads}, not {sorted(missing)}")
         features = self.backbone(images)
         outputs: dict[str, Tensor] = {}
+        directions: dict[str, Tensor] = {}
         for name in self.heads:
             if name in wanted:
                 source = outputs["projector"] if name in ON_PROJECTOR else features
                 if name in self.detached:
                     source = source.detach()
-                outputs[name] = self.get_submodule(name)(source)
-        return Outputs(features, outputs)
+                head = self.get_submodule(name)
+                if isinstance(head, Prototypes):
+                    rows = head.rows()
+                    outputs[name], directions[name] = head(source, rows), rows.detach()
+                else:
+                    outputs[name] = head(source)
+        return Outputs(features, outputs, directions)
 
     def _class_heads(self) -> Iterator[Prototypes | Classifier]:
         for name, module in self.named_children():

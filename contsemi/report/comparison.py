@@ -23,6 +23,7 @@ ELSEWHERE = {
     "resume",
     "display",
     "checkpoint",
+    "evaluate",
     "data",
     "device",
     "threads",

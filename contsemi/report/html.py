@@ -9,7 +9,7 @@ import numpy as np
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.forgetting import forgetting, forgetting_per_task
 from contsemi.metrics.matrix import Matrix, Undefined
-from contsemi.metrics.summary import METRICS
+from contsemi.metrics.summary import HEADLINE
 from contsemi.report.plain import to_json, to_yaml
 from contsemi.report.run import Run
 from contsemi.report.svg import curves
@@ -67,7 +67,7 @@ def page(run: Run) -> bytes:
         "<h2>Task-incremental accuracy [%]</h2>",
         _matrix(run.task_incremental),
         "<h2>Summary [%]</h2>",
-        _summary(run.results),
+        _summary(run),
         _folded("Configuration", to_yaml(run.config)) if run.config else "",
         _folded("Manifest", to_json(run.manifest)) if run.manifest else "",
     ]
@@ -94,7 +94,7 @@ def _cards(results: Mapping[str, Any]) -> str:
     cards = "".join(
         f"<div><dt>{name.replace('_', ' ')}</dt><dd>{_share(value)}</dd></div>"
         for name, value in results["class_incremental"].items()
-        if name in METRICS
+        if name in HEADLINE
     )
     return f'<dl class="cards">{cards}</dl>'
 
@@ -130,14 +130,14 @@ def _number(metric: float | Undefined) -> str:
     return percent(None if isinstance(metric, Undefined) else metric)
 
 
-def _summary(results: Mapping[str, Any]) -> str:
+def _summary(run: Run) -> str:
     kinds = ("class_incremental", "task_incremental")
     head = "".join(f'<th scope="col">{kind.replace("_", "-")}</th>' for kind in kinds)
     rows = "".join(
-        f'<tr><th scope="row">{name.replace("_", " ")}</th>'
-        + "".join(f"<td>{percent(results[kind][name])}</td>" for kind in kinds)
+        f'<tr><th scope="row">{_text(name.replace("_", " "))}</th>'
+        + "".join(f"<td>{percent(run.results[kind][name])}</td>" for kind in kinds)
         + "</tr>"
-        for name in METRICS
+        for name in run.metrics
     )
     return (
         '<div class="wide"><table class="summary"><thead><tr><th scope="col"></th>'

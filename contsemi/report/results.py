@@ -6,7 +6,9 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.stability import summarise_trajectory
 from contsemi.metrics.summary import summarise
+from contsemi.metrics.trajectory import Trajectory
 
 __all__ = ["TIMINGS", "results", "without_timings"]
 
@@ -27,6 +29,8 @@ def results(
     images_per_second: float | None,
     switches: Sequence[str] = (),
     predictors: Mapping[str, Mapping[str, float]] | None = None,
+    test_images: Sequence[int] | None = None,
+    while_training: Mapping[str, Trajectory] | None = None,
 ) -> dict[str, Any]:
     """The results of a run; a metric that is not defined is ``None`` and says why.
 
@@ -43,10 +47,16 @@ def results(
         switches: names of the switches of official code that were on.
         predictors: averages after the last task by each predictor; ``headline`` is the
             objective's own, whose matrices are given.
+        test_images: [T], test images of each task, for the accuracy in which each weighs the same.
+        while_training: evaluations inside tasks by kind; nothing where there were none.
     """
     summaries = {
-        "class_incremental": summarise(class_incremental),
-        "task_incremental": summarise(task_incremental),
+        "class_incremental": summarise(class_incremental, test_images),
+        "task_incremental": summarise(task_incremental, test_images),
+    }
+    traces = {
+        f"while_training.{kind}": summarise_trajectory(trajectory)
+        for kind, trajectory in (while_training or {}).items()
     }
     return {
         "method": method,
@@ -54,9 +64,13 @@ def results(
         "seed": seed,
         "label_ratio": label_ratio,
         **{kind: _numbers(summary) for kind, summary in summaries.items()},
+        "while_training": {
+            kind.partition(".")[2]: _numbers(summary) for kind, summary in traces.items()
+        }
+        or None,
         "undefined": {
             f"{kind}.{name}": value.reason
-            for kind, summary in summaries.items()
+            for kind, summary in (summaries | traces).items()
             for name, value in summary.items()
             if isinstance(value, Undefined)
         },

@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped,unused-ignore]
 
 from contsemi.errors import InputError
 from contsemi.metrics.matrix import Matrix, as_matrix
-from contsemi.metrics.summary import METRICS
+from contsemi.metrics.summary import HEADLINE
 from contsemi.report.matrix_csv import from_csv
 
 __all__ = ["Run", "load_run"]
@@ -45,6 +45,12 @@ class Run:
         """The label budget in words."""
         ratio = self.results["label_ratio"]
         return ", ".join(map(str, ratio)) if isinstance(ratio, list) else str(ratio)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics of the matrices that its results hold."""
+        kinds = [self.results[kind] for kind in ("class_incremental", "task_incremental")]
+        return [name for name in kinds[0] if name in kinds[1]]
 
     @property
     def title(self) -> str:
@@ -115,7 +121,7 @@ def _results(text: str) -> dict[str, Any]:
             raise ValueError(f"key {key!r} is missing")
     for kind in ("class_incremental", "task_incremental"):
         summary = value.get(kind)
-        for name in METRICS:
+        for name in (*HEADLINE, *(summary if isinstance(summary, dict) else ())):
             if not isinstance(summary, dict) or not _number_or_none(summary.get(name, "")):
                 raise ValueError(f"{kind}.{name} is not a number or null")
     for key in ("memory_bytes", "seconds", "images_per_second"):

@@ -9,7 +9,6 @@ from rich.text import Text
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.forgetting import forgetting, forgetting_per_task
 from contsemi.metrics.matrix import Matrix, Undefined
-from contsemi.metrics.summary import METRICS
 from contsemi.report.grid import grid, least_width
 from contsemi.report.run import Run
 from contsemi.report.words import duration, one_line, percent, rate, size
@@ -22,11 +21,11 @@ def closing(run: Run, width: int) -> list[RenderableType]:
     header = ["", "class-\nincremental", "task-\nincremental"]
     rows = [
         [
-            name.replace("_", " "),
+            one_line(name.replace("_", " ")),
             percent(run.results["class_incremental"][name]),
             percent(run.results["task_incremental"][name]),
         ]
-        for name in METRICS
+        for name in run.metrics
     ]
     parts = [
         _accuracies(run.class_incremental, width),

@@ -16,18 +16,55 @@ with warnings.catch_warnings():
     from avalanche.benchmarks.utils.classification_dataset import (
         TaskAwareSupervisedClassificationDataset as LabelledDataset,
     )
-    from avalanche.training.plugins import EvaluationPlugin
+    from avalanche.benchmarks.utils.flat_data import ConstantSequence
+    from avalanche.training.losses import MaskedCrossEntropy
+    from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin, MIRPlugin, ReplayPlugin
     from avalanche.training.plugins.evaluation import default_evaluator
+    from avalanche.training.storage_policy import ClassBalancedBuffer
+    from avalanche.training.supervised import (
+        AGEM,
+        DER,
+        ER_ACE,
+        EWC,
+        MIR,
+        Cumulative,
+        ICaRL,
+        JointTraining,
+        LwF,
+        Naive,
+        Replay,
+        StreamingLDA,
+        SynapticIntelligence,
+    )
     from avalanche.training.templates import SupervisedTemplate
 
 __all__ = [
+    "AGEM",
+    "DER",
+    "ER_ACE",
+    "EWC",
+    "MIR",
+    "AGEMPlugin",
     "AvalancheDataset",
     "CLScenario",
+    "ClassBalancedBuffer",
+    "ConstantSequence",
+    "Cumulative",
     "DataAttribute",
     "DatasetExperience",
     "EagerCLStream",
     "EvaluationPlugin",
+    "ICaRL",
+    "JointTraining",
     "LabelledDataset",
+    "LwF",
+    "MIRPlugin",
+    "MaskedCrossEntropy",
+    "Naive",
+    "Replay",
+    "ReplayPlugin",
+    "StreamingLDA",
     "SupervisedTemplate",
+    "SynapticIntelligence",
     "default_evaluator",
 ]

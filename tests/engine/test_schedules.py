@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contsemi.assign.centre import linear
 from contsemi.config import Optim
-from contsemi.engine.schedules import cosine, learning_rate, linear, warmup_cosine
+from contsemi.engine.schedules import cosine, learning_rate, warmup_cosine
 
 DATA = np.load(Path(__file__).parent / "reference" / "schedules.npz")
 

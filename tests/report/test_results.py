@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from contsemi.metrics.trajectory import as_trajectory
 from contsemi.report.plain import to_json
 from contsemi.report.results import TIMINGS, results, without_timings
 
@@ -27,15 +28,17 @@ def content(matrix=MATRIX, **changes):
 
 
 def test_the_promised_keys():
-    five = {
+    names = {
         "average_accuracy",
         "average_incremental_accuracy",
         "forgetting",
         "backward_transfer",
         "learning_accuracy",
+        "forgetting_first_minus_last",
+        "relative_forgetting",
     }
     read = json.loads(to_json(content()))
-    assert set(read["class_incremental"]) == set(read["task_incremental"]) == five
+    assert set(read["class_incremental"]) == set(read["task_incremental"]) == names
     assert read["class_incremental"]["average_accuracy"] == 0.625
     assert read["class_incremental"]["forgetting"] == 0.25
     assert read["task_incremental"]["learning_accuracy"] == pytest.approx((0.5**0.5 + 1) / 2)
@@ -48,7 +51,13 @@ def test_one_task_is_null_with_a_reason():
     read = json.loads(to_json(content(np.array([[0.5]]))))
     assert read["class_incremental"]["forgetting"] is None
     assert "nothing to forget" in read["undefined"]["class_incremental.forgetting"]
-    assert len(read["undefined"]) == 4
+    assert len(read["undefined"]) == 8
+
+
+def test_every_image_may_weigh_the_same():
+    read = json.loads(to_json(content(test_images=[30, 10])))
+    assert read["class_incremental"]["sample_weighted_accuracy"] == pytest.approx(0.4375)
+    assert "sample_weighted_accuracy" not in content()["class_incremental"]
 
 
 def test_two_runs_differ_in_their_timings_alone():
@@ -61,3 +70,16 @@ def test_predictors_are_written_as_they_are():
     by = {"classifier": {"average_accuracy": 0.5, "task_incremental_average_accuracy": 0.75}}
     assert content()["predictors"] == {}
     assert json.loads(to_json(content(predictors=by)))["predictors"] == by
+
+
+def test_what_was_measured_while_training():
+    assert content()["while_training"] is None
+    it = as_trajectory([5, 6, 8], [0, 1, 1], [[0.8, np.nan], [0.1, 0.1], [0.7, 0.9]])
+    read = json.loads(to_json(content(while_training={"class_incremental": it})))
+    numbers = read["while_training"]["class_incremental"]
+    assert numbers["evaluations"] == 3
+    assert numbers["min_accuracy"] == 0.1
+    assert numbers["gap_depth"] == pytest.approx(0.7)
+    assert numbers["recovery_steps"] is None
+    reason = read["undefined"]["while_training.class_incremental.recovery_steps"]
+    assert reason == "task 1 did not come back to 95% during task 2"

@@ -78,3 +78,17 @@ def test_a_missing_matrix_is_named(make_run):
     (folder / "accuracy_matrix.csv").unlink()
     with pytest.raises(InputError, match=r"accuracy_matrix\.csv"):
         load_run(folder)
+
+
+def test_results_of_an_older_version(make_run):
+    """Numbers that were not written then are missing, not wrong."""
+    folder = make_run()
+    content = json.loads((folder / "results.json").read_text())
+    for kind in ("class_incremental", "task_incremental"):
+        del content[kind]["relative_forgetting"]
+    (folder / "results.json").write_text(json.dumps(content))
+    assert "relative_forgetting" not in load_run(folder).metrics
+    content["task_incremental"]["relative_forgetting"] = "much"
+    (folder / "results.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"task_incremental\.relative_forgetting"):
+        load_run(folder)

@@ -1,0 +1,53 @@
+"""Weak labels: images that are linked by nearest neighbours are of one kind."""
+
+import numpy as np
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+__all__ = ["components", "nearest_others"]
+
+
+@torch.no_grad()
+def nearest_others(embeddings: Tensor) -> Tensor:
+    """For each row the other row of greatest cosine.
+
+    Args:
+        embeddings: [N, D], N > 0, not normalised.
+
+    Returns:
+        int64 [N]; with a single row that row itself.
+    """
+    rows = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+    unit = torch.nn.functional.normalize(rows, dim=1)
+    return (unit @ unit.T).fill_diagonal_(-torch.inf).argmax(dim=1)
+
+
+def components(neighbours: Tensor, same: Tensor | None = None) -> Tensor:
+    """Numbers of the connected components of the graph that has an edge i - neighbours[i].
+
+    The graph is walked on the host by scipy: the one place of a training step that waits for an
+    accelerator, for N integers (and as many labels) there and N back.
+
+    Args:
+        neighbours: int64 [N].
+        same: int64 [N], rows of the same value have an edge too; -1 for none. For labels.
+
+    Returns:
+        int64 [N] on the device of ``neighbours``.
+
+    Source: Zheng et al. 2021, section 3.3 (WCL).
+    """
+    number = len(neighbours)
+    ends = [np.stack([np.arange(number), neighbours.cpu().numpy()])]
+    if same is not None:
+        labels = same.cpu().numpy()
+        # Each labelled row to the first of its class: a star joins what a clique would.
+        _, first, place = np.unique(labels, return_index=True, return_inverse=True)
+        star = np.stack([np.arange(number), first[place]])
+        ends.append(star[:, labels >= 0])
+    start, end = np.concatenate(ends, axis=1)
+    graph = coo_matrix((np.ones(len(start)), (start, end)), shape=(number, number))
+    found = connected_components(graph, directed=False)[1]
+    return torch.from_numpy(found.astype(np.int64)).to(neighbours.device)

@@ -1,0 +1,113 @@
+"""Contrast: a query is to be told from all candidates but those that it belongs to."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contsemi.losses.numerics import wide
+
+__all__ = ["contrast", "cosines", "first_contrast", "paired_contrast", "relation_contrast"]
+
+LOWEST = -1e30  # stands for the score of what may not be compared; -inf would give no gradient
+
+
+def cosines(queries: Tensor, candidates: Tensor) -> Tensor:
+    """Cosines [N, M] of rows [N, D] and [M, D], in float32 at least."""
+    with torch.autocast(queries.device.type, enabled=False):
+        return F.normalize(wide(queries), dim=1) @ F.normalize(wide(candidates), dim=1).T
+
+
+def contrast(
+    scores: Tensor,
+    weights: Tensor,
+    *,
+    temperature: float,
+    allow: Tensor | None = None,
+    margin: float = 0.0,
+) -> Tensor:
+    """Mean of -sum_j w_j log softmax_j((s - margin w) / t) over the rows that have a positive.
+
+    The weights of each row are made to sum to 1. One positive a row is InfoNCE, several are SupCon,
+    soft ones serve what assigns softly. Which side learns is decided where the scores are made:
+    detach the one that is to stand still.
+
+    Args:
+        scores: [N, M] similarities of any size; -inf is as good as not allowed.
+        weights: [N, M] >= 0, bool or float, how much each candidate is a positive.
+        temperature: t.
+        allow: bool [N, M], which candidates are compared at all; a positive that is not allowed
+            does not count.
+        margin: taken off the scores of positives, in proportion to their weight.
+
+    Returns:
+        A scalar; zero if no row has a positive.
+    """
+    scores = wide(scores)
+    weights = weights.to(scores.dtype)
+    barred = scores == -torch.inf if allow is None else ~allow | (scores == -torch.inf)
+    weights = weights.masked_fill(barred, 0)
+    logits = scores - margin * weights if margin else scores
+    log_probs = F.log_softmax((logits / temperature).masked_fill(barred, LOWEST), dim=1)
+    total = weights.sum(dim=1)
+    rows = -(weights * log_probs).sum(dim=1) / total.where(total > 0, 1)
+    return rows.sum() / (total > 0).sum().clamp(min=1)
+
+
+def first_contrast(scores: Tensor, *, temperature: float, counts: Tensor | None = None) -> Tensor:
+    """InfoNCE of the first candidate against the others.
+
+    Args:
+        scores: [..., 1 + K].
+        temperature: divides the scores.
+        counts: bool [...], which rows count; ``None`` for all.
+
+    Returns:
+        A scalar: the mean over the rows that count.
+    """
+    rows = scores.flatten(0, -2)
+    first = torch.zeros_like(rows)
+    first[:, 0] = 1 if counts is None else counts.flatten()
+    return contrast(rows, first, temperature=temperature)
+
+
+def paired_contrast(
+    first: Tensor, second: Tensor, *, temperature: float, allow: Tensor | None = None
+) -> Tensor:
+    """NT-Xent over the 2 N rows of two views: the other view against everything else.
+
+    Args:
+        first: [N, D] embeddings of one view of each image, not normalised.
+        second: [N, D], of the other.
+        temperature: divides the cosines.
+        allow: bool [N, N], False where two images are not to be pushed apart (in any view).
+
+    Returns:
+        A scalar; zero if N is 0.
+
+    Source: Chen et al. 2020, eq. 1 (SimCLR).
+    """
+    number = len(first)
+    rows = torch.cat([first, second])
+    own = torch.eye(2 * number, dtype=torch.bool, device=rows.device)
+    positives = own.roll(number, dims=1)
+    compared = ~own if allow is None else ~own & (allow.repeat(2, 2) | positives)
+    return contrast(cosines(rows, rows), positives, temperature=temperature, allow=compared)
+
+
+def relation_contrast(embeddings: Tensor, relation: Tensor, *, temperature: float) -> Tensor:
+    """SupCon within one view: the related rows against all others; keys carry no gradient.
+
+    Args:
+        embeddings: [N, D], not normalised.
+        relation: bool or weights [N, N]; its diagonal does not count.
+        temperature: divides the cosines.
+
+    Returns:
+        A scalar: the mean over the rows that are related to another one.
+
+    Source: Khosla et al. 2020, eq. 2 (SupCon); Zheng et al. 2021, eq. 7 (WCL), whose official code
+        gathers the keys without gradient.
+    """
+    scores = cosines(embeddings, embeddings.detach())
+    others = ~torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
+    return contrast(scores, relation, temperature=temperature, allow=others)

@@ -1,0 +1,46 @@
+"""Cross-entropy of a step's labelled rows: all their views, and the mixed ones where there are."""
+
+from torch import Tensor
+
+from contsemi.losses.cross_entropy import label_cross_entropy
+from contsemi.types import Step
+
+__all__ = ["labelled_cross_entropy"]
+
+
+def labelled_cross_entropy(
+    step: Step, head: str, *, temperature: float, smoothing: float
+) -> tuple[Tensor, int]:
+    """The mean over all labelled rows; a mixed row counts for both labels by their shares.
+
+    Args:
+        step: the step; ``step.labelled`` is there.
+        head: the head with one score [N, C] a class.
+        temperature: divides the scores.
+        smoothing: of the labels.
+
+    Returns:
+        A scalar, and the number of rows: V L, or V L + L with mixed ones.
+
+    Raises:
+        ValueError: the step has no labelled rows.
+
+    Source: Fini et al. 2023 (Suave, Daino), whose code calls the mixed rows beside the plain ones
+        ``extend``.
+    """
+    if step.labelled is None:
+        raise ValueError("a step without labelled rows has no loss of labels")
+    scores, labels, rows = step.labelled[head], step.labels, len(step.labelled)
+    plain = label_cross_entropy(
+        scores, labels.repeat(rows // len(labels)), temperature=temperature, smoothing=smoothing
+    )
+    if step.mixed_labelled is None:
+        return plain, rows
+    mixed, share = step.mixed_labelled.outputs[head], step.mixed_labelled.share
+    own, partner = (
+        label_cross_entropy(mixed, each, temperature=temperature, smoothing=smoothing)
+        for each in (labels, labels.flip(0))
+    )
+    blend = share * own + (1 - share) * partner
+    both = rows + len(mixed)
+    return (rows * plain + len(mixed) * blend) / both, both

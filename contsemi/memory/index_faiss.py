@@ -1,0 +1,280 @@
+"""FAISS behind the index; the only file that imports it.
+
+Ids inside FAISS are places of the index, given by hand: removing from an ``IndexIDMap2`` over an
+IVF aborts the process.
+"""
+
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["FlatRows", "HnswRows", "IvfRows", "load_faiss"]
+
+_PIECE = 65_536  # rows added at a time
+_LINKS, _BUILD_WIDTH = 16, 80  # of HNSW
+_LISTS = 16  # IVF lists a search visits
+
+
+def load_faiss() -> Any:
+    """The module, or ``None`` where it is not installed."""
+    try:
+        import faiss
+    except ImportError:
+        return None
+    return faiss
+
+
+def _array(x: Tensor) -> Any:
+    return x.detach().float().cpu().contiguous().numpy()
+
+
+def _selector(faiss: Any, allowed: Any) -> Any:
+    """A selector of the rows whose bit is set; ``allowed`` is a bool array."""
+    return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+
+
+def _tensors(found: tuple[Any, Any], like: Tensor) -> tuple[Tensor, Tensor]:
+    scores, places = (torch.from_numpy(x).to(like.device) for x in found)
+    return scores.masked_fill(places < 0, -torch.inf), places
+
+
+class FlatRows:
+    """Exact search over float32 rows, overwritten in place.
+
+    Args:
+        rows: float [M, D].
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self._faiss = load_faiss()
+        self._index = self._faiss.IndexFlatIP(rows.shape[1])
+        self.append(rows)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the rows."""
+        return int(self._index.ntotal) * int(self._index.code_size)
+
+    def append(self, rows: Tensor) -> None:
+        """Takes rows [n, D] in at the end."""
+        if len(rows):
+            self._index.add(_array(rows))
+
+    def write(self, places: Tensor, rows: Tensor) -> None:
+        """Overwrites the rows at int64 [n] places."""
+        index = self._index
+        stored = self._faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
+        stored.reshape(index.ntotal, index.d)[places.cpu().numpy()] = _array(rows)
+
+    def drop(self, places: Tensor) -> None:
+        """Nothing: a row that is gone is never allowed."""
+
+    def search(self, queries: Tensor, k: int, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The k allowed rows of greatest inner product; -inf and -1 where there are fewer."""
+        params = None
+        if allowed is not None:
+            selector = _selector(self._faiss, allowed.cpu().numpy())
+            params = self._faiss.SearchParameters(sel=selector)
+        return _tensors(self._index.search(_array(queries), k, params=params), queries)
+
+
+class HnswRows:
+    """Approximate search by a graph of neighbours.
+
+    A graph only ever grows: it is rebuilt when half of it is dead.
+
+    Args:
+        rows: float [M, D].
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self._faiss = load_faiss()
+        self._width = rows.shape[1]
+        self._count = 0
+        self._start()
+        self.append(rows)
+
+    def _start(self) -> None:
+        metric = self._faiss.METRIC_INNER_PRODUCT
+        self._index = self._faiss.IndexHNSWFlat(self._width, _LINKS, metric)
+        self._index.hnsw.efConstruction = _BUILD_WIDTH
+        self._places = np.empty(0, np.int64)  # place of each node, -1 for a dead one
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the rows, their links and places."""
+        return int(self._index.ntotal) * (4 * self._width + 8 * _LINKS + 24)
+
+    def append(self, rows: Tensor) -> None:
+        """Takes rows [n, D] in at the end."""
+        self._insert(np.arange(self._count, self._count + len(rows)), _array(rows))
+        self._count += len(rows)
+
+    def _insert(self, places: Any, rows: Any) -> None:
+        if len(places):
+            self._index.add(rows)
+            self._places = np.concatenate([self._places, places])
+
+    def write(self, places: Tensor, rows: Tensor) -> None:
+        """Puts other rows at int64 [n] places."""
+        self.drop(places)
+        self._insert(places.cpu().numpy(), _array(rows))
+
+    def drop(self, places: Tensor) -> None:
+        """The rows at int64 [n] places are dead."""
+        self._places[np.isin(self._places, places.cpu().numpy())] = -1
+        alive = (self._places >= 0).nonzero()[0]
+        if 2 * len(alive) < len(self._places):
+            rows = self._index.reconstruct_batch(alive) if len(alive) else np.empty(0)
+            kept = self._places[alive]
+            self._start()
+            self._insert(kept, rows)
+
+    def search(self, queries: Tensor, k: int, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Finds k allowed rows of great inner product; -inf and -1 where there are fewer."""
+        faiss, asked = self._faiss, _array(queries)
+        alive = self._places >= 0
+        if allowed is not None:
+            alive &= allowed.cpu().numpy()[self._places]
+        selector = None if alive.all() else _selector(faiss, alive)
+        params = faiss.SearchParametersHNSW(sel=selector, efSearch=max(64, 4 * k))
+        scores, nodes = self._index.search(asked, k, params=params)
+        short = (nodes[:, -1:] < 0).any(1).nonzero()[0]
+        if len(short):  # the graph does not reach enough of them: all are looked at
+            params = faiss.SearchParameters(sel=selector)
+            scores[short], nodes[short] = self._index.storage.search(asked[short], k, params=params)
+        return _tensors((scores, np.where(nodes < 0, -1, self._places[nodes])), queries)
+
+
+class IvfRows:
+    """Approximate search in the nearest of many lists, as they are or compressed.
+
+    Args:
+        rows: float [M, D]. The lists' centres, and the codec, are fitted on the first rows that
+            come, so they are best given all at once.
+        codec: ``ivf`` for float32 rows, ``sq8`` for a byte a number, ``pq`` for half of one.
+        folder: where the lists lie, as a scratch file, if they are too many for the memory.
+        gpu: number of the GPU that searches; ``None`` for the CPU.
+    """
+
+    def __init__(
+        self, rows: Tensor, codec: str, *, folder: Path | None = None, gpu: int | None = None
+    ) -> None:
+        self._faiss = load_faiss()
+        self._width, self._codec, self._folder, self._gpu = rows.shape[1], codec, folder, gpu
+        self._count = 0
+        self._index: Any = None
+        self.append(rows)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the codes and ids (on disk, if there is a folder), and of the centres."""
+        if self._index is None:
+            return 0
+        per_row = int(self._cpu.code_size) + 8
+        return int(self._index.ntotal) * per_row + 4 * self._width * int(self._cpu.nlist)
+
+    def _fit(self, rows: Any) -> None:
+        """Makes the empty lists, on centres by k-means."""
+        faiss, width, count = self._faiss, self._width, len(rows)
+        lists = max(1, min(int(4 * count**0.5), count // 39))
+        coarse = faiss.IndexFlatIP(width)
+        args = coarse, width, lists
+        metric = faiss.METRIC_INNER_PRODUCT
+        if self._codec == "ivf":
+            index = faiss.IndexIVFFlat(*args, metric)
+        elif self._codec == "sq8":
+            index = faiss.IndexIVFScalarQuantizer(
+                *args, faiss.ScalarQuantizer.QT_8bit, metric, True
+            )
+        else:
+            parts = next(n for n in range(max(1, width // 2), 0, -1) if width % n == 0)
+            bits = max(1, min(8, int(np.log2(max(2, count)))))
+            index = faiss.IndexIVFPQ(*args, parts, bits, metric)
+            index.pq.cp.min_points_per_centroid = 1
+            rows = np.resize(rows, (max(2, count), width))
+        index.cp.spherical, index.cp.min_points_per_centroid = True, 1
+        sample = rows[:: max(1, count // max(64 * lists, 20_000))]
+        index.train(sample)
+        self._cpu = self._index = index
+        self._keep = [coarse]
+        if self._folder is not None:
+            path = self._folder / f"lists_{id(self)}.ivf"
+            lists_on_disk = faiss.OnDiskInvertedLists(lists, index.code_size, str(path))
+            index.replace_invlists(lists_on_disk, False)
+            self._keep.append(lists_on_disk)
+            weakref.finalize(self, path.unlink, missing_ok=True)
+        elif self._gpu is not None:
+            self._index = _to_gpu(faiss, index, self._gpu)
+
+    def append(self, rows: Tensor) -> None:
+        """Takes rows [n, D] in at the end."""
+        self._insert(np.arange(self._count, self._count + len(rows)), rows)
+        self._count += len(rows)
+
+    def _insert(self, places: Any, rows: Tensor) -> None:
+        if not len(places):
+            return
+        if self._index is None:
+            self._fit(_array(rows))
+        for start in range(0, len(places), _PIECE):
+            part = slice(start, start + _PIECE)
+            self._index.add_with_ids(_array(rows[part]), places[part])
+
+    def write(self, places: Tensor, rows: Tensor) -> None:
+        """Puts other rows at int64 [n] places."""
+        self.drop(places)
+        self._insert(places.cpu().numpy(), rows)
+
+    def drop(self, places: Tensor) -> None:
+        """The rows at int64 [n] places are gone."""
+        if self._index is not None and len(places):
+            self._index.remove_ids(self._faiss.IDSelectorBatch(places.cpu().numpy()))
+
+    def search(self, queries: Tensor, k: int, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Finds k allowed rows of great inner product; -inf and -1 where there are fewer.
+
+        A query that finds fewer in its lists than there are looks into all of them.
+        """
+        if self._gpu is not None:
+            return self._search_gpu(queries, k, allowed)
+        faiss, index, asked = self._faiss, self._index, _array(queries)
+        # Lists enough for 8 times the rows asked for, whatever their size.
+        visited = max(_LISTS, -(-8 * k * index.nlist // max(1, index.ntotal)))
+        mask = None if allowed is None else allowed.cpu().numpy()
+        selector = None if mask is None else _selector(faiss, mask)
+        enough = min(k, index.ntotal if mask is None else int(mask.sum()))
+
+        def ask(some: Any, lists: int) -> tuple[Any, Any]:
+            params = faiss.SearchParametersIVF(sel=selector, nprobe=min(lists, index.nlist))
+            found: tuple[Any, Any] = index.search(some, k, params=params)
+            return found
+
+        scores, places = ask(asked, visited)
+        short = ((places >= 0).sum(1) < enough).nonzero()[0]
+        if len(short):
+            scores[short], places[short] = ask(asked[short], index.nlist)
+        return _tensors((scores, places), queries)
+
+    def _search_gpu(self, queries: Tensor, k: int, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
+        """On the GPU, without selectors: more is asked for, and what is not allowed left out."""
+        most = min(2048, int(self._index.ntotal))
+        wanted = k if allowed is None else most
+        self._index.nprobe = min(_LISTS, self._index.nlist)
+        scores, places = self._index.search(queries.detach().float().contiguous(), wanted)
+        missing = places < 0
+        if allowed is not None:
+            missing = missing | ~allowed[places.clamp_min(0)]
+        scores, order = scores.masked_fill(missing, -torch.inf).topk(min(k, wanted), dim=1)
+        return scores, places.gather(1, order).where(scores > -torch.inf, -1)
+
+
+def _to_gpu(faiss: Any, index: Any, gpu: int) -> Any:
+    """The index on a GPU, where it takes torch tensors without a host copy."""
+    import faiss.contrib.torch_utils
+
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), gpu, index)

@@ -1,0 +1,133 @@
+"""What is kept of past images as numbers alone: a mean per class and one covariance.
+
+Features of a class are taken for a Gaussian around its mean, with a covariance that all classes
+share. That makes a linear classifier in which old and new classes are on the same terms, however
+few images of the old ones are left: no head has to be trained on all of them at once. When the
+network moves on, an affine map fitted on images that both networks saw carries the moments over.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["AffineMap", "Moments", "fit_affine"]
+
+
+@dataclass(frozen=True, slots=True)
+class AffineMap:
+    """x -> x @ matrix + offset, from an old space of features into a new one.
+
+    Attributes:
+        matrix: [F, F].
+        offset: [F].
+    """
+
+    matrix: Tensor
+    offset: Tensor
+
+
+def fit_affine(old: Tensor, new: Tensor, *, weights: Tensor, ridge: float) -> AffineMap:
+    """The affine map that best carries old features into new ones, by weighted ridge regression.
+
+    Args:
+        old: [n, F] features of images by the old network.
+        new: [n, F] features of the same images by the new one.
+        weights: [n] weight of each image, >= 0, not all zero.
+        ridge: pull towards the identity, relative to the mean variance of the old features.
+    """
+    weights = (weights / weights.sum())[:, None]
+    old_mean, new_mean = (weights * old).sum(0), (weights * new).sum(0)
+    old, new = old - old_mean, new - new_mean
+    gram = old.T @ (weights * old)
+    eye = torch.eye(len(gram), device=gram.device, dtype=gram.dtype)
+    # The least float keeps the system solvable where all features are the same.
+    pull = (ridge * gram.trace() / len(gram) + torch.finfo(gram.dtype).tiny ** 0.5) * eye
+    matrix = torch.linalg.solve(gram + pull, old.T @ (weights * new) + pull)
+    return AffineMap(matrix, new_mean - old_mean @ matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Class means and the covariance within classes, of features.
+
+    Attributes:
+        means: [C, F]; rows of classes that nothing is known of are zero.
+        covariance: [F, F], within classes.
+        counts: [C], images behind each mean; soft labels make them fractional.
+    """
+
+    means: Tensor
+    covariance: Tensor
+    counts: Tensor
+
+    @staticmethod
+    def none(num_features: int, device: torch.device) -> "Moments":
+        """The moments of no image."""
+        return Moments(
+            torch.zeros(0, num_features, device=device),
+            torch.zeros(num_features, num_features, device=device),
+            torch.zeros(0, device=device),
+        )
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of what is kept: means, counts and one half of the symmetric covariance."""
+        classes, features = self.means.shape
+        return 4 * (classes * (features + 1) + features * (features + 1) // 2) if classes else 0
+
+    def carried(self, drift: AffineMap) -> "Moments":
+        """The same moments after the features have moved."""
+        return Moments(
+            self.means @ drift.matrix + drift.offset * (self.counts > 0)[:, None],
+            drift.matrix.T @ self.covariance @ drift.matrix,
+            self.counts,
+        )
+
+    def joined(self, features: Tensor, probs: Tensor) -> "Moments":
+        """These moments and those of more images.
+
+        Args:
+            features: [n, F].
+            probs: [n, C] soft labels over all columns, at least as many as there are means.
+        """
+        probs = probs.to(features.dtype)
+        grown = len(probs.T) - len(self.counts)
+        before = torch.nn.functional.pad(self.counts, (0, grown))
+        old_means = torch.nn.functional.pad(self.means, (0, 0, 0, grown))
+        counts = before + probs.sum(0)
+        sums = before[:, None] * old_means + probs.T @ features
+        means = sums / counts.clamp_min(torch.finfo(sums.dtype).tiny)[:, None]
+        own_means = probs.T @ features / probs.sum(0).clamp_min(1e-6)[:, None]
+        # Sum of p (x - m)(x - m)^T over images and classes, without an [n, C, F] array.
+        scatter = features.T @ (probs.sum(1, keepdim=True) * features)
+        scatter = scatter - own_means.T @ (probs.sum(0)[:, None] * own_means)
+        total = self.counts.sum() + probs.sum()
+        covariance = (self.counts.sum() * self.covariance + scatter) / total.clamp_min(1e-6)
+        return Moments(means, covariance, counts)
+
+    def scores(self, features: Tensor, *, shrinkage: float) -> Tensor:
+        """Log-likelihoods of the classes, up to a constant of each image.
+
+        Args:
+            features: [N, F].
+            shrinkage: share of a round covariance of the same size, in [0, 1]; needed where there
+                are few images for so many features.
+
+        Returns:
+            [N, C]; minus infinity for classes that nothing is known of.
+
+        Source: linear discriminant analysis with equal priors; Ledoit and Wolf 2004 for shrinking.
+        """
+        size = len(self.covariance)
+        eye = torch.eye(size, device=features.device, dtype=self.covariance.dtype)
+        width = (self.covariance.trace() / size).clamp_min(1e-12)
+        rounded = (1 - shrinkage) * self.covariance + shrinkage * width * eye
+        directions = torch.linalg.solve(rounded, self.means.T)
+        offsets = 0.5 * (self.means * directions.T).sum(1)
+        scores: Tensor = features.to(directions.dtype) @ directions - offsets
+        return scores.masked_fill(self.counts == 0, -torch.inf)
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors, for a checkpoint."""
+        return {"means": self.means, "covariance": self.covariance, "counts": self.counts}

@@ -1,0 +1,77 @@
+"""Clustering of frozen features against the true classes: accuracy, NMI and ARI."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contsemi.metrics.knn_probe import unit_rows
+from contsemi.metrics.matrix import Undefined
+
+__all__ = ["Clustering", "clustering_quality", "kmeans"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """How well clusters agree with classes; names of clusters do not matter.
+
+    Attributes:
+        accuracy: share of images right under the best one-to-one matching of clusters to classes.
+        nmi: normalised mutual information (arithmetic mean), in [0, 1].
+        ari: Rand index adjusted for chance; 0 for chance, at most 1.
+    """
+
+    accuracy: float
+    nmi: float
+    ari: float
+
+
+def clustering_quality(
+    clusters: NDArray[np.integer], labels: NDArray[np.integer]
+) -> Clustering | Undefined:
+    """Compares clusters with classes; a cluster that is matched to no class counts as wrong.
+
+    Args:
+        clusters: [N], numbers of clusters from 0.
+        labels: [N], true columns.
+
+    Raises:
+        ValueError: lengths differ.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    if len(clusters) != len(labels):
+        raise ValueError(f"{len(clusters)} images in clusters, {len(labels)} labels")
+    if not len(labels):
+        return Undefined("there are no images")
+    found, cluster = np.unique(clusters, return_inverse=True)
+    known, column = np.unique(labels, return_inverse=True)
+    counts = np.zeros((len(found), len(known)), dtype=np.int64)
+    np.add.at(counts, (cluster, column), 1)
+    matched = counts[linear_sum_assignment(counts, maximize=True)].sum()
+    return Clustering(
+        accuracy=float(matched / len(labels)),
+        nmi=float(normalized_mutual_info_score(labels, clusters)),
+        ari=float(adjusted_rand_score(labels, clusters)),
+    )
+
+
+def kmeans(
+    features: NDArray[np.floating], *, clusters: int, seed: int, starts: int = 10
+) -> NDArray[np.int64]:
+    """Clusters of unit-length features by scikit-learn's k-means.
+
+    Args:
+        features: [N, D], N ≥ ``clusters``.
+        clusters: their number.
+        seed: of the starts.
+        starts: best of so many k-means++ starts.
+
+    Returns:
+        [N], numbers of clusters from 0.
+    """
+    from sklearn.cluster import KMeans
+
+    model = KMeans(n_clusters=clusters, n_init=starts, random_state=seed)
+    return np.asarray(model.fit_predict(unit_rows(features)), dtype=np.int64)

@@ -1,0 +1,164 @@
+"""Weights to start from: checkpoints of SwAV, DINO, Suave and Daino, and our own.
+
+Nothing of a file is run: pickles are read by torch's reader of plain tensors, which refuses every
+other object but the few harmless ones that the official checkpoints hold beside theirs.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from contsemi.errors import InputError
+from contsemi.models.network import Network
+
+__all__ = ["load_weights"]
+
+# The keys under which official checkpoints have the network that was trained. Of a student and a
+# teacher it is the student, as in Daino.
+NETWORKS = ("student", "state_dict")
+OURS = "network|"  # in the checkpoints of our runs
+LEFT_OUT = re.compile(
+    r"(prototypes|clusters|classifier|predictor|auxiliary|cls_heads|cls_ensemble|fc|heads"
+    r"|head\.last_layer|head\.cls_heads)\b"
+)
+TRUNK = "backbone.trunk."  # of resnet50 and vit_small
+VIT = (
+    (r"cls_token$", "class_token"),
+    (r"pos_embed$", "encoder.pos_embedding"),
+    (r"patch_embed\.proj\.", "conv_proj."),
+    (r"norm\.", "encoder.ln."),
+    (r"blocks\.(\d+)\.norm([12])\.", r"encoder.layers.encoder_layer_\1.ln_\2."),
+    (r"blocks\.(\d+)\.attn\.qkv\.", r"encoder.layers.encoder_layer_\1.self_attention.in_proj_"),
+    (r"blocks\.(\d+)\.attn\.proj\.", r"encoder.layers.encoder_layer_\1.self_attention.out_proj."),
+    (r"blocks\.(\d+)\.mlp\.fc1\.", r"encoder.layers.encoder_layer_\1.mlp.0."),
+    (r"blocks\.(\d+)\.mlp\.fc2\.", r"encoder.layers.encoder_layer_\1.mlp.3."),
+)
+
+
+def load_weights(network: Network, path: Path, *, projector: bool) -> None:
+    """Gives a network the backbone of a file, in place; prototypes and classifier stay new.
+
+    Understood are the checkpoints of SwAV and Suave (ResNet-50), of DINO and Daino (ViT, ResNet-50;
+    full ones or the backbone alone), and ``state-*.safetensors`` of our own runs.
+
+    Args:
+        network: what is to start from the file.
+        path: a file of torch.save or safetensors.
+        projector: whether to take the projector too.
+
+    Raises:
+        InputError: the file cannot be read, or a tensor is missing, left over or of another shape.
+    """
+    path = path.expanduser()
+    found = {
+        ours: (theirs, value)
+        for theirs, ours, value in _in_our_names(_tensors(path))
+        if projector or not ours.startswith("projector.")
+    }
+    parts = ("backbone.", "projector.") if projector else ("backbone.",)
+    wanted = {k: v for k, v in network.state_dict().items() if k.startswith(parts)}
+    for name, value in wanted.items():
+        shape = list(value.shape)
+        if name not in found and not name.endswith("num_batches_tracked"):
+            raise _misfit(path, name, f"expected {shape}, and the file has no such tensor")
+        if name in found and list(found[name][1].shape) != shape:
+            theirs, given = found[name]
+            raise _misfit(path, theirs, f"expected {shape}, got {list(given.shape)}")
+    for name, (theirs, given) in found.items():
+        if name not in wanted:
+            raise _misfit(path, theirs, f"expected no such tensor, got {list(given.shape)}")
+    network.load_state_dict({k: value for k, (_, value) in found.items()}, strict=False)
+
+
+def _misfit(path: Path, name: str, problem: str) -> InputError:
+    fix = "choose model and projector as in the file, or another file"
+    return InputError("init.weights", f"{path}: {name}: {problem}", fix)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of the network in a file, by the file's names."""
+    try:
+        content = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError("init.weights", f"{path}: {reason}", "name a file of weights") from error
+    except Exception as error:  # a file of any bytes can fail in any way
+        raise InputError(
+            "init.weights",
+            f"{path}: expected plain tensors, got what cannot be read safely "
+            f"({type(error).__name__})",
+            "save the state_dict alone, by torch.save or as safetensors",
+        ) from error
+    for key in NETWORKS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content:
+        kind = type(content).__name__
+        raise InputError(
+            "init.weights",
+            f"{path}: expected tensors by name, got {'none' if not content else kind}",
+            "save a state_dict",
+        )
+    for name, value in content.items():
+        if not (isinstance(name, str) and isinstance(value, Tensor)):
+            raise _misfit(path, str(name), f"expected a tensor, got {type(value).__name__}")
+    if any(name.startswith(OURS) for name in content):
+        content = {k: v for k, v in content.items() if k.startswith(OURS)}
+    return dict(content)
+
+
+def _unpickled(path: Path) -> Any:
+    """What is in a file of torch.save, if it is tensors, numbers, texts and containers."""
+    # Official checkpoints hold the command line and, in the optimiser, rates as NumPy scalars.
+    scalar = np.float64(0).__reduce__()[0]
+    harmless = [
+        argparse.Namespace,
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        np.dtype,
+        np.dtypes.Float64DType,
+        np.dtypes.Int64DType,
+    ]
+    with torch.serialization.safe_globals(harmless):  # type: ignore[arg-type]
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _in_our_names(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str, Tensor]]:
+    """Each tensor's name in the file, its name in our network, and itself; heads left out."""
+    names = {name: name.removeprefix(OURS).removeprefix("module.") for name in tensors}
+    nested = any(re.match(r"projection_head\.\d+\.\d+\.", name) for name in names.values())
+    for theirs, plain in names.items():
+        if LEFT_OUT.match(plain):
+            continue
+        if not theirs.startswith(OURS):
+            plain = _head_name(plain, nested) or _trunk_name(plain)
+        yield theirs, plain, tensors[theirs]
+
+
+def _head_name(name: str, nested: bool) -> str | None:
+    """The projector's name of a tensor of SwAV's, Suave's or DINO's head; ``None`` if it is none.
+
+    SwAV has one list of layers. Suave has nested lists of linear layer, BatchNorm and ReLU.
+    """
+    match = re.fullmatch(r"(?:projection_head|head\.mlp)\.(?:(\d+)\.)?(?:(\d+)\.)?(\w+)", name)
+    if match is None:
+        return None
+    outer, inner, what = match.groups()
+    layer = 3 * int(outer) + int(inner or 0) if nested else int(outer or 0)
+    return f"projector.{layer}.{what}"
+
+
+def _trunk_name(name: str) -> str:
+    """The name in torchvision's ResNet-50 or ViT, inside our backbone."""
+    name = name.removeprefix("backbone.")
+    for pattern, ours in VIT:
+        if re.match(pattern, name):
+            return TRUNK + re.sub(pattern, ours, name, count=1)
+    return TRUNK + name

@@ -1,0 +1,150 @@
+"""SemPPL: stored labelled images of the class that their neighbours vote for are positives too.
+
+Source: Bosnjak et al. 2023, "SemPPL: predicting pseudo-labels for better contrastive
+representations"; the code of its training was not published. Each labelled view has a queue of slow
+embeddings, here a ring for each class, so that no class leaves it in a stream. An unlabelled image
+gets the class that most of its nearest stored rows have. Each view is told from other images of
+the batch twice: with the target views of its image as positives, and with stored images of its
+class; all views are to do so in the same way. A linear classifier on the features, which is what
+predicts, is trained on the labels. A batch comes in random order, so nothing is drawn: the images
+that follow one are its negatives, and its place picks the stored rows.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from contsemi.assign.vote import vote
+from contsemi.losses.agreement import invariance
+from contsemi.losses.contrast import first_contrast
+from contsemi.losses.regression import Predicted, predicted
+from contsemi.losses.view_labels import view_label_cross_entropy
+from contsemi.memory.bank import Bank
+from contsemi.objectives.objective import Objective
+from contsemi.types import Experience, Needs, Outputs, Step
+
+__all__ = ["Semppl"]
+
+
+class Semppl(Objective):
+    """Contrast with positives that neighbours vote for.
+
+    Args:
+        temperature: of all cosines.
+        negatives: other images that each is told from.
+        positives: stored images of its class that each is drawn to.
+        bank: rows stored of each class and labelled view.
+        threshold: share of the votes that a class needs to be believed.
+        current_only: whether rows of the present task's classes alone vote, and the queues are
+            emptied when a task begins.
+        teacher: momentum of the slow network at the start and the end of a task.
+        smoothing: of the labels.
+        rows: ``large_views`` are targets, ``small_views`` only predict, ``labelled_views`` are
+            stored, each in a queue of its own; see :class:`~contsemi.types.Needs`.
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: float,
+        negatives: int,
+        positives: int,
+        bank: int,
+        threshold: float,
+        current_only: bool,
+        teacher: list[float],
+        smoothing: float,
+        **rows: Any,
+    ) -> None:
+        super().__init__()
+        self.temperature, self.negatives, self.positives = temperature, negatives, positives
+        self.threshold, self.current_only, self.smoothing = threshold, current_only, smoothing
+        self.needs = Needs(
+            heads=("predictor", "classifier"),
+            teacher=(teacher[0], teacher[-1]),
+            teacher_labelled=True,
+            labelled_from="all",
+            **rows,
+        )
+        self.banks = nn.ModuleList(Bank(bank, "rings") for _ in range(self.needs.labelled_views))
+
+    def begin(self, experience: Experience) -> None:
+        """A ring for each new class; all are emptied, if so wished."""
+        for bank in self._queues():
+            bank.grow(experience.num_seen)
+            if self.current_only:
+                bank.clear()
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """``contrast``, ``semantic``, ``invariance`` and ``labels``; images count once each."""
+        terms: dict[str, Tensor] = {}
+        groups = predicted(step)
+        for group in [each for each in groups if each.labelled]:
+            of_image = {"labels": group.labels[: group.size], "ids": group.ids[: group.size]}
+            views = torch.split(group.targets, group.size)
+            for bank, rows in zip(self._queues(), views, strict=True):
+                bank.push(rows, **of_image)
+        total = sum(group.size for group in groups)
+        for group in groups:
+            for name, value in self._told_apart(group, step).items():
+                terms[name] = terms.get(name, 0) + value * (group.size / total)
+        if step.labelled is not None:
+            terms["labels"] = view_label_cross_entropy(
+                step.labelled["classifier"], step.labels, smoothing=self.smoothing
+            )
+        return terms
+
+    def _told_apart(self, group: Predicted, step: Step) -> dict[str, Tensor]:
+        """The terms of one group of images, over all pairs of a view and a target view."""
+        views = functional.normalize(group.predictions, dim=1)
+        views = views.view(-1, group.size, views.shape[1])
+        targets = group.targets.view(-1, *views.shape[1:])
+        place = torch.arange(group.size, device=views.device)
+        after = place[1 : 1 + self.negatives]
+        others = targets[:, (place[:, None] + after) % group.size]
+        own = torch.einsum("vnd,tnd->vtn", views, targets)[..., None]
+        far = torch.einsum("vnd,tnkd->vtnk", views, others)
+        scores = torch.cat([own, far], dim=-1)
+        terms = {"contrast": first_contrast(scores, temperature=self.temperature)}
+        terms["invariance"] = invariance(scores, temperature=self.temperature)
+        if any(bank.allocated for bank in self._queues()):
+            rows, found = self._semantic(group, views, step)
+            near = torch.einsum("vnd,tnpd->vtnp", views, rows)[..., None]
+            scores = torch.cat([near, far[..., None, :].expand(*near.shape[:-1], -1)], dim=-1)
+            counts = found[None, :, :, None].expand(near.shape[:-1])
+            terms["semantic"] = first_contrast(scores, temperature=self.temperature, counts=counts)
+            terms["invariance"] = terms["invariance"] + invariance(
+                scores, temperature=self.temperature, counts=counts
+            )
+        return terms
+
+    def _semantic(self, group: Predicted, views: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Stored rows [T, N, P, D] of the class of each image, and bool [T, N] where it has any."""
+        targets, classes = len(group.targets) // group.size, group.labels[: group.size]
+        if not group.labelled:
+            classes = self._votes(views[:targets], group.ids[: group.size], step)
+        found = [bank.members(classes, self.positives) for bank in self._queues()]
+        chosen = [found[t % len(found)] for t in range(targets)]
+        return torch.stack([rows for rows, _ in chosen]), torch.stack([has for _, has in chosen])
+
+    def _votes(self, views: Tensor, ids: Tensor, step: Step) -> Tensor:
+        """The class [N] that the nearest rows of each view in each queue have; -1 for none."""
+        votes = []
+        for bank in self._queues():
+            allow = bank["ids"] != ids[:, None]
+            if self.current_only:
+                allow = allow & torch.isin(bank["labels"], step.columns)
+            for view in views.detach():
+                near = bank.search(view, 1, allow)
+                votes.append(torch.where(near.found, bank["labels"][near.index], -1))
+        winner, share = vote(torch.cat(votes, dim=1), step.num_seen)
+        return torch.where(share >= self.threshold, winner, -1)
+
+    def _queues(self) -> list[Bank]:
+        return [bank for bank in self.banks if isinstance(bank, Bank)]
+
+    def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
+        """The classifier's logits."""
+        return outputs["classifier"]

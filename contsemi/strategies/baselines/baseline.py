@@ -1,0 +1,130 @@
+"""A strategy of Avalanche in the place of the learner, for one run of the pipeline."""
+
+import random
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from contsemi.config import Config
+from contsemi.discovery import find_class
+from contsemi.engine.forward import embed
+from contsemi.engine.loop import Hooks
+from contsemi.errors import InputError
+from contsemi.seeding import derive
+from contsemi.strategies.baselines.method import Method
+from contsemi.strategies.baselines.rows import labelled_stream
+from contsemi.strategies.baselines.terms import Terms
+from contsemi.types import Experience
+
+__all__ = ["Baseline"]
+
+
+class Baseline:
+    """Learns a stream's labelled images task by task, and predicts.
+
+    Args:
+        config: the run; ``baseline.name`` names the strategy.
+        experiences: the tasks; their unlabelled images only decide how many steps a task has.
+        images: uint8 [N, 3, S, S], the array that their indices point into.
+
+    Attributes:
+        terms: what the strategy shares with other methods.
+        strategy: Avalanche's.
+        tasks: the tasks after which there is something to measure: the last alone, if joint.
+
+    Raises:
+        InputError: the strategy cannot run under this configuration.
+    """
+
+    def __init__(self, config: Config, experiences: Sequence[Experience], images: Tensor) -> None:
+        self.config, self.experiences = config, experiences
+        self.method = _method(config)
+        self.terms = Terms(config, experiences, images, masked=self.method.masked)
+        with _quiet():
+            self.strategy = self.method.build(self.terms)
+        self.stream = labelled_stream(experiences)
+        count = len(experiences)
+        self.tasks = range(count - 1, count) if self.method.joint else range(count)
+
+    def train(self, task: int, hooks: Hooks | None = None) -> None:
+        """Learns one task of :attr:`tasks`.
+
+        Args:
+            task: its index.
+            hooks: told ``before_backward`` and ``after_training_iteration``.
+        """
+        joint = self.method.joint
+        self.terms.hooks = hooks or Hooks()
+        self.terms.begin(self.experiences if joint else [self.experiences[task]])
+        with _quiet(), _seeded(derive(self.config.seed, "avalanche", task)):
+            self.method.train(self.strategy, self.stream if joint else self.stream[task])
+        self.terms.pixels.drawn.clear()
+
+    def predictions(self, images: Tensor) -> dict[str, Tensor]:
+        """Scores as of :meth:`predict`; a baseline has no other predictor."""
+        return {"headline": self.predict(images)}
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Scores of un-augmented images over all seen columns.
+
+        Args:
+            images: uint8 [N, 3, S, S], on any device.
+
+        Returns:
+            float32 [N, num_seen] on the device of the network.
+        """
+        terms = self.terms
+        outputs = embed(
+            terms.network,
+            images,
+            ("classifier",),
+            augment=terms.pixels.augment,
+            chunk=self.config.batch.test,
+            device=terms.device,
+            precision=terms.precision,
+        )
+        with torch.no_grad():
+            scores = self.method.scores(self.strategy, outputs)
+        return scores[:, : terms.pixels.num_seen]
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes kept of earlier tasks, as the learner counts them: no copies of networks."""
+        each = self.terms.image_bytes + 8 + self.method.bytes_beside(self.strategy)
+        return self.method.kept(self.strategy) * each
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Avalanche warns of its own old calls, whatever the filters, and of an idle evaluator."""
+    with warnings.catch_warnings(record=True) as caught:
+        yield
+    for each in caught:
+        if not re.match("Call to deprecated|No loggers specified", str(each.message)):
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Avalanche draws its buffers from the global generators of torch and of Python."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # not torch.manual_seed: it seeds GPUs too
+            yield
+    finally:
+        random.setstate(before)
+
+
+def _method(config: Config) -> Method:
+    options = {key: value for key, value in config.baseline.items() if key != "name"}
+    name = config.baseline["name"]
+    try:
+        return find_class("strategies.baselines", name, Method)(**options)
+    except TypeError as error:
+        raise InputError("baseline", str(error), f"use the keys of {name}.yaml") from error

@@ -1,0 +1,26 @@
+"""Training on all labelled images seen so far."""
+
+from typing import Any
+
+from contsemi.strategies._avalanche import Cumulative as Strategy
+from contsemi.strategies.baselines.method import Method
+from contsemi.strategies.baselines.same_terms import on_same_terms
+from contsemi.strategies.baselines.terms import Terms
+
+__all__ = ["Cumulative"]
+
+
+class Cumulative(Method):
+    """Avalanche's Cumulative: an upper bound for replay, with a memory that has no limit."""
+
+    def build(self, terms: Terms) -> Any:
+        """The strategy."""
+        return on_same_terms(Strategy, self, terms)
+
+    def rows_per_step(self, labelled: int, clock: Any) -> int:
+        """As many rows as replay has with those of its memory."""
+        return labelled * (2 if clock.train_exp_counter else 1)
+
+    def kept(self, strategy: Any) -> int:
+        """Every labelled image."""
+        return len(strategy.dataset) if strategy.dataset else 0

@@ -1,0 +1,53 @@
+"""Dark experience replay: the logits of the past are replayed with its images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from contsemi.strategies._avalanche import DER
+from contsemi.strategies.baselines.method import Method
+from contsemi.strategies.baselines.same_terms import on_same_terms
+from contsemi.strategies.baselines.terms import Terms
+
+__all__ = ["Der"]
+
+
+class Der(Method):
+    """Avalanche's DER (Buzzega et al. 2020); with a weight of the replayed labels it is DER++.
+
+    As Avalanche has it: logits are stored after the task, of plain images; one batch of the memory
+    serves both terms; the cross-entropy runs over all columns of the stream, as in the paper.
+
+    Args:
+        weights: ``logits`` of the squared error of stored logits, ``replay`` of the cross-entropy
+            of stored images.
+    """
+
+    masked = False
+
+    def __init__(self, *, weights: Mapping[str, float]) -> None:
+        self.weights = weights
+
+    def build(self, terms: Terms) -> Any:
+        """The strategy."""
+        return on_same_terms(
+            DER,
+            self,
+            terms,
+            mem_size=terms.config.memory.exemplars,
+            batch_size_mem=terms.config.batch.labelled,
+            alpha=self.weights["logits"],
+            beta=self.weights["replay"],
+        )
+
+    def draw_from_memory(self, strategy: Any, terms: Terms) -> None:
+        """Full batches also of a buffer that is smaller than one: Avalanche leaves it out."""
+        buffer = strategy.storage_policy.buffer
+        strategy.replay_loader = terms.endless(buffer, strategy.batch_size_mem)
+
+    def kept(self, strategy: Any) -> int:
+        """Images in the buffer."""
+        return len(strategy.storage_policy.buffer)
+
+    def bytes_beside(self, strategy: Any) -> int:
+        """The logits of all columns, in float32."""
+        return 4 * len(strategy.terms.network.class_parameters()[0])

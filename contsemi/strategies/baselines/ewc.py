@@ -1,0 +1,38 @@
+"""Elastic weight consolidation: weights that mattered are held fast."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from contsemi.strategies._avalanche import EWC
+from contsemi.strategies.baselines.method import Method
+from contsemi.strategies.baselines.same_terms import criterion, on_same_terms
+from contsemi.strategies.baselines.terms import Terms
+
+__all__ = ["Ewc"]
+
+
+class Ewc(Method):
+    """Avalanche's EWC (Kirkpatrick et al. 2017) with a penalty for each past task.
+
+    As Avalanche has it: the importance is the mean over batches of ``batch.labelled`` images of the
+    squared gradient of their mean loss, so that it depends on the size of the batch.
+
+    Args:
+        weights: ``penalty`` of the squared distances, weighed by importance.
+        new_classes_only: whether labels compete among the task's classes, not among all seen ones.
+    """
+
+    term = "penalty"
+
+    def __init__(self, *, weights: Mapping[str, float], new_classes_only: bool) -> None:
+        self.weights, self.new_classes_only = weights, new_classes_only
+
+    def build(self, terms: Terms) -> Any:
+        """The strategy."""
+        return on_same_terms(
+            EWC,
+            self,
+            terms,
+            criterion=criterion(self.new_classes_only),
+            ewc_lambda=self.weights["penalty"],
+        )

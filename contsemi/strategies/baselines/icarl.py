@@ -1,0 +1,67 @@
+"""iCaRL: herded exemplars, distillation, and prediction by the nearest mean of exemplars."""
+
+from typing import Any
+
+from torch import Tensor
+
+from contsemi.errors import InputError
+from contsemi.strategies._avalanche import ICaRL
+from contsemi.strategies.baselines.method import Method
+from contsemi.strategies.baselines.same_terms import on_same_terms
+from contsemi.strategies.baselines.terms import Terms
+from contsemi.types import Outputs
+
+__all__ = ["Icarl"]
+
+
+class Icarl(Method):
+    """Avalanche's ICaRL (Rebuffi et al. 2017) with a memory of fixed size.
+
+    Avalanche rounds the exemplars of a class up and so beyond the budget; here they are rounded
+    down. Class means are those of the exemplars without their mirror images.
+    """
+
+    def build(self, terms: Terms) -> Any:
+        """The strategy.
+
+        Raises:
+            InputError: there is no exemplar for each class, by which iCaRL predicts.
+        """
+        budget, classes = terms.config.memory.exemplars, terms.experiences[-1].num_seen
+        if budget < classes:
+            raise InputError(
+                "memory.exemplars",
+                f"icarl predicts by exemplars, and {budget} are too few for {classes} classes",
+                f"keep at least {classes}",
+            )
+        strategy = on_same_terms(
+            ICaRL,
+            self,
+            terms,
+            ("model", "criterion"),
+            feature_extractor=terms.features,
+            classifier=terms.logits,
+            memory_size=budget,
+            buffer_transform=None,
+            fixed_memory=True,
+        )
+        self.plugin = next(p for p in strategy.plugins if hasattr(p, "x_memory"))
+        return strategy
+
+    def rows_per_step(self, labelled: int, clock: Any) -> int:
+        """The task's images and the exemplars are one pool: as many rows as replay has of both."""
+        return labelled * (2 if clock.train_exp_counter else 1)
+
+    def draw_from_memory(self, strategy: Any, terms: Terms) -> None:
+        """Lets the share of a class come out whole."""
+        classes = terms.pixels.num_seen
+        self.plugin.memory_size = terms.config.memory.exemplars // classes * classes
+
+    def kept(self, strategy: Any) -> int:
+        """Exemplars."""
+        return sum(map(len, self.plugin.x_memory))
+
+    def scores(self, strategy: Any, outputs: Outputs) -> Tensor:
+        """Minus the distance to each class mean."""
+        scores: Tensor = strategy.model.eval_classifier(outputs.features)
+        return scores

@@ -1,0 +1,32 @@
+"""Training on the labelled images of all tasks at once: the upper bound."""
+
+from typing import Any
+
+from contsemi.strategies._avalanche import JointTraining
+from contsemi.strategies.baselines.method import Method
+from contsemi.strategies.baselines.same_terms import on_same_terms
+from contsemi.strategies.baselines.terms import Terms
+
+__all__ = ["Joint"]
+
+
+class Joint(Method):
+    """Avalanche's JointTraining, one cosine over the steps of all tasks together.
+
+    There is nothing to measure before the last task, so that forgetting and all else that needs the
+    earlier rows of the matrix is not defined.
+    """
+
+    joint = True
+
+    def build(self, terms: Terms) -> Any:
+        """The strategy."""
+        return on_same_terms(JointTraining, self, terms)
+
+    def rows_per_step(self, labelled: int, clock: Any) -> int:
+        """As many rows as replay has with those of its memory."""
+        return 2 * labelled
+
+    def kept(self, strategy: Any) -> int:
+        """Every labelled image."""
+        return sum(len(experience.dataset) for experience in strategy._experiences)

@@ -1,0 +1,43 @@
+"""Learning without forgetting: the network of the past teaches its own classes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from contsemi.strategies._avalanche import LwF as Strategy
+from contsemi.strategies.baselines.method import Method
+from contsemi.strategies.baselines.same_terms import criterion, on_same_terms
+from contsemi.strategies.baselines.terms import Terms
+
+__all__ = ["Lwf"]
+
+
+class Lwf(Method):
+    """Avalanche's LwF (Li and Hoiem 2016).
+
+    As Avalanche has it: no factor of the squared temperature, and a teacher whose BatchNorm goes
+    on using the statistics of the batch.
+
+    Args:
+        weights: ``distillation`` of the teacher's term.
+        temperature: of both softmaxes.
+        new_classes_only: whether labels compete among the task's classes, not among all seen ones.
+    """
+
+    term = "distillation"
+
+    def __init__(
+        self, *, weights: Mapping[str, float], temperature: float, new_classes_only: bool
+    ) -> None:
+        self.weights, self.temperature = weights, temperature
+        self.new_classes_only = new_classes_only
+
+    def build(self, terms: Terms) -> Any:
+        """The strategy."""
+        return on_same_terms(
+            Strategy,
+            self,
+            terms,
+            criterion=criterion(self.new_classes_only),
+            alpha=self.weights["distillation"],
+            temperature=self.temperature,
+        )

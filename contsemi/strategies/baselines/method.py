@@ -1,0 +1,64 @@
+"""The contract of a baseline: one file a strategy of Avalanche."""
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from contsemi.types import Outputs
+
+if TYPE_CHECKING:
+    from contsemi.strategies.baselines.terms import Terms
+
+__all__ = ["Method"]
+
+
+class Method:
+    """How a strategy of Avalanche is made, and where it keeps what.
+
+    The constructor takes the keys of ``conf/baseline/NAME.yaml``, the name excepted.
+
+    Attributes:
+        term: name of what the strategy's plugin adds to the loss, for the records.
+        masked: whether the loss runs over the columns seen so far; else over those of the stream.
+        joint: whether all tasks are learned at once.
+    """
+
+    term = ""
+    masked = True
+    joint = False
+
+    def build(self, terms: "Terms") -> Any:
+        """The strategy.
+
+        Raises:
+            InputError: it cannot run under this configuration.
+        """
+        raise NotImplementedError
+
+    def train(self, strategy: Any, experience: Any) -> None:
+        """Learns one Avalanche experience, or all of them for a joint method."""
+        strategy.train(experience, eval_streams=[])
+
+    def rows_per_step(self, labelled: int, clock: Any) -> int:
+        """Rows that the strategy's own loader gives; those of the memory are drawn beside them.
+
+        Args:
+            labelled: ``batch.labelled``.
+            clock: Avalanche's counters.
+        """
+        return labelled
+
+    def draw_from_memory(self, strategy: Any, terms: "Terms") -> None:
+        """A task begins: replaces the loaders that the strategy has made of its memory."""
+
+    def kept(self, strategy: Any) -> int:
+        """Images that the strategy keeps of earlier tasks."""
+        return 0
+
+    def bytes_beside(self, strategy: Any) -> int:
+        """Bytes kept with each image, its pixels and its label excepted."""
+        return 0
+
+    def scores(self, strategy: Any, outputs: Outputs) -> Tensor:
+        """Scores [N, C] of un-augmented images over all columns, from one pass of features."""
+        return outputs["classifier"]

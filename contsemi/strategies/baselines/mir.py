@@ -1,0 +1,47 @@
+"""MIR: replays the images whose loss a step on the new ones would raise most."""
+
+from typing import Any
+
+from contsemi.strategies._avalanche import MIR, MIRPlugin
+from contsemi.strategies.baselines.method import Method
+from contsemi.strategies.baselines.same_terms import on_same_terms, plugin_of
+from contsemi.strategies.baselines.terms import Terms
+
+__all__ = ["Mir"]
+
+
+class Mir(Method):
+    """Avalanche's MIR (Aljundi et al. 2019).
+
+    Avalanche leaves the classes of the last batch out of the replay of the next task, which in a
+    stream of tasks are those that are forgotten first; here the whole buffer is replayed.
+
+    Args:
+        candidates: images of the memory among which those of a step are chosen.
+    """
+
+    term = "replay"
+
+    def __init__(self, *, candidates: int) -> None:
+        self.candidates = candidates
+
+    def build(self, terms: Terms) -> Any:
+        """The strategy."""
+        return on_same_terms(
+            MIR,
+            self,
+            terms,
+            mem_size=terms.config.memory.exemplars,
+            subsample=self.candidates,
+            batch_size_mem=terms.config.batch.labelled,
+        )
+
+    def draw_from_memory(self, strategy: Any, terms: Terms) -> None:
+        """Candidates from the whole buffer; each once at most in a draw."""
+        plugin = plugin_of(strategy, MIRPlugin)
+        buffer = plugin.storage_policy.buffer
+        plugin.replay_loader = terms.endless(buffer, min(self.candidates, len(buffer)))
+
+    def kept(self, strategy: Any) -> int:
+        """Images in the buffer."""
+        return len(plugin_of(strategy, MIRPlugin).storage_policy.buffer)

@@ -1,0 +1,53 @@
+"""Deep streaming LDA: a frozen backbone, and Gaussians with one covariance on its features."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from contsemi.strategies._avalanche import Naive, StreamingLDA
+from contsemi.strategies.baselines.method import Method
+from contsemi.strategies.baselines.same_terms import on_same_terms
+from contsemi.strategies.baselines.terms import Terms
+from contsemi.types import Outputs
+
+__all__ = ["Slda"]
+
+
+class Slda(Method):
+    """Avalanche's StreamingLDA (Hayes and Kanan 2020).
+
+    It needs a backbone that was trained before. Here none is: the first task trains it as
+    fine-tuning does, then it is frozen, and later tasks take no step of an optimiser.
+
+    Args:
+        shrinkage: of the covariance towards the identity.
+    """
+
+    def __init__(self, *, shrinkage: float) -> None:
+        self.shrinkage = shrinkage
+
+    def build(self, terms: Terms) -> Any:
+        """The strategy."""
+        self.first = on_same_terms(Naive, self, terms)
+        return StreamingLDA(
+            slda_model=terms.features,
+            criterion=nn.CrossEntropyLoss(),
+            input_size=terms.network.num_features,
+            num_classes=terms.experiences[-1].num_seen,
+            shrinkage_param=self.shrinkage,
+            # One inverse of the covariance a batch.
+            train_mb_size=terms.config.batch.test,
+            device=terms.device,
+            evaluator=terms.arguments["evaluator"],
+        )
+
+    def train(self, strategy: Any, experience: Any) -> None:
+        """Trains the backbone on the first task; fits the Gaussians to every one."""
+        if not strategy.clock.train_exp_counter:
+            self.first.train(experience, eval_streams=[])
+        strategy.train(experience, eval_streams=[])
+
+    def scores(self, strategy: Any, outputs: Outputs) -> Tensor:
+        """The discriminants."""
+        scores: Tensor = strategy.predict(outputs.features)
+        return scores
