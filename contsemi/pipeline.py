@@ -335,7 +335,7 @@ class _Run:
         )
         for kind, rows in record["matrices"].items():
             self.matrices[kind] = np.array(rows, dtype=float)
-        self.predictors = record["predictors"]
+        self.predictors = record.get("predictors", {})
         self.watch.steps_done = record["steps_done"]
         self.watch.images_done = record["images_done"]
         self.watch.seconds_before = record["seconds"]

@@ -112,7 +112,7 @@ class Terms(Hooks):
         self.seen = []
 
     def after_update(self, loop):
-        self.seen.append({name: float(value) for name, value in loop.terms.items()})
+        self.seen.append({name: float(value.detach()) for name, value in loop.terms.items()})
 
 
 def trained(config, side):

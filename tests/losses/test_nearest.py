@@ -12,7 +12,11 @@ from torch import Tensor
 
 from contsemi.losses import nearest
 from contsemi.losses.cross_entropy import cross_entropy, smooth_labels
-from contsemi.losses.nearest import soft_nearest_neighbours
+from contsemi.losses.nearest import (
+    nearest_classes,
+    soft_nearest_neighbours,
+    support_labels,
+)
 
 REFERENCE = sorted((Path(__file__).parent / "reference").glob("paws_*.npz"))
 
@@ -164,3 +168,47 @@ def test_no_support_is_an_error() -> None:
         soft_nearest_neighbours(
             torch.ones(2, 3), torch.ones(0, 3), torch.ones(0, 2), temperature=0.1
         )
+
+
+def test_support_labels_equal_the_official_matrix() -> None:
+    """One row a support, classes in turn, and every support of a class among the columns."""
+    data = np.load(Path(__file__).parent / "reference" / "labels_matrix.npz")
+    names = sorted(name for name in data if not name.endswith("_spec"))
+    assert len(names) == 4
+    for name in names:
+        classes, per_class, smoothing = data[f"{name}_spec"]
+        labels = torch.arange(int(classes)).repeat(int(per_class))
+        found, weights = support_labels(labels, torch.arange(int(classes)), smoothing=smoothing)
+        np.testing.assert_allclose(found, data[name], rtol=1e-6)
+        assert (weights == 1).all() and found.dtype == torch.float32
+
+
+def test_support_labels_mask_other_classes_and_leave_out_absent_ones() -> None:
+    labels, columns = torch.tensor([5, 1, 7, 5]), torch.tensor([5, 6, 7])
+    found, weights = support_labels(labels, columns, smoothing=0.2, dtype=torch.float64)
+    assert weights.tolist() == [1, 0, 1, 1]
+    half = torch.tensor([[0.9, 0, 0.1], [0.1, 0, 0.9]], dtype=torch.float64)
+    torch.testing.assert_close(found[[0, 2, 3]], half[[0, 1, 0]])
+    nothing, masked = support_labels(labels, torch.tensor([8]), smoothing=0.2)
+    assert not nothing.any() and not masked.any()
+
+
+def test_nearest_classes_does_not_depend_on_how_often_a_class_is_there() -> None:
+    queries, supports, _ = example(dtype=torch.float32)
+    labels = torch.arange(9) % 3
+    few = nearest_classes(queries, supports, labels, 4, temperature=0.1)
+    twice = torch.cat([torch.arange(9), (labels == 1).nonzero().flatten()])
+    many = nearest_classes(queries, supports[twice], labels[twice], 4, temperature=0.1)
+    torch.testing.assert_close(few, many)
+    np.testing.assert_allclose(few.exp().sum(1), 1, rtol=1e-5)
+    assert few.isfinite().all() and (few[:, 3] < few[:, :3].amin(1)).all()
+
+
+def test_nearest_classes_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, supports, _ = example(dtype=torch.float32)
+    labels = torch.arange(9) % 3
+    whole = nearest_classes(queries, supports, labels, 3, temperature=0.1)
+    monkeypatch.setattr(nearest, "CHUNK", 3)
+    parts = nearest_classes(queries, supports, labels, 3, temperature=0.1)
+    torch.testing.assert_close(parts, whole)
+    assert nearest_classes(queries[:0], supports, labels, 3, temperature=0.1).shape == (0, 3)

@@ -59,6 +59,7 @@ def test_shapes() -> None:
         "projector": (6, 4),
         "predictor": (6, 4),
         "auxiliary": (6, 4),
+        "mapped": (6, 4),
         "prototypes": (6, 3),
         "clusters": (6, 0),
         "classifier": (6, 3),
@@ -227,3 +228,34 @@ def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_scale() -> None:
 def test_mlp_without_norm_and_with_gelu_is_that_of_dino() -> None:
     kinds = [type(layer) for layer in mlp(384, [2048, 2048, 256], norm=False, activation="gelu")]
     assert kinds == [nn.Linear, nn.GELU, nn.Linear, nn.GELU, nn.Linear]
+
+
+@pytest.mark.parametrize(("head", "source"), [("classifier", "features"), ("mapped", "projector")])
+def test_a_detached_head_learns_and_leaves_alone_what_it_stands_on(head: str, source: str) -> None:
+    nets = [
+        Network(
+            resnet_slim(width=4, blocks=[1], stem_stride=1), HEADS, [8, 4], draw(), detached=names
+        )
+        for names in ((), (head,))
+    ]
+    for each in nets:
+        each.grow(3, draw(1))
+    nets[1].load_state_dict(nets[0].state_dict())
+    live, probed = (each(torch.randn(5, 3, 4, 4, generator=draw(2)), HEADS) for each in nets)
+    assert torch.equal(live[head], probed[head])
+    for made, outputs, reaches in zip(nets, (live, probed), (True, False), strict=True):
+        outputs[head].sum().backward()
+        assert all(p.grad is not None for p in made.get_submodule(head).parameters())
+        assert all((p.grad is not None) is reaches for p in made.backbone.parameters())
+        if source == "projector":
+            projector = made.get_submodule("projector").parameters()
+            assert all((p.grad is not None) is reaches for p in projector)
+
+
+def test_mapped_is_linear_in_the_embeddings() -> None:
+    made = network()
+    outputs = made(images(), ("mapped",))
+    layer = made.get_submodule("mapped")
+    assert isinstance(layer, nn.Linear)
+    torch.testing.assert_close(outputs["mapped"], layer(outputs["projector"]))
+    assert network(("mapped",)).heads == ("projector", "mapped")
