@@ -1,13 +1,16 @@
-"""``python -m contsemi.report RUN [RUN ...]``: redraw one run, or compare several."""
+"""``python -m contsemi.report RUN [RUN ...]``: redraw one run, compare several, or follow one."""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from contsemi.errors import ContsemiError
-from contsemi.report.comparison import compare, comparison_tables, remarks
+from contsemi.atomic import storage, write_atomically
+from contsemi.errors import ContsemiError, InputError
+from contsemi.report.comparison import Group, compare, comparison_tables, remarks
 from contsemi.report.console import Display
 from contsemi.report.pages import draw
+from contsemi.report.paired_table import paired_tables
 from contsemi.report.run import load_run
 
 __all__ = ["main"]
@@ -17,26 +20,74 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m contsemi.report",
-        description="Redraw forgetting.png and report.html of a run from its files and print its "
-        "tables; with several runs, compare methods: mean ± standard deviation over seeds.",
+        description="Redraw the pictures and report.html of a run from its files and print its "
+        "tables; with several runs, compare methods: mean ± standard deviation over seeds, and "
+        "differences paired by seed.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="output folder of a finished run")
-    folders = parser.parse_args(arguments).runs
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="write the comparison as a page and as PNG and SVG"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="serve the page of a run, also while it trains"
+    )
+    parser.add_argument("--port", type=int, default=0, help="of --follow; a free one by default")
+    given = parser.parse_args(arguments)
+    folders = list(dict.fromkeys(given.runs))
     try:
-        runs = [load_run(folder) for folder in dict.fromkeys(folders)]
-        with Display("plain") as display:
-            if len(runs) == 1:
-                display.finish(runs[0], draw(runs[0]))
-            else:
-                groups = compare(runs)
-                for table in comparison_tables(groups, display.width):
-                    display.show(table)
-                for remark in remarks(groups):
-                    display.note(remark)
+        if given.follow:
+            _follow(folders, given.port)
+        else:
+            _report(folders, given.output)
     except ContsemiError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _report(folders: Sequence[str], output: str | None) -> None:
+    runs = [load_run(folder) for folder in folders]
+    with Display("plain") as display:
+        if len(runs) == 1 and output is None:
+            display.finish(runs[0], draw(runs[0]))
+            return
+        groups = compare(runs)
+        for table in (
+            *comparison_tables(groups, display.width),
+            *paired_tables(groups, display.width),
+        ):
+            display.show(table)
+        for remark in remarks(groups):
+            display.note(remark)
+        if output is not None:
+            display.note(f"files in {output}: {', '.join(_write(groups, Path(output)))}")
+
+
+def _write(groups: Sequence[Group], folder: Path) -> list[str]:
+    # Matplotlib takes half a second to import; tables do not need it.
+    from contsemi.report.comparison_html import comparison_page
+    from contsemi.report.scatter import comparison_pictures
+
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    files = {"comparison.html": comparison_page(groups)}
+    files |= {f"comparison.{end}": data for end, data in comparison_pictures(groups).items()}
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    return list(files)
+
+
+def _follow(folders: Sequence[str], port: int) -> None:
+    from contsemi.report.follow import HOST, serve
+
+    if len(folders) > 1:
+        raise InputError("--follow", f"follows one run, got {len(folders)}", "name one folder")
+    with serve(folders[0], port) as server:
+        print(f"http://{HOST}:{server.server_port}/  (Ctrl-C ends)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from contsemi.report.grid import grid
 from contsemi.report.run import Run
 from contsemi.report.words import one_line, percent
 
-__all__ = ["Group", "compare", "comparison_tables", "remarks"]
+__all__ = ["COMPARED", "Group", "compare", "comparison_tables", "remarks"]
 
 # These change where and how a run goes, not what comes out of it; the label budget is a column.
 ELSEWHERE = {
@@ -35,6 +35,9 @@ FEW_KEYS = 3
 COMPARED = ("average_accuracy", "average_incremental_accuracy", "forgetting")
 
 
+COSTS = ("seconds", "memory_bytes")
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Runs that differ in their seed alone.
@@ -44,7 +47,7 @@ class Group:
             differ are part of its name.
         seeds: of each run, in order.
         values: name of a metric -> its class-incremental value in each run, ``None`` where it
-            is not defined.
+            is not defined; ``seconds`` and ``memory_bytes`` likewise.
     """
 
     scenario: str
@@ -57,6 +60,19 @@ class Group:
     def name(self) -> str:
         """What the runs have in common, in one line."""
         return f"{self.method} on {self.scenario} with labels {self.labels}"
+
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """Seed -> value, as far as it is defined; the mean of runs with the same seed."""
+        found: dict[int, list[float]] = defaultdict(list)
+        for seed, value in zip(self.seeds, self.values[metric], strict=True):
+            if value is not None:
+                found[seed].append(value)
+        return {seed: fmean(values) for seed, values in found.items()}
+
+    def mean(self, metric: str) -> float | None:
+        """Mean over the runs where it is defined."""
+        values = [value for value in self.values[metric] if value is not None]
+        return fmean(values) if values else None
 
     def spread(self, metric: str) -> str:
         """Mean ± standard deviation (n − 1) in percent; of one run the value alone."""
@@ -92,7 +108,8 @@ def _group(scenario: str, labels: str, method: str, members: list[Run]) -> Group
         values={
             name: tuple(run.results["class_incremental"][name] for run in members)
             for name in COMPARED
-        },
+        }
+        | {name: tuple(run.results[name] for run in members) for name in COSTS},
     )
 
 

@@ -1,4 +1,4 @@
-"""The picture and the page of a run, drawn from its files alone."""
+"""The pictures and the page of a run, drawn from its files alone."""
 
 from contsemi.atomic import write_atomically
 from contsemi.report.html import page
@@ -8,10 +8,10 @@ __all__ = ["draw"]
 
 
 def draw(run: Run) -> tuple[str, ...]:
-    """Write ``forgetting.png`` and ``report.html`` into the folder of ``run``.
+    """Write ``report.html``, ``forgetting.png`` and, where there are curves, ``stability.png``.
 
     Returns:
-        the names of both files.
+        the names of the files.
 
     Raises:
         StorageFailed: a file cannot be written.
@@ -21,4 +21,9 @@ def draw(run: Run) -> tuple[str, ...]:
 
     write_atomically(run.folder / "report.html", page(run))
     write_atomically(run.folder / "forgetting.png", picture(run))
-    return "report.html", "forgetting.png"
+    if not run.trajectories:
+        return "report.html", "forgetting.png"
+    from contsemi.report.stability import stability_picture
+
+    write_atomically(run.folder / "stability.png", stability_picture(run))
+    return "report.html", "forgetting.png", "stability.png"

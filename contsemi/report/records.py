@@ -20,6 +20,7 @@ RESULTS = (
     "accuracy_matrix.csv",
     "accuracy_matrix_task_incremental.csv",
     "forgetting.png",
+    "stability.png",
     "report.html",
 )
 

@@ -13,7 +13,9 @@ import yaml  # type: ignore[import-untyped,unused-ignore]
 from contsemi.errors import InputError
 from contsemi.metrics.matrix import Matrix, as_matrix
 from contsemi.metrics.summary import HEADLINE
+from contsemi.metrics.trajectory import Trajectory
 from contsemi.report.matrix_csv import from_csv
+from contsemi.report.trajectories import load_trajectories
 
 __all__ = ["Run", "load_run"]
 
@@ -31,6 +33,7 @@ class Run:
         task_incremental: likewise, within the classes of each task.
         config: content of ``config.yaml``; empty where the file is missing.
         manifest: content of ``manifest.json``; empty where the file is missing.
+        trajectories: evaluations inside tasks by kind of accuracy; empty where there were none.
     """
 
     folder: Path
@@ -39,6 +42,7 @@ class Run:
     task_incremental: Matrix
     config: dict[str, Any] = field(default_factory=dict)
     manifest: dict[str, Any] = field(default_factory=dict)
+    trajectories: dict[str, Trajectory] = field(default_factory=dict)
 
     @property
     def labels(self) -> str:
@@ -88,7 +92,19 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         task_incremental=matrices[1],
         config=_read(path / "config.yaml", _mapping(yaml.safe_load), missing={}),
         manifest=_read(path / "manifest.json", _mapping(json.loads), missing={}),
+        trajectories=_trajectories(path),
     )
+
+
+def _trajectories(path: Path) -> dict[str, Trajectory]:
+    try:
+        return load_trajectories(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            str(path / "metrics.jsonl"),
+            f"expected a file as contsemi writes it, got: {error}",
+            "restore the file, or run the same command again",
+        ) from error
 
 
 def _read(path: Path, parse: Callable[[str], T], *, missing: T | None = None) -> T:

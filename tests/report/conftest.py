@@ -6,6 +6,7 @@ import pytest
 from contsemi.report.manifest import manifest
 from contsemi.report.records import Records
 from contsemi.report.results import results
+from contsemi.report.trajectories import load_trajectories
 
 
 def decaying(tasks, seed=0):
@@ -16,11 +17,26 @@ def decaying(tasks, seed=0):
     return np.where(age >= 0, accuracy.round(4), np.nan)
 
 
+def write_curves(records, matrix, evaluations):
+    """So many evaluations in each task: old tasks fall by half at first, then come back."""
+    for task in range(len(matrix)):
+        for n in range(1, evaluations + 1):
+            share = 1 - 0.5 * (1 - n / evaluations)
+            for kind, power in (("class_incremental", 1.0), ("task_incremental", 0.5)):
+                for j in range(task + 1):
+                    records.metric(
+                        step=10 * (evaluations * task + n),
+                        task=task,
+                        name=f"trace/{kind}/task_{j + 1}",
+                        value=(matrix[task, j] * share) ** power,
+                    )
+
+
 @pytest.fixture
 def make_run(tmp_path):
     """Write the folder of a run with ``tasks`` tasks and return it."""
 
-    def make(tasks=3, *, name=None, seed=0, matrix=None, **facts):
+    def make(tasks=3, *, name=None, seed=0, matrix=None, evaluations=0, **facts):
         folder = tmp_path / (name or f"run {tasks} {seed}")
         matrix = decaying(tasks, seed) if matrix is None else matrix
         facts = {"method": "contsemi", "scenario": "digits", "label_ratio": "5%", **facts}
@@ -39,14 +55,16 @@ def make_run(tmp_path):
                 )
             )
             records.metric(step=1, task=0, name="loss/prototypes", value=1.5)
+            write_curves(records, matrix, evaluations)
+            records.flush()
             records.write_matrices(matrix, np.sqrt(matrix))
             records.write_results(
                 results(
                     seed=seed,
                     class_incremental=matrix,
                     task_incremental=np.sqrt(matrix),
-                    memory_bytes=3_500_000,
-                    **facts,
+                    while_training=load_trajectories(folder),
+                    **{"memory_bytes": 3_500_000} | facts,
                 )
             )
         return folder

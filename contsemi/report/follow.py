@@ -1,0 +1,71 @@
+"""``--follow``: the page of a run that still trains, served to this machine alone."""
+
+import os
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from contsemi.errors import ContsemiError, InputError
+from contsemi.report.html import page
+from contsemi.report.progress_html import progress_page
+from contsemi.report.run import load_run
+
+__all__ = ["HOST", "current_page", "serve"]
+
+HOST = "127.0.0.1"
+
+
+def current_page(folder: str | os.PathLike[str]) -> bytes:
+    """The page as the files stand now: of the finished run, or of its progress.
+
+    Args:
+        folder: the output folder.
+
+    Raises:
+        InputError: there is no such folder, or a file in it is damaged.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise InputError(str(path), "there is no such folder", "give the output= folder of a run")
+    if (path / "results.json").is_file():
+        return page(load_run(path))
+    return progress_page(path)
+
+
+def serve(folder: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPServer:
+    """A server on loopback that draws the page anew at every request; it is not started here.
+
+    Nothing but that page can be fetched, and no request changes anything.
+
+    Args:
+        folder: the output folder.
+        port: 0 for a free one.
+
+    Raises:
+        InputError: the folder is missing or damaged, or the port is taken.
+    """
+    current_page(folder)  # a wrong folder is said at once and not in the browser
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path != "/":
+                self.send_error(HTTPStatus.NOT_FOUND)
+                return
+            try:
+                content, kind = current_page(folder), "text/html; charset=utf-8"
+            except ContsemiError as error:
+                content, kind = f"error: {error}\n".encode(), "text/plain; charset=utf-8"
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """The screen stays quiet."""
+
+    try:
+        return ThreadingHTTPServer((HOST, port), Handler)
+    except OSError as error:
+        raise InputError("--port", f"{port}: {error.strerror}", "give another, or none") from error
