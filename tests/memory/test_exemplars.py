@@ -13,6 +13,7 @@ from contsemi.memory.exemplars import Exemplars, balanced_quota
 REFERENCE = Path(__file__).parent / "reference"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=12), st.integers(0, 200))
 def test_quota_is_within_budget_balanced_and_leaves_no_room(counts, budget):
     quota = balanced_quota(torch.tensor(counts), budget).tolist()
@@ -24,7 +25,7 @@ def test_quota_is_within_budget_balanced_and_leaves_no_room(counts, budget):
         assert max(quota) - min(gave_up) <= 1
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=3), min_size=1, max_size=5),
     st.integers(0, 25),
