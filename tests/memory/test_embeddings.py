@@ -15,7 +15,7 @@ def unit_rows(count, seed, width=6):
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.integers(1, 20), st.integers(0, 99))
 def test_each_class_keeps_its_most_confident_rows(sizes, budget, seed):
     memory = Embeddings(budget)
@@ -76,7 +76,7 @@ def test_rows_whose_image_is_kept_are_renewed():
     torch.testing.assert_close(memory.view().embeddings, expected, atol=1e-3, rtol=0)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 600), st.integers(1, 4))
 def test_bytes_are_never_exceeded(limit, tasks):
     memory, offered = Embeddings(12), 0

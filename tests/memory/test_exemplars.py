@@ -13,6 +13,7 @@ from contsemi.memory.exemplars import Exemplars, balanced_quota
 REFERENCE = Path(__file__).parent / "reference"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=12), st.integers(0, 200))
 def test_quota_is_within_budget_balanced_and_leaves_no_room(counts, budget):
     quota = balanced_quota(torch.tensor(counts), budget).tolist()
@@ -24,7 +25,7 @@ def test_quota_is_within_budget_balanced_and_leaves_no_room(counts, budget):
         assert max(quota) - min(gave_up) <= 1
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=3), min_size=1, max_size=5),
     st.integers(0, 25),
@@ -67,18 +68,22 @@ def test_first_of_each_class_stay():
 
 
 @pytest.mark.parametrize("name", ["10c5t_40pc_500", "20c5t_25pc_60", "30c6t_40pc_100"])
-def test_class_counts_equal_the_official_codes(name):
+def test_images_kept_equal_the_official_codes(name):
     reference = np.load(REFERENCE / f"buffer_{name}.npz")
-    index = torch.tensor(reference["labelled_index"])
-    column = torch.tensor(reference["labelled_class"])
-    tasks, per_task = (
-        int(reference["n_tasks"]),
-        int(reference["n_classes"]) // int(reference["n_tasks"]),
-    )
+    index, column = reference["labelled_index"], reference["labelled_class"]
+    per_task = int(reference["n_classes"]) // int(reference["n_tasks"])
     memory = Exemplars(int(reference["buffer_size"]))
-    for task in range(tasks):
-        rows = (column // per_task) == task
-        images = torch.zeros(int(rows.sum()), 3, 1, 1, dtype=torch.uint8)
-        memory.add(images, column[rows], index[rows])
-        official = column[torch.isin(index, torch.tensor(reference[f"buffer_after_{task}"]))]
-        assert torch.equal(torch.bincount(memory.labels), torch.bincount(official))
+    for task in range(int(reference["n_tasks"])):
+        rows = (column // per_task == task).nonzero()[0]
+        # The official code sorts a task's labels by numpy's argsort, which is not stable.
+        rows = rows[column[rows].argsort()]
+        images = torch.zeros(len(rows), 3, 1, 1, dtype=torch.uint8)
+        memory.add(images, torch.tensor(column[rows]), torch.tensor(index[rows]))
+        official = torch.tensor(reference[f"buffer_after_{task}"])
+        # A place left over goes to the next image here, and to the last one held there.
+        share = memory.budget // (per_task * (task + 1))
+        for label in range(per_task * (task + 1)):
+            mine = memory.ids[memory.labels == label]
+            theirs = official[torch.isin(official, torch.tensor(index[column == label]))]
+            assert torch.equal(mine[:share], theirs[:share])
+            assert len(mine) == len(theirs) <= share + 1 or len(official) < memory.budget
