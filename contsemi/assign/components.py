@@ -6,7 +6,23 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-__all__ = ["components", "nearest_others"]
+from contsemi.assign.relation import overruled
+
+__all__ = ["components", "nearest_others", "weak_relation"]
+
+
+def weak_relation(embeddings: Tensor, labels: Tensor) -> Tensor:
+    """Which images are of one kind: linked by nearest neighbours or labels, unless labels differ.
+
+    Args:
+        embeddings: [N, D], N > 0, not normalised.
+        labels: int64 [N]; -1 is no label.
+
+    Returns:
+        bool [N, N].
+    """
+    weak = components(nearest_others(embeddings), labels)
+    return overruled(weak[:, None] == weak, labels, labels)
 
 
 @torch.no_grad()

@@ -177,6 +177,12 @@ class Bank(nn.Module):
         return torch.where(number > 0, mean, otherwise.to(mean))
 
     @torch.no_grad()
+    def weights(self, neighbours: Neighbours) -> Tensor:
+        """[N, M]: 1 at the rows found, 0 elsewhere; the targets of a contrast."""
+        nowhere = torch.zeros(len(neighbours.index), self.slots, device=self.rows.device)
+        return nowhere.scatter_add(1, neighbours.index, neighbours.found.float())
+
+    @torch.no_grad()
     def members(self, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Rows of the ring of each query's class (``rings``).
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from contsemi.assign.components import components, nearest_others
-from contsemi.assign.relation import overruled, same_class
+from contsemi.assign.components import weak_relation
+from contsemi.assign.relation import same_class
 from contsemi.errors import InputError
 from contsemi.losses.contrast import contrast, paired_contrast, relation_contrast
 from contsemi.losses.view_labels import view_label_cross_entropy
@@ -85,22 +85,16 @@ class Wcl(Objective):
 
     def _graph(self, views: Tensor, labels: Tensor) -> Tensor:
         """Each view's supervised contrast with the weak labels of the other one."""
-        total = torch.zeros((), device=views.device)
-        for view, other in zip(views, views.flip(0), strict=True):
-            weak = components(nearest_others(other), labels)
-            relation = overruled(weak[:, None] == weak, labels, labels)
-            loss = relation_contrast(view, relation, temperature=self.temperature)
-            total = total + loss / len(views)
-        return total
+        first, second = (weak_relation(view, labels) for view in views)
+        loss = relation_contrast(views[0], second, temperature=self.temperature)
+        return (loss + relation_contrast(views[1], first, temperature=self.temperature)) / 2
 
     def _crops(self, step: Step, small: Outputs, rows: Tensor) -> Tensor:
         """Small views: their image's stored neighbours against the other images of the batch."""
         ids = step.unlabelled_ids
         self.stored.push(rows, ids=ids)
         others = ids[:, None] != torch.arange(self.stored.slots, device=ids.device)
-        near = self.stored.search(rows, self.neighbours, others)
-        weights = torch.zeros_like(others, dtype=rows.dtype)
-        weights = weights.scatter_add(1, near.index, near.found.to(rows.dtype))
+        weights = self.stored.weights(self.stored.search(rows, self.neighbours, others))
         present = torch.zeros_like(others[0]).index_fill(0, ids, True)
         allow = others & (present | (weights > 0))
         views = len(small) // len(ids)
