@@ -10,7 +10,7 @@ from contsemi.engine.learner import Learner
 from contsemi.engine.loop import fit
 
 METHODS = ["method=contsemi", "method=suave", "method=finetune"]
-WITH_MEMORY = [METHODS[0], "memory.embeddings=40"]
+WITH_MEMORY = [METHODS[0], "memory.embeddings=40", "distiller.neighbours=5"]
 
 
 def train(config, stream, after=lambda task, learner: None):

@@ -21,7 +21,8 @@ from contsemi.report.results import without_timings
 from contsemi.run import main
 from contsemi.watch import Watch
 
-TWO_TASKS = ("scenario.classes=4", "scenario.tasks=2", "memory.embeddings=30", "optim.epochs=3")
+EMBEDDINGS = ("memory.embeddings=30", "distiller.neighbours=5")
+TWO_TASKS = ("scenario.classes=4", "scenario.tasks=2", *EMBEDDINGS, "optim.epochs=3")
 EVERY_STEP = "checkpoint.seconds=1e-6"
 
 

@@ -10,6 +10,9 @@ from contsemi.engine.loop import Hooks, fit
 from contsemi.errors import InputError
 
 
+EMBEDDINGS = ("memory.embeddings=30", "distiller.neighbours=5")
+
+
 class Stopped(Exception):
     pass
 
@@ -34,7 +37,7 @@ def run_whole(config, stream):
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd", "lars"])
 @pytest.mark.parametrize("place", ["inside", "between"])
 def test_a_restored_learner_goes_on_to_the_same_bits(optimiser, place, small, stream_of, tmp_path):
-    config = small(f"optim.name={optimiser}", "optim.lr=0.01", "memory.embeddings=30")
+    config = small(f"optim.name={optimiser}", "optim.lr=0.01", *EMBEDDINGS)
     stream, _ = stream_of(config)
     whole = run_whole(config, stream)
 
