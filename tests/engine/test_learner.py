@@ -9,7 +9,6 @@ from contsemi.engine.learner import Learner
 from contsemi.engine.loop import Hooks, fit
 from contsemi.errors import InputError
 
-
 EMBEDDINGS = ("memory.embeddings=30", "distiller.neighbours=5")
 
 
