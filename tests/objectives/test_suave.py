@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from contsemi.errors import InputError
 from contsemi.objectives.suave import Suave
-from contsemi.types import Outputs
+from contsemi.types import Mixed, Outputs
 
 OPTIONS = {
     "temperature": 0.1,
@@ -164,3 +164,46 @@ def test_prediction_is_the_scaled_cosine():
 def test_what_cannot_be_learned_from_is_refused(change, key):
     with pytest.raises(InputError, match=key):
         Suave(**OPTIONS | change)
+
+
+def test_the_default_is_the_plain_loss_bit_for_bit(later):
+    """Queue, EMA and mixing are off: nothing to save, and no operation more than before."""
+    from omegaconf import OmegaConf
+
+    from contsemi import resources
+    from contsemi.assign.sinkhorn import sinkhorn
+    from contsemi.losses.cross_entropy import label_cross_entropy
+    from contsemi.losses.swapped import swapped_cross_entropy
+
+    options = OmegaConf.to_container(OmegaConf.load(resources.conf() / "objective" / "suave.yaml"))
+    del options["name"], options["weights"]
+    objective = Suave(**options)
+    assert not objective.state_dict() and not list(objective.parameters())
+    assert objective.needs.teacher is None
+    assert not objective.needs.mix_labelled and not objective.needs.mix_large
+    large, rows = scores(2 * BATCH).float(), scores(6, seed=1).float()
+    labels = torch.tensor([0, 4, 2])
+    step = later(large, labelled=outputs(rows), labels=labels, progress=0.3)
+    terms = objective.terms(step)
+    targets = torch.cat(
+        [sinkhorn(view[:, OLD:], epsilon=0.05, iterations=3) for view in large.split(BATCH)]
+    )
+    plain = swapped_cross_entropy(large[:, OLD:], targets, batch_size=BATCH, temperature=0.1)
+    share = 2 * BATCH / (2 * BATCH + 6)
+    assert torch.equal(terms["clustering"], plain * share * min(1.0, 0.3 / 0.7))
+    expected = label_cross_entropy(rows, labels.repeat(2), temperature=0.1, smoothing=0.01)
+    assert torch.equal(terms["labels"], expected * 6 / (2 * BATCH + 6))
+
+
+def test_a_mixed_view_counts_by_its_rows_unless_as_published(later):
+    """By rows it weighs as much as another view; as ``views`` it weighs as one row."""
+    large, extra = scores(2 * BATCH), scores(BATCH, seed=2)
+    step = later(large, mixed_large=Mixed(outputs(extra), 0.4))
+    first, second = (shares_in_numpy(v.detach().numpy()[:, OLD:], OPTIONS) for v in large.split(4))
+    target = 0.4 * first + 0.6 * second[::-1]
+    mixed = -(target * np.log(softmax(extra.detach().numpy()[:, OLD:] / 0.1, axis=1))).sum(1).mean()
+    plain = Suave(**OPTIONS).terms(later(large))["clustering"].item()
+    for weight, rows in (("rows", BATCH), ("views", 1)):
+        objective = Suave(**OPTIONS | {"mix_large": True, "mix_weight": weight})
+        expected = (2 * BATCH * plain + rows * mixed) / (2 * BATCH + rows)
+        np.testing.assert_allclose(objective.terms(step)["clustering"].item(), expected, rtol=1e-10)
