@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from contsemi import compose
 from contsemi.engine.evaluation import evaluate
 from contsemi.engine.learner import Learner
 from contsemi.engine.loop import fit
@@ -171,11 +172,12 @@ def test_what_cannot_be_is_refused(make, change, key):
         make(**change)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["swav", "dino", "suave", "daino"])
-def test_without_a_stream_it_is_a_semi_supervised_learner(method, small, stream_of):
+def test_without_a_stream_it_is_a_semi_supervised_learner(method, stream_of):
     """Ten classes in one task, seven labels each, a few seconds of training; chance is 0.1."""
-    words = ["model.width=8", "scenario.tasks=1", "optim.epochs=4", "precision=fp32"]
-    config = small(f"method={method}", *words)
+    words = ["scenario.tasks=1", "model.width=8", "optim.epochs=6", "precision=fp32", "device=cpu"]
+    config = compose.load([f"method={method}", *words])
     stream, test = stream_of(config)
     learner = Learner(config)
     fit(learner, stream.experiences[0], stream.images)
