@@ -33,7 +33,14 @@ class Evaluation:
     )
 
 
-def evaluate(learner: Learner, images: Tensor, tasks: Sequence[TestTask], seen: int) -> Evaluation:
+def evaluate(
+    learner: Learner,
+    images: Tensor,
+    tasks: Sequence[TestTask],
+    seen: int,
+    *,
+    predictors: bool = True,
+) -> Evaluation:
     """Evaluates the first ``seen`` tasks.
 
     Args:
@@ -41,10 +48,15 @@ def evaluate(learner: Learner, images: Tensor, tasks: Sequence[TestTask], seen: 
         images: uint8 [N, 3, S, S] test images.
         tasks: the test tasks of the whole stream.
         seen: how many of them have been trained on.
+        predictors: whether to measure the other predictors, too.
     """
     class_row, task_row = np.full(len(tasks), np.nan), np.full(len(tasks), np.nan)
     chosen = tasks[:seen]
-    predicted = learner.predictions(images[torch.cat([task.indices for task in chosen])])
+    seen_images = images[torch.cat([task.indices for task in chosen])]
+    if predictors:
+        predicted = learner.predictions(seen_images)
+    else:
+        predicted = {"headline": learner.predict(seen_images)}
     targets = torch.cat([task.targets for task in chosen]).numpy()
     task_of_sample = np.repeat(np.arange(seen), [len(task.indices) for task in chosen])
     columns = [task.columns for task in chosen]

@@ -86,7 +86,8 @@ class Trace(Hooks):
             experience = learner.experience
             assert experience is not None
             seen = experience.index + 1
-            self.record(evaluate(learner, self.images, self.tasks, seen), experience.index)
+            measured = evaluate(learner, self.images, self.tasks, seen, predictors=False)
+            self.record(measured, experience.index)
 
     def due(self, epoch: int, iteration: int, learner: Learner) -> bool:
         """Whether the step that is just over is one to evaluate after."""
