@@ -1,5 +1,6 @@
 """Average accuracy against one price as inline SVG; points are the numbers of their methods."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -7,7 +8,7 @@ from contsemi.report.comparison import Group
 from contsemi.report.palette import task_colours
 from contsemi.report.words import one_line
 
-__all__ = ["scatter"]
+__all__ = ["round_ticks", "scatter"]
 
 WIDTH, HEIGHT = 360, 300
 LEFT, RIGHT, TOP, BOTTOM = 50, 344, 12, 252
@@ -53,6 +54,15 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
+def round_ticks(low: float, high: float) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten between two ends: two to six of them."""
+    wanted = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(wanted))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= wanted * 0.999)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [float(f"{step * number:.12g}") for number in range(first, last + 1)]
+
+
 def _x(value: float, span: tuple[float, float]) -> float:
     return LEFT + (RIGHT - LEFT) * (value - span[0]) / (span[1] - span[0])
 
@@ -62,19 +72,17 @@ def _y(value: float, span: tuple[float, float]) -> float:
 
 
 def _axes(across: tuple[float, float], up: tuple[float, float], label: str) -> str:
-    shares = (0.1, 0.5, 0.9)
     parts = []
-    for share in shares:
-        value = up[0] + share * (up[1] - up[0])
+    for value in round_ticks(*up):
         height = _y(value, up)
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>'
-            f'<text x="{LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">{value:.1f}</text>'
+            f'<text x="{LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">{value:g}</text>'
         )
-        value = across[0] + share * (across[1] - across[0])
+    for value in round_ticks(*across):
         parts.append(
             f'<text x="{_x(value, across):.1f}" y="{BOTTOM + 18}" text-anchor="middle">'
-            f"{value:.4g}</text>"
+            f"{value:g}</text>"
         )
     parts.append(
         f'<text x="{(LEFT + RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(label)}'

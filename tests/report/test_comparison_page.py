@@ -1,11 +1,14 @@
 """Several runs on one page, in one picture, and in the paired table."""
 
+import itertools
 import re
 import time
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from contsemi.report.__main__ import main
@@ -14,6 +17,7 @@ from contsemi.report.comparison_html import comparison_page
 from contsemi.report.paired_table import differences, paired_rows
 from contsemi.report.run import load_run
 from contsemi.report.scatter import comparison_figure, comparison_pictures
+from contsemi.report.svg_scatter import round_ticks
 
 
 @pytest.fixture
@@ -103,3 +107,20 @@ def test_the_command(folders, tmp_path, capsys):
     assert "Student's t interval, 95%" in out
     names = {path.name for path in (tmp_path / "new" / "page").iterdir()}
     assert names == {"comparison.html", "comparison.png", "comparison.svg"}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(-1000, 1000), st.floats(0.01, 1e6))
+def test_ticks_are_round_and_inside(low, width):
+    ticks = round_ticks(low, low + width)
+    assert 2 <= len(ticks) <= 6
+    slack = 1e-6 * width
+    assert low - slack <= ticks[0] and ticks[-1] <= low + width + slack
+    steps = [b - a for a, b in itertools.pairwise(ticks)]
+    assert steps == pytest.approx([steps[0]] * len(steps))
+    assert f"{steps[0]:.6e}"[0] in "125"
+
+
+def test_ticks_of_accuracies():
+    assert round_ticks(23.0, 43.0) == [25.0, 30.0, 35.0, 40.0]
+    assert round_ticks(0.0, 0.5) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
