@@ -159,14 +159,14 @@ class Learner(Predicting):
                 self.teacher = Ema(self.network, momentum=_pair(self.needs.teacher)[0])
             else:
                 self.teacher.grow(self.network)
+        self.objective.begin(experience)  # first, as its own parameters may grow with the classes
+        self.distiller.begin(experience)
         if self.needs.trains:
             modules = [self.network, self.objective, self.distiller]
             fresh = optimisers.make(self.config.optim, modules)
             if self.optimizer is not None:
                 optimisers.carry_state(self.optimizer, fresh)
             self.optimizer = fresh
-        self.objective.begin(experience)
-        self.distiller.begin(experience)
 
     def end(self) -> None:
         """The task is over: the past is frozen and the memory takes the task in."""

@@ -114,3 +114,20 @@ def test_a_term_without_a_weight_is_named(small, stream_of):
     stream, _ = stream_of(config)
     with pytest.raises(InputError, match="the term 'clustering' has no weight"):
         fit(Learner(config.model_copy(update=weights)), stream.experiences[0], stream.images)
+
+
+def test_parameters_that_an_objective_grows_are_trained(small, stream_of):
+    config = small("optim.epochs=1")
+    stream, _ = stream_of(config)
+    learner = Learner(config)
+
+    def begin(experience):
+        learner.objective.own = torch.nn.Parameter(torch.zeros(experience.num_seen))
+
+    learner.objective.begin = begin
+    for experience in stream.experiences[:2]:
+        learner.begin(experience, stream.images)
+        groups = learner.optimizer.param_groups
+        held = {id(param) for group in groups for param in group["params"]}
+        assert id(learner.objective.own) in held
+        learner.end()
