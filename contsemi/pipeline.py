@@ -138,6 +138,8 @@ class _Run:
                 began = time.monotonic()
                 strategy.train(experience, eval_streams=[], start=start)
                 start = None
+                if (reason := self.learner.embeddings.reason) and not self.task:
+                    self.display.note(f"memory.index={reason}")
                 self.finish_task(time.monotonic() - began)
         return self.finish()
 
