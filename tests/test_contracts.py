@@ -131,13 +131,14 @@ def test_every_weight_has_its_term(learner):
 
 
 def test_twenty_steps_lower_the_loss(learner):
-    """Measured by the targets of the beginning: a teacher or a centre that moves raises the bar."""
+    """A centre that moves raises the bar: then measured by the targets of the beginning."""
     batch = learner.batch(0, 0)
     at = learner.steps_per_epoch  # late enough for every ramp to have begun
-    teacher, objective = copy.deepcopy((learner.teacher, learner.objective))
+    targets = copy.deepcopy((learner.teacher, learner.objective))
     before = loss_of(learner, batch, at)[0].item()
     train(learner, 20)
-    learner.teacher, learner.objective = teacher, objective
+    if hasattr(learner.objective, "centre"):
+        learner.teacher, learner.objective = targets
     assert loss_of(learner, batch, at)[0].item() < before
 
 
