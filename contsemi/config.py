@@ -246,6 +246,9 @@ class Optim(Section):
     clip_by: Literal["all", "tensor"] = Field(
         description="clip the norm of all gradients together, or of each tensor (DINO)"
     )
+    max_loss: NonNegative = Field(
+        description="a loss above it, in size, ends the run as NaN does; 0 for no limit"
+    )
     freeze_batch_norm: bool = Field(
         description="from the second task on BatchNorm keeps the first one's statistics (NNCSL)"
     )
@@ -262,6 +265,9 @@ class BatchSizes(Section):
     )
     labelled: Count = Field(description="labelled images a step, unless drawn by class")
     test: Count = Field(description="images of one evaluation batch")
+    pieces: Annotated[int, Field(ge=1, le=1024)] = Field(
+        description="run a step's rows in so many pieces, each with its own BatchNorm statistics"
+    )
 
 
 class Evaluate(Section):

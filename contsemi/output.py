@@ -1,23 +1,31 @@
 """The output folder of a run: one run a folder, one process at a time, nothing lost."""
 
+import errno
 import fcntl
-import json
 import os
+import socket
+import stat
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
-from contsemi.errors import InputError
+from contsemi.atomic import make_folder, storage, sweep
+from contsemi.errors import InputError, StorageFailed
+from contsemi.readonce import parse_json, read_once
 
-__all__ = ["OutputFolder"]
+__all__ = ["OutputFolder", "bound"]
 
 # Keys that may differ between the start of a run and its continuation: they do not change what
 # is computed. Of the data it is the images that count, not the folder they lie in.
 _FREE = ("output", "resume", "display", "checkpoint", "data")
 
 _LOCK = "run.lock"
+_MANIFEST_BYTES = 1 << 28  # it lists the labelled images
+# Not the user's choice of a folder is at fault, but the disk.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 class OutputFolder:
@@ -32,27 +40,34 @@ class OutputFolder:
     Raises:
         InputError: on entering: the folder is in use, holds another run or files of something
             else, or cannot be a folder.
+        StorageFailed: on entering: the disk is full or broken.
     """
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
         self.path, self.config = path, config
-        self._lock: IO[str] | None = None
+        self._lock: int | None = None
         self._made: list[Path] = []
         self._saved: dict[str, Any] | None = None
 
     def __enter__(self) -> Self:
         try:
             self._refuse_foreign()
-            self._made = [each for each in (self.path, *self.path.parents) if not each.exists()]
-            self.path.mkdir(parents=True, exist_ok=True)
+            self._made = make_folder(self.path)
             self._lock = self._locked()
             if self.config["resume"] == "auto":
                 self._refuse_other_run()
+            sweep(self.path)
+            sweep(self.path / "checkpoints")
         except (FileExistsError, NotADirectoryError) as error:
+            self._release()
             raise self._error("is not a folder") from error
         except OSError as error:
+            self._release()
+            if error.errno in _DISK:
+                with storage(self.path):
+                    raise
             raise self._error(f"cannot be written ({error.strerror})") from error
-        except InputError:
+        except BaseException:
             self._release()
             raise
         return self
@@ -90,26 +105,47 @@ class OutputFolder:
         if names and not names & {_LOCK, "manifest.json"}:
             raise self._error(f"holds files of something else ({min(names)!r}, ...)")
 
-    def _locked(self) -> IO[str]:
+    def _locked(self) -> int:
+        """The lock; the system takes it back when its owner ends, however it ends."""
         path = self.path / _LOCK
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         while True:
-            lock = path.open("a+")
+            lock = os.open(path, flags, 0o666)
             try:
+                if not stat.S_ISREG(os.fstat(lock).st_mode):
+                    raise self._error(f"its {_LOCK} is not a regular file")
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Its owner may have removed it just now: then the next one is taken.
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(lock), path.stat()):
+                        os.ftruncate(lock, 0)
+                        os.write(lock, _owner().encode())
+                        return lock
             except BlockingIOError as error:
-                with lock:
-                    lock.seek(0)
-                    owner = lock.read().strip()
+                owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
+                os.close(lock)
                 fix = "wait for it or give another output="
                 raise self._error(f"in use by another run ({owner})", fix) from error
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                    break
-            lock.close()  # its owner has just removed it: take the next one
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}")
-        lock.flush()
-        return lock
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+
+    def refuse_if_gone(self) -> None:
+        """Raises where the folder was removed or renamed while the run went on.
+
+        Raises:
+            StorageFailed: it was; nothing is made anew in its place.
+        """
+        with suppress(OSError):
+            if self._lock is None or os.path.samestat(
+                os.fstat(self._lock), (self.path / _LOCK).stat()
+            ):
+                return
+        raise StorageFailed(
+            f"output={self.path}: was removed or renamed while the run went on; "
+            "put it back, and the same command goes on from the last saved state"
+        )
 
     def _refuse_other_run(self) -> None:
         """Another configuration's run is not gone on with."""
@@ -120,8 +156,8 @@ class OutputFolder:
                 raise self._error("its manifest.json is missing", anew)
             return
         try:
-            self._saved = json.loads(manifest.read_bytes())
-            differing = _differences(_bound(self._saved["config"]), _bound(self.config))
+            self._saved = parse_json(read_once(manifest, _MANIFEST_BYTES))
+            differing = _differences(bound(self._saved["config"]), bound(self.config))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._error("its manifest.json cannot be read", anew) from error
         if differing:
@@ -133,17 +169,25 @@ class OutputFolder:
         lock, self._lock = self._lock, None
         if lock is None:
             return
-        with lock, suppress(OSError):
+        with suppress(OSError):
             if [each.name for each in self.path.iterdir()] == [_LOCK]:
                 (self.path / _LOCK).unlink()
                 for folder in self._made:
                     folder.rmdir()
+        os.close(lock)
 
     def _error(self, problem: str, fix: str = "give another output=") -> InputError:
         return InputError(f"output={self.path}", problem, fix)
 
 
-def _bound(config: Mapping[str, Any]) -> dict[str, Any]:
+def _owner() -> str:
+    """Who holds the lock, for whoever finds it held."""
+    began = time.strftime("%Y-%m-%d %H:%M:%S")
+    return f"process {os.getpid()} on {socket.gethostname()} since {began}"
+
+
+def bound(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a configuration that the numbers depend on."""
     return {key: value for key, value in config.items() if key not in _FREE}
 
 

@@ -13,21 +13,25 @@ from contsemi.config import Config
 from contsemi.data.scenario import Stream, build
 from contsemi.engine.checkpoint import Checkpoints
 from contsemi.engine.evaluation import Evaluation, evaluate
+from contsemi.engine.footprint import state_bytes
 from contsemi.engine.learner import Learner
 from contsemi.engine.precision import choose_device, choose_precision, set_threads
 from contsemi.engine.trace import Trace, fixed_subset
-from contsemi.errors import InputError, Interrupted, OutOfDeviceMemory
+from contsemi.errors import InputError, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.matrix import Undefined
-from contsemi.output import OutputFolder
+from contsemi.output import OutputFolder, bound
 from contsemi.report.console import Display
 from contsemi.report.events import TaskDone
 from contsemi.report.manifest import manifest
 from contsemi.report.records import Records
 from contsemi.report.results import results
 from contsemi.report.trajectories import load_trajectories
-from contsemi.watch import Signals, Watch
+from contsemi.run_record import environment, identity, refuse_if_no_room
+from contsemi.saving import Saving
+from contsemi.signals import Signals
+from contsemi.watch import Watch
 
 __all__ = ["run"]
 
@@ -49,7 +53,12 @@ def run(config: Config) -> dict[str, Any]:
     threads = set_threads(config.threads)
     budget = LabelBudget.parse(config.label_ratio)
     plain = config.model_dump() | {"label_ratio": str(budget)}
-    with Display(config.display) as display, OutputFolder(Path(config.output), plain) as output:
+    signals = Signals()
+    with (
+        signals.caught(),
+        Display(config.display) as display,
+        OutputFolder(Path(config.output), plain) as output,
+    ):
         if output.finished:
             return _show_finished(display, output.path)
         train, test = data.load(config.data, config.scenario.dataset)
@@ -72,10 +81,14 @@ def run(config: Config) -> dict[str, Any]:
             config=plain,
         )
         output.refuse_other_images(facts)
+        if learner is not None:
+            refuse_if_no_room(output.path, state_bytes(learner, config, stream.images.shape[-1]))
         with Records(output.path) as records:
             try:
-                whole = _Run(config, str(budget), stream, test.images, learner, display, records)
-                return whole.train(facts) if ours else whole.train_baseline(facts)
+                whole = _Run(
+                    config, facts, stream, test.images, learner, display, output, records, signals
+                )
+                return whole.train() if ours else whole.train_baseline()
             except torch.OutOfMemoryError as error:
                 raise OutOfDeviceMemory(
                     f"device={device}: out of memory; lower batch.unlabelled, "
@@ -83,30 +96,34 @@ def run(config: Config) -> dict[str, Any]:
                 ) from error
 
 
-class _Run:
+class _Run(Saving):
     """A run in progress: the state around the learner, and the way through the tasks."""
 
     def __init__(
         self,
         config: Config,
-        labels: str,
+        facts: dict[str, Any],
         stream: Stream,
         test_images: Tensor,
         learner: Learner | None,
         display: Display,
+        output: OutputFolder,
         records: Records,
+        signals: Signals,
     ) -> None:
-        self.config, self.labels, self.stream = config, labels, stream
+        self.config, self.facts, self.stream = config, facts, stream
+        self.labels = str(facts["config"]["label_ratio"])
         self.learner = cast(Learner, learner)
-        self.display, self.records = display, records
-        self.test_images = test_images
+        self.display, self.output, self.records = display, output, records
+        self.signals, self.test_images = signals, test_images
         self.tasks = len(stream.experiences)
         self.matrices = {
             kind: np.full((self.tasks, self.tasks), np.nan)
             for kind in ("class_incremental", "task_incremental")
         }
-        self.checkpoints = Checkpoints(records.folder / "checkpoints")
-        self.signals = Signals()
+        self.checkpoints = Checkpoints(
+            records.folder / "checkpoints", identity(facts, bound(facts["config"]))
+        )
         self.watch = Watch(
             display=display,
             records=records,
@@ -114,15 +131,17 @@ class _Run:
             save=lambda epoch, iteration: self.save(self.task, (epoch, iteration)),
             every=config.checkpoint.seconds,
             tasks=self.tasks,
+            max_loss=config.optim.max_loss,
         )
-        self.task = 0
+        self.task, self.trained = 0, False
         self.predictors: dict[str, dict[str, float]] = {}
+        self.environment, self.changes = environment(facts), []
 
-    def train(self, facts: dict[str, Any]) -> dict[str, Any]:
+    def train(self) -> dict[str, Any]:
         """Goes through the tasks that are left."""
         start = self.restore() if self.config.resume == "auto" else None
-        self.open_records(facts, anew=start is None and not self.task)
-        self.show_header(facts)
+        self.open_records(anew=start is None and not self.task and not self.trained)
+        self.show_header()
         # Avalanche takes seconds to import: the header stands on the screen by then.
         from contsemi.strategies import SemiSupervisedStrategy
         from contsemi.strategies.scenario import from_stream
@@ -133,19 +152,23 @@ class _Run:
         )
         benchmark = from_stream(self.stream, self.test_images)
         self.watch.begin()
-        with self.signals.caught():
-            for experience in benchmark.train_stream[self.task :]:
-                began = time.monotonic()
-                strategy.train(experience, eval_streams=[], start=start)
-                start = None
-                if (reason := self.learner.embeddings.reason) and not self.task:
-                    self.display.note(f"memory.index={reason}")
-                self.finish_task(time.monotonic() - began)
+        for experience in benchmark.train_stream[self.task :]:
+            began = time.monotonic()
+            if not self.trained:
+                with self.signals.patient():
+                    strategy.train(experience, eval_streams=[], start=start)
+                    # So that a kill in a long evaluation repeats the evaluation alone.
+                    self.save(self.task, None, trained=True)
+                self.signals.stop_if_asked()
+            start, self.trained = None, False
+            if (reason := self.learner.embeddings.reason) and not self.task:
+                self.display.note(f"memory.index={reason}")
+            self.finish_task(time.monotonic() - began)
         return self.finish()
 
-    def train_baseline(self, facts: dict[str, Any]) -> dict[str, Any]:
+    def train_baseline(self) -> dict[str, Any]:
         """Goes through all tasks with a strategy of Avalanche, whose state cannot be saved."""
-        self.show_header(facts)
+        self.show_header()
         self.display.note(
             "a baseline of Avalanche is not saved on the way: after an interruption "
             "the same command starts it anew"
@@ -158,28 +181,26 @@ class _Run:
 
         baseline = Baseline(self.config, self.stream.experiences, self.stream.images)
         self.learner = cast(Learner, baseline)
-        self.open_records(facts, anew=True)
+        self.open_records(anew=True)
         self.watch.begin()
-        try:
-            with self.signals.caught():
-                for self.task in baseline.tasks:
-                    began = time.monotonic()
-                    baseline.train(self.task, self.watch)
-                    self.finish_task(time.monotonic() - began)
-        except Interrupted as error:
-            raise Interrupted(error.signal_number, "starts this baseline anew") from None
+        self.signals.then = "starts this baseline anew"
+        for self.task in baseline.tasks:
+            began = time.monotonic()
+            with self.signals.patient():
+                baseline.train(self.task, self.watch)
+            self.finish_task(time.monotonic() - began)
         return self.finish()
 
-    def open_records(self, facts: dict[str, Any], *, anew: bool) -> None:
+    def open_records(self, *, anew: bool) -> None:
         """Says in the folder what is run; what another run left there goes first."""
         if anew:
             # Before the new manifest, so that no old state is ever taken for one of this run.
             self.checkpoints.clear()
             self.records.start_anew()
-        self.records.write_config(facts["config"])
-        self.records.write_manifest(facts)
+        self.records.write_config(self.facts["config"])
+        self.records.write_manifest(self.facts)
 
-    def show_header(self, facts: dict[str, Any]) -> None:
+    def show_header(self) -> None:
         """Says on the screen what is run."""
         self.display.start(
             {
@@ -187,8 +208,8 @@ class _Run:
                 "scenario": self.stream.name,
                 "labels": f"{self.labels} ({len(self.stream.label_indices)} images)",
                 "seed": self.config.seed,
-                "device": facts["device"],
-                "precision": facts["precision"],
+                "device": self.facts["device"],
+                "precision": self.facts["precision"],
             }
         )
 
@@ -245,9 +266,9 @@ class _Run:
             )
         )
         self.task += 1
-        self.save(self.task, None)
-        if self.signals.received is not None:
-            raise Interrupted(self.signals.received)
+        with self.signals.patient():
+            self.save(self.task, None)
+        self.signals.stop_if_asked()
 
     def _note_predictors(self, measured: Evaluation) -> None:
         """Keeps the averages of every predictor, and writes down what the matrices do not say."""
@@ -282,6 +303,8 @@ class _Run:
             seconds=self.watch.seconds,
             images_per_second=self.watch.images_done / self.watch.seconds,
             switches=switches(self.config),
+            pieces=self.config.batch.pieces,
+            changes=self.changes,
             predictors=self.predictors,
             while_training=load_trajectories(self.records.folder),
             test_images=[len(task.indices) for task in self.stream.test],
@@ -292,61 +315,6 @@ class _Run:
         finished = load_run(self.records.folder)
         self.display.finish(finished, [*FILES, *draw(finished)])
         return content
-
-    def save(self, task: int, place: tuple[int, int] | None) -> None:
-        """Saves everything.
-
-        Args:
-            task: the task to go on with.
-            place: (epoch, iteration) inside it; ``None`` at its beginning.
-        """
-        if self.config.baseline["name"] != "none":
-            return
-        record = {
-            "task": task,
-            "place": place,
-            "step_in_task": self.learner.step_in_task,
-            "steps_done": self.watch.steps_done,
-            "images_done": self.watch.images_done,
-            "seconds": self.watch.seconds,
-            "metrics_bytes": self.records.flush(),
-            "predictors": self.predictors,
-            "matrices": {
-                kind: [[None if np.isnan(x) else float(x) for x in row] for row in matrix]
-                for kind, matrix in self.matrices.items()
-            },
-        }
-        self.checkpoints.save(self.learner.state(), record)
-
-    def restore(self) -> tuple[int, int] | None:
-        """Takes the newest whole state back, if there is one.
-
-        Returns:
-            (epoch, iteration) to go on from inside the task, ``None`` at its beginning.
-        """
-        saved = self.checkpoints.load()
-        if saved is None:
-            return None
-        state, record = saved
-        place = None if record["place"] is None else tuple(record["place"])
-        self.task = record["task"]
-        inside = place is not None
-        experience = self.stream.experiences[self.task if inside else self.task - 1]
-        self.learner.restore(
-            state, experience, self.stream.images, record["step_in_task"] if inside else None
-        )
-        for kind, rows in record["matrices"].items():
-            self.matrices[kind] = np.array(rows, dtype=float)
-        self.predictors = record.get("predictors", {})
-        self.watch.steps_done = record["steps_done"]
-        self.watch.images_done = record["images_done"]
-        self.watch.seconds_before = record["seconds"]
-        if self.task:
-            row = self.matrices["class_incremental"][self.task - 1, : self.task]
-            self.watch.accuracies = row.tolist()
-        self.records.truncate(record["metrics_bytes"])
-        self.display.note(f"goes on from a checkpoint in task {self.task + 1}")
-        return place
 
 
 FILES = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")

@@ -1,56 +1,36 @@
 """What happens between the steps of a run: screen, metrics, checkpoints, signals."""
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from contsemi.engine.loop import Hooks, Loop
-from contsemi.errors import Diverged, Interrupted
+from contsemi.errors import Diverged
 from contsemi.report.console import Display
 from contsemi.report.events import Progress
 from contsemi.report.records import Records
+from contsemi.signals import Signals
 
-__all__ = ["Signals", "Watch"]
+__all__ = ["Watch"]
 
 # On an accelerator the host waits for the device only this often.
 STEPS_BETWEEN_LOOKS = 20
 
 
-class Signals:
-    """Remembers a signal until a step is over; a second one ends the process at once."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A step whose loss the host has not looked at yet."""
 
-    def __init__(self) -> None:
-        self.received: int | None = None
-
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        """Catches SIGINT and SIGTERM inside the block."""
-        if not _in_main_thread():
-            yield
-            return
-        watched = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._note) for number in watched}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.received = number
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+    good: Tensor
+    task: int
+    epoch: int
+    iteration: int
+    rate: float
+    terms: dict[str, Tensor]
+    ids: tuple[Tensor, Tensor]
 
 
 class Watch(Hooks):
@@ -63,6 +43,8 @@ class Watch(Hooks):
         save: saves the run inside a task, given (epoch, next iteration).
         every: seconds between saves; 0 for none inside a task.
         tasks: tasks of the stream.
+        max_loss: a loss above it, in size, ends the run as one that is not finite does; 0 for no
+            limit.
     """
 
     def __init__(
@@ -74,6 +56,7 @@ class Watch(Hooks):
         save: Callable[[int, int], None],
         every: float,
         tasks: int,
+        max_loss: float = 0.0,
     ) -> None:
         self.display, self.records, self.signals = display, records, signals
         self.save, self.every, self.tasks = save, every, tasks
@@ -82,7 +65,8 @@ class Watch(Hooks):
         self.accuracies: list[float] = []
         self.seconds_before = 0.0
         self._steps_here = self._images_here = 0
-        self._finite: Tensor | None = None
+        self._largest = max_loss or torch.finfo(torch.float32).max
+        self._unseen: list[_Seen] = []
         self.begin()
 
     def begin(self) -> None:
@@ -100,11 +84,23 @@ class Watch(Hooks):
         return self._images_here / max(time.monotonic() - self.started, 1e-9)
 
     def before_backward(self, loop: Loop) -> None:
-        """Remembers, without waiting for the device, whether the loss was finite."""
-        finite = torch.isfinite(loop.loss.detach())
-        self._finite = finite if self._finite is None else self._finite & finite
+        """Remembers, without waiting for the device, whether the loss was sound."""
+        batch, experience = loop.batch, loop.learner.experience
+        assert batch is not None
+        assert experience is not None
+        self._unseen.append(
+            _Seen(
+                good=loop.loss.detach().abs() <= self._largest,  # false for NaN, too
+                task=experience.index,
+                epoch=loop.epoch,
+                iteration=loop.iteration,
+                rate=loop.learner.rate,
+                terms={name: value.detach() for name, value in loop.terms.items()},
+                ids=(batch.labelled_ids, batch.unlabelled_ids),
+            )
+        )
         if loop.loss.device.type == "cpu":
-            self.check(loop)
+            self.check()
 
     def after_training_iteration(self, loop: Loop) -> None:
         """Counts; looks at the device, the clock and the signals where it is time."""
@@ -120,18 +116,17 @@ class Watch(Hooks):
             self.look(loop)
         asked = self.signals.received is not None
         if asked or (self.every and time.monotonic() - self.saved_at >= self.every):
-            self.check(loop)
+            self.check()
             self.save(loop.epoch + last, 0 if last else loop.iteration + 1)
             self.saved_at = time.monotonic()
-        if self.signals.received is not None:
-            raise Interrupted(self.signals.received)
+        self.signals.stop_if_asked()
 
     def look(self, loop: Loop) -> None:
         """Reads the losses, shows them and writes them down."""
         learner = loop.learner
         experience = learner.experience
         assert experience is not None
-        self.check(loop)
+        self.check()
         values = [value.detach() for value in loop.terms.values()]
         losses = dict(zip(loop.terms, torch.stack(values).tolist() if values else [], strict=True))
         for name, value in losses.items():
@@ -156,26 +151,23 @@ class Watch(Hooks):
             )
         )
 
-    def check(self, loop: Loop) -> None:
-        """Stops the run at a loss that is not finite; such a state is never saved.
+    def check(self) -> None:
+        """Stops the run at the first loss that is not sound; nothing after it is ever saved.
 
         Raises:
             Diverged: it names where, the terms and the images.
         """
-        if self._finite is None or bool(self._finite):
+        unseen, self._unseen = self._unseen, []
+        if not unseen:
             return
-        experience, batch = loop.learner.experience, loop.batch
-        assert experience is not None
-        assert batch is not None
-        terms = ", ".join(f"{name} {value.item():.4g}" for name, value in loop.terms.items())
-        ids = torch.cat([batch.labelled_ids, batch.unlabelled_ids])[:8].tolist()
+        good = torch.stack([each.good for each in unseen]).tolist()  # one wait for all
+        if all(good):
+            return
+        bad = unseen[good.index(False)]
+        terms = ", ".join(f"{name} {value.item():.4g}" for name, value in bad.terms.items())
+        ids = torch.cat(bad.ids)[:8].tolist()
         raise Diverged(
-            f"loss: not finite in task {experience.index + 1}, epoch {loop.epoch + 1}, "
-            f"step {loop.iteration + 1} ({terms}), learning rate {_rate(loop):.3g}, "
-            f"images {ids}...; lower optim.lr or set optim.clip"
+            f"loss: not finite or too large in task {bad.task + 1}, epoch {bad.epoch + 1}, "
+            f"step {bad.iteration + 1} ({terms}), learning rate {bad.rate:.3g}, "
+            f"images {ids}...; lower optim.lr or set optim.clip, and start anew"
         )
-
-
-def _rate(loop: Loop) -> float:
-    optimizer = loop.learner.optimizer
-    return float(optimizer.param_groups[0]["lr"]) if optimizer is not None else 0.0

@@ -1,15 +1,17 @@
 """The output folder: one process, one run, and nothing of others touched."""
 
+import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 
 import pytest
 
-from contsemi.errors import InputError
+from contsemi.errors import InputError, StorageFailed
 from contsemi.output import OutputFolder
 
 CONFIG = {
@@ -22,6 +24,7 @@ CONFIG = {
     "optim": {"lr": 0.1, "epochs": 3},
     "projector": [8, 4],
 }
+OWNER = f"process {os.getpid()} on {socket.gethostname()} since 20"
 FACTS = {"dataset_digests": {"train": "1"}, "label_digest": "2"}
 
 
@@ -79,11 +82,15 @@ def test_a_second_holder_is_refused_and_told_who_holds_it(tmp_path, holder):
     folder = tmp_path / "run"
     first = holder(folder)
     for resume in ("auto", "never"):
-        refused(folder, rf"in use by another run \(process {first.pid}\); wait", resume=resume)
+        refused(
+            folder,
+            rf"in use by another run \(process {first.pid} on \S+ since 20.*\); wait",
+            resume=resume,
+        )
     first.send_signal(signal.SIGKILL)
     first.wait()
     with OutputFolder(folder, CONFIG):
-        assert (folder / "run.lock").read_text() == f"process {os.getpid()}"
+        assert (folder / "run.lock").read_text().startswith(OWNER)
 
 
 def test_two_holders_in_one_process(tmp_path):
@@ -109,7 +116,7 @@ def test_the_lock_of_a_run_that_removed_its_folder_is_not_taken(tmp_path, monkey
 
     monkeypatch.setattr(fcntl, "flock", remove_first)
     with OutputFolder(folder, CONFIG):
-        assert (folder / "run.lock").read_text() == f"process {os.getpid()}"
+        assert (folder / "run.lock").read_text().startswith(OWNER)
         refused(folder, "in use by another run")
 
 
@@ -218,3 +225,50 @@ def test_what_cannot_be_written_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.mkdir", read_only)
     refused(tmp_path / "run", r"cannot be written \(Read-only file system\); give another output=")
+
+
+def test_a_full_disk_is_not_the_fault_of_the_name(tmp_path, monkeypatch):
+    def full(self, *args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", full)
+    with pytest.raises(StorageFailed, match="No space left"), OutputFolder(tmp_path / "a", CONFIG):
+        raise AssertionError("entered")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_a_lock_that_is_no_file_is_not_touched(what, tmp_path):
+    folder = begun(tmp_path / "run")
+    (tmp_path / "mine").write_text("years")
+    if what == "link":
+        (folder / "run.lock").symlink_to(tmp_path / "mine")
+    else:
+        os.mkfifo(folder / "run.lock")
+    refused(folder, "run.lock is not a regular file" if what == "pipe" else "cannot be written")
+    assert (tmp_path / "mine").read_text() == "years"
+
+
+def test_what_kills_left_half_written_is_swept_and_nothing_else(tmp_path):
+    folder = begun(tmp_path / "run")
+    (folder / "checkpoints").mkdir()
+    left = [".results.json.12.tmp", "checkpoints/.state-000001.safetensors.7.tmp"]
+    others = ["notes.tmp", ".hidden", ".a.tmp", "checkpoints/.b.tmp.7"]
+    for name in left + others:
+        (folder / name).touch()
+    with OutputFolder(folder, CONFIG):
+        assert not any((folder / name).exists() for name in left)
+        assert all((folder / name).exists() for name in others)
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])
+def test_a_folder_that_is_gone_is_said(how, tmp_path):
+    folder = tmp_path / "run"
+    with OutputFolder(folder, CONFIG) as output:
+        output.refuse_if_gone()
+        folder.rename(tmp_path / "elsewhere")
+        if how == "replaced":
+            folder.mkdir()
+            (folder / "run.lock").touch()
+        with pytest.raises(StorageFailed, match="was removed or renamed"):
+            output.refuse_if_gone()

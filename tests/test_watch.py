@@ -1,11 +1,8 @@
 """What is watched between the steps: signals, numbers that are none, clocks, metrics."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import textwrap
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +11,10 @@ import torch
 from contsemi import watch as watch_module
 from contsemi.engine.loop import Loop
 from contsemi.errors import Diverged, Interrupted
+from contsemi.report.ledger import Mark
 from contsemi.report.records import Records
-from contsemi.watch import STEPS_BETWEEN_LOOKS, Signals, Watch
+from contsemi.signals import Signals
+from contsemi.watch import STEPS_BETWEEN_LOOKS, Watch
 
 
 @pytest.fixture
@@ -55,11 +54,11 @@ def watched(clock, tmp_path):
                 steps_per_epoch=steps,
                 step_in_task=0,
                 experience=SimpleNamespace(index=1),
-                optimizer=SimpleNamespace(param_groups=[{"lr": 0.25}]),
+                rate=0.25,
             )
             self.loop = Loop(learner)
 
-        def step(self, epoch, iteration, value=1.0):
+        def step(self, epoch, iteration, value=1.0, elsewhere=False):
             loop = self.loop
             loop.epoch, loop.iteration = epoch, iteration
             loop.batch = SimpleNamespace(
@@ -67,6 +66,10 @@ def watched(clock, tmp_path):
             )
             loop.terms = {"labels": torch.tensor(value, requires_grad=True)}
             loop.loss = loop.terms["labels"] * 2
+            if elsewhere:
+                loss = loop.loss
+                device = SimpleNamespace(type="cuda")
+                loop.loss = SimpleNamespace(detach=loss.detach, device=device)
             self.watch.before_backward(loop)
             clock.now += 1
             loop.learner.step_in_task += 1
@@ -83,49 +86,6 @@ def watched(clock, tmp_path):
 def run_steps(watched, first, last, steps=30):
     for i in range(first, last):
         watched.step(*divmod(i, steps))
-
-
-def test_the_first_signal_is_remembered_and_handlers_come_back():
-    signals = Signals()
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with signals.caught():
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert signals.received == signal.SIGTERM
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-
-
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_the_second_signal_ends_the_process(second):
-    program = f"""
-        import os, signal, time
-        from contsemi.watch import Signals
-        with Signals().caught():
-            os.kill(os.getpid(), signal.SIGINT)
-            print("still here", flush=True)
-            os.kill(os.getpid(), {int(second)})
-            time.sleep(5)
-            print("too long", flush=True)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
-    )
-    assert done.stdout == "still here\n"
-    assert done.returncode == -second
-
-
-def test_outside_the_main_thread_signals_are_left_alone():
-    import threading
-
-    said = []
-
-    def work():
-        with Signals().caught():
-            said.append("worked")
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert said == ["worked"]
 
 
 @pytest.mark.parametrize(
@@ -164,17 +124,22 @@ def test_a_loss_that_is_no_number_names_the_place(value, watched):
     assert it.saved == [(1, 4)]
 
 
-def test_on_an_accelerator_the_loss_is_looked_at_before_saving(watched):
+def test_on_an_accelerator_the_first_bad_step_is_named_before_saving(watched):
     """There the host does not wait for each loss; what went wrong meanwhile is not forgotten."""
     it = watched(every=5)
-    elsewhere = SimpleNamespace(type="cuda")
-    for value in (1.0, float("nan"), 1.0, 1.0):
-        loss = torch.tensor(value)
-        it.loop.loss = SimpleNamespace(detach=lambda loss=loss: loss, device=elsewhere)
-        it.watch.before_backward(it.loop)
-    with pytest.raises(Diverged):
-        run_steps(it, 0, 30)
+    for i, value in enumerate((1.0, float("nan"), float("inf"), 1.0)):
+        it.step(0, i, value, elsewhere=True)
+    with pytest.raises(Diverged, match=r"epoch 1, step 2 \(labels nan\)"):
+        it.step(0, 4, elsewhere=True)
     assert it.saved == []
+
+
+@pytest.mark.parametrize(("value", "ends"), [(5e5, False), (-5e5, False), (6e5, True)])
+def test_a_loss_that_explodes_ends_the_run(value, ends, watched):
+    it = watched()
+    it.watch._largest = 1e6
+    with pytest.raises(Diverged, match="too large") if ends else nullcontext():
+        it.step(0, 0, value)  # the loss is twice the term
 
 
 def test_metrics_are_written_at_the_same_steps_wherever_a_run_was_interrupted(watched):
@@ -185,7 +150,7 @@ def test_metrics_are_written_at_the_same_steps_wherever_a_run_was_interrupted(wa
     assert [line["step"] for line in expected] == [20, 30, 40, 60]
     assert {line["name"] for line in expected} == {"loss/labels"}
     assert {line["task"] for line in expected} == {2}
-    whole.records.truncate(0)
+    whole.records.truncate(Mark.start())
     resumed = watched(steps=steps)
     resumed.watch.steps_done = 7
     run_steps(resumed, 7, 2 * steps, steps)

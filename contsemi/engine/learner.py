@@ -118,6 +118,12 @@ class Learner(Predicting):
         return self.step_in_task / max(1, self.epochs * self.steps_per_epoch)
 
     @property
+    def rate(self) -> float:
+        """The learning rate of the step at hand."""
+        total = self.epochs * self.steps_per_epoch
+        return schedules.learning_rate(self.config.optim, self.step_in_task, total)
+
+    @property
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
         moments = 0 if self.moments is None else self.moments.memory_bytes

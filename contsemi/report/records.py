@@ -4,11 +4,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
-from contsemi.atomic import storage, write_atomically
-from contsemi.errors import StateDamaged
+from contsemi.atomic import make_folder, storage, write_atomically
 from contsemi.metrics.matrix import Matrix
+from contsemi.report.ledger import Ledger, Mark
 from contsemi.report.matrix_csv import to_csv
 from contsemi.report.plain import to_json, to_yaml
 
@@ -38,12 +38,12 @@ class Records:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         with storage(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        self._stream: BinaryIO | None = None
+            make_folder(self.folder)
+        self._metrics = Ledger(self.folder / "metrics.jsonl")
 
     def start_anew(self) -> None:
         """Forget a run that this folder held; files of others are not touched."""
-        self.truncate(0)
+        self.truncate(Mark.start())
         for name in RESULTS:
             with storage(self.folder / name):
                 (self.folder / name).unlink(missing_ok=True)
@@ -77,44 +77,30 @@ class Records:
             value: ``null`` where not finite.
         """
         line = to_json({"step": step, "task": task + 1, "name": name, "value": value}, indent=None)
-        with storage(self._metrics):
-            self._open().write(line)
+        self._metrics.write(line)
 
-    def flush(self) -> int:
-        """Bring all metrics to the disk and return the length of their file in bytes."""
-        with storage(self._metrics):
-            stream = self._open()
-            stream.flush()
-            os.fsync(stream.fileno())
-            return stream.tell()
+    def flush(self) -> Mark:
+        """Bring all metrics to the disk and say how far their file goes."""
+        return self._metrics.flush()
 
-    def truncate(self, length: int) -> None:
-        """Forget the metrics written after a checkpoint, before training goes on from it.
+    def lacks(self, mark: Mark) -> str:
+        """What is wrong with the metrics up to a mark; empty if they are those of then."""
+        return self._metrics.lacks(mark)
+
+    def truncate(self, mark: Mark) -> None:
+        """Forget the metrics written after a mark, before training goes on from there.
 
         Args:
-            length: what :meth:`flush` returned when the checkpoint was written.
+            mark: what :meth:`flush` returned when the checkpoint was written.
 
         Raises:
-            StateDamaged: the file is shorter than that.
+            StateDamaged: the metrics up to there are not those of then.
         """
-        with storage(self._metrics):
-            stream = self._open()
-            stream.flush()
-            present = stream.tell()
-            if present < length:
-                raise StateDamaged(
-                    f"{self._metrics}: has {present} bytes, the checkpoint was written at "
-                    f"{length}; restore the file, or start anew with resume=never"
-                )
-            stream.truncate(length)
-            stream.seek(length)
+        self._metrics.truncate(mark)
 
     def close(self) -> None:
         """Write what is buffered; the object may be used again."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            with storage(self._metrics):
-                stream.close()
+        self._metrics.close()
 
     def __enter__(self) -> Self:
         return self
@@ -126,13 +112,3 @@ class Records:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    @property
-    def _metrics(self) -> Path:
-        return self.folder / "metrics.jsonl"
-
-    def _open(self) -> BinaryIO:
-        if self._stream is None:
-            self._stream = self._metrics.open("ab")
-            self._stream.seek(0, os.SEEK_END)
-        return self._stream

@@ -28,6 +28,8 @@ def results(
     seconds: float,
     images_per_second: float | None,
     switches: Sequence[str] = (),
+    pieces: int = 1,
+    changes: Sequence[str] = (),
     predictors: Mapping[str, Mapping[str, float]] | None = None,
     test_images: Sequence[int] | None = None,
     while_training: Mapping[str, Trajectory] | None = None,
@@ -45,6 +47,8 @@ def results(
         seconds: wall-clock time of the run, over all its resumptions.
         images_per_second: images trained a second.
         switches: names of the switches of official code that were on.
+        pieces: into which the rows of a step were split to fit into memory.
+        changes: what changed under the run (versions, threads, device) between its resumptions.
         predictors: averages after the last task by each predictor; ``headline`` is the
             objective's own, whose matrices are given.
         test_images: [T], test images of each task, for the accuracy in which each weighs the same.
@@ -76,6 +80,8 @@ def results(
         },
         "predictors": {name: dict(values) for name, values in (predictors or {}).items()},
         "switches": list(switches),
+        "pieces": pieces,
+        "changes": list(changes),
         "memory_bytes": memory_bytes,
         "seconds": seconds,
         "images_per_second": images_per_second,

@@ -1,13 +1,15 @@
 """Checkpoints: round trip, two generations, and every damage found before use."""
 
+import hashlib
 import json
+import os
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsemi.engine.checkpoint import Checkpoints
+from contsemi.engine.checkpoint import Checkpoints, _canonical
 from contsemi.errors import Diverged, StateDamaged, StorageFailed
 
 STATE = {
@@ -63,21 +65,129 @@ def test_every_flipped_bit_and_every_cut_is_found(position, bit, cut, tmp_path_f
 )
 def test_a_broken_manifest_is_said(text, tmp_path):
     (tmp_path / "MANIFEST.json").write_text(text)
-    with pytest.raises(StateDamaged, match=r"MANIFEST.json: cannot be read; .*resume=never"):
+    with pytest.raises(StateDamaged, match=r"MANIFEST.json: cannot be used .*; .*resume=never"):
         Checkpoints(tmp_path).load()
 
 
-def test_a_manifest_cannot_point_outside(tmp_path):
+def rewritten(checkpoints, change):
+    """A manifest that somebody changed, and whose digests fit again."""
+    body = json.loads(checkpoints.manifest.read_text())["body"]
+    change(body)
+    digest = hashlib.sha256(_canonical(body)).hexdigest()
+    checkpoints.manifest.write_bytes(_canonical({"body": body, "sha256": digest}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../state-000000.safetensors", "/etc/passwd", "state-000001.safetensors", "a", "", "."],
+)
+def test_a_manifest_cannot_point_elsewhere(name, tmp_path):
     checkpoints = Checkpoints(tmp_path / "run")
     checkpoints.save(STATE, {})
     (tmp_path / "state-000000.safetensors").write_bytes(
         (tmp_path / "run" / "state-000000.safetensors").read_bytes()
     )
-    manifest = json.loads(checkpoints.manifest.read_text())
-    manifest["generations"][0]["file"] = "../state-000000.safetensors"
-    checkpoints.manifest.write_text(json.dumps(manifest))
-    with pytest.raises(StateDamaged, match="outside its folder"):
+    rewritten(checkpoints, lambda body: body["generations"][0].update(file=name))
+    with pytest.raises(StateDamaged, match="names the file"):
         checkpoints.load()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda body: body.update(format=3), "format 3, this version reads 2"),
+        (lambda body: body.update(run="other"), "belongs to another run"),
+        (lambda body: body["generations"][0].update(size="1"), "another type"),
+        (lambda body: body["generations"][0].update(number=True), "another type"),
+        (lambda body: body["generations"][0].pop("record"), "lacks a key"),
+        (lambda body: body.update(generations={"a": 1}), "cannot be used"),
+        (lambda body: body.pop("run"), "cannot be used"),
+    ],
+)
+def test_a_manifest_with_fitting_digests_is_not_believed_everything(change, said, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(STATE, {})
+    rewritten(checkpoints, change)
+    with pytest.raises(StateDamaged, match=said):
+        checkpoints.load()
+
+
+def test_a_manifest_written_in_another_way_is_not_ours(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(STATE, {})
+    checkpoints.manifest.write_text(json.dumps(json.loads(checkpoints.manifest.read_text())))
+    with pytest.raises(StateDamaged, match="not written as ours"):
+        checkpoints.load()
+
+
+def test_a_lost_manifest_is_said_and_nothing_removed(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(STATE, {})
+    checkpoints.manifest.unlink()
+    assert Checkpoints(tmp_path).load() is None  # as a kill in the very first save leaves it
+    checkpoints.save(STATE, {})
+    checkpoints.manifest.unlink()
+    with pytest.raises(StateDamaged, match=r"MANIFEST\.json: is missing"):
+        checkpoints.load()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("put", ["link", "pipe", "folder", "longer"])
+@pytest.mark.parametrize("name", ["MANIFEST.json", "state-000000.safetensors"])
+def test_only_plain_files_are_read(put, name, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "run")
+    checkpoints.save(STATE, {})
+    path = tmp_path / "run" / name
+    content = path.read_bytes()
+    path.unlink()
+    (tmp_path / "copy").write_bytes(content)
+    {
+        "link": lambda: path.symlink_to(tmp_path / "copy"),
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "longer": lambda: path.write_bytes(content + b" "),
+    }[put]()
+    with pytest.raises(StateDamaged, match=name):
+        checkpoints.load()
+
+
+def test_a_linked_folder_is_not_read(tmp_path):
+    Checkpoints(tmp_path / "there").save(STATE, {})
+    (tmp_path / "here").symlink_to(tmp_path / "there")
+    with pytest.raises(StateDamaged):
+        Checkpoints(tmp_path / "here").load()
+
+
+def test_a_record_is_amended_without_its_tensors(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(RuntimeError):
+        checkpoints.amend({})
+    for task in range(2):
+        checkpoints.save(STATE, {"task": task})
+    states = {path: path.stat() for path in tmp_path.glob("state-*")}
+    checkpoints.amend({"task": 7})
+    assert {path: path.stat() for path in tmp_path.glob("state-*")} == states
+    assert checkpoints.load()[1] == {"task": 7}
+    (tmp_path / "state-000001.safetensors").write_bytes(b"")
+    assert checkpoints.load()[1] == {"task": 0}
+    assert "state-000001.safetensors: its bytes" in checkpoints.passed_over[0]
+
+
+def test_a_record_that_does_not_fit_is_passed_over(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for task in range(2):
+        checkpoints.save(STATE, {"task": task})
+    assert checkpoints.load(lambda record: "late" if record["task"] else "")[1] == {"task": 0}
+    assert checkpoints.passed_over == ["state-000001.safetensors: late"]
+    with pytest.raises(StateDamaged, match=r"late.*late"):
+        checkpoints.load(lambda record: "late")
+
+
+def test_a_folder_that_was_removed_is_not_made_again(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "gone" / "checkpoints")
+    with pytest.raises(StorageFailed):
+        checkpoints.save(STATE, {})
+    assert not (tmp_path / "gone").exists()
 
 
 def test_a_failed_save_keeps_the_last_state(tmp_path, monkeypatch):
@@ -99,14 +209,6 @@ def test_a_new_run_forgets_the_old_states(tmp_path):
     checkpoints.clear()
     assert checkpoints.load() is None
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_kill_left_half_written_goes_with_the_next_state(tmp_path):
-    checkpoints = Checkpoints(tmp_path)
-    (tmp_path / ".state-000000.safetensors.123.tmp").write_bytes(b"half")
-    checkpoints.save(STATE, {})
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"MANIFEST.json", "state-000000.safetensors"}
 
 
 def test_a_state_that_is_not_finite_is_not_saved(tmp_path):

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from contsemi.data.scenario import Arrivals
-from contsemi.engine.checkpoint import Checkpoints, _flatten
+from contsemi.engine.checkpoint import Checkpoints
 from contsemi.engine.learner import Learner
 from contsemi.engine.loop import Hooks, fit
+from contsemi.engine.tensors import flatten
 from contsemi.errors import InputError
 
 EMBEDDINGS = ("memory.embeddings=30", "distiller.neighbours=5")
@@ -30,7 +31,7 @@ def run_whole(config, stream):
     learner = Learner(config)
     for experience in stream.experiences[:3]:
         fit(learner, experience, stream.images)
-    return _flatten(learner.state())
+    return flatten(learner.state())
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd", "lars"])
@@ -65,7 +66,7 @@ def test_a_restored_learner_goes_on_to_the_same_bits(optimiser, place, small, st
     for experience in stream.experiences[1:3]:
         fit(second, experience, stream.images, None, start)
         start = None
-    resumed = _flatten(second.state())
+    resumed = flatten(second.state())
     assert whole.keys() == resumed.keys()
     assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
 
@@ -91,11 +92,11 @@ def test_prediction_leaves_no_trace(small, stream_of):
     stream, _ = stream_of(config)
     learner = Learner(config)
     fit(learner, stream.experiences[0], stream.images)
-    before = _flatten(learner.state())
+    before = flatten(learner.state())
     one = learner.predict(stream.images[:50])
     two = torch.cat([learner.predict(stream.images[:20]), learner.predict(stream.images[20:50])])
     torch.testing.assert_close(one, two, atol=5e-2, rtol=0)  # bfloat16 sums in another order
-    after = _flatten(learner.state())
+    after = flatten(learner.state())
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 

@@ -1,0 +1,71 @@
+"""Signals that ask a run to stop: it ends where nothing is lost."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from contsemi.errors import Interrupted
+
+__all__ = ["Signals"]
+
+
+class Signals:
+    """Ends a run at SIGINT or SIGTERM: at once, or after a step that is not to be cut.
+
+    A second signal ends the process on the spot, as if nobody had listened.
+
+    Attributes:
+        received: the number of the signal that came, ``None`` before.
+        then: what the same command will do, for the message.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.then = "goes on from here"
+        self._patient = False
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catches both signals inside the block; in another than the main thread it cannot.
+
+        Raises:
+            Interrupted: a signal came outside of :meth:`patient`.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        watched = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._note) for number in watched}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Inside the block a signal is only remembered; whoever is inside looks after it."""
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
+
+    def stop_if_asked(self) -> None:
+        """To be called where everything is saved.
+
+        Raises:
+            Interrupted: a signal has come.
+        """
+        if self.received is not None:
+            raise Interrupted(self.received, self.then)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.received = number
+        if not self._patient:
+            self.stop_if_asked()
