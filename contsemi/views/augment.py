@@ -13,9 +13,9 @@ from contsemi.views.separable import separable
 
 __all__ = ["Augment"]
 
-# Bytes of the images of one pass, as floats. On a CPU a pass should stay within the L2 cache, and
+# Bytes of the images of one pass, as floats. On a CPU a pass should stay near the L2 cache, and
 # its working memory below what makes the allocator give pages back to the system each time.
-PASS_BYTES = {"cpu": 1 << 20}
+PASS_BYTES = {"cpu": 1 << 21}
 DEVICE_PASS_BYTES = 1 << 28
 
 
@@ -31,7 +31,11 @@ class Augment:
 
     def __init__(self, views: Views) -> None:
         self.views = views
-        self._moments: dict[torch.device, tuple[Tensor, Tensor]] = {}
+        # x / std - mean / std; a number on the CPU goes along with any device's tensors
+        self._moments = [
+            (torch.tensor(-mean / std), std)
+            for mean, std in zip(views.mean, views.std, strict=True)
+        ]
 
     def large(self, images: Tensor, views: int, generator: torch.Generator) -> Tensor:
         """The large views of unlabelled images.
@@ -114,8 +118,7 @@ class Augment:
             raise ValueError(f"generator on {generator.device}, images on {images.device}")
         with torch.no_grad():
             draws = Draws(generator, rows=views * len(images))
-            mean, _ = self._mean_and_scale(images.device)
-            plan = draw_plan(crop, draws, side=images.shape[-1], fill=mean)
+            plan = draw_plan(crop, draws, side=images.shape[-1], fill=self.views.mean)
             source = torch.arange(len(images), device=images.device).repeat(views)
         return self.render(images, source, plan)
 
@@ -130,22 +133,15 @@ class Augment:
         device, side = images.device, images.shape[-1]
         row_bytes = 3 * 4 * (side**2 + size**2) // 2  # between that of an image and of its view
         step = max(1, PASS_BYTES.get(device.type, DEVICE_PASS_BYTES) // row_bytes)
-        out = torch.empty((len(source), size, size, 3), device=device).permute(0, 3, 1, 2)
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            mean, scale = self._mean_and_scale(device)
-            mean, scale = mean[:, None, None], scale[:, None, None]
+        out = torch.empty((len(source), size, size, 3), device=device)
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             for start in range(0, len(source), step):
                 span = slice(start, start + step)
-                rows = make(images.index_select(0, source[span]), span)
-                out[span].copy_(rows.sub_(mean).mul_(scale))
-        return out
-
-    def _mean_and_scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """[3] each: mean and 1 / standard deviation of the channels, sent to a device once."""
-        if device not in self._moments:
-            mean = torch.tensor(self.views.mean, device=device)
-            self._moments[device] = mean, 1 / torch.tensor(self.views.std, device=device)
-        return self._moments[device]
+                made = make(images.index_select(0, source[span]), span)
+                for channel, (mean, std) in enumerate(self._moments):
+                    # one pass that normalises and interleaves; from [N, s, s] to every third value
+                    torch.add(mean, made[:, channel], alpha=1 / std, out=out[span, ..., channel])
+        return out.permute(0, 3, 1, 2)
 
 
 def _check(images: Tensor) -> None:

@@ -15,7 +15,7 @@ __all__ = ["Greyscale", "Jitter", "blend_weights", "draw_greyscale", "draw_jitte
 
 def luma(images: Tensor) -> Tensor:
     """Grey values, float [N, 3, H, W] -> [N, 1, H, W], with ITU-R 601 weights (PIL's "L")."""
-    red, green, blue = (images[:, k : k + 1] for k in range(3))
+    red, green, blue = torch.split(images, 1, dim=1)
     return torch.mul(red, 0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
 
@@ -47,22 +47,23 @@ class Jitter(Drawn):
         if images.device.type != "cpu":
             return self._everywhere(images, stage)
         # sorted by stage, the rows of each step are neighbours, and no other row is computed
-        stage, order = stage.sort(stable=True)
+        order = stage.argsort()
         first = torch.bincount(stage + 1, minlength=5).cumsum(0).tolist()
         images = self.rows(order)._spans(images.index_select(0, order), first)
         return images.index_select(0, order.argsort())
 
     def _spans(self, images: Tensor, first: list[int]) -> Tensor:
         """All steps in place; rows from ``first[k]`` on have their hue at place k or later."""
-        blends = self.blends.permute(1, 2, 0)
+        blends = self.blends.permute(1, 2, 0)[..., None, None, None]
         for place in range(3):
-            later = slice(first[place + 1], None)
-            _blend_(images[later], blends[place, :, later])
+            if (later := first[place + 1]) < len(images):
+                _blend_(images[later:], blends[place, :, later:])
         if self.hue and first[0] < len(images):
             turn_hue_(images[first[0] :], self.turns[first[0] :])
         for place in range(3):
-            earlier = slice(first[0], first[place + 1])
-            _blend_(images[earlier], blends[place, :, earlier])
+            if first[0] < (earlier := first[place + 1]):
+                span = slice(first[0], earlier)
+                _blend_(images[span], blends[place, :, span])
         return images
 
     def _everywhere(self, images: Tensor, stage: Tensor) -> Tensor:
@@ -73,11 +74,11 @@ class Jitter(Drawn):
         later = (stage[:, None] > place)[..., None]
         earlier = ((stage[:, None] >= 0) & (stage[:, None] <= place))[..., None]
         for weights in torch.where(later, self.blends, neutral).permute(1, 2, 0):
-            _blend_(images, weights)
+            _blend_(images, weights[..., None, None, None])
         if self.hue:
             images = on_rows(images, self.chosen, _turned, self.turns)
         for weights in torch.where(earlier, self.blends, neutral).permute(1, 2, 0):
-            _blend_(images, weights)
+            _blend_(images, weights[..., None, None, None])
         return images
 
 
@@ -97,10 +98,8 @@ def blend_weights(kind: Tensor, factor: Tensor) -> Tensor:
 
 
 def _blend_(images: Tensor, weights: Tensor) -> None:
-    """One blend in place, of images [N, 3, H, W] with weights [3, N]."""
-    if not len(images):
-        return
-    factor, contrast, saturation = weights[..., None, None, None]
+    """One blend in place, of images [N, 3, H, W] with weights [3, N, 1, 1, 1]."""
+    factor, contrast, saturation = weights.unbind()
     grey = luma(images)
     constant = grey.mean((2, 3), keepdim=True).mul_(contrast)
     torch.addcmul(constant, grey, saturation, out=grey)

@@ -38,7 +38,7 @@ class Erase(Drawn):
 
 
 def draw_erase(
-    draws: Draws, side: int, probability: float, scale: Sequence[float], fill: Tensor
+    draws: Draws, side: int, probability: float, scale: Sequence[float], fill: Sequence[float]
 ) -> Erase:
     """Rectangles distributed as those of torchvision's ``RandomErasing``.
 
@@ -47,7 +47,7 @@ def draw_erase(
         side: side of the views in pixels.
         probability: probability that a view is erased.
         scale: lowest and highest share of the area.
-        fill: [3], the colour that is put there.
+        fill: the colour that is put there, three numbers.
     """
     length, fits = draw_rectangles(draws, side, scale, RATIO, largest=side - 1)
     start = (draws.uniform(0.0, 1.0, 2) * (side - length + 1)).floor_()
@@ -55,5 +55,5 @@ def draw_erase(
     return Erase(
         start=start,
         length=torch.where(chosen[:, None], length, 0.0),
-        fill=fill.expand(draws.rows, 3),
+        fill=torch.stack([torch.full_like(start[:, 0], value) for value in fill], dim=1),
     )

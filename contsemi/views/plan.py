@@ -1,5 +1,6 @@
 """The plan of a batch of views: what was drawn for each of them, and how it is carried out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +50,7 @@ class Plan:
         return views
 
 
-def draw_plan(crop: Crop, draws: Draws, side: int, fill: Tensor) -> Plan:
+def draw_plan(crop: Crop, draws: Draws, side: int, fill: Sequence[float]) -> Plan:
     """Draw everything that is random about a batch of views.
 
     The numbers drawn depend on the policy and the number of views alone.
@@ -58,7 +59,7 @@ def draw_plan(crop: Crop, draws: Draws, side: int, fill: Tensor) -> Plan:
         crop: the policy of this kind of view.
         draws: source of random numbers.
         side: S, side of the images in pixels.
-        fill: [3], the colour of erased rectangles.
+        fill: the colour of erased rectangles.
     """
     boxes = draw_boxes(draws, side, scale=crop.scale, ratio=crop.ratio, flip=crop.flip)
     steps: list[Drawn] = []

@@ -40,15 +40,17 @@ def equalise(images: Tensor) -> Tensor:
     """
     pixels = images.shape[2] * images.shape[3]
     level = (images * 255).round_().clamp_(0, 255).int().long().flatten(2)
+    # counts as floats: all are whole numbers far below 2^24, and so are their exact quotients
     shape = (*level.shape[:2], LEVELS)
-    one = level.new_ones(()).expand_as(level)
-    histogram = level.new_zeros(shape).scatter_add_(2, level, one)
+    one = images.new_ones(()).expand_as(level)
+    histogram = images.new_zeros(shape).scatter_add_(2, level, one)
     brightest = histogram.gather(2, level.amax(2, keepdim=True))
-    step = (pixels - brightest) // (LEVELS - 1)
-    below = histogram.cumsum(2) - histogram  # pixels darker than the level
-    table = ((below + step // 2) // step.clamp(min=1)).clamp_(max=LEVELS - 1)
-    same = torch.arange(LEVELS, device=images.device)
-    table = torch.where(step > 0, table, same).to(images.dtype).div_(255)
+    step = ((pixels - brightest) / (LEVELS - 1)).floor_()
+    below = histogram.cumsum(2).sub_(histogram)  # pixels darker than the level
+    below.add_((step / 2).floor_())
+    table = below.div_(step.clamp(min=1)).floor_().clamp_(max=LEVELS - 1)
+    same = torch.arange(LEVELS, device=images.device, dtype=images.dtype)
+    table = torch.where(step > 0, table, same).div_(255)
     return table.gather(2, level).view_as(images)
 
 

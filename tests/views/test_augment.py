@@ -106,7 +106,7 @@ def test_no_global_random_number_is_drawn(policy, photographs):
 @given(seed=st.integers(0, 2**31), start=st.integers(0, 23), count=st.integers(1, 24))
 def test_a_row_does_not_depend_on_the_others(policy, photographs, seed, start, count):
     views = policy("cifar", **SMOOTH)
-    plan = draw_plan(views.large, Draws(seeded(seed), 24), 32, fill=torch.zeros(3))
+    plan = draw_plan(views.large, Draws(seeded(seed), 24), 32, fill=[0.0] * 3)
     source = torch.arange(12).repeat(2)
     together = Augment(views).render(photographs, source, plan)
     span = slice(start, start + count)
@@ -135,7 +135,7 @@ def test_passes_of_any_size_agree(policy, photographs, monkeypatch):
 
 
 def test_operations_not_in_the_policy_are_not_drawn(policy):
-    plan = draw_plan(policy("cifar").large, Draws(seeded(), 4), 32, fill=torch.zeros(3))
+    plan = draw_plan(policy("cifar").large, Draws(seeded(), 4), 32, fill=[0.0] * 3)
     assert [type(step).__name__ for step in plan.steps] == ["Jitter", "Solarise", "Equalise"]
 
 
@@ -195,7 +195,7 @@ def test_cpu_and_cuda_agree(policy, photographs):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     views = policy("cifar", **SMOOTH)
-    plan = draw_plan(views.large, Draws(seeded(), 24), 32, fill=torch.zeros(3))
+    plan = draw_plan(views.large, Draws(seeded(), 24), 32, fill=[0.0] * 3)
     source = torch.arange(12).repeat(2)
     here = Augment(views).render(photographs, source, plan)
     there = Augment(views).render(photographs.cuda(), source.cuda(), plan.to("cuda"))

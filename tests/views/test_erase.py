@@ -5,15 +5,15 @@ from torchvision.transforms import RandomErasing
 from contsemi.views.draws import Draws
 from contsemi.views.erase import Erase, draw_erase
 
-FILL = torch.tensor([0.2, 0.4, 0.6])
+FILL = [0.2, 0.4, 0.6]
 
 
 def test_erases_the_rectangle_and_nothing_else(photographs):
     images = photographs[:2].float() / 255
     start, length = torch.tensor([[3.0, 5.0], [0.0, 0.0]]), torch.tensor([[4.0, 7.0], [0.0, 0.0]])
-    result = Erase(start=start, length=length, fill=FILL.expand(2, 3)).apply(images)
+    result = Erase(start=start, length=length, fill=torch.tensor([FILL, FILL])).apply(images)
     expected = images.clone()
-    expected[0, :, 3:7, 5:12] = FILL[:, None, None]
+    expected[0, :, 3:7, 5:12] = torch.tensor(FILL)[:, None, None]
     assert torch.equal(result, expected)
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 from scipy.stats import ks_2samp
 from torchvision.transforms import RandomResizedCrop
 
+from contsemi.views import geometry
 from contsemi.views.draws import Draws
 from contsemi.views.geometry import Boxes, draw_boxes, interpolation
 
@@ -113,3 +114,12 @@ def test_weights_are_averages_inside_the_crop(side, size, data, flip):
     torch.testing.assert_close(weights.sum(-1), torch.ones(1, size))
     assert weights[..., :low].count_nonzero() == 0
     assert weights[..., high:].count_nonzero() == 0
+
+
+@pytest.mark.parametrize("size", [1, 9, 32, 47])
+def test_weights_looked_up_are_those_computed(photographs, generator, monkeypatch, size):
+    images = photographs.repeat(4, 1, 1, 1)
+    boxes = draw_boxes(Draws(generator, len(images)), 32, scale=(0.05, 1), ratio=RATIO, flip=0.5)
+    looked_up = boxes.crop(images, size)
+    monkeypatch.setattr(geometry, "TABLE_BYTES", 0)
+    torch.testing.assert_close(looked_up, boxes.crop(images, size), atol=2e-6, rtol=0)
