@@ -271,7 +271,7 @@ class BatchSizes(Section):
 
 
 class Evaluate(Section):
-    """Evaluation while training; the end of a task is always evaluated, on all test images."""
+    """What is measured beside the end of each task, where all test images so far are evaluated."""
 
     every_steps: Annotated[int, Field(ge=0)] = Field(
         description="evaluate after so many steps of a task; 0 for never"
@@ -281,6 +281,18 @@ class Evaluate(Section):
     )
     images: Annotated[int, Field(ge=0)] = Field(
         description="test images of the whole stream, chosen once per run; 0 for all"
+    )
+    embeddings: Annotated[int, Field(ge=0)] = Field(
+        description="test images whose embeddings are written after each task; 0 for none"
+    )
+    probes: list[Literal["knn", "linear", "few_shot", "clustering"]] = Field(
+        description="what is asked of the frozen features after each task; [] for nothing"
+    )
+    probe_images: Annotated[int, Field(ge=0)] = Field(
+        description="training images of the whole stream whose labels the probes see; 0 for all"
+    )
+    pseudo_labels: Probability | None = Field(
+        description="measure the labels given to unlabelled images at least this surely; null: no"
     )
 
 

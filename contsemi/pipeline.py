@@ -15,6 +15,7 @@ from contsemi.engine.checkpoint import Checkpoints
 from contsemi.engine.evaluation import Evaluation, evaluate
 from contsemi.engine.footprint import state_bytes
 from contsemi.engine.learner import Learner
+from contsemi.engine.loop import HookList
 from contsemi.engine.precision import choose_device, choose_precision, set_threads
 from contsemi.engine.trace import Trace, fixed_subset
 from contsemi.errors import InputError, OutOfDeviceMemory
@@ -25,13 +26,19 @@ from contsemi.output import OutputFolder, bound
 from contsemi.report.console import Display
 from contsemi.report.events import TaskDone
 from contsemi.report.manifest import manifest
+from contsemi.report.measured import load_measured, summarise_measured
 from contsemi.report.records import Records
 from contsemi.report.results import results
 from contsemi.report.trajectories import load_trajectories
+<<<<<<< HEAD
 from contsemi.run_record import environment, identity, refuse_if_no_room
 from contsemi.saving import Saving
 from contsemi.signals import Signals
 from contsemi.watch import Watch
+=======
+from contsemi.study import Study
+from contsemi.watch import Signals, Watch
+>>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
 
 __all__ = ["run"]
 
@@ -85,10 +92,18 @@ def run(config: Config) -> dict[str, Any]:
             refuse_if_no_room(output.path, state_bytes(learner, config, stream.images.shape[-1]))
         with Records(output.path) as records:
             try:
+<<<<<<< HEAD
                 whole = _Run(
                     config, facts, stream, test.images, learner, display, output, records, signals
                 )
                 return whole.train() if ours else whole.train_baseline()
+=======
+                study = Study(config, stream, train.targets, test.images, records)
+                whole = _Run(
+                    config, str(budget), stream, test.images, learner, study, display, records
+                )
+                return whole.train(facts) if ours else whole.train_baseline(facts)
+>>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
             except torch.OutOfMemoryError as error:
                 raise OutOfDeviceMemory(
                     f"device={device}: out of memory; lower batch.unlabelled, "
@@ -106,6 +121,7 @@ class _Run(Saving):
         stream: Stream,
         test_images: Tensor,
         learner: Learner | None,
+        study: Study,
         display: Display,
         output: OutputFolder,
         records: Records,
@@ -114,8 +130,13 @@ class _Run(Saving):
         self.config, self.facts, self.stream = config, facts, stream
         self.labels = str(facts["config"]["label_ratio"])
         self.learner = cast(Learner, learner)
+<<<<<<< HEAD
         self.display, self.output, self.records = display, output, records
         self.signals, self.test_images = signals, test_images
+=======
+        self.study, self.display, self.records = study, display, records
+        self.test_images = test_images
+>>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
         self.tasks = len(stream.experiences)
         self.matrices = {
             kind: np.full((self.tasks, self.tasks), np.nan)
@@ -140,8 +161,14 @@ class _Run(Saving):
     def train(self) -> dict[str, Any]:
         """Goes through the tasks that are left."""
         start = self.restore() if self.config.resume == "auto" else None
+<<<<<<< HEAD
         self.open_records(anew=start is None and not self.task and not self.trained)
         self.show_header()
+=======
+        fresh = start is None and not self.task
+        self.open_records(facts, anew=fresh)
+        self.show_header(facts)
+>>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
         # Avalanche takes seconds to import: the header stands on the screen by then.
         from contsemi.strategies import SemiSupervisedStrategy
         from contsemi.strategies.scenario import from_stream
@@ -152,6 +179,7 @@ class _Run(Saving):
         )
         benchmark = from_stream(self.stream, self.test_images)
         self.watch.begin()
+<<<<<<< HEAD
         for experience in benchmark.train_stream[self.task :]:
             began = time.monotonic()
             if not self.trained:
@@ -164,6 +192,18 @@ class _Run(Saving):
             if (reason := self.learner.embeddings.reason) and not self.task:
                 self.display.note(f"memory.index={reason}")
             self.finish_task(time.monotonic() - began)
+=======
+        if fresh:
+            self.study.begin(self.learner)
+        with self.signals.caught():
+            for experience in benchmark.train_stream[self.task :]:
+                began = time.monotonic()
+                strategy.train(experience, eval_streams=[], start=start)
+                start = None
+                if (reason := self.learner.embeddings.reason) and not self.task:
+                    self.display.note(f"memory.index={reason}")
+                self.finish_task(time.monotonic() - began)
+>>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
         return self.finish()
 
     def train_baseline(self) -> dict[str, Any]:
@@ -173,22 +213,31 @@ class _Run(Saving):
             "a baseline of Avalanche is not saved on the way: after an interruption "
             "the same command starts it anew"
         )
-        if self.traces():
-            self.display.note(
-                "evaluate.* is for our own methods: this one is evaluated after tasks"
-            )
         from contsemi.strategies.baselines import Baseline
 
         baseline = Baseline(self.config, self.stream.experiences, self.stream.images)
         self.learner = cast(Learner, baseline)
         self.open_records(anew=True)
         self.watch.begin()
+<<<<<<< HEAD
         self.signals.then = "starts this baseline anew"
         for self.task in baseline.tasks:
             began = time.monotonic()
             with self.signals.patient():
                 baseline.train(self.task, self.watch)
             self.finish_task(time.monotonic() - began)
+=======
+        self.study.begin(baseline)
+        hooks = HookList([*self.traces(), self.watch])
+        try:
+            with self.signals.caught():
+                for self.task in baseline.tasks:
+                    began = time.monotonic()
+                    baseline.train(self.task, hooks)
+                    self.finish_task(time.monotonic() - began)
+        except Interrupted as error:
+            raise Interrupted(error.signal_number, "starts this baseline anew") from None
+>>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
         return self.finish()
 
     def open_records(self, *, anew: bool) -> None:
@@ -224,6 +273,7 @@ class _Run(Saving):
             every_steps=asked.every_steps,
             every_epochs=asked.every_epochs,
             record=self.record_trace,
+            learner=self.learner,
         )
         return [trace]
 
@@ -251,6 +301,7 @@ class _Run(Saving):
                     value=float(value),
                 )
         self._note_predictors(measured)
+        self.study.after_task(self.learner, measured, self.task, self.watch.steps_done)
         self.records.write_matrices(**self.matrices)
         row = self.matrices["class_incremental"][: self.task + 1, : self.task + 1]
         forgotten = forgetting(row)
@@ -307,6 +358,7 @@ class _Run(Saving):
             changes=self.changes,
             predictors=self.predictors,
             while_training=load_trajectories(self.records.folder),
+            measured=summarise_measured(load_measured(self.records.folder), self.tasks),
             test_images=[len(task.indices) for task in self.stream.test],
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],

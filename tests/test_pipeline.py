@@ -74,6 +74,7 @@ def test_all_files_are_there(finished):
         "metrics.jsonl",
         "config.yaml",
         "manifest.json",
+        "answers",
         "forgetting.png",
         "report.html",
         "checkpoints",

@@ -1,9 +1,11 @@
 """What a learner says of un-augmented images, in evaluation mode."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from contsemi.config import Config
 from contsemi.engine.class_moments import present_moments
@@ -15,6 +17,7 @@ from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
 from contsemi.memory.moments import Moments
 from contsemi.models.ema import Ema
+from contsemi.models.heads import Prototypes
 from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
 from contsemi.types import Needs, Outputs
@@ -50,12 +53,14 @@ class Predicting:
         """The network that predicts: the EMA copy where there is one."""
         return self.network if self.teacher is None else self.teacher.network
 
-    def embed(self, images: Tensor, network: Network) -> Outputs:
+    def embed(
+        self, images: Tensor, network: Network, heads: Sequence[str] | None = None
+    ) -> Outputs:
         """Outputs of un-augmented images in evaluation mode, without gradient."""
         return embed(
             network,
             images,
-            self.needs.heads,
+            self.needs.heads if heads is None else heads,
             augment=self.augment,
             chunk=self.config.batch.test,
             device=self.device,
@@ -72,12 +77,19 @@ class Predicting:
             float32 [N, num_seen] on the learner's device; running statistics are not touched.
         """
         with torch.no_grad():
-            return self.scores(self.embed(images, self.predictor))
+            return self.scores(self.look(images))
 
-    def predictions(self, images: Tensor) -> dict[str, Tensor]:
-        """Scores as of :meth:`predict` by every predictor at hand; ``headline`` is that one."""
+    def look(self, images: Tensor) -> Outputs:
+        """Outputs of un-augmented images by the network that predicts, without gradient."""
+        return self.embed(images, self.predictor)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features [N, F] of un-augmented images; no task need have begun."""
+        return self.embed(images, self.predictor, heads=()).features
+
+    def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
+        """Scores of the outputs of :meth:`look` by every predictor; ``headline`` is our own."""
         with torch.no_grad():
-            outputs = self.embed(images, self.predictor)
             others = predictions(
                 outputs,
                 self.labelled_outputs(),
@@ -94,6 +106,34 @@ class Predicting:
         if self.config.predict == "objective":
             return self.objective.predict(outputs, self.supports())
         return self.class_moments().scores(outputs.features, shrinkage=self.config.memory.shrinkage)
+
+    def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+        """The space in which the headline decides: images in it, and what stands for each class.
+
+        These are the features and the class means where moments predict, else the embeddings and
+        the prototypes where there are such, else the features and the means of the labelled
+        images at hand.
+
+        Args:
+            outputs: of :meth:`look`, N images.
+
+        Returns:
+            [N, D] and [num_seen, D]; NaN for a class that nothing stands for.
+        """
+        if self.config.predict == "moments":
+            moments = self.class_moments()
+            return outputs.features, moments.means.where(moments.counts[:, None] > 0, torch.nan)
+        if "prototypes" in outputs.heads and "projector" in outputs.heads:
+            directions = cast(Prototypes, self.predictor.prototypes).rows().detach()
+            return (
+                functional.normalize(outputs["projector"], dim=1),
+                functional.normalize(directions, dim=1),
+            )
+        means = outputs.features.new_full((self.num_seen, outputs.features.shape[1]), torch.nan)
+        if (labelled := self.labelled_outputs()) is not None:
+            for column in labelled[1].unique().tolist():
+                means[column] = labelled[0].features[labelled[1] == column].mean(0)
+        return outputs.features, means
 
     def class_moments(self) -> Moments:
         """The moments of all seen classes in the present network's features.

@@ -19,13 +19,16 @@ from contsemi.seeding import generator
 __all__ = ["Trace", "fixed_subset"]
 
 
-def fixed_subset(tasks: Sequence[TestTask], images: int, seed: int) -> list[TestTask]:
+def fixed_subset(
+    tasks: Sequence[TestTask], images: int, seed: int, purpose: str = "evaluate"
+) -> list[TestTask]:
     """A random part of each test task; the same for the same seed, whenever it is drawn.
 
     Args:
         tasks: the test tasks of the whole stream.
         images: most test images over all tasks, shared out evenly; 0 for all images.
         seed: of the run.
+        purpose: of the draw; another one draws another part.
 
     Returns:
         The tasks with fewer images, at least one each.
@@ -35,7 +38,7 @@ def fixed_subset(tasks: Sequence[TestTask], images: int, seed: int) -> list[Test
     share = max(1, images // len(tasks))
     chosen = []
     for number, task in enumerate(tasks):
-        draw = generator(seed, "evaluate", number)
+        draw = generator(seed, purpose, number)
         kept = torch.randperm(len(task.indices), generator=draw)[:share].sort().values
         chosen.append(
             TestTask(indices=task.indices[kept], targets=task.targets[kept], columns=task.columns)
@@ -55,6 +58,7 @@ class Trace(Hooks):
         every_steps: evaluate after so many steps of a task; 0 for none by steps.
         every_epochs: evaluate after so many epochs of a task; 0 for none by epochs.
         record: is given each row and the task in training, from 0.
+        learner: what is asked; ``None`` for the learner of the loop.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Trace(Hooks):
         every_steps: int,
         every_epochs: int,
         record: Callable[[Evaluation, int], None],
+        learner: Learner | None = None,
     ) -> None:
         # Gathered once: a step then reads no more of the test set than it needs.
         self.images = images[torch.cat([task.indices for task in tasks])]
@@ -78,6 +83,7 @@ class Trace(Hooks):
             for start, task in zip(starts, tasks, strict=False)
         ]
         self.every_steps, self.every_epochs, self.record = every_steps, every_epochs, record
+        self.learner = learner
 
     def after_training_iteration(self, loop: Loop) -> None:
         """Evaluates where it is time."""
@@ -86,7 +92,8 @@ class Trace(Hooks):
             experience = learner.experience
             assert experience is not None
             seen = experience.index + 1
-            measured = evaluate(learner, self.images, self.tasks, seen, predictors=False)
+            asked = self.learner or learner
+            measured = evaluate(asked, self.images, self.tasks, seen, predictors=False)
             self.record(measured, experience.index)
 
     def due(self, epoch: int, iteration: int, learner: Learner) -> bool:

@@ -22,6 +22,8 @@ def min_accuracy(trajectory: Trajectory) -> float | Undefined:
         return Undefined("a stream of one task has no earlier task to fall")
     lowest = []
     for task in range(last):
+        if trajectory.end_of(task) is None:
+            return Undefined(f"task {task + 1} was not learned before task {last + 1}")
         later = np.flatnonzero(trajectory.training > task)
         undefined = trajectory.lacking(task, later)
         if undefined:

@@ -6,9 +6,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+<<<<<<< HEAD
 from contsemi.atomic import make_folder, storage, write_atomically
 from contsemi.metrics.matrix import Matrix
 from contsemi.report.ledger import Ledger, Mark
+=======
+from contsemi.atomic import storage, write_atomically
+from contsemi.errors import StateDamaged
+from contsemi.metrics.answers import Answered
+from contsemi.metrics.matrix import Matrix, Undefined
+from contsemi.report.answers import remove, write
+>>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
 from contsemi.report.matrix_csv import to_csv
 from contsemi.report.plain import to_json, to_yaml
 
@@ -47,6 +55,7 @@ class Records:
         for name in RESULTS:
             with storage(self.folder / name):
                 (self.folder / name).unlink(missing_ok=True)
+        remove(self.folder)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write ``config.yaml``: every key, its defaults filled in."""
@@ -67,17 +76,30 @@ class Records:
         """Write ``results.json``, last of all: its presence says that the run is complete."""
         write_atomically(self.folder / "results.json", to_json(results))
 
-    def metric(self, *, step: int, task: int, name: str, value: float | None) -> None:
+    def write_answers(self, answered: Answered, task: int) -> None:
+        """Write what was said of each test image after a task, counted from 0."""
+        write(self.folder, answered, task)
+
+    def metric(self, *, step: int, task: int, name: str, value: float | Undefined | None) -> None:
         """Append one line to ``metrics.jsonl``; it reaches the disk with :meth:`flush`.
 
         Args:
             step: optimiser steps done since the start of the run.
             task: index of the task from 0; the file counts from 1, as the matrix and the screen.
             name: for example ``"loss/prototypes"``.
-            value: ``null`` where not finite.
+            value: ``null`` where not finite; a metric that is not defined adds its ``reason``.
         """
+<<<<<<< HEAD
         line = to_json({"step": step, "task": task + 1, "name": name, "value": value}, indent=None)
         self._metrics.write(line)
+=======
+        facts = {"step": step, "task": task + 1, "name": name, "value": value}
+        if isinstance(value, Undefined):
+            facts["reason"] = value.reason
+        line = to_json(facts, indent=None)
+        with storage(self._metrics):
+            self._open().write(line)
+>>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
 
     def flush(self) -> Mark:
         """Bring all metrics to the disk and say how far their file goes."""

@@ -9,6 +9,7 @@ from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.stability import summarise_trajectory
 from contsemi.metrics.summary import summarise
 from contsemi.metrics.trajectory import Trajectory
+from contsemi.report.measured import GROUPS
 
 __all__ = ["TIMINGS", "results", "without_timings"]
 
@@ -33,6 +34,7 @@ def results(
     predictors: Mapping[str, Mapping[str, float]] | None = None,
     test_images: Sequence[int] | None = None,
     while_training: Mapping[str, Trajectory] | None = None,
+    measured: Mapping[str, Mapping[str, float | Undefined]] | None = None,
 ) -> dict[str, Any]:
     """The results of a run; a metric that is not defined is ``None`` and says why.
 
@@ -53,6 +55,7 @@ def results(
             objective's own, whose matrices are given.
         test_images: [T], test images of each task, for the accuracy in which each weighs the same.
         while_training: evaluations inside tasks by kind; nothing where there were none.
+        measured: calibration, probes and pseudo-labels, as far as they were asked for.
     """
     summaries = {
         "class_incremental": summarise(class_incremental, test_images),
@@ -62,6 +65,7 @@ def results(
         f"while_training.{kind}": summarise_trajectory(trajectory)
         for kind, trajectory in (while_training or {}).items()
     }
+    beside = {group: (measured or {}).get(group, {}) for group in GROUPS}
     return {
         "method": method,
         "scenario": scenario,
@@ -72,9 +76,10 @@ def results(
             kind.partition(".")[2]: _numbers(summary) for kind, summary in traces.items()
         }
         or None,
+        **{group: _numbers(summary) or None for group, summary in beside.items()},
         "undefined": {
             f"{kind}.{name}": value.reason
-            for kind, summary in (summaries | traces).items()
+            for kind, summary in (summaries | traces | beside).items()
             for name, value in summary.items()
             if isinstance(value, Undefined)
         },

@@ -8,6 +8,7 @@ from contsemi.data.scenario import TestTask
 from contsemi.engine.evaluation import evaluate
 from contsemi.engine.learner import Learner
 from contsemi.engine.loop import fit
+from contsemi.types import Outputs
 
 # Columns of three tasks of unequal size; rows of the test images, mixed; their columns.
 TASKS = [
@@ -23,10 +24,16 @@ class Predicts:
     def __init__(self, scores):
         self.scores, self.asked = scores, []
 
-    def predictions(self, images):
+    def look(self, images):
         rows = images[:, 0, 0, 0].long()
         self.asked.append(rows.tolist())
-        return {"headline": self.scores[rows], "other": -self.scores[rows]}
+        return Outputs(rows[:, None].float(), {"scores": self.scores[rows]})
+
+    def predictions(self, outputs):
+        return {"headline": outputs["scores"], "other": -outputs["scores"]}
+
+    def space(self, outputs):
+        return outputs.features, torch.zeros(outputs["scores"].shape[1], 1)
 
 
 @pytest.mark.parametrize("seen", [1, 2, 3])
@@ -49,6 +56,15 @@ def test_equals_numpy(seen, seed):
         assert class_row[j] == np.mean(scores.argmin(1) == targets)
         own = scores[:, list(task.columns)].argmin(1) + task.columns[0]
         assert task_row[j] == np.mean(own == targets)
+        said = found.answers
+        mine = np.isin(said.targets, task.columns)
+        assert said.rows[mine].tolist() == task.indices.tolist()
+        assert said.points[mine, 0].tolist() == task.indices.tolist()
+        np.testing.assert_array_equal(
+            said.within[mine], scores[:, list(task.columns)].argmax(1) + task.columns[0]
+        )
+        probs = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+        np.testing.assert_allclose(np.exp(said.log_probs[mine]), probs, rtol=1e-5)
     # One pass, and no image of a task that has not come yet.
     assert learner.asked == [[int(i) for task in TASKS[:seen] for i in task.indices]]
 

@@ -18,15 +18,15 @@ def digits(small, stream_of):
 
 
 class Counted:
-    """Counts the images that a learner predicts."""
+    """Counts the images that a learner looks at to predict."""
 
     def __init__(self, learner):
-        self.images, self.predict = [], learner.predict
-        learner.predict = self
+        self.images, self.look = [], learner.look
+        learner.look = self
 
     def __call__(self, images):
         self.images.append(len(images))
-        return self.predict(images)
+        return self.look(images)
 
 
 def trained(digits, hooks=None, **cadence):

@@ -18,7 +18,7 @@ from contsemi.seeding import derive
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.rows import labelled_stream
 from contsemi.strategies.baselines.terms import Terms
-from contsemi.types import Experience
+from contsemi.types import Experience, Outputs
 
 __all__ = ["Baseline"]
 
@@ -64,10 +64,6 @@ class Baseline:
             self.method.train(self.strategy, self.stream if joint else self.stream[task])
         self.terms.pixels.drawn.clear()
 
-    def predictions(self, images: Tensor) -> dict[str, Tensor]:
-        """Scores as of :meth:`predict`; a baseline has no other predictor."""
-        return {"headline": self.predict(images)}
-
     def predict(self, images: Tensor) -> Tensor:
         """Scores of un-augmented images over all seen columns.
 
@@ -77,19 +73,42 @@ class Baseline:
         Returns:
             float32 [N, num_seen] on the device of the network.
         """
+        return self.scores(self.look(images))
+
+    def look(self, images: Tensor) -> Outputs:
+        """Outputs of un-augmented images, without gradient."""
+        return self._embed(images, ("classifier",))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features [N, F] of un-augmented images."""
+        return self._embed(images, ()).features
+
+    @torch.no_grad()
+    def scores(self, outputs: Outputs) -> Tensor:
+        """Scores [N, num_seen] of the outputs of :meth:`look`."""
+        return self.method.scores(self.strategy, outputs)[:, : self.terms.pixels.num_seen]
+
+    def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
+        """The same by name; a baseline has no other predictor."""
+        return {"headline": self.scores(outputs)}
+
+    def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+        """The features [N, F], in which nothing stands for a class: NaN [num_seen, F]."""
+        features = outputs.features
+        shape = (self.terms.pixels.num_seen, features.shape[1])
+        return features, features.new_full(shape, torch.nan)
+
+    def _embed(self, images: Tensor, heads: Sequence[str]) -> Outputs:
         terms = self.terms
-        outputs = embed(
+        return embed(
             terms.network,
             images,
-            ("classifier",),
+            heads,
             augment=terms.pixels.augment,
             chunk=self.config.batch.test,
             device=terms.device,
             precision=terms.precision,
         )
-        with torch.no_grad():
-            scores = self.method.scores(self.strategy, outputs)
-        return scores[:, : terms.pixels.num_seen]
 
     @property
     def memory_bytes(self) -> int:

@@ -1,0 +1,106 @@
+"""Probes, calibration and pseudo-labels after each task, read back from ``metrics.jsonl``."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from contsemi.metrics.backward_transfer import backward_transfer
+from contsemi.metrics.forgetting import forgetting
+from contsemi.metrics.forward_transfer import forward_transfer
+from contsemi.metrics.matrix import Undefined
+
+__all__ = ["GROUPS", "Series", "load_measured", "summarise_measured"]
+
+GROUPS = ("probe", "calibration", "pseudo_labels")
+
+Series = dict[str, dict[int, float | Undefined]]
+"""Name of a number -> task from 0, or -1 before training -> its value then."""
+
+
+def load_measured(folder: Path) -> dict[str, Series]:
+    """Every number of :data:`GROUPS`, by its group and name.
+
+    Args:
+        folder: of a run, finished or not; a last line that is being written is left out.
+
+    Raises:
+        ValueError: ``metrics.jsonl`` is damaged.
+    """
+    found: dict[str, Series] = {}
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return found
+    marks = [f'"{group}/' for group in GROUPS]
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            # Most lines are losses; only those of a study are parsed.
+            if not line.endswith("\n") or not any(mark in line for mark in marks):
+                continue
+            entry = json.loads(line)
+            try:
+                group, _, name = entry["name"].partition("/")
+                task, value = int(entry["task"]) - 1, entry["value"]
+                missing = Undefined(str(entry.get("reason", "it was not measured")))
+                number = missing if value is None else float(value)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"no line of a measurement: {line[:80]!r}") from error
+            if group in GROUPS:
+                found.setdefault(group, {}).setdefault(name, {})[task] = number
+    return found
+
+
+def summarise_measured(
+    measured: Mapping[str, Series], tasks: int
+) -> dict[str, dict[str, float | Undefined]]:
+    """The numbers after the last task; of pseudo-labels and unseen classes the means over tasks.
+
+    Args:
+        measured: of :func:`load_measured`.
+        tasks: T.
+    """
+    found: dict[str, dict[str, float | Undefined]] = {}
+    for group, series in measured.items():
+        if group == "pseudo_labels":
+            found[group] = {name: _mean(values) for name, values in series.items()}
+            continue
+        found[group] = {
+            name: values[tasks - 1]
+            for name, values in series.items()
+            if tasks - 1 in values and "/" not in name
+        }
+        if "few_shot_unseen" in series:
+            # After the last task there is none.
+            early = {t: v for t, v in series["few_shot_unseen"].items() if t < tasks - 1}
+            found[group]["few_shot_unseen"] = _mean(early)
+        if any(name.startswith("knn_within/") for name in series):
+            found[group] |= _within(series, tasks)
+    return found
+
+
+def _mean(values: Mapping[int, float | Undefined]) -> float | Undefined:
+    if not values:
+        return Undefined("every class has been learned")
+    numbers = [value for value in values.values() if not isinstance(value, Undefined)]
+    if len(numbers) < len(values):
+        return next(value for value in values.values() if isinstance(value, Undefined))
+    return float(np.mean(numbers))
+
+
+def _within(series: Series, tasks: int) -> dict[str, float | Undefined]:
+    """Transfer and forgetting of the features, by k-NN among the classes of each task."""
+    rows = np.full((tasks + 1, tasks), np.nan)
+    for name, values in series.items():
+        if name.startswith("knn_within/task_"):
+            for task, value in values.items():
+                if not isinstance(value, Undefined):
+                    rows[task + 1, int(name.rpartition("_")[2]) - 1] = value
+    untrained, matrix = rows[0], rows[1:]
+    learned = np.where(np.tri(tasks, dtype=bool), matrix, np.nan)
+    return {
+        "knn_within": float(matrix[-1].mean()),
+        "knn_within_forgetting": forgetting(learned),
+        "knn_within_backward_transfer": backward_transfer(learned),
+        "knn_within_forward_transfer": forward_transfer(matrix, untrained),
+    }
