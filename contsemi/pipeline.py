@@ -17,6 +17,7 @@ from contsemi.engine.footprint import state_bytes
 from contsemi.engine.learner import Learner
 from contsemi.engine.loop import HookList
 from contsemi.engine.precision import choose_device, choose_precision, set_threads
+from contsemi.engine.switches import switches
 from contsemi.engine.trace import Trace, fixed_subset
 from contsemi.errors import InputError, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
@@ -30,15 +31,11 @@ from contsemi.report.measured import load_measured, summarise_measured
 from contsemi.report.records import Records
 from contsemi.report.results import results
 from contsemi.report.trajectories import load_trajectories
-<<<<<<< HEAD
 from contsemi.run_record import environment, identity, refuse_if_no_room
 from contsemi.saving import Saving
 from contsemi.signals import Signals
-from contsemi.watch import Watch
-=======
 from contsemi.study import Study
-from contsemi.watch import Signals, Watch
->>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
+from contsemi.watch import Watch
 
 __all__ = ["run"]
 
@@ -92,18 +89,20 @@ def run(config: Config) -> dict[str, Any]:
             refuse_if_no_room(output.path, state_bytes(learner, config, stream.images.shape[-1]))
         with Records(output.path) as records:
             try:
-<<<<<<< HEAD
-                whole = _Run(
-                    config, facts, stream, test.images, learner, display, output, records, signals
-                )
-                return whole.train() if ours else whole.train_baseline()
-=======
                 study = Study(config, stream, train.targets, test.images, records)
                 whole = _Run(
-                    config, str(budget), stream, test.images, learner, study, display, records
+                    config,
+                    facts,
+                    stream,
+                    test.images,
+                    learner,
+                    study,
+                    display,
+                    output,
+                    records,
+                    signals,
                 )
-                return whole.train(facts) if ours else whole.train_baseline(facts)
->>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
+                return whole.train() if ours else whole.train_baseline()
             except torch.OutOfMemoryError as error:
                 raise OutOfDeviceMemory(
                     f"device={device}: out of memory; lower batch.unlabelled, "
@@ -130,13 +129,8 @@ class _Run(Saving):
         self.config, self.facts, self.stream = config, facts, stream
         self.labels = str(facts["config"]["label_ratio"])
         self.learner = cast(Learner, learner)
-<<<<<<< HEAD
         self.display, self.output, self.records = display, output, records
-        self.signals, self.test_images = signals, test_images
-=======
-        self.study, self.display, self.records = study, display, records
-        self.test_images = test_images
->>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
+        self.study, self.signals, self.test_images = study, signals, test_images
         self.tasks = len(stream.experiences)
         self.matrices = {
             kind: np.full((self.tasks, self.tasks), np.nan)
@@ -161,14 +155,9 @@ class _Run(Saving):
     def train(self) -> dict[str, Any]:
         """Goes through the tasks that are left."""
         start = self.restore() if self.config.resume == "auto" else None
-<<<<<<< HEAD
-        self.open_records(anew=start is None and not self.task and not self.trained)
+        fresh = start is None and not self.task and not self.trained
+        self.open_records(anew=fresh)
         self.show_header()
-=======
-        fresh = start is None and not self.task
-        self.open_records(facts, anew=fresh)
-        self.show_header(facts)
->>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
         # Avalanche takes seconds to import: the header stands on the screen by then.
         from contsemi.strategies import SemiSupervisedStrategy
         from contsemi.strategies.scenario import from_stream
@@ -179,7 +168,8 @@ class _Run(Saving):
         )
         benchmark = from_stream(self.stream, self.test_images)
         self.watch.begin()
-<<<<<<< HEAD
+        if fresh:
+            self.study.begin(self.learner)
         for experience in benchmark.train_stream[self.task :]:
             began = time.monotonic()
             if not self.trained:
@@ -192,18 +182,6 @@ class _Run(Saving):
             if (reason := self.learner.embeddings.reason) and not self.task:
                 self.display.note(f"memory.index={reason}")
             self.finish_task(time.monotonic() - began)
-=======
-        if fresh:
-            self.study.begin(self.learner)
-        with self.signals.caught():
-            for experience in benchmark.train_stream[self.task :]:
-                began = time.monotonic()
-                strategy.train(experience, eval_streams=[], start=start)
-                start = None
-                if (reason := self.learner.embeddings.reason) and not self.task:
-                    self.display.note(f"memory.index={reason}")
-                self.finish_task(time.monotonic() - began)
->>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
         return self.finish()
 
     def train_baseline(self) -> dict[str, Any]:
@@ -219,25 +197,18 @@ class _Run(Saving):
         self.learner = cast(Learner, baseline)
         self.open_records(anew=True)
         self.watch.begin()
-<<<<<<< HEAD
         self.signals.then = "starts this baseline anew"
+        self.study.begin(baseline)
+        traces = self.traces()
+        if traces and not baseline.method.inside:
+            traces = []
+            self.display.note(f"{self.config.method} predicts at the end of a task alone")
+        hooks = HookList([*traces, self.watch])
         for self.task in baseline.tasks:
             began = time.monotonic()
             with self.signals.patient():
-                baseline.train(self.task, self.watch)
+                baseline.train(self.task, hooks)
             self.finish_task(time.monotonic() - began)
-=======
-        self.study.begin(baseline)
-        hooks = HookList([*self.traces(), self.watch])
-        try:
-            with self.signals.caught():
-                for self.task in baseline.tasks:
-                    began = time.monotonic()
-                    baseline.train(self.task, hooks)
-                    self.finish_task(time.monotonic() - began)
-        except Interrupted as error:
-            raise Interrupted(error.signal_number, "starts this baseline anew") from None
->>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
         return self.finish()
 
     def open_records(self, *, anew: bool) -> None:
@@ -370,24 +341,6 @@ class _Run(Saving):
 
 
 FILES = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")
-
-
-def switches(config: Config) -> list[str]:
-    """The quirks of official codes that this run has switched on, on which its numbers rest."""
-    found = {
-        "model.padding=2": config.model.get("padding") == 2,
-        "objective.predict=classifier": config.objective.get("predict") == "classifier",
-        "distiller.supports=current": config.distiller.get("supports") == "current",
-        "optim.freeze_batch_norm=true": config.optim.freeze_batch_norm,
-        "optim.adapt_shortcut_norms=true": config.optim.adapt_shortcut_norms,
-        "objective.mix_weight=views": (
-            config.objective.get("mix_weight") == "views" and config.objective["mix_large"]
-        ),
-        f"scenario.unlabelled_share={config.scenario.unlabelled_share:g}": (
-            config.scenario.unlabelled_share < 1
-        ),
-    }
-    return [switch for switch, on in found.items() if on]
 
 
 def _show_finished(display: Display, folder: Path) -> dict[str, Any]:

@@ -149,6 +149,7 @@ class Study:
 
 def _columns(targets: Tensor, stream: Stream) -> Tensor:
     """int64 [N], the column of each class id; -1 for classes that are not in use."""
-    column_of = torch.full((1 + int(max(targets.max(), max(stream.class_order))),), -1)
+    highest = max(int(targets.max()), *stream.class_order)
+    column_of = torch.full((highest + 1,), -1)
     column_of[list(stream.class_order)] = torch.arange(len(stream.class_order))
     return column_of[targets]

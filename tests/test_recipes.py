@@ -6,7 +6,7 @@ import torch
 from contsemi import compose, resources
 from contsemi.engine.learner import Learner
 from contsemi.engine.loop import Hooks, fit
-from contsemi.pipeline import switches
+from contsemi.engine.switches import switches
 from contsemi.types import Experience
 
 RECIPES = sorted(path.stem for path in (resources.conf() / "experiment").glob("*.yaml"))

@@ -11,8 +11,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from contsemi import pipeline
 from contsemi.engine.checkpoint import Checkpoints
 from contsemi.metrics.matrix import Undefined
+from contsemi.output import bound
 from contsemi.report.answers import read_all
 from contsemi.report.measured import load_measured
+from contsemi.run_record import identity
 from contsemi.study import _columns
 
 TWO = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1")
@@ -44,7 +46,9 @@ def studied(run):
 
 
 def state(folder):
-    return Checkpoints(folder / "checkpoints").load()[0]
+    facts = json.loads((folder / "manifest.json").read_text())
+    made_by = identity(facts, bound(facts["config"]))
+    return Checkpoints(folder / "checkpoints", made_by).load()[0]
 
 
 def leaves(value):
@@ -164,8 +168,9 @@ def test_a_baseline_is_studied_and_evaluated_inside_tasks(run):
     assert results["while_training"]["class_incremental"]["evaluations"] >= 4
     assert results["while_training"]["class_incremental"]["min_accuracy"] is not None
     assert np.isnan(read_all(folder)[1].centres).all()
-    assert run("method=replay", "optim.epochs=2")[1]["class_incremental"] == (
-        results["class_incremental"]
+    assert (
+        run("method=replay", "optim.epochs=2")[1]["class_incremental"]
+        == (results["class_incremental"])
     )
 
 

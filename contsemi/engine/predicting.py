@@ -131,7 +131,7 @@ class Predicting:
             )
         means = outputs.features.new_full((self.num_seen, outputs.features.shape[1]), torch.nan)
         if (labelled := self.labelled_outputs()) is not None:
-            for column in labelled[1].unique().tolist():
+            for column in set(labelled[1].tolist()):
                 means[column] = labelled[0].features[labelled[1] == column].mean(0)
         return outputs.features, means
 

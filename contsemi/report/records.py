@@ -6,17 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-<<<<<<< HEAD
 from contsemi.atomic import make_folder, storage, write_atomically
-from contsemi.metrics.matrix import Matrix
-from contsemi.report.ledger import Ledger, Mark
-=======
-from contsemi.atomic import storage, write_atomically
-from contsemi.errors import StateDamaged
 from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Matrix, Undefined
 from contsemi.report.answers import remove, write
->>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
+from contsemi.report.ledger import Ledger, Mark
 from contsemi.report.matrix_csv import to_csv
 from contsemi.report.plain import to_json, to_yaml
 
@@ -89,17 +83,10 @@ class Records:
             name: for example ``"loss/prototypes"``.
             value: ``null`` where not finite; a metric that is not defined adds its ``reason``.
         """
-<<<<<<< HEAD
-        line = to_json({"step": step, "task": task + 1, "name": name, "value": value}, indent=None)
-        self._metrics.write(line)
-=======
         facts = {"step": step, "task": task + 1, "name": name, "value": value}
         if isinstance(value, Undefined):
             facts["reason"] = value.reason
-        line = to_json(facts, indent=None)
-        with storage(self._metrics):
-            self._open().write(line)
->>>>>>> c48f7fa (A run studies its features, its calibration and its pseudo-labels)
+        self._metrics.write(to_json(facts, indent=None))
 
     def flush(self) -> Mark:
         """Bring all metrics to the disk and say how far their file goes."""

@@ -21,6 +21,8 @@ class Icarl(Method):
     down. Class means are those of the exemplars without their mirror images.
     """
 
+    inside = False  # its class means are those of the end of a task
+
     def build(self, terms: Terms) -> Any:
         """The strategy.
 

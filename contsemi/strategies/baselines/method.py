@@ -21,11 +21,13 @@ class Method:
         term: name of what the strategy's plugin adds to the loss, for the records.
         masked: whether the loss runs over the columns seen so far; else over those of the stream.
         joint: whether all tasks are learned at once.
+        inside: whether it can predict inside a task, and not at its end alone.
     """
 
     term = ""
     masked = True
     joint = False
+    inside = True
 
     def build(self, terms: "Terms") -> Any:
         """The strategy.

@@ -23,6 +23,8 @@ class Slda(Method):
         shrinkage: of the covariance towards the identity.
     """
 
+    inside = False  # its Gaussians are fitted at the end of a task
+
     def __init__(self, *, shrinkage: float) -> None:
         self.shrinkage = shrinkage
 
