@@ -47,6 +47,12 @@ class OutOfDeviceMemory(ContsemiError):
     exit_code = 6
 
 
+class RankLost(ContsemiError):
+    """Another process of the same run is gone; torchrun starts all of them again, or ends."""
+
+    exit_code = 7
+
+
 class Interrupted(ContsemiError):
     """A signal ended the run after it was saved; the same command goes on.
 

@@ -131,6 +131,9 @@ class Needs:
 class Batch:
     """The images of one step, before augmentation, on the device.
 
+    Where several processes train together, each has the images of its share of the rows, and all
+    else of every row.
+
     Attributes:
         labelled: uint8 [L, 3, S, S]; L may be 0.
         labels: int64 [L], columns.

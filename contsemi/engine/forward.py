@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from contsemi.engine.distributed import ALONE, Ranks
+from contsemi.engine.gathering import block, gather_even
 from contsemi.engine.precision import autocast
 from contsemi.models.network import Network
 from contsemi.types import Outputs
@@ -53,6 +55,7 @@ def embed(
     chunk: int,
     device: torch.device,
     precision: torch.dtype,
+    ranks: Ranks = ALONE,
 ) -> Outputs:
     """Outputs of un-augmented images in evaluation mode; running statistics are not touched.
 
@@ -64,15 +67,17 @@ def embed(
         chunk: images of one forward pass.
         device: where the network is.
         precision: of the products.
+        ranks: the processes, all of which ask for the same: each runs over a part of the images.
     """
     was_training = network.training
     network.eval()
     parts = []
-    for rows in torch.split(images, chunk):
+    for rows in torch.split(images[block(ranks, len(images))], chunk):
         with autocast(device, precision):
             parts.append(network(augment.test(rows.to(device)), heads).float())
     network.train(was_training)
-    return Outputs(
+    own = Outputs(
         torch.cat([part.features for part in parts]),
         {name: torch.cat([part[name] for part in parts]) for name in parts[0].heads},
     )
+    return gather_even(ranks, own, len(images))

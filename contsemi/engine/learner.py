@@ -4,6 +4,7 @@ The learner owns everything that a run learns or remembers, and nothing else: no
 no hidden label. Its state is named in one place, :meth:`Learner.state`.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor
 from contsemi.config import Config
 from contsemi.distillers.distiller import Distiller
 from contsemi.engine import optimisers, schedules
+from contsemi.engine.distributed import ALONE, Ranks
 from contsemi.engine.forward import run_groups
+from contsemi.engine.gathering import gather_outputs
 from contsemi.engine.parts import build_network, build_part
 from contsemi.engine.precision import (
     Resident,
@@ -23,6 +26,7 @@ from contsemi.engine.precision import (
 )
 from contsemi.engine.predicting import Predicting
 from contsemi.engine.remember import remember
+from contsemi.engine.synced_norm import synchronise
 from contsemi.engine.task import LabelledSource, TaskRows
 from contsemi.engine.viewing import make_views
 from contsemi.errors import InputError
@@ -44,6 +48,7 @@ class Learner(Predicting):
 
     Args:
         config: the run.
+        ranks: the processes that train together; this one alone if it is not given.
 
     Attributes:
         network: the network that is trained.
@@ -59,15 +64,16 @@ class Learner(Predicting):
             labelled part of a batch in place of the learner's own sampler.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.device = choose_device(config.device)
+    def __init__(self, config: Config, ranks: Ranks = ALONE) -> None:
+        self.config, self.ranks = config, ranks
+        self.device = choose_device(config.device, self.ranks)
         self.precision = choose_precision(config.precision, self.device)
         self.objective, weights = build_part("objectives", config.objective, Objective)
         self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
         self.weights = weights | distil_weights
         self.needs = self.objective.needs | self.distiller.needs
         self.network = build_network(config, self.needs)
+        synchronise(self.network, self.ranks)
         channels_last(self.network.to(self.device))
         self.objective.to(self.device)
         self.distiller.to(self.device)
@@ -152,6 +158,7 @@ class Learner(Predicting):
             self.config.batch,
             seed=self.config.seed,
             device=self.device,
+            ranks=self.ranks,
         )
         self.forget_labelled_outputs()
 
@@ -206,19 +213,27 @@ class Learner(Predicting):
             needs,
             self.augment,
             seed=(self.config.seed, experience.index, self.step_in_task),
+            ranks=self.ranks,
         )
         teacher: list[Outputs | None] = [None, None]
         past = None
         groups = [views.labelled, views.large, views.small, views.mixed_labelled, views.mixed_large]
+        large, small = (
+            (len(batch.unlabelled_ids), n) for n in (needs.large_views, needs.small_views)
+        )
+        labelled = (len(batch.labels), needs.labelled_views)
+        sizes = (labelled, large, small, (labelled[0], 1), (large[0], 1))
+        everyone = partial(gather_outputs, self.ranks)
         with autocast(self.device, self.precision):
             self._training_mode()
-            online = run_groups(self.network, groups, needs.heads)
+            online = everyone(run_groups(self.network, groups, needs.heads), sizes)
             with torch.no_grad():
                 if self.teacher is not None:
                     seen = [views.large, views.labelled if needs.teacher_labelled else None]
-                    teacher = run_groups(self.teacher.network, seen, needs.heads)
+                    seen_by = run_groups(self.teacher.network, seen, needs.heads)
+                    teacher = everyone(seen_by, (large, labelled))
                 if self.past is not None and needs.past:
-                    frozen = run_groups(self.past, groups[:3], needs.heads)
+                    frozen = everyone(run_groups(self.past, groups[:3], needs.heads), sizes[:3])
                     past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
         return Step(
             labelled=online[0],
@@ -273,6 +288,7 @@ class Learner(Predicting):
         self.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
+            self.ranks.sum_gradients([self.network], [self.objective, self.distiller])
         frozen = self.config.optim.freeze_directions * self.steps_per_epoch
         if not self.task.experience.index and self.step_in_task < frozen:
             for param in self.network.direction_parameters():

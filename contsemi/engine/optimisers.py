@@ -51,9 +51,11 @@ def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
     if optim.name == "adamw":
         return torch.optim.AdamW(groups, lr=optim.lr, weight_decay=decay, fused=True)
     if optim.name == "sgd":
-        return torch.optim.SGD(
+        sgd = torch.optim.SGD(
             groups, lr=optim.lr, momentum=optim.momentum, weight_decay=decay, fused=True
         )
+        _rest(sgd)
+        return sgd
     return Lars(
         groups,
         lr=optim.lr,
@@ -147,6 +149,21 @@ def restore(optimizer: torch.optim.Optimizer, saved: Mapping[str, Mapping[str, T
         if name in saved
     }
     optimizer.load_state_dict(complete)
+    _rest(optimizer)
+
+
+def _rest(optimizer: torch.optim.Optimizer) -> None:
+    """Parameters without momentum have zeros, which torch's fused SGD cannot do without.
+
+    A head may get its first gradient long after the others: the mean of nothing is no motion.
+    """
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        for param in group["params"] if group["momentum"] else ():
+            state: dict[str, Tensor] = optimizer.state[param]
+            if state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.zeros_like(param)
 
 
 def carry_state(old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> None:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
+from contsemi.engine.distributed import ALONE, Ranks
 from contsemi.errors import InputError
 
 __all__ = [
@@ -18,14 +19,23 @@ __all__ = [
 ]
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, ranks: Ranks = ALONE) -> torch.device:
     """The device that ``auto``, ``cpu`` or ``cuda[:n]`` stands for.
+
+    Args:
+        name: the key ``device``.
+        ranks: the processes; each takes a GPU of its own.
 
     Raises:
         InputError: a GPU was asked for that is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not ranks.alone:
+        name = f"cuda:{ranks.local_rank}"
+    elif name != "cpu" and not ranks.alone:
+        problem = f"{name} is one device, and {ranks.size} processes train"
+        raise InputError("device", problem, "use device=cuda, where each takes its own, or cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(
@@ -51,9 +61,14 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
 
 
-def set_threads(count: int) -> int:
-    """Fixes torch's CPU threads, which are part of a run's identity; 0 means one per core."""
-    torch.set_num_threads(count or len(os.sched_getaffinity(0)))
+def set_threads(count: int, processes: int = 1) -> int:
+    """Fixes torch's CPU threads, which are part of a run's identity.
+
+    Args:
+        count: threads; 0 shares the cores out among the processes.
+        processes: of this run on this machine.
+    """
+    torch.set_num_threads(count or max(1, len(os.sched_getaffinity(0)) // processes))
     return torch.get_num_threads()
 
 

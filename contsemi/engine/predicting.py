@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from contsemi.config import Config
 from contsemi.engine.class_moments import present_moments
+from contsemi.engine.distributed import Ranks
 from contsemi.engine.forward import embed
 from contsemi.engine.predictors import predictions
 from contsemi.engine.task import TaskRows
@@ -35,6 +36,7 @@ class Predicting:
     config: Config
     device: torch.device
     precision: torch.dtype
+    ranks: Ranks
     needs: Needs
     augment: Augment
     objective: Objective
@@ -65,6 +67,7 @@ class Predicting:
             chunk=self.config.batch.test,
             device=self.device,
             precision=self.precision,
+            ranks=self.ranks,
         )
 
     def predict(self, images: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from contsemi.config import BatchSizes
 from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_batch
+from contsemi.engine.distributed import Ranks
 from contsemi.memory.exemplars import Exemplars
 from contsemi.types import Batch, Experience, Needs
 
@@ -33,6 +34,7 @@ class TaskRows:
         sizes: images of one step.
         seed: the run's.
         device: where batches are wanted.
+        ranks: the processes that share a batch; each gets the images of its own rows only.
 
     Attributes:
         labelled, labels, ids, from_memory: the labelled rows at hand: uint8 [n, 3, S, S], columns,
@@ -51,7 +53,9 @@ class TaskRows:
         *,
         seed: int,
         device: torch.device,
+        ranks: Ranks,
     ) -> None:
+        self.ranks = ranks
         self.experience, self.images, self.needs, self.sizes = experience, images, needs, sizes
         self.seed, self.device = seed, device
         self.labelled = gather(images, experience.labelled, device)
@@ -86,17 +90,20 @@ class TaskRows:
             )
         if source is not None:
             labelled, labels = source()
+            labelled = self.ranks.own(labelled)
             ids = torch.full_like(labels, -1)
             remembered = ~torch.isin(labels, self.columns)
         else:
-            rows = self._labelled_rows(epoch, iteration).to(self.device, non_blocking=True)
-            labelled, labels = self.labelled[rows], self.labels[rows]
+            drawn = self._labelled_rows(epoch, iteration)
+            labelled = gather(self.labelled, self.ranks.own(drawn), self.device)
+            rows = drawn.to(self.device, non_blocking=True)
+            labels = self.labels[rows]
             ids, remembered = self.ids[rows], self.from_memory[rows]
         return Batch(
             labelled=labelled,
             labels=labels,
             from_memory=remembered,
-            unlabelled=gather(self.images, unlabelled, self.device),
+            unlabelled=gather(self.images, self.ranks.own(unlabelled), self.device),
             labelled_ids=ids,
             unlabelled_ids=unlabelled.to(self.device, non_blocking=True),
         )

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from contsemi.engine.distributed import Ranks
 from contsemi.seeding import generator
 from contsemi.types import Batch, Needs
 from contsemi.views import Augment
@@ -34,31 +34,40 @@ class Viewed:
 
 
 def make_views(
-    batch: Batch, needs: Needs, augment: Augment, *, seed: tuple[int, int, int]
+    batch: Batch, needs: Needs, augment: Augment, *, seed: tuple[int, int, int], ranks: Ranks
 ) -> Viewed:
-    """Draws all views that the needs ask for.
+    """Draws all views that the needs ask for: the same of an image, whatever process has it.
 
     Args:
         batch: images of one step, on the device.
         needs: which views of which rows.
         augment: the policy.
         seed: the run's seed, the task and the step in it, which fix every draw.
+        ranks: the processes that share the batch.
     """
     run, task, step = seed
     draw = generator(run, "views", task, step, device=batch.unlabelled.device)
     labelled = large = small = mixed_labelled = mixed_large = None
     labelled_share = large_share = 1.0
-    if needs.labelled_views and len(batch.labelled):
-        labelled = augment.labelled(batch.labelled, needs.labelled_views, draw)
+    labelled_part = _part(ranks, len(batch.labels))
+    part = _part(ranks, len(batch.unlabelled_ids))
+    if needs.labelled_views and len(batch.labels):
+        labelled = augment.labelled(batch.labelled, needs.labelled_views, draw, labelled_part)
     if needs.large_views:
-        large = augment.large(batch.unlabelled, needs.large_views, draw)
+        large = augment.large(batch.unlabelled, needs.large_views, draw, part)
     if needs.small_views:
-        small = augment.small(batch.unlabelled, needs.small_views, draw)
+        small = augment.small(batch.unlabelled, needs.small_views, draw, part)
     coin = generator(run, "mix", task, step) if needs.mix_labelled or needs.mix_large else None
     if coin is not None and needs.mix_labelled and labelled is not None:
         first = labelled[: len(batch.labelled)]
         mixed_labelled, labelled_share = mix(first, first, coin)
     if coin is not None and needs.mix_large and large is not None and needs.large_views > 1:
-        first, second = torch.split(large, len(batch.unlabelled))[:2]
+        rows = len(batch.unlabelled)
+        first, second = large[:rows], large[rows : 2 * rows]
         mixed_large, large_share = mix(first, second, coin)
     return Viewed(labelled, large, small, mixed_labelled, mixed_large, labelled_share, large_share)
+
+
+def _part(ranks: Ranks, count: int) -> tuple[int, Tensor] | None:
+    """Which rows of how many this process has; ``None`` for all."""
+    return None if ranks.alone else (count, ranks.share(count))

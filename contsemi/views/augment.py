@@ -37,13 +37,21 @@ class Augment:
             for mean, std in zip(views.mean, views.std, strict=True)
         ]
 
-    def large(self, images: Tensor, views: int, generator: torch.Generator) -> Tensor:
+    def large(
+        self,
+        images: Tensor,
+        views: int,
+        generator: torch.Generator,
+        part: tuple[int, Tensor] | None = None,
+    ) -> Tensor:
         """The large views of unlabelled images.
 
         Args:
             images: uint8 [B, 3, S, S].
             views: V, views of each image.
             generator: source of all random numbers, on the images' device.
+            part: the number of images of the whole batch, and the places int64 [B] of these among
+                them: their views are those that they would have there. ``None`` for the whole.
 
         Returns:
             float32 [V * B, 3, s, s], normalised, channels_last, view-major: row v * B + b is view
@@ -52,15 +60,27 @@ class Augment:
         Raises:
             ValueError: the images are not uint8 [B, 3, S, S], or lie on another device.
         """
-        return self._views(self.views.large, images, views, generator)
+        return self._views(self.views.large, images, views, generator, part)
 
-    def small(self, images: Tensor, views: int, generator: torch.Generator) -> Tensor:
+    def small(
+        self,
+        images: Tensor,
+        views: int,
+        generator: torch.Generator,
+        part: tuple[int, Tensor] | None = None,
+    ) -> Tensor:
         """The small views of unlabelled images; otherwise as :meth:`large`."""
-        return self._views(self.views.small, images, views, generator)
+        return self._views(self.views.small, images, views, generator, part)
 
-    def labelled(self, images: Tensor, views: int, generator: torch.Generator) -> Tensor:
+    def labelled(
+        self,
+        images: Tensor,
+        views: int,
+        generator: torch.Generator,
+        part: tuple[int, Tensor] | None = None,
+    ) -> Tensor:
         """The views of labelled images; otherwise as :meth:`large`."""
-        return self._views(self.views.labelled, images, views, generator)
+        return self._views(self.views.labelled, images, views, generator, part)
 
     def test(self, images: Tensor) -> Tensor:
         """The centre of each image, resized with antialiasing; nothing is random.
@@ -112,13 +132,24 @@ class Augment:
             images, source, plan.size, lambda rows, span: plan.rows(span).apply(rows)
         )
 
-    def _views(self, crop: Crop, images: Tensor, views: int, generator: torch.Generator) -> Tensor:
+    def _views(
+        self,
+        crop: Crop,
+        images: Tensor,
+        views: int,
+        generator: torch.Generator,
+        part: tuple[int, Tensor] | None,
+    ) -> Tensor:
         _check(images)
         if generator.device != images.device:
             raise ValueError(f"generator on {generator.device}, images on {images.device}")
         with torch.no_grad():
-            draws = Draws(generator, rows=views * len(images))
+            count = len(images) if part is None else part[0]
+            draws = Draws(generator, rows=views * count)
             plan = draw_plan(crop, draws, side=images.shape[-1], fill=self.views.mean)
+            if part is not None:
+                places = torch.arange(views)[:, None] * count + part[1]
+                plan = plan.rows(places.flatten().to(images.device, non_blocking=True))
             source = torch.arange(len(images), device=images.device).repeat(views)
         return self.render(images, source, plan)
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_batch
+from contsemi.data.sampler import LabelledPool, share_of_rank, steps_per_epoch, unlabelled_batch
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -101,3 +101,14 @@ def test_an_empty_pool_gives_empty_batches() -> None:
     assert len(pool) == 0
     assert pool.uniform(8, 0, 0).shape == (0,)
     assert pool.stratified(2, torch.arange(3), 0, 0).shape == (0,)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 300), st.integers(1, 9))
+def test_processes_share_out_every_row_with_its_partner(count: int, size: int) -> None:
+    shares = [share_of_rank(count, rank, size) for rank in range(size)]
+    assert sorted(torch.cat(shares).tolist()) == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 2
+    for share in shares:
+        assert share.tolist() == sorted(share.tolist())
+        assert torch.equal(share.flip(0), count - 1 - share)

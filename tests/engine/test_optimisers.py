@@ -246,3 +246,18 @@ def test_norms_of_shortcuts_are_adapted_where_the_configuration_says_so(adapt: b
     scales = {f"0.stages.{block}.shortcut.1.weight" for block in (2, 4, 6)}
     assert adapted == (scales if adapt else set())
     assert all(group["weight_decay"] == 0.0 for group in groups if not group["adapt"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_parameter_may_get_its_first_gradient_after_the_others(name: str) -> None:
+    early, late = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
+    optimizer = optimisers.make(optim(name), [early, late])
+    early(torch.ones(1, 2)).sum().backward()
+    step(optimizer, 0.1)
+    before = late.weight.detach().clone()
+    (early(torch.ones(1, 2)) + late(torch.ones(1, 2))).sum().backward()
+    step(optimizer, 0.1)
+    assert not torch.equal(late.weight, before)
+    restored = optimisers.make(optim(name), [early, late])
+    optimisers.restore(restored, {})
+    step(restored, 0.1)
