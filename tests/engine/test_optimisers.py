@@ -34,6 +34,7 @@ def optim(name: str, **changes: object) -> Optim:
         "adapt_shortcut_norms": False,
         "clip": 0.0,
         "clip_by": "all",
+        "max_loss": 1e6,
         "freeze_batch_norm": False,
         "freeze_directions": 0,
     }
