@@ -1,88 +1,32 @@
 """Exact search by matrix product on the rows' own device.
 
-Three things make it cheaper than a product and a top-k, none of them changes the answer:
-
-- The k best lie in the k groups of rows with the greatest maxima, so only those are sorted.
-- On a CPU that multiplies bfloat16 fast, a product in bfloat16 proposes candidates and float32
-  decides. Each query checks the bound on the rounding error; one that fails it is asked again in
-  float32.
-- The score matrix is made in pieces, so that it never outgrows the memory.
+On a CPU that multiplies bfloat16 fast, a product in bfloat16 proposes candidates and float32
+decides. A bound on the rounding error says how many are needed so that none can be missing, so the
+answer is that of float32.
 """
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from contsemi.memory.column import Column
+from contsemi.memory.top_products import (
+    BYTES,
+    QUERIES,
+    Margin,
+    best_of,
+    candidates,
+    plain_top,
+)
 
-__all__ = ["TorchRows", "exact_search", "top_rows"]
+__all__ = ["TorchRows"]
 
-_PIECE = 1 << 26  # scores at a time
-_GROUPED_FROM = 8192  # rows from which grouped top-k pays
-_SCREENED_FROM = 20_000  # rows from which a product in bfloat16 pays
-_SCREENED_K = 32  # beyond it sorting costs more than the product
-_HALF_ULP = 2.0**-8  # relative rounding error of bfloat16
-
-
-def top_rows(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """As ``scores.topk(k, dim=1)``, up to the order of ties, faster for long rows.
-
-    Args:
-        scores: [B, M].
-        k: at most M.
-    """
-    count = scores.shape[1]
-    if count < _GROUPED_FROM or count < 64 * k or not k or scores.device.type != "cpu":
-        return scores.topk(k, dim=1)
-    size = max(2, int((count / k) ** 0.5))
-    groups = count // size
-    highest = scores[:, : size * groups].view(-1, size, groups).amax(1)
-    chosen = highest.topk(k, dim=1, sorted=False).indices
-    within = torch.arange(size, device=scores.device) * groups
-    rest = torch.arange(size * groups, count, device=scores.device).expand(len(scores), -1)
-    candidates = torch.cat([(chosen[:, :, None] + within).flatten(1), rest], dim=1)
-    values, order = scores.gather(1, candidates).topk(k, dim=1)
-    return values, candidates.gather(1, order)
-
-
-def exact_search(
-    queries: Tensor, rows: Tensor, k: int, allowed: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """The k rows of greatest inner product, in pieces of bounded size.
-
-    Args:
-        queries: [B, D].
-        rows: [M, D].
-        k: at most M.
-        allowed: bool [M], rows that may be found; ``None`` for all.
-
-    Returns:
-        scores [B, k] in descending order and int64 places [B, k]; -inf and -1 where too few rows
-        are allowed.
-    """
-    if allowed is not None and rows.device.type == "cpu" and 2 * int(allowed.sum()) < len(rows):
-        places = allowed.nonzero().flatten()
-        values, found = exact_search(queries, rows[places], min(k, len(places)))
-        missing = (0, k - found.shape[1])
-        return (
-            torch.nn.functional.pad(values, missing, value=-torch.inf),
-            torch.nn.functional.pad(places[found], missing, value=-1),
-        )
-    piece = max(k, 1, _PIECE // max(len(queries), 1))
-    best: tuple[Tensor, Tensor] | None = None
-    for start in range(0, max(len(rows), 1), piece):
-        scores = queries @ rows[start : start + piece].T
-        if allowed is not None:
-            scores.masked_fill_(~allowed[start : start + piece], -torch.inf)
-        values, places = top_rows(scores, min(k, scores.shape[1]))
-        places = places + start
-        if best is not None:
-            values, order = torch.cat([best[0], values], 1).topk(k, dim=1)
-            places = torch.cat([best[1], places], 1).gather(1, order)
-        best = values, places
-    assert best is not None
-    if allowed is None:
-        return best
-    return best[0], best[1].where(best[0] > -torch.inf, -1)
+_SCORES_GPU = 1 << 26  # at a time
+_GATHERED = 1 << 19  # numbers of candidates' rows at a time, so that they stay in the cache
+_GROUPED_FROM, _GROUPED_PER_K = 2000, 16  # rows from which a threshold pays
+_SCREENED_FROM, _SCREENED_PER_K = 2000, 100  # rows from which a product in bfloat16 pays
+_ROUNDING = 2.0**-8  # largest relative error of a number in bfloat16
+_ADDING = 2.0**-23  # of a term in a float32 sum, twice
 
 
 class TorchRows:
@@ -117,17 +61,23 @@ class TorchRows:
     def drop(self, places: Tensor) -> None:
         """Nothing: a row that is gone is never allowed."""
 
+    @torch.no_grad()
     def search(self, queries: Tensor, k: int, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
-        """As :func:`exact_search` over all rows."""
+        """The k allowed rows of greatest inner product; -inf and -1 where there are fewer."""
         rows = self._rows.rows
         queries = queries.to(rows.dtype)
-        if allowed is None and self._screened(k):
-            return self._search_screened(queries, rows, k)
-        return exact_search(queries, rows, k, allowed)
+        if allowed is not None and rows.device.type == "cpu" and 2 * allowed.sum() < len(rows):
+            own = allowed.nonzero().flatten()
+            values, found = _in_pieces(queries, rows[own], None, min(k, len(own)), None)
+            missing = (0, k - found.shape[1])
+            return pad(values, missing, value=-torch.inf), pad(own[found], missing, value=-1)
+        half = self._halved(queries) if self._screened(k) else None
+        return _in_pieces(queries, rows, half, k, allowed)
 
     def _screened(self, k: int) -> bool:
+        """Whether bfloat16 proposes."""
         rows = self._rows.rows
-        if len(rows) < _SCREENED_FROM or k > _SCREENED_K or rows.dtype != torch.float32:
+        if len(rows) < max(_SCREENED_FROM, _SCREENED_PER_K * k) or rows.dtype != torch.float32:
             return False
         return rows.device.type == "cpu" and _multiplies_bfloat16()
 
@@ -139,25 +89,73 @@ class TorchRows:
             self._longest = max(self._longest, float(rows.norm(dim=1).max()))
         return half
 
-    def _search_screened(self, queries: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Candidates by bfloat16, their scores by float32, and a proof that none is missing."""
+    def _halved(self, queries: Tensor) -> "_Half":
+        """Queries and rows in bfloat16, and by how much their products may be wrong."""
         if self._half is None:
-            self._half = Column(self._rounded(rows))
+            self._half = Column(self._rounded(self._rows.rows))
         half = queries.bfloat16()
-        rough, candidates = exact_search(half, self._half.rows, min(4 * k + 8, len(rows)))
-        scores = torch.einsum("bd,bkd->bk", queries, rows[candidates])
-        values, order = scores.topk(k, dim=1)
-        # |q.x - q'.x'| <= |q - q'| |x| + |q'| |x - x'|; a score that is not among the candidates
-        # was at most the last of them, give or take the rounding of its own result.
-        bound = (queries - half.float()).norm(dim=1) * self._longest
-        bound += half.float().norm(dim=1) * self._slack
-        last = rough[:, -1].float()
-        unproven = values[:, -1] < last + 2 * _HALF_ULP * last.abs() + bound + 1e-6
-        places = candidates.gather(1, order)
-        again = unproven.nonzero().flatten()
-        if len(again) and len(rows) > candidates.shape[1]:
-            values[again], places[again] = exact_search(queries[again], rows, k)
-        return values, places
+        # |q.x - q'.x'| <= |q - q'| |x| + |q'| |x - x'|, and the sum and its result are rounded.
+        lengths = half.float().norm(dim=1)
+        error = (queries - half.float()).norm(dim=1) * self._longest + lengths * self._slack
+        error += _ADDING * queries.shape[1] * lengths * (self._longest + self._slack)
+        return half, self._half.rows, Margin(error, _ROUNDING)
+
+
+_Half = tuple[Tensor, Tensor, Margin]
+
+
+def _in_pieces(
+    queries: Tensor, rows: Tensor, half: _Half | None, k: int, allowed: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The best of all rows, from pieces of them whose scores the memory can hold."""
+    if rows.device.type == "cpu":
+        most = BYTES // ((4 if half is None else 2) * min(QUERIES, max(1, len(queries))))
+    else:
+        most = _SCORES_GPU // max(1, len(queries))
+    piece = max(k, 1, most)
+    best: tuple[Tensor, Tensor] | None = None
+    for start in range(0, max(len(rows), 1), piece):
+        part = slice(start, start + piece)
+        own = None if half is None else (half[0], half[1][part], half[2])
+        mask = None if allowed is None else allowed[part]
+        values, places = _search(queries, rows[part], own, min(k, len(rows[part])), mask)
+        places = places.where(places < 0, places + start)
+        if best is not None:
+            values, order = torch.cat([best[0], values], 1).topk(k, dim=1)
+            places = torch.cat([best[1], places], 1).gather(1, order)
+        best = values, places
+    assert best is not None
+    return best
+
+
+def _search(
+    queries: Tensor, rows: Tensor, half: _Half | None, k: int, allowed: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The best of one piece of the rows."""
+    few = len(rows) < max(_GROUPED_FROM, _GROUPED_PER_K * k)
+    if few or rows.device.type != "cpu" or not k or not len(queries):
+        return plain_top(queries, rows, k, allowed)
+    if half is None:
+        found = candidates(queries, rows, k, allowed=allowed)
+        scores = found.score
+    else:
+        found = candidates(half[0], half[1], k, half[2], allowed=allowed)
+        scores = _products(queries, rows, found.query, found.place)
+    values, places = best_of(found, scores, k)
+    heavy = found.heavy.nonzero().flatten()
+    for some in torch.split(heavy, QUERIES):
+        values[some], places[some] = plain_top(queries[some], rows, k, allowed)
+    return values, places
+
+
+def _products(queries: Tensor, rows: Tensor, query: Tensor, place: Tensor) -> Tensor:
+    """Inner products [n] of pairs of a query and a row, both int64 [n]."""
+    size = _GATHERED // queries.shape[1]
+    parts = [
+        torch.linalg.vecdot(queries.index_select(0, asked), rows.index_select(0, own))
+        for asked, own in zip(torch.split(query, size), torch.split(place, size), strict=True)
+    ]
+    return torch.cat(parts) if parts else queries.new_empty(0)
 
 
 def _multiplies_bfloat16() -> bool:

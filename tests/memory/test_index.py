@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from contsemi.memory import index_torch
 from contsemi.memory.index import Index, bytes_per_row, choose
-from contsemi.memory.index_torch import TorchRows, exact_search, top_rows
 
 EXACT = ["torch", "flat"]
 APPROXIMATE = ["ivf", "hnsw", "sq8", "pq"]
@@ -143,48 +141,6 @@ def test_recall_at_10_on_clustered_rows(kind, floor):
     found = Index(rows, kind).search(queries, 10)[1]
     recall = (found[:, :, None] == truth[:, None, :]).any(2).float().mean()
     assert recall >= floor
-
-
-@pytest.mark.parametrize("k", [1, 10, 32])
-def test_screening_by_bfloat16_is_exact(k, monkeypatch):
-    monkeypatch.setattr(index_torch, "_multiplies_bfloat16", lambda: True)
-    rows, queries = clustered(21_000, 1), clustered(50, 2)
-    index = TorchRows(rows)
-    assert index._screened(k)
-    for _ in range(2):
-        expected = (queries @ rows.T).topk(k)
-        scores, places = index.search(queries, k, None)
-        torch.testing.assert_close(scores, expected.values, atol=1e-6, rtol=0)
-        torch.testing.assert_close((queries @ rows.T).gather(1, places), scores)
-        rows = rows.clone()
-        rows[:300] = queries.repeat(6, 1) * 0.999  # many near ties: the bound cannot prove these
-        index.write(torch.arange(300), rows[:300])
-
-
-def test_screening_falls_back_where_rounding_hides_the_order(monkeypatch):
-    monkeypatch.setattr(index_torch, "_multiplies_bfloat16", lambda: True)
-    draw = torch.Generator().manual_seed(0)
-    rows = unit(1, 0, 64) + 1e-4 * torch.randn(20_000, 64, generator=draw)
-    queries = unit(3, 0, 64)
-    scores, _ = TorchRows(rows).search(queries, 5, None)
-    torch.testing.assert_close(scores, (queries @ rows.T).topk(5).values, atol=1e-7, rtol=0)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(1, 60), st.integers(8192, 9000), st.integers(0, 99))
-def test_grouped_top_k_is_top_k(k, count, seed):
-    scores = torch.randn(3, count, generator=torch.Generator().manual_seed(seed))
-    expected = scores.topk(k, dim=1)
-    values, places = top_rows(scores, k)
-    assert torch.equal(values, expected.values) and torch.equal(places, expected.indices)
-
-
-def test_search_in_pieces_equals_search_at_once(monkeypatch):
-    rows, queries = unit(500, 1), unit(7, 2)
-    expected = exact_search(queries, rows, 9)
-    monkeypatch.setattr(index_torch, "_PIECE", 7 * 64)
-    found = exact_search(queries, rows, 9)
-    assert torch.equal(found[1], expected[1])
 
 
 def test_lists_on_disk_answer_like_lists_in_memory(tmp_path):
