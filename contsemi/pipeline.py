@@ -168,6 +168,7 @@ class _Run(Saving):
         )
         benchmark = from_stream(self.stream, self.test_images)
         self.watch.begin()
+        noted = ""
         if fresh:
             self.study.begin(self.learner)
         for experience in benchmark.train_stream[self.task :]:
@@ -179,8 +180,9 @@ class _Run(Saving):
                     self.save(self.task, None, trained=True)
                 self.signals.stop_if_asked()
             start, self.trained = None, False
-            if (reason := self.learner.embeddings.reason) and not self.task:
+            if (reason := self.learner.embeddings.reason) != noted:
                 self.display.note(f"memory.index={reason}")
+                noted = reason
             self.finish_task(time.monotonic() - began)
         return self.finish()
 

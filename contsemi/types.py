@@ -214,12 +214,16 @@ class MemoryRows:
         tasks: int64 [M], the task each row was written in.
         search: queries [N, D] and k -> scores and row numbers [N, k'] of the nearest rows, by the
             index; k' = min(k, M).
+        votes: queries [N, D] and a temperature -> logarithms of the summed weight exp(cosine /
+            temperature) of all rows, [N, C_old] for each class and [N] in all; differentiable in
+            the queries.
     """
 
     embeddings: Tensor
     probs: Tensor
     tasks: Tensor
     search: Callable[[Tensor, int], tuple[Tensor, Tensor]]
+    votes: Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ Source: Kang et al. 2023, "A soft nearest-neighbor framework for continual semi-
 learning" (NNCSL), eq. 5. The supports are the exemplars of old classes in the batch, seen by both
 networks, and, beyond the paper, rows of the embedding memory: images of which only the embedding
 is left. Those rows stay where the frozen network put them, so they also hold the embedding space
-in place while the network learns.
+in place while the network learns. Either all of them vote, softly like the exemplars
+(``whole``), or for each image its nearest ones alone (``neighbours``); that is another classifier:
+at a temperature of 0.1 most of the weight lies in the many rows farther away.
 
 The official code can mix in a second term, its features branch, which its published settings
 switch off: the embeddings, linearly mapped, are to be those of the frozen network.
@@ -12,7 +14,7 @@ switch off: the embeddings, linearly mapped, are to be those of the frozen netwo
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -23,7 +25,8 @@ from contsemi.errors import InputError
 from contsemi.losses.cross_entropy import smooth_labels
 from contsemi.losses.distil import feature_distillation, nearest_neighbour_distillation
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
-from contsemi.types import Needs, Past, Step
+from contsemi.losses.nearest_stream import Votes, join_votes, support_votes
+from contsemi.types import MemoryRows, Needs, Past, Step
 
 __all__ = ["NearestNeighbourDistillation"]
 
@@ -35,7 +38,10 @@ class NearestNeighbourDistillation(Distiller):
         temperature: of the similarities.
         smoothing: of the supports' labels.
         neighbours: rows of the embedding memory that vote for a view: its nearest ones by the
-            index, as the frozen network sees it. 0 for none, so that only exemplars vote.
+            index, as the frozen network sees it: a top-k vote, surer of itself than the soft vote
+            of the paper. 0 for none, so that only exemplars vote.
+        whole: whether all rows of the embedding memory vote, exactly while they are few enough, else
+            by a summary; see :class:`contsemi.memory.whole_vote.WholeVote`.
         supports: whose labelled rows vote: ``old`` for classes of earlier tasks; ``current`` for
             the task's own, as the official code does where it keeps no exemplars.
         alpha: share of the features branch in the term, in [0, 1].
@@ -47,6 +53,7 @@ class NearestNeighbourDistillation(Distiller):
         temperature: float,
         smoothing: float,
         neighbours: int,
+        whole: bool,
         supports: str,
         alpha: float,
     ) -> None:
@@ -54,15 +61,22 @@ class NearestNeighbourDistillation(Distiller):
         if supports not in ("old", "current"):
             problem = f"expected old or current, got {supports!r}"
             raise InputError("distiller.supports", problem, "use old")
-        if supports == "current" and neighbours:
+        if whole and neighbours:
+            problem = "with distiller.whole all rows vote, not the nearest ones"
+            raise InputError(
+                "distiller.neighbours", problem, "set it to 0, or distiller.whole=false"
+            )
+        if supports == "current" and (neighbours or whole):
+            key = "whole" if whole else "neighbours"
             problem = "rows of the embedding memory vote for old classes, not for current ones"
-            raise InputError("distiller.neighbours", problem, "set it to 0 with supports=current")
-        self.temperature, self.smoothing, self.neighbours = temperature, smoothing, neighbours
+            raise InputError(f"distiller.{key}", problem, "turn it off with supports=current")
+        self.temperature, self.smoothing = temperature, smoothing
+        self.neighbours, self.whole = neighbours, whole
         self.current, self.alpha = supports == "current", alpha
         self.needs = Needs(
             heads=("projector", *(("mapped",) if alpha else ())),
             past=True,
-            memory=neighbours > 0,
+            memory=whole or neighbours > 0,
             labelled_from="all",
         )
 
@@ -87,19 +101,48 @@ class NearestNeighbourDistillation(Distiller):
         now = [part["projector"] for part in (step.large, step.small) if part is not None]
         then = [part["projector"] for part in (past.large, past.small) if part is not None]
         queries, anchors = torch.cat(then), torch.cat(now)
-        supports = [*self._exemplars(step, past), *self._memory(step, past, queries)]
-        if not supports:
-            return None
-        vote = partial(
-            soft_nearest_neighbours,
-            labels=torch.cat([each.labels for each in supports]),
-            temperature=self.temperature,
-            weights=torch.cat([each.weights.expand(len(queries), -1) for each in supports], dim=1),
-        )
+        if self.whole and step.memory is not None:
+            vote = self._whole(step, past, step.memory)
+        else:
+            supports = [*self._exemplars(step, past), *self._nearest(step, past, queries)]
+            if not supports:
+                return None
+            vote = self._chosen(supports, len(queries))
         with torch.no_grad():
-            before = vote(queries, torch.cat([each.then for each in supports]))
-        after = vote(anchors, torch.cat([each.now for each in supports]))
-        return nearest_neighbour_distillation(after, before)
+            before = vote(queries, past=True)
+        return nearest_neighbour_distillation(vote(anchors, past=False), before)
+
+    def _chosen(self, supports: list["_Supports"], number: int) -> "_Vote":
+        """The vote of supports that are at hand, for so many queries."""
+        labels = torch.cat([each.labels for each in supports])
+        weights = torch.cat([each.weights.expand(number, -1) for each in supports], dim=1)
+
+        def vote(queries: Tensor, *, past: bool) -> Tensor:
+            rows = torch.cat([each.then if past else each.now for each in supports])
+            return soft_nearest_neighbours(
+                queries, rows, labels, temperature=self.temperature, weights=weights
+            )
+
+        return vote
+
+    def _whole(self, step: Step, past: Past, memory: MemoryRows) -> "_Vote":
+        """The vote of the exemplars and of all rows of the memory."""
+        supports = list(self._exemplars(step, past))
+
+        def vote(queries: Tensor, *, past: bool) -> Tensor:
+            votes = Votes(*memory.votes(queries, self.temperature))
+            for each in supports:
+                own = support_votes(
+                    queries,
+                    each.then if past else each.now,
+                    each.labels,
+                    temperature=self.temperature,
+                    weights=each.weights[0],
+                )
+                votes = join_votes(votes, own)
+            return votes.log_probs()
+
+        return vote
 
     def _exemplars(self, step: Step, past: Past) -> Iterator["_Supports"]:
         """The labelled rows in the batch, as both networks see them."""
@@ -119,7 +162,7 @@ class NearestNeighbourDistillation(Distiller):
             weights = (step.labels < past.num_classes).to(then.dtype)
         yield _Supports(labels.repeat(views, 1), weights.repeat(views)[None], now, then)
 
-    def _memory(self, step: Step, past: Past, queries: Tensor) -> Iterator["_Supports"]:
+    def _nearest(self, step: Step, past: Past, queries: Tensor) -> Iterator["_Supports"]:
         """The nearest rows of the embedding memory; they stand still."""
         memory = step.memory
         if memory is None or not self.neighbours:
@@ -134,6 +177,12 @@ class NearestNeighbourDistillation(Distiller):
             now=memory.embeddings,
             then=memory.embeddings,
         )
+
+
+class _Vote(Protocol):
+    """Queries [N, D] of the frozen network (``past``) or of the present one -> [N, C_old]."""
+
+    def __call__(self, queries: Tensor, *, past: bool) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)

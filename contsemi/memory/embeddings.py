@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from contsemi.memory.exemplars import balanced_quota
 from contsemi.memory.index import Index, Kind
+from contsemi.memory.whole_vote import WholeVote
 from contsemi.types import MemoryRows
 
 __all__ = ["Embeddings"]
@@ -34,6 +35,8 @@ class Embeddings:
     def __init__(self, budget: int, index: Kind = "auto") -> None:
         self.budget, self.index = budget, index
         self._view: MemoryRows | None = None
+        self._vote: WholeVote | None = None
+        self._voted = ""  # how the last view's rows voted
         self.rows = torch.empty(0, 0, dtype=torch.float16)
         self.probs = torch.empty(0, 0, dtype=torch.float16)
         self.ids = torch.empty(0, dtype=torch.int64)
@@ -49,9 +52,15 @@ class Embeddings:
 
     @property
     def reason(self) -> str:
-        """The form of the index in use and why it was chosen; empty while there is no row."""
-        view = self.view()
-        return "" if view is None else f"{self._index.kind}: {self._index.reason}"
+        """The form of the index in use and why it was chosen; empty while there is no row.
+
+        Where the whole memory voted in the last task, also how.
+        """
+        if self.view() is None:
+            return ""
+        found = f"{self._index.kind}: {self._index.reason}"
+        voted = (self._vote.reason if self._vote else "") or self._voted
+        return f"{found}; {voted}" if voted else found
 
     def add(
         self, rows: Tensor, probs: Tensor, ids: Tensor, task: int, *, limit: int | None = None
@@ -118,12 +127,13 @@ class Embeddings:
     def view(self) -> MemoryRows | None:
         """The rows as a step sees them, in float32; ``None`` while there are none.
 
-        Made once for all steps between two changes of the rows, and with it the index.
+        Made once for all steps between two changes of the rows, and with it index and vote.
         """
         if self._view is None and len(self):
-            rows = self.rows.float()
-            self._index = Index(rows, self.index)
-            self._view = MemoryRows(rows, self.probs.float(), self.tasks, self._index.search)
+            rows, probs = self.rows.float(), self.probs.float()
+            self._voted = "" if self._vote is None else self._vote.reason
+            self._index, self._vote = Index(rows, self.index), WholeVote(rows, probs)
+            self._view = MemoryRows(rows, probs, self.tasks, self._index.search, self._vote)
         return self._view
 
     def state(self) -> dict[str, Tensor]:

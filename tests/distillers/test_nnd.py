@@ -11,6 +11,7 @@ from contsemi.distillers.feature import FeatureDistillation
 from contsemi.distillers.nnd import NearestNeighbourDistillation
 from contsemi.errors import InputError
 from contsemi.memory.index import Index
+from contsemi.memory.whole_vote import WholeVote
 from contsemi.objectives.csl import Csl
 from contsemi.objectives.paws import Paws
 from contsemi.types import MemoryRows, Outputs, Past
@@ -38,14 +39,15 @@ def memory_rows(number):
     probs = probs / probs.sum(1, keepdim=True)
     tasks = torch.zeros(number, dtype=torch.int64)
     rounded = Index(embeddings.float(), "torch")
-    return MemoryRows(embeddings, probs, tasks, rounded.search)
+    return MemoryRows(embeddings, probs, tasks, rounded.search, WholeVote(embeddings, probs))
 
 
-def distiller(neighbours=0, temperature=0.1, smoothing=0.1, supports="old", alpha=0.0):
+def distiller(neighbours=0, temperature=0.1, smoothing=0.1, supports="old", alpha=0.0, whole=False):
     return NearestNeighbourDistillation(
         temperature=temperature,
         smoothing=smoothing,
         neighbours=neighbours,
+        whole=whole,
         supports=supports,
         alpha=alpha,
     )
@@ -135,10 +137,13 @@ def votes_in_numpy(queries, supports, labels, allowed, temperature=0.1):
     return softmax(scores, axis=1) @ labels
 
 
-@pytest.mark.parametrize("neighbours", [0, 2, 100])
+@pytest.mark.parametrize("neighbours", [0, 2, 100, "whole"])
 def test_equals_numpy_with_exemplars_and_memory(neighbours, step, tensors):
     memory = memory_rows(8)
-    found = distiller(neighbours).terms(step(memory=memory))["distillation"]
+    whole = neighbours == "whole"
+    made = distiller(0 if whole else neighbours, whole=whole)
+    found = made.terms(step(memory=memory))["distillation"]
+    neighbours = 100 if whole else neighbours
     now, then = ({k: v.detach().numpy() for k, v in side.items()} for side in tensors)
     old = np.tile(LABELS < OLD, 2)
     hard = np.eye(OLD)[np.tile(LABELS, 2)[old]]
@@ -196,9 +201,10 @@ def test_a_batch_without_a_row_of_an_old_class_moves_nothing(step, tensors):
     assert not any(value.grad is not None and value.grad.any() for value in tensors[0].values())
 
 
-def test_memory_rows_alone_suffice(step, tensors):
+@pytest.mark.parametrize("options", [{"neighbours": 3}, {"whole": True}], ids=str)
+def test_memory_rows_alone_suffice(options, step, tensors):
     memory = memory_rows(6)
-    terms = distiller(3).terms(step(memory=memory, labelled=None, labels=LABELS[:0]))
+    terms = distiller(**options).terms(step(memory=memory, labelled=None, labels=LABELS[:0]))
     terms["distillation"].backward()
     assert terms["distillation"] > 0
     assert tensors[0]["large"].grad.any() and tensors[0]["small"].grad.any()
@@ -206,13 +212,14 @@ def test_memory_rows_alone_suffice(step, tensors):
     assert without == {}
 
 
-def test_an_unchanged_network_is_at_the_minimum(step, tensors):
+@pytest.mark.parametrize("options", [{"neighbours": 4}, {"whole": True}], ids=str)
+def test_an_unchanged_network_is_at_the_minimum(options, step, tensors):
     """Where present and past agree the gradient of the cross-entropy of votes is zero."""
     now, then = tensors
     with torch.no_grad():
         for name in now:
             now[name].copy_(then[name])
-    distiller(4).terms(step(memory=memory_rows(6)))["distillation"].backward()
+    distiller(**options).terms(step(memory=memory_rows(6)))["distillation"].backward()
     for value in now.values():
         torch.testing.assert_close(value.grad, torch.zeros_like(value), rtol=0, atol=1e-7)
 
@@ -282,6 +289,8 @@ def test_finite_and_as_in_float64(temperature, dtype, step, tensors):
     [
         ({"supports": "none"}, "distiller.supports"),
         ({"supports": "current", "neighbours": 3}, "distiller.neighbours"),
+        ({"supports": "current", "whole": True}, "distiller.whole"),
+        ({"whole": True, "neighbours": 3}, "distiller.neighbours"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change, key):
