@@ -40,7 +40,7 @@ class NearestNeighbourDistillation(Distiller):
         neighbours: rows of the embedding memory that vote for a view: its nearest ones by the
             index, as the frozen network sees it: a top-k vote, surer of itself than the soft vote
             of the paper. 0 for none, so that only exemplars vote.
-        whole: whether all rows of the embedding memory vote, exactly while they are few enough, else
+        whole: whether all rows of the embedding memory vote, exactly while they are few, else
             by a summary; see :class:`contsemi.memory.whole_vote.WholeVote`.
         supports: whose labelled rows vote: ``old`` for classes of earlier tasks; ``current`` for
             the task's own, as the official code does where it keeps no exemplars.
@@ -63,9 +63,7 @@ class NearestNeighbourDistillation(Distiller):
             raise InputError("distiller.supports", problem, "use old")
         if whole and neighbours:
             problem = "with distiller.whole all rows vote, not the nearest ones"
-            raise InputError(
-                "distiller.neighbours", problem, "set it to 0, or distiller.whole=false"
-            )
+            raise InputError("distiller.neighbours", problem, "set it to 0, or whole to false")
         if supports == "current" and (neighbours or whole):
             key = "whole" if whole else "neighbours"
             problem = "rows of the embedding memory vote for old classes, not for current ones"

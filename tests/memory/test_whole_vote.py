@@ -1,4 +1,4 @@
-"""The vote of a whole memory: exact when small, within its bound when large, exact when in doubt."""
+"""The vote of a whole memory: exact when small or in doubt, within its bound when large."""
 
 import torch
 from torch.nn import functional
