@@ -12,12 +12,9 @@ from pathlib import Path
 from contsemi import __version__
 from contsemi.config import Config
 from contsemi.errors import ContsemiError
+from contsemi.process import prepare
 
 __all__ = ["main"]
-
-# With glibc's defaults every large activation is mapped and unmapped, page by page, in every step.
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
-
 
 def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int:
     """Does what a command line says.
@@ -60,7 +57,7 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
         print("---\n".join(compose.to_yaml(run.config) for run in runs), end="", flush=True)
         return 0
     if own_process:
-        _prepare_process(runs[0].config.threads)
+        prepare(runs[0].config.threads)
     if arguments.launcher:
         from contsemi.compose.launch import launch
 
@@ -99,30 +96,6 @@ def _give_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-
-
-def _prepare_process(threads: int) -> None:
-    """Sets what libraries read when they are loaded, and what the C library reads at its start.
-
-    With the two malloc thresholds the memory of large activations is kept from step to step, where
-    it would be given back and asked for again page by page; the numbers are the same.
-    glibc reads them only when a process starts, so this one starts itself again, once: same
-    process id, terminal and exit code. ``CONTSEMI_NO_REEXEC=1`` switches that off.
-    """
-    if threads:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-    watched = sys.gettrace() is not None or sys.getprofile() is not None
-    if (
-        sys.platform == "linux"
-        and not os.environ.get("CONTSEMI_NO_REEXEC")
-        and not watched
-        and "torch" not in sys.modules
-        and not any(name in os.environ for name in _MALLOC)
-        and sys.executable
-    ):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | _MALLOC)
 
 
 if __name__ == "__main__":
