@@ -38,6 +38,9 @@ def run_groups(
         ]
         images = members[0][1] if len(members) == 1 else torch.cat([g for _, g in members])
         together = network(images, heads).float()
+        if len(members) == 1:
+            outputs[members[0][0]] = together
+            continue
         start = 0
         for i, group in members:
             outputs[i] = together.rows(slice(start, start + len(group)))

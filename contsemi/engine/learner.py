@@ -258,7 +258,8 @@ class Learner(Predicting):
 
     def _training_mode(self) -> None:
         """Batch statistics, or those of the first task where the configuration freezes them."""
-        self.network.train()
+        if not self.network.training:  # to set all modules anew in each step takes a while
+            self.network.train()
         if self.config.optim.freeze_batch_norm and self.task.experience.index:
             freeze_batch_norm(self.network)
 
@@ -276,9 +277,9 @@ class Learner(Predicting):
                 f"the term {min(unknown)!r} has no weight",
                 f"add weights: {{{min(unknown)}: 1.0}} to the method's YAML",
             )
-        total = torch.zeros((), device=self.device)
-        for name, value in terms.items():
-            total = total + self.weights[name] * value
+        # of few operations: each has its own in the backward pass
+        parts = [v if (w := self.weights[name]) == 1 else w * v for name, v in terms.items()]
+        total = sum(parts[1:], parts[0]) if parts else torch.zeros((), device=self.device)
         return total, terms
 
     def backward(self, loss: Tensor) -> None:

@@ -19,7 +19,7 @@ LabelledSource = Callable[[], tuple[Tensor, Tensor]]
 
 def gather(images: Tensor, indices: Tensor, device: torch.device) -> Tensor:
     """Rows of an image array, on a device, without waiting for it."""
-    rows = images[indices.to(images.device, non_blocking=True)]
+    rows = images.index_select(0, indices.to(images.device, non_blocking=True))
     return rows.to(device, non_blocking=True)
 
 
@@ -97,8 +97,8 @@ class TaskRows:
             drawn = self._labelled_rows(epoch, iteration)
             labelled = gather(self.labelled, self.ranks.own(drawn), self.device)
             rows = drawn.to(self.device, non_blocking=True)
-            labels = self.labels[rows]
-            ids, remembered = self.ids[rows], self.from_memory[rows]
+            kept = (self.labels, self.ids, self.from_memory)
+            labels, ids, remembered = (each.index_select(0, rows) for each in kept)
         return Batch(
             labelled=labelled,
             labels=labels,

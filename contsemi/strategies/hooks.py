@@ -1,6 +1,7 @@
 """Carries each event of contsemi's loop to Avalanche's plugins, and their changes back."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from contsemi.engine.loop import Hooks, Loop
 from contsemi.errors import InputError
 from contsemi.strategies.rows import as_float, as_uint8
 from contsemi.strategies.scores import ScoresById
+from contsemi.types import Step
 
 __all__ = ["AvalancheHooks", "LoaderSource", "columns_of"]
 
@@ -121,13 +123,13 @@ class AvalancheHooks(Hooks):
             )
 
     def after_forward(self, loop: Loop) -> None:
-        """Shows the scores of the labelled rows."""
-        self.strategy.mb_output = self._scores(loop)
+        """Shows the scores of the labelled rows, which are computed if somebody looks at them."""
+        assert loop.step is not None
+        self.strategy.mb_output = partial(self._scores, loop.step)
         self._call("after_forward")
 
-    def _scores(self, loop: Loop) -> Tensor:
-        step, learner, model = loop.step, loop.learner, self.model
-        assert step is not None
+    def _scores(self, step: Step) -> Tensor:
+        learner, model = self.strategy.learner, self.model
         if step.labelled is None:
             return model.by_id(torch.zeros(len(step.labels), 0, device=learner.device))
         supports = None

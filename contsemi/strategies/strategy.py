@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,6 +70,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
             learner = Learner(config)
         self.learner, self.hooks = learner, tuple(hooks)
         self._start: tuple[int, int] | None = None
+        self._mb_output: Any = None
         super().__init__(
             model=ScoresById(learner),
             optimizer=None,
@@ -91,6 +93,17 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
     @optimizer.setter
     def optimizer(self, value: None) -> None:
         """Avalanche's constructor assigns one; the learner makes its own."""
+
+    @property
+    def mb_output(self) -> Any:
+        """Scores of the mini-batch; those of training are computed when they are first read."""
+        if isinstance(self._mb_output, partial):
+            self._mb_output = self._mb_output()
+        return self._mb_output
+
+    @mb_output.setter
+    def mb_output(self, value: Any) -> None:
+        self._mb_output = value
 
     def train(
         self,
