@@ -159,11 +159,20 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", help="methods to train, comma between; the table shows all")
+    parser.add_argument("--labels", help="label budgets to train, likewise")
+    parser.add_argument("--seeds", help="seeds to train, likewise")
     parser.add_argument("settings", nargs="*", help="key=value for all runs, such as data.root=")
     given = parser.parse_intermixed_args()
     benchmark = yaml.safe_load(given.benchmark.read_text(encoding="utf-8"))
     jobs = plan(benchmark, given.output.resolve(), given.settings)
-    chosen = [job for job in jobs if not given.only or job.method in given.only.split(",")]
+    wanted = (
+        (given.only, lambda job: job.method),
+        (given.labels, lambda job: job.labels),
+        (given.seeds, lambda job: str(job.seed)),
+    )
+    chosen = [
+        job for job in jobs if all(not names or of(job) in names.split(",") for names, of in wanted)
+    ]
     failed = execute_all(chosen, given.jobs)
     lines = list(table(jobs, benchmark["reference"]))
     print("\n".join(lines))
