@@ -22,6 +22,7 @@ CPU = torch.device("cpu")
 def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
     for there in (True, False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda there=there: int(there))
         assert choose_device("auto").type == ("cuda" if there else "cpu")
     assert choose_device("cpu") == CPU
 

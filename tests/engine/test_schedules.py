@@ -30,6 +30,7 @@ def optim(**changes: object) -> Optim:
         "clip_by": "all",
         "freeze_batch_norm": False,
         "freeze_directions": 0,
+        "max_loss": 1e6,
     }
     return Optim.model_validate(values | changes)
 
