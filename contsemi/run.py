@@ -16,6 +16,7 @@ from contsemi.process import prepare
 
 __all__ = ["main"]
 
+
 def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int:
     """Does what a command line says.
 
