@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -30,11 +30,14 @@ def labelled_sets(draw_from: st.DrawFn) -> np.ndarray:
 
 
 @settings(deadline=None)
-@given(labelled_sets(), st.integers(1, 10**6), st.integers(0, 2**32 - 1))
-def test_a_share_is_sklearns_stratified_split(targets: np.ndarray, share: int, seed: int) -> None:
-    wanted = share * len(targets) // 10**6
-    classes = len(set(targets.tolist()))
-    assume(classes <= wanted <= len(targets) - classes)  # what scikit-learn accepts
+@given(labelled_sets(), st.data(), st.integers(0, 2**32 - 1))
+def test_a_share_is_sklearns_stratified_split(
+    targets: np.ndarray, data: st.DataObject, seed: int
+) -> None:
+    size, classes = len(targets), len(set(targets.tolist()))
+    # What scikit-learn accepts: an image of each class on both sides, in number.
+    share = data.draw(st.integers(-(-classes * 10**6 // size), (size - classes) * 10**6 // size))
+    wanted = share * size // 10**6
     expected, _ = train_test_split(
         np.arange(len(targets)), train_size=wanted, stratify=targets, random_state=seed
     )

@@ -202,7 +202,7 @@ def test_fine_tuning_by_avalanche_is_our_own(train, stream):
     def compare(task, baseline):
         fit(learner, stream.experiences[task], stream.images)
         theirs, own = baseline.predict(test.images), learner.predict(test.images)
-        assert torch.equal(theirs, own) or task > 0
+        # Not to the bit: the heads differ in width, and some processors' kernels sum by width.
         torch.testing.assert_close(theirs, own, rtol=0, atol=1e-6)
 
     train("naive", *words, stream=stream, after=compare)
