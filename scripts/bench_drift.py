@@ -1,10 +1,11 @@
 """How well old classes are still found among stored embeddings, by the map that carries them.
 
 A run of the default method is trained. When a task is over, half of its test images are stored as
-embeddings and never embedded again, but carried by maps fitted on later tasks' training images.
-The other half, embedded by the present network, asks for its nearest stored rows.
+embeddings and never embedded again, but carried by maps fitted on later tasks' training images and,
+unless it says otherwise, on the exemplars. The other half, embedded by the present network, asks for
+its nearest stored rows.
 
-    python scripts/bench_drift.py scenario=digits_5tasks optim.epochs=10 --seeds 0 1 2
+    python scripts/bench_drift.py scenario=digits_5tasks optim.epochs=8 --seeds 0 1 2
 """
 
 import argparse
@@ -29,6 +30,11 @@ from contsemi.seeding import generator
 from contsemi.types import Experience
 
 
+ALONE = ", task's images alone"
+MAPS = [(kind, kind) for kind in get_args(Drift)]
+MAPS += [(kind + ALONE, kind) for kind in ("translation", "linear", "mlp")]
+
+
 def unit(learner: Learner, images: Tensor, network: Network) -> Tensor:
     """Embeddings [n, D] as the memory stores them."""
     return functional.normalize(learner.embed(images, network)["projector"].float(), dim=1)
@@ -41,42 +47,58 @@ def found_shares(words: list[str]) -> dict[str, list[float]]:
     budget = LabelBudget.parse(config.label_ratio)
     stream = build(config.scenario, budget, train, test, config.seed)
     learner = Learner(config)
-    stored: dict[str, list[Tensor]] = {kind: [] for kind in get_args(Drift)}
+    stored: dict[str, list[Tensor]] = {name: [] for name, _ in MAPS}
     shares: dict[str, list[float]] = defaultdict(list)
     for experience, task in zip(stream.experiences, stream.test, strict=True):
         before = frozen_copy(learner.predictor) if experience.index else None
+        kept = learner.exemplars.images
         fit(learner, experience, stream.images)
         if before is not None:
             old = stream.test[: experience.index]
-            carry_all(learner, experience, stream.images, before, stored)
+            carry_all(learner, experience, (stream.images, kept), before, stored)
             halves = [(test.images[t.indices], t.targets) for t in old]
             rows = torch.cat([unit(learner, x[::2], learner.predictor) for x, _ in halves])
             asked = torch.cat([unit(learner, x[1::2], learner.predictor) for x, _ in halves])
             columns = torch.cat([y[::2] for _, y in halves])
             labels = functional.one_hot(columns, learner.num_seen)
             wanted = torch.cat([y[1::2] for _, y in halves])
-            for kind, kept in {**stored, "embedded anew": [rows]}.items():
-                shares[kind].append(still_found(torch.cat(kept), labels, asked, wanted))
+            for name, held in {**stored, "embedded anew": [rows]}.items():
+                shares[name].append(still_found(torch.cat(held), labels, asked, wanted))
         own = unit(learner, test.images[task.indices][::2], learner.predictor)
-        for kept in stored.values():
-            kept.append(own)
+        for held in stored.values():
+            held.append(own)
     return shares
 
 
 def carry_all(
     learner: Learner,
     experience: Experience,
-    images: Tensor,
+    sources: tuple[Tensor, Tensor],
     before: Network,
     stored: dict[str, list[Tensor]],
 ) -> None:
-    """Takes the stored rows of each map from the space of the previous task into this one's."""
-    pool = images[experience.unlabelled]
-    old, new = unit(learner, pool, before), unit(learner, pool, learner.predictor)
-    for kind in get_args(Drift):
+    """Takes the stored rows of each map from the space of the previous task into this one's.
+
+    Args:
+        learner: after the task.
+        experience: the task.
+        sources: all images, and the exemplars that were kept before it.
+        before: the network before it.
+        stored: map -> rows of each earlier task.
+    """
+    pairs = [
+        (unit(learner, images, before), unit(learner, images, learner.predictor))
+        for images in (sources[0][experience.unlabelled], sources[1])
+        if len(images)
+    ]
+    weights = torch.cat([torch.full((len(old),), 1 / len(old)) for old, _ in pairs])
+    old, new = (torch.cat([pair[side] for pair in pairs]) for side in (0, 1))
+    alone = len(pairs[0][0])
+    for name, kind in MAPS:
+        part = slice(alone if name.endswith(ALONE) else None)
         draw = generator(learner.config.seed, "drift", experience.index)
-        carry = fit_drift(kind, old, new, draw=draw)
-        stored[kind] = [carry(rows) for rows in stored[kind]]
+        carry = fit_drift(kind, old[part], new[part], weights=weights[part], draw=draw)
+        stored[name] = [carry(rows) for rows in stored[name]]
 
 
 def main() -> None:

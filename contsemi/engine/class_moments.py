@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from contsemi.engine.moved import moved_rows
 from contsemi.engine.task import TaskRows, gather
-from contsemi.memory.moments import AffineMap, Moments, fit_affine
+from contsemi.memory.moments import Moments, fit_affine
 from contsemi.types import Outputs
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def present_moments(learner: "Learner", task: TaskRows) -> Moments:
     if kept is None:
         kept = Moments.none(labelled.shape[1], learner.device)
     elif learner.past is not None:
-        kept = kept.carried(_drift(learner, pool, outputs.features))
+        old, new, weights = moved_rows(learner, pool, outputs.features, _features)
+        ridge = learner.config.memory.ridge
+        kept = kept.carried(fit_affine(old, new, weights=weights, ridge=ridge))
     return kept.joined(torch.cat([outputs.features, labelled]), torch.cat([probs, given]))
 
 
@@ -52,19 +55,5 @@ def _soft_labels(learner: "Learner", task: TaskRows, outputs: Outputs) -> Tensor
     return scores.softmax(1).masked_fill(known.to(scores.device)[:, None], 0.0)
 
 
-def _drift(learner: "Learner", pool: Tensor, now: Tensor) -> AffineMap:
-    """The way from the previous network's features, on the task's images and the exemplars.
-
-    Exemplars are few, but the only images of old classes: both kinds weigh the same in all.
-    """
-    assert learner.past is not None
-    images = [learner.exemplars.images] if len(learner.exemplars) else []
-    new = [now, *(learner.embed(each, learner.predictor).features for each in images)]
-    old = [learner.embed(each, learner.past).features for each in (pool, *images)]
-    weights = [torch.full((len(each),), 1 / len(each), device=now.device) for each in new]
-    return fit_affine(
-        torch.cat(old),
-        torch.cat(new),
-        weights=torch.cat(weights),
-        ridge=learner.config.memory.ridge,
-    )
+def _features(outputs: Outputs) -> Tensor:
+    return outputs.features

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from contsemi.engine.moved import moved_rows
 from contsemi.engine.task import TaskRows, gather
 from contsemi.memory.drift import fit_drift
 from contsemi.memory.exemplars import sure_rows
@@ -92,18 +93,20 @@ def _remember_embeddings(
 ) -> None:
     """Carries older rows over into the present embedding space, then adds the task's."""
     config, memory = learner.config, learner.embeddings
-    now = functional.normalize(outputs["projector"], dim=1)
+    now = _unit(outputs)
     if learner.past is not None and len(memory):
-        before = functional.normalize(learner.embed(pool, learner.past)["projector"], dim=1)
+        old, new, weights = moved_rows(learner, pool, now, _unit)
         draw = generator(config.seed, "drift", experience.index)
-        memory.carry(fit_drift(config.memory.drift, before, now, draw=draw))
-        kept = learner.exemplars
-        if len(kept):
-            again = learner.embed(kept.images, learner.predictor)["projector"]
-            memory.renew(kept.ids, functional.normalize(again, dim=1))
+        memory.carry(fit_drift(config.memory.drift, old, new, weights=weights, draw=draw))
+        memory.renew(learner.exemplars.ids, new[len(now) :])
     limit = config.memory.bytes
     if limit is not None:
         beside = learner.exemplars.memory_bytes + memory.memory_bytes
         limit = max(0, limit - (learner.memory_bytes - beside))
     ids = experience.unlabelled.to(learner.device)
     memory.add(now, probs, ids, experience.index, limit=limit)
+
+
+def _unit(outputs: Outputs) -> Tensor:
+    """Embeddings [n, D] as the memory keeps them."""
+    return functional.normalize(outputs["projector"].float(), dim=1)

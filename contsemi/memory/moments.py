@@ -26,6 +26,10 @@ class AffineMap:
     matrix: Tensor
     offset: Tensor
 
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Rows [n, F] in the new space."""
+        return rows @ self.matrix + self.offset
+
 
 def fit_affine(old: Tensor, new: Tensor, *, weights: Tensor, ridge: float) -> AffineMap:
     """The affine map that best carries old features into new ones, by weighted ridge regression.

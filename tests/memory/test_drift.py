@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from contsemi.memory.drift import fit_drift, linear_map, still_found
+from contsemi.memory.drift import fit_drift, still_found
 
 KINDS = ["none", "translation", "linear", "mlp"]
 
@@ -26,22 +26,32 @@ def rotation(width, seed=4):
     return torch.linalg.qr(torch.randn(width, width, generator=draw(seed))).Q
 
 
-def test_linear_recovers_a_rotation_and_shrinks_to_none():
-    old, turn = unit_rows(400, 3), rotation(6)
-    torch.testing.assert_close(linear_map(old, old @ turn, ridge=1e-6), turn, atol=1e-4, rtol=0)
-    oracle = np.linalg.solve(
-        old.T.numpy() @ old.numpy() + 4 * np.eye(6),
-        old.T.numpy() @ (old @ turn).numpy() + 4 * np.eye(6),
-    )
-    np.testing.assert_allclose(linear_map(old, old @ turn, ridge=0.01), oracle, atol=1e-4)
-    torch.testing.assert_close(linear_map(old, old, ridge=0.01), torch.eye(6), atol=1e-5, rtol=0)
+def test_linear_recovers_a_turn_and_weighs_the_images():
+    """Two kinds of images that moved in two ways: the map is that of those that weigh."""
+    old, rows = unit_rows(400, 3), unit_rows(50, 5)
+    turns = rotation(6, 4), rotation(6, 9)
+    new = torch.cat([old[:200] @ turns[0], old[200:] @ turns[1]])
+    for place, turn in enumerate(turns):
+        weights = torch.full((400,), 1e-9)
+        weights[200 * place : 200 * place + 200] = 1.0
+        found = fit_drift("linear", old, new, weights=weights, draw=draw())(rows)
+        assert ((found * (rows @ turn)).sum(1) > 0.99).all()
+
+
+@pytest.mark.parametrize("kind", ["translation", "mlp"])
+def test_other_maps_weigh_the_images_too(kind):
+    old = unit_rows(60, 1)
+    new, weights = torch.cat([old[:30], -old[30:]]), torch.ones(60)
+    weights[30:] = 1e-9
+    found = fit_drift(kind, old, new, weights=weights, draw=draw())(old[:30])
+    assert ((found * old[:30]).sum(1) > 0.9).all()
 
 
 def test_translation_is_the_weighted_displacement_of_images_near_by():
     old, new, rows = unit_rows(50, 1), unit_rows(50, 2), unit_rows(7, 3)
     found = fit_drift("translation", old, new, draw=draw())(rows)
     distance = ((rows[:, None] - old[None]) ** 2).sum(2).double().numpy()
-    weight = np.exp(-distance / (2 * 0.3**2))
+    weight = np.exp(-distance / (2 * 0.2**2))
     moved = rows.numpy() + weight @ (new - old).double().numpy() / weight.sum(1, keepdims=True)
     expected = moved / np.linalg.norm(moved, axis=1, keepdims=True)
     np.testing.assert_allclose(found, expected, atol=1e-5)
