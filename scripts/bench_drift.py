@@ -1,8 +1,8 @@
 """How well old classes are still found among stored embeddings, by the map that carries them.
 
 A run of the default method is trained. When a task is over, half of its test images are stored as
-embeddings and never embedded again, but carried by maps fitted on later tasks' training images and,
-unless it says otherwise, on the exemplars. The other half, embedded by the present network, asks for
+embeddings and never embedded again, but carried by maps fitted on later tasks' training images and
+on the exemplars, or on the former alone. The other half, embedded by the present network, asks for
 its nearest stored rows.
 
     python scripts/bench_drift.py scenario=digits_5tasks optim.epochs=8 --seeds 0 1 2
@@ -28,7 +28,6 @@ from contsemi.models.ema import frozen_copy
 from contsemi.models.network import Network
 from contsemi.seeding import generator
 from contsemi.types import Experience
-
 
 ALONE = ", task's images alone"
 MAPS = [(kind, kind) for kind in get_args(Drift)]

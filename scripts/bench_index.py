@@ -1,44 +1,35 @@
-"""The forms of the index against each other and against a plain product with top-k, in one run.
+"""The forms of the index, a plain product with top-k, and plain FAISS calls, on the same rows.
 
-The rows are 1000 clusters with 16 directions of their own each. Times are those of the processor,
-summed over its threads, so that a busy machine does not count; set OMP_NUM_THREADS=1 to compare.
+The rows are 1000 clusters with 16 directions of their own each, made block by block, so that ten
+million fit into the memory. Times are those of the processor, on one thread. Each form at each size
+is one entry of ``results.json`` in the folder; what is there already is not measured again, and the
+table and the plot are drawn from all entries.
 
-    OMP_NUM_THREADS=1 python scripts/bench_index.py --rows 10000 100000
+    OMP_NUM_THREADS=1 python scripts/bench_index.py --output FOLDER --rows 10000 100000
+    OMP_NUM_THREADS=1 python scripts/bench_index.py --output FOLDER --rows 10000000 --forms sq8
 """
 
 import argparse
+import gc
+import itertools
+import json
+import resource
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast, get_args
 
 import torch
-from rich.console import Console
+from bench_index_report import picture, table
 from torch import Tensor
 from torch.nn import functional
 
-from contsemi.memory.index import Index
+from contsemi.memory.index import Index, Kind, choose
 
-EXACT, APPROXIMATE = ("torch", "flat"), ("ivf", "hnsw", "sq8", "pq")
-CLUSTERS, INNER = 1000, 16
-REPLACED = 256
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; times in milliseconds, but ``build`` in seconds."""
-
-    rows: int
-    kind: str
-    build: float
-    bytes: float
-    near: float
-    near_ratio: float
-    near_recall: float
-    far: float
-    far_ratio: float
-    far_recall: float
-    replace: float
+CLUSTERS, INNER, WIDTH, QUERIES = 1000, 16, 128, 256
+BLOCK, PIECE = 1_000_000, 100_000  # rows made at a time, and of one plain product
+NEAR, FAR, CHANGED = 10, 200, 256
 
 
 def clustered(count: int, width: int, draw: torch.Generator) -> Tensor:
@@ -55,6 +46,13 @@ def clustered(count: int, width: int, draw: torch.Generator) -> Tensor:
     return functional.normalize(rows, dim=1)
 
 
+def blocks(count: int) -> Iterator[Tensor]:
+    """All rows, in blocks that are the same each time."""
+    for number, start in enumerate(range(0, count, BLOCK)):
+        draw = torch.Generator().manual_seed(1000 + number)
+        yield clustered(min(BLOCK, count - start), WIDTH, draw)
+
+
 def milliseconds(work: Callable[[], object], rounds: int) -> float:
     """Median processor time of a call, after one that does not count."""
     times = []
@@ -65,66 +63,189 @@ def milliseconds(work: Callable[[], object], rounds: int) -> float:
     return statistics.median(times[1:])
 
 
+def plain(queries: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Products and ``topk`` in pieces that a laptop can hold."""
+    best: tuple[Tensor, Tensor] | None = None
+    for start in range(0, len(rows), PIECE):
+        scores = queries @ rows[start : start + PIECE].T
+        found = scores.topk(min(k, scores.shape[1]), dim=1)
+        best = merged(best, (found.values, found.indices + start), k)
+    assert best is not None
+    return best
+
+
+def merged(
+    best: tuple[Tensor, Tensor] | None, found: tuple[Tensor, Tensor], k: int
+) -> tuple[Tensor, Tensor]:
+    """The k best of two lists."""
+    if best is None:
+        return found
+    values, order = torch.cat([best[0], found[0]], 1).topk(k, dim=1)
+    return values, torch.cat([best[1], found[1]], 1).gather(1, order)
+
+
+def measure_plain(count: int, queries: Tensor, rounds: int) -> tuple[dict[str, Any], Tensor]:
+    """The times of the plain product, and the true neighbours [B, FAR]."""
+    near = far = 0.0
+    best: tuple[Tensor, Tensor] | None = None
+    start = 0
+    for rows in blocks(count):
+        near += milliseconds(lambda rows=rows: plain(queries, rows, NEAR), rounds)
+        far += milliseconds(lambda rows=rows: plain(queries, rows, FAR), rounds)
+        values, places = plain(queries, rows, FAR)
+        best = merged(best, (values, places + start), FAR)
+        start += len(rows)
+    assert best is not None
+    entry = {"near": near, "near_recall": 1.0, "far": far, "far_recall": 1.0}
+    return entry | {"bytes": 4.0 * WIDTH, "build": 0.0}, best[1]
+
+
 def recall(found: Tensor, truth: Tensor) -> float:
     """The share of true neighbours among those found."""
     hits = [torch.isin(a, b).float().mean() for a, b in zip(truth, found, strict=True)]
     return float(torch.stack(hits).mean())
 
 
-def measure(rows: Tensor, queries: Tensor, kinds: Sequence[str], rounds: int) -> list[Row]:
-    """The plain product with top-k, and each form on the same rows."""
-    near, far = 10, min(200, len(rows))
-    truth = {k: (queries @ rows.T).topk(k).indices for k in (near, far)}
-    plain = {k: milliseconds(lambda k=k: (queries @ rows.T).topk(k), rounds) for k in (near, far)}
-    size = 4.0 * rows.shape[1]
-    table = [Row(len(rows), "plain", 0, size, plain[near], 1, 1, plain[far], 1, 1, 0)]
-    places = torch.randperm(len(rows))[:REPLACED]
-    for kind in kinds:
+class Ours:
+    """A form of the index."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.index: Any = None
+
+    def add(self, rows: Tensor) -> Tensor | None:
+        """Takes rows in."""
+        if self.index is None:
+            self.index = Index(rows, cast(Any, self.kind))
+            if self.index.kind != self.kind:
+                raise SystemExit(f"{self.kind}: {self.index.reason}")
+            return None
+        return cast(Tensor, self.index.add(rows))
+
+    @property
+    def bytes(self) -> int:
+        """Of everything that is kept."""
+        return int(self.index.memory_bytes)
+
+    def search(self, queries: Tensor, k: int) -> Tensor:
+        """The places [B, k] found."""
+        return cast(Tensor, self.index.search(queries, k)[1])
+
+
+class Faiss:
+    """FAISS as its documentation calls it: ``index_factory``, ``train``, ``add``, ``search``."""
+
+    def __init__(self, factory: str, probes: int = 0) -> None:
+        self.factory, self.probes = factory, probes
+        self.index: Any = None
+
+    def add(self, rows: Tensor) -> None:
+        """Takes rows in."""
+        import faiss
+
+        faiss.omp_set_num_threads(1)
+        if self.index is None:
+            kind = faiss.METRIC_INNER_PRODUCT
+            self.index = faiss.index_factory(rows.shape[1], self.factory, kind)
+            self.index.train(rows.numpy())
+            if self.probes:
+                self.index.nprobe = self.probes
+        self.index.add(rows.numpy())
+
+    @property
+    def bytes(self) -> int:
+        """Of everything that is kept."""
+        import faiss
+
+        return len(faiss.serialize_index(self.index))
+
+    def search(self, queries: Tensor, k: int) -> Tensor:
+        """The places [B, k] found."""
+        return torch.from_numpy(self.index.search(queries.numpy(), k)[1])
+
+
+FORMS: dict[str, Callable[[], Ours | Faiss]] = {
+    **{kind: lambda kind=kind: Ours(kind) for kind in get_args(Kind) if kind != "auto"},
+    "faiss Flat": lambda: Faiss("Flat"),
+    "faiss IVF4096,Flat": lambda: Faiss("IVF4096,Flat", 16),
+    "faiss IVF4096,SQ8": lambda: Faiss("IVF4096,SQ8", 16),
+}
+
+
+def measure(name: str, count: int, queries: Tensor, truth: Tensor, rounds: int) -> dict[str, Any]:
+    """One form at one size; times in milliseconds, but ``build`` in seconds."""
+    form, build = FORMS[name](), 0.0
+    for rows in blocks(count):
         start = time.process_time()
-        index = Index(rows, kind)
-        build = time.process_time() - start
-        if index.kind != kind:
-            raise SystemExit(f"{kind}: {index.reason}")
-        times, shares = [], []
-        for k in (near, far):
-            times.append(milliseconds(lambda k=k, index=index: index.search(queries, k), rounds))
-            shares.append(recall(index.search(queries, k)[1], truth[k]))
-        replace = milliseconds(lambda index=index: index.replace(places, rows[places]), rounds)
-        each = index.memory_bytes / len(rows)
-        first = times[0], times[0] / plain[near], shares[0]
-        second = times[1], times[1] / plain[far], shares[1]
-        table.append(Row(len(rows), kind, build, each, *first, *second, replace))
-    return table
+        form.add(rows)
+        build += time.process_time() - start
+    entry: dict[str, Any] = {"build": build}
+    for label, k in (("near", NEAR), ("far", FAR)):
+        entry[label] = milliseconds(lambda k=k: form.search(queries, k), rounds)
+        entry[f"{label}_recall"] = recall(form.search(queries, k), truth[:, :k])
+    entry["bytes"] = form.bytes / count
+    entry["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if isinstance(form, Ours):
+        entry |= changes(form.index, count)
+        cpu = torch.device("cpu")
+        entry["picked"] = [
+            label
+            for label, budget in (("auto", None), ("auto, 140 bytes a row", 140.0 * count))
+            if choose(count, WIDTH, cpu, budget)[0] == name
+        ]
+    return entry
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
-    """Prints the table in Markdown."""
-    heads = ["rows", "form", "build s", "bytes a row", "k=10 ms", "of plain", "recall"]
-    heads += ["k=200 ms", "of plain", "recall", "replace 256 ms"]
-    forms = ["{:,}", "{}", "{:.1f}", "{:.0f}", "{:.1f}", "{:.2f}", "{:.3f}", "{:.1f}", "{:.2f}"]
-    forms += ["{:.3f}", "{:.2f}"]
-    lines = [heads, ["---"] * len(heads)]
-    lines += [[f.format(x) for f, x in zip(forms, astuple(row), strict=True)] for row in rows]
-    for line in lines:
-        console.print("| " + " | ".join(line) + " |", soft_wrap=True, markup=False)
+def changes(index: Index, count: int) -> dict[str, float]:
+    """What it costs to replace, add and remove CHANGED rows."""
+    fresh = clustered(CHANGED, WIDTH, torch.Generator().manual_seed(7))
+    places = torch.randperm(count, generator=torch.Generator().manual_seed(8))[:CHANGED]
+    found: dict[str, list[float]] = {"replace": [], "add": [], "remove": []}
+    for _ in range(6):
+        times = [time.process_time()]
+        index.replace(places, fresh)
+        times.append(time.process_time())
+        added = index.add(fresh)
+        times.append(time.process_time())
+        index.remove(added)
+        times.append(time.process_time())
+        for name, (start, end) in zip(found, itertools.pairwise(times), strict=True):
+            found[name].append(1e3 * (end - start))
+    return {name: statistics.median(each[1:]) for name, each in found.items()}
 
 
 def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000])
-    parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--queries", type=int, default=256)
-    parser.add_argument("--kinds", nargs="+", default=[*EXACT, *APPROXIMATE])
-    parser.add_argument("--rounds", type=int, default=3)
+    """Measures what is missing, and draws."""
+    parser = argparse.ArgumentParser(description=cast(str, __doc__).splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--forms", nargs="*", choices=FORMS, default=list(FORMS))
+    parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    draw = torch.Generator().manual_seed(1)
-    queries = clustered(given.queries, given.width, draw)
-    found = []
+    torch.set_num_threads(1)
+    given.output.mkdir(parents=True, exist_ok=True)
+    file = given.output / "results.json"
+    results: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
+    queries = clustered(QUERIES, WIDTH, torch.Generator().manual_seed(1))
+
+    def note(key: str, entry: dict[str, Any]) -> None:
+        results[key] = entry
+        file.write_text(json.dumps(results, indent=1))
+        print(key, {k: round(v, 4) if isinstance(v, float) else v for k, v in entry.items()})
+
     for count in given.rows:
-        rows = clustered(count, given.width, draw)
-        found += measure(rows, queries, given.kinds, given.rounds)
-    show(found, Console())
+        saved = given.output / f"truth_{count}.pt"
+        if not saved.exists():
+            entry, truth = measure_plain(count, queries, given.rounds)
+            note(f"{count} plain", entry)
+            torch.save(truth, saved)
+        truth = torch.load(saved, weights_only=True)
+        for name in given.forms:
+            if f"{count} {name}" not in results:
+                note(f"{count} {name}", measure(name, count, queries, truth, given.rounds))
+                gc.collect()
+    print(table(results))
+    (given.output / "index.png").write_bytes(picture(results))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Column:
         """Overwrites the rows at int64 [n] places."""
         if not self._own:
             self._buffer, self._own = self._buffer.clone(), True
-        self._buffer[places] = rows.to(self._buffer.dtype)
+        self._buffer.index_copy_(0, places, rows.to(self._buffer.dtype))
 
     def resident_bytes(self) -> int:
         """Bytes of the rows in use."""

@@ -16,7 +16,10 @@ __all__ = ["FlatRows", "HnswRows", "IvfRows", "load_faiss"]
 
 _PIECE = 65_536  # rows added at a time
 _LINKS, _BUILD_WIDTH = 16, 80  # of HNSW
-_LISTS = 16  # IVF lists a search visits
+_LISTS = 8  # IVF lists a search visits
+_MOST_LISTS, _ROUNDS, _PER_LIST = 8192, 10, 32  # of IVF: lists, rounds of k-means, rows of it
+_RESCORED_K = 64  # neighbours up to which compressed rows are compared anew; beyond it costs more
+_OFF_UNIT, _LEAST = 1e-2, 1e-12  # lengths that count as 1, and the least there is
 
 
 def load_faiss() -> Any:
@@ -30,6 +33,10 @@ def load_faiss() -> Any:
 
 def _array(x: Tensor) -> Any:
     return x.detach().float().cpu().contiguous().numpy()
+
+
+def _all_unit(rows: Any) -> bool:
+    return bool((np.abs(np.linalg.norm(rows, axis=1) - 1) < _OFF_UNIT).all())
 
 
 def _selector(faiss: Any, allowed: Any) -> Any:
@@ -156,7 +163,10 @@ class IvfRows:
     Args:
         rows: float [M, D]. The lists' centres, and the codec, are fitted on the first rows that
             come, so they are best given all at once.
-        codec: ``ivf`` for float32 rows, ``sq8`` for a byte a number, ``pq`` for half of one.
+        codec: ``ivf`` for float32 rows, ``sq8`` for a byte a number, ``pq`` for half of one. What
+            is decoded of a row is longer or shorter than the row was: as long as all rows have
+            unit length, a search for few neighbours without a filter compares the best candidates
+            at that length, which takes away most of the error.
         folder: where the lists lie, as a scratch file, if they are too many for the memory.
         gpu: number of the GPU that searches; ``None`` for the CPU.
     """
@@ -168,6 +178,7 @@ class IvfRows:
         self._width, self._codec, self._folder, self._gpu = rows.shape[1], codec, folder, gpu
         self._count = 0
         self._index: Any = None
+        self._unit = codec != "ivf" and gpu is None
         self.append(rows)
 
     @property
@@ -181,7 +192,7 @@ class IvfRows:
     def _fit(self, rows: Any) -> None:
         """Makes the empty lists, on centres by k-means."""
         faiss, width, count = self._faiss, self._width, len(rows)
-        lists = max(1, min(int(4 * count**0.5), count // 39))
+        lists = max(1, min(int(4 * count**0.5), count // 39, _MOST_LISTS))
         coarse = faiss.IndexFlatIP(width)
         args = coarse, width, lists
         metric = faiss.METRIC_INNER_PRODUCT
@@ -197,8 +208,8 @@ class IvfRows:
             index = faiss.IndexIVFPQ(*args, parts, bits, metric)
             index.pq.cp.min_points_per_centroid = 1
             rows = np.resize(rows, (max(2, count), width))
-        index.cp.spherical, index.cp.min_points_per_centroid = True, 1
-        sample = rows[:: max(1, count // max(64 * lists, 20_000))]
+        index.cp.spherical, index.cp.min_points_per_centroid, index.cp.niter = True, 1, _ROUNDS
+        sample = rows[:: max(1, count // max(_PER_LIST * lists, 20_000))]
         index.train(sample)
         self._cpu = self._index = index
         self._keep = [coarse]
@@ -222,8 +233,9 @@ class IvfRows:
         if self._index is None:
             self._fit(_array(rows))
         for start in range(0, len(places), _PIECE):
-            part = slice(start, start + _PIECE)
-            self._index.add_with_ids(_array(rows[part]), places[part])
+            part = _array(rows[start : start + _PIECE])
+            self._unit = self._unit and _all_unit(part)
+            self._index.add_with_ids(part, places[start : start + _PIECE])
 
     def write(self, places: Tensor, rows: Tensor) -> None:
         """Puts other rows at int64 [n] places."""
@@ -251,6 +263,8 @@ class IvfRows:
 
         def ask(some: Any, lists: int) -> tuple[Any, Any]:
             params = faiss.SearchParametersIVF(sel=selector, nprobe=min(lists, index.nlist))
+            if self._unit and selector is None and k <= _RESCORED_K:
+                return self._rescored(some, k, params)
             found: tuple[Any, Any] = index.search(some, k, params=params)
             return found
 
@@ -259,6 +273,18 @@ class IvfRows:
         if len(short):
             scores[short], places[short] = ask(asked[short], index.nlist)
         return _tensors((scores, places), queries)
+
+    def _rescored(self, asked: Any, k: int, params: Any) -> tuple[Any, Any]:
+        """The k best at unit length, of somewhat more candidates."""
+        more = k + k // 4 + 8
+        scores, places, codes = self._index.search_and_return_codes(
+            asked, more, params=params, include_listnos=True
+        )
+        rows = self._index.sa_decode(codes.reshape(-1, codes.shape[-1]))
+        lengths = np.maximum(np.linalg.norm(rows, axis=1).reshape(places.shape), _LEAST)
+        scores = np.where(places < 0, -np.inf, scores / lengths)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(scores, order, 1), np.take_along_axis(places, order, 1)
 
     def _search_gpu(self, queries: Tensor, k: int, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
         """On the GPU, without selectors: more is asked for, and what is not allowed left out."""

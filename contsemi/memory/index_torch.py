@@ -85,8 +85,10 @@ class TorchRows:
         """Rows in bfloat16; the largest length and rounding error so far are noted."""
         half = rows.bfloat16()
         if len(rows):
-            self._slack = max(self._slack, float((rows - half.float()).norm(dim=1).max()))
-            self._longest = max(self._longest, float(rows.norm(dim=1).max()))
+            wrong = rows - half
+            squares = torch.stack([torch.linalg.vecdot(x, x) for x in (wrong, rows)]).amax(1)
+            slack, longest = squares.sqrt().tolist()
+            self._slack, self._longest = max(self._slack, slack), max(self._longest, longest)
         return half
 
     def _halved(self, queries: Tensor) -> "_Half":
