@@ -30,6 +30,7 @@ from contsemi.engine.synced_norm import synchronise
 from contsemi.engine.task import LabelledSource, TaskRows
 from contsemi.engine.viewing import make_views
 from contsemi.errors import InputError
+from contsemi.memory.bank import Bank
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
 from contsemi.memory.moments import Moments
@@ -132,8 +133,9 @@ class Learner(Predicting):
     @property
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
-        moments = 0 if self.moments is None else self.moments.memory_bytes
-        return self.exemplars.memory_bytes + self.embeddings.memory_bytes + moments
+        banks = [part for part in self.objective.modules() if isinstance(part, Bank)]
+        kept = [self.exemplars, self.embeddings, self.moments, *banks]
+        return sum(part.memory_bytes for part in kept if part is not None)
 
     # A task
 

@@ -47,6 +47,8 @@ class Bank(nn.Module):
             class that no longer comes is not pushed out.
         momentum: of ``by_id``: the share of the old row that a new one keeps, before it returns to
             unit length; 0 replaces it.
+        lasting: whether rows outlive the task that they were pushed in, and so count as memory of
+            earlier tasks.
 
     Attributes:
         slots: rows there is room for; see :meth:`grow`.
@@ -60,8 +62,10 @@ class Bank(nn.Module):
         policy: Literal["fifo", "by_id", "rings"] = "fifo",
         *,
         momentum: float = 0.0,
+        lasting: bool = False,
     ) -> None:
         super().__init__()
+        self.lasting = lasting
         self.capacity, self.policy, self.momentum = capacity, policy, momentum
         self.slots = 0 if policy == "rings" else capacity
         # Rows ever written: one number, or one for each ring.
@@ -71,6 +75,14 @@ class Bank(nn.Module):
     def allocated(self) -> bool:
         """Whether anything was ever pushed."""
         return hasattr(self, "store_rows")
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the filled rows and their columns, where they outlive a task."""
+        if not self.lasting or not self.allocated:
+            return 0
+        each = sum(x[0].nbytes for name, x in self._stores() if name != "store_filled")
+        return each * int(self.filled.sum())
 
     @property
     def rows(self) -> Tensor:

@@ -14,11 +14,14 @@ class Visits(nn.Module):
 
     Attributes:
         latest, before: banks by id; ``before`` has the images that came at least twice.
+
+    Args:
+        lasting: see :class:`contsemi.memory.bank.Bank`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lasting: bool = False) -> None:
         super().__init__()
-        self.latest, self.before = Bank(0, "by_id"), Bank(0, "by_id")
+        self.latest, self.before = (Bank(0, "by_id", lasting=lasting) for _ in range(2))
 
     def begin(self, experience: Experience, *, forget: bool) -> None:
         """Makes room for a task's images; forgets those of earlier tasks if ``forget``."""

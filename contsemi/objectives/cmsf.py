@@ -67,8 +67,8 @@ class Cmsf(Objective):
         self.variant, self.threshold = variant, threshold
         self.neighbours, self.candidates = neighbours, candidates
         self.current_only, self.smoothing = current_only, smoothing
-        self.bank = Bank(bank)
-        self.visits = Visits() if variant == "self" else None
+        self.bank = Bank(bank, lasting=not current_only)
+        self.visits = Visits(lasting=not current_only) if variant == "self" else None
         self.needs = Needs(
             heads=("predictor", "classifier"),
             detached=("classifier",) if detach else (),

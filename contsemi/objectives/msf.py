@@ -50,7 +50,7 @@ class Msf(Objective):
         super().__init__()
         self.neighbours, self.smoothing = neighbours, smoothing
         self.current_only = current_only
-        self.bank = Bank(bank)
+        self.bank = Bank(bank, lasting=not current_only)
         self.needs = Needs(
             heads=("predictor", "classifier"),
             teacher=(teacher[0], teacher[-1]),

@@ -68,7 +68,9 @@ class Semppl(Objective):
             labelled_from="all",
             **rows,
         )
-        self.banks = nn.ModuleList(Bank(bank, "rings") for _ in range(self.needs.labelled_views))
+        self.banks = nn.ModuleList(
+            Bank(bank, "rings", lasting=not current_only) for _ in range(self.needs.labelled_views)
+        )
 
     def begin(self, experience: Experience) -> None:
         """A ring for each new class; all are emptied, if so wished."""

@@ -250,3 +250,16 @@ def test_one_array_serves_both():
     bank.push(torch.eye(4))
     assert bank.rows.data_ptr() == bank.state_dict()["store_rows"].data_ptr()
     assert math.isclose(bank.search(torch.eye(4), 1).scores.sum(), 4)
+
+
+@pytest.mark.parametrize("policy", ["fifo", "by_id", "rings"])
+def test_rows_that_outlive_a_task_count_as_memory(policy):
+    lasting, passing = (Bank(5, policy, lasting=flag) for flag in (True, False))
+    for bank in (lasting, passing):
+        bank.grow(6)
+        assert bank.memory_bytes == 0
+        columns = {"ids": torch.tensor([0, 2, 2]), "labels": torch.tensor([1, 0, 1])}
+        bank.push(torch.ones(3, 4), **columns)
+    rows = 2 if policy == "by_id" else 3
+    assert lasting.memory_bytes == rows * (4 * 4 + 8 + 8)
+    assert passing.memory_bytes == 0
