@@ -92,6 +92,8 @@ class Saving:
             self.display.note(f"the newest saved state is damaged ({problem}): goes on before it")
         if saved is None:
             return None
+        if not self.checkpoints.passed_over:
+            self.checkpoints.sweep()
         state, record = saved[0], RunRecord.of(saved[1], self.tasks)
         place = None if record.place is None else (record.place[0], record.place[1])
         self.task, self.trained = record.task, record.trained

@@ -137,6 +137,12 @@ class Checkpoints:
             f"{self.folder}: no saved state is whole ({'; '.join(self.passed_over)}); {_ANEW}"
         )
 
+    def sweep(self) -> None:
+        """Removes states that the manifest does not name: a kill came before they were removed."""
+        if self.folder.is_dir():
+            with storage(self.folder):
+                self._remove_all_but({entry["file"] for entry in self._generations()})
+
     def _commit(self, generations: list[dict[str, Any]]) -> None:
         body = {"format": FORMAT, "run": self.run, "generations": generations}
         digest = hashlib.sha256(_canonical(body)).hexdigest()

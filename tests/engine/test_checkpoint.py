@@ -173,6 +173,17 @@ def test_a_record_is_amended_without_its_tensors(tmp_path):
     assert "state-000001.safetensors: its bytes" in checkpoints.passed_over[0]
 
 
+def test_what_a_kill_left_behind_is_swept(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.sweep()
+    checkpoints.save(STATE, {})
+    (tmp_path / "state-000007.safetensors").touch()
+    (tmp_path / "notes.safetensors").touch()
+    checkpoints.sweep()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"MANIFEST.json", "state-000000.safetensors", "notes.safetensors"}
+
+
 def test_a_record_that_does_not_fit_is_passed_over(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for task in range(2):
