@@ -106,6 +106,7 @@ def log_calls(folder, path, contents):
 def loss_at(step, value):
     """The loss of one step of the run has another value."""
     import torch
+
     from contsemi.engine.learner import Learner
 
     count = [0]
@@ -123,6 +124,7 @@ def loss_at(step, value):
 def weight_at(step, value):
     """One weight has another value after one update of the run."""
     import torch
+
     from contsemi.engine.learner import Learner
 
     count = [0]
@@ -141,6 +143,7 @@ def weight_at(step, value):
 def out_of_memory(times, rows=10**9):
     """The device has no memory for a forward pass of so many rows, the first times."""
     import torch
+
     from contsemi.models.network import Network
 
     left = [times]
@@ -192,6 +195,7 @@ def global_draws():
 
     import numpy as np
     import torch
+
     from contsemi.engine.learner import Learner
 
     def around(call, *args):

@@ -33,7 +33,7 @@ RACE = r"""
                 time.sleep(60)
         except InputError as error:
             seconds = time.monotonic() - started
-        os.write(1, f"lost {os.getpid()} {seconds} {error}\n".encode())
+            os.write(1, f"lost {os.getpid()} {seconds} {error}\n".encode())
         os._exit(0)
     for pid in children:
         os.waitpid(pid, 0)

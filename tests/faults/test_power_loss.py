@@ -13,7 +13,7 @@ from contsemi.report.ledger import Mark
 from contsemi.report.records import Records
 
 sys.path.insert(0, str(Path(__file__).parent))
-from disk import Disk  # noqa: E402
+from disk import Disk
 
 
 def logged(warm, *plants):

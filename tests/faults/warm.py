@@ -108,15 +108,16 @@ def prepare():
     import torch._dynamo
 
     torch.set_num_threads(1)
+    import faiss
+    import safetensors.torch
+    import sklearn.datasets
+    import sklearn.model_selection
+
     import contsemi.objectives.suave
     import contsemi.pipeline
     import contsemi.report.pages
     import contsemi.run
     import contsemi.strategies.baselines
-    import faiss
-    import safetensors.torch
-    import sklearn.datasets
-    import sklearn.model_selection
     from contsemi import compose
 
     compose.load(["device=cpu"])
