@@ -122,6 +122,7 @@ class OutputFolder:
                         os.write(lock, _owner().encode())
                         return lock
             except BlockingIOError as error:
+                time.sleep(0.2)  # its owner may have taken it just now, and not said its name yet
                 owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
                 os.close(lock)
                 fix = "wait for it or give another output="

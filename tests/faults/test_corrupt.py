@@ -73,7 +73,7 @@ PLAN["stale manifest"] = 50
 
 
 def check(saved, draw, tmp_path, plan):
-    folder, before = saved
+    _folder, before = saved
     files = before[-1]
     newest = max(name for name in files if name.startswith("state-"))
     for kind, count in plan.items():
