@@ -1,4 +1,4 @@
-"""What must not change a number: hash seeds, listings, folders, zones, plug-ins, where it stopped."""
+"""What must not change a number: hash seeds, listings, folders, time zones, plug-ins, resuming."""
 
 import itertools
 

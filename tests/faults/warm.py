@@ -4,8 +4,9 @@ It reads one job a line from its standard input and answers each with one line o
 ``words`` of the command line, ``plants`` (names of :mod:`plants` and their arguments), ``kill``
 ({"stage", "count", "delay"}: SIGKILL so long after the n-th beginning of a stage), ``signals``
 ([number, count, delay]: likewise, counted in steps' letters of any kind), ``said`` (a file for what
-the run prints), ``environment`` and ``where``, the working folder. The answer: ``code`` of the process as
-subprocess has it, the ``stage`` in which it ended, and ``seconds`` since the last signal.
+the run prints), ``environment`` and ``where``, the working folder. The answer: ``code`` of the
+process as subprocess has it, the ``stage`` in which it ended, and ``seconds`` since the
+last signal.
 """
 
 import contextlib
