@@ -66,6 +66,8 @@ def run(config: Config) -> dict[str, Any]:
         if output.finished:
             return _show_finished(display, output.path)
         train, test = data.load(config.data, config.scenario.dataset)
+        for remark in train.remarks:
+            display.note(remark)
         stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
         ours = config.baseline["name"] == "none"
         learner = Learner(config) if ours else None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contsemi.compose import groups, suggest
+from contsemi.compose import groups, schema, suggest
 from contsemi.config import Config
 from contsemi.errors import InputError
 
@@ -83,7 +83,7 @@ def split(argv: Sequence[str]) -> Arguments:
                     "--cfg", f"expected job, got {suggest.shown(what)}", "write --cfg job"
                 )
             action = "config" if action == "run" else action
-        elif word.startswith(("hydra/", "hydra.", "+hydra", "~hydra")):
+        elif word.lstrip("+~").startswith(("hydra/", "hydra.", "hydra=")):
             launcher.append(_launcher(word))
         else:
             tokens.append(_token(word, next(words, None) if word.startswith("--") else None))
@@ -106,8 +106,11 @@ def _token(word: str, following: str | None) -> Token:
         raise InputError(suggest.bare(word), "is not key=value", _meant(word))
     if "_target_" in word:
         raise InputError(key, "_target_ is not supported: configuration runs no code", "remove it")
-    if not re.fullmatch(r"\w+(\.[\w-]+)*", key, re.ASCII):
-        raise InputError(suggest.bare(key), "is not a key", "write key=value, for example seed=1")
+    if not re.fullmatch(r"\w+(\.\w+)*", key, re.ASCII):
+        plain = key.replace("-", "_")
+        known = plain.partition(".")[0] in Config.model_fields
+        fix = f"write {_pair(f'{plain}={text}')}" if known else "write key=value, as in seed=1"
+        raise InputError(suggest.bare(key), "is not a key", fix)
     if text.startswith("="):
         raise InputError(key, "has two equals signs", f"write {key}={text.lstrip('= ')}")
     if "${" in text:
@@ -135,7 +138,10 @@ def _meant(word: str) -> str:
     for group, names in groups.choices().items():
         if word in names:
             return f"write {group}={word}"
-    return f"write {_pair(word)}"
+    key, colon, value = word.partition(":")
+    if colon and key in Config.model_fields:
+        return f"write {_pair(f'{key}={value}')}"
+    return f"write {_pair(suggest.bare(word) if word.strip() else 'key')}"
 
 
 def _flag(word: str, following: str | None) -> InputError:
@@ -143,7 +149,9 @@ def _flag(word: str, following: str | None) -> InputError:
     key = name.replace("-", "_")
     if not value and following is not None and "=" not in following and following[:1] != "-":
         value = following
-    if value or key in Config.model_fields or "." in key:
+    dashed = {path.replace(".", "_"): path for path, _, section in schema.fields() if not section}
+    key = dashed.get(key, key)
+    if key.partition(".")[0] in Config.model_fields:
         fix = f"write {_pair(f'{key}={value}' if value else key)}, without dashes"
     else:
         known = ["--help", "--version", "--cfg job", "--multirun"]

@@ -1,14 +1,12 @@
 """The closed schema: every value of a composed configuration has its type and its range."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from contsemi.compose import schema, suggest
+from contsemi.compose import schema, suggest, together
 from contsemi.config import RANGES, Config
 from contsemi.errors import InputError
 
@@ -16,7 +14,6 @@ __all__ = ["OWNED", "keys", "known_key", "method_value", "validate"]
 
 # Sections whose keys a method's YAML file declares.
 OWNED = ("objective", "distiller", "baseline", "model")
-_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
 
 
 def keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -130,7 +127,7 @@ def validate(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
         config = Config.model_validate(dict(values))
     except ValidationError as error:
         raise _explain(error, values, defaults) from None
-    _cross_check(config)
+    together.check(config)
     return config
 
 
@@ -168,7 +165,8 @@ def _explain(
         meaning = f" ({field.description})" if field else ""
         return InputError(key, f"is missing from its YAML file{meaning}", "add it")
     if finding["type"] == "value_error":
-        return InputError(key, finding["msg"].removeprefix("Value error, "), "mend its YAML file")
+        example = f"for example {key}={_written(default)}"
+        return InputError(key, finding["msg"].removeprefix("Value error, "), example)
     expected = schema.expected(field)
     options = expected.removeprefix("one of ").split(", ") if expected.startswith("one of") else []
     near = suggest.name(str(value), options) if isinstance(value, str) else None
@@ -184,88 +182,3 @@ def _explain(
 def _lower(text: str | None) -> str:
     text = text or ""
     return text if text[:2].isupper() else text[:1].lower() + text[1:]
-
-
-def _cross_check(config: Config) -> None:
-    """What can be known wrong of several keys together, without an image."""
-    from contsemi.labels.budget import LabelBudget
-
-    scenario = config.scenario
-    tasks, sizes = scenario.tasks, scenario.task_classes
-    if tasks is not None and sizes is not None and tasks != len(sizes):
-        raise InputError(
-            "scenario.task_classes",
-            f"{len(sizes)} tasks are listed, but scenario.tasks={tasks}",
-            "add scenario.tasks=null",
-        )
-    known = scenario.classes
-    classes = len(known) if isinstance(known, list) else known or _CLASSES.get(scenario.dataset)
-    if classes is not None and tasks is not None and tasks > classes:
-        raise InputError("scenario.tasks", f"{tasks} tasks of {classes} classes", "ask for fewer")
-    budget = LabelBudget.parse(config.label_ratio)
-    if count := len(sizes) if sizes else tasks:  # with neither, the images decide
-        budget.for_tasks(count)
-    if scenario.unlabelled == "folder" and scenario.unlabelled_root is None:
-        raise InputError(
-            "scenario.unlabelled_root", "is required by scenario.unlabelled=folder", "name a folder"
-        )
-    if config.objective.get("predict") == "neighbours" and not config.memory.exemplars:
-        raise InputError(
-            "memory.exemplars",
-            "is 0, and objective.predict=neighbours predicts from exemplars",
-            "keep some, or set objective.predict=classifier",
-        )
-    if config.output is not None and Path(config.output).resolve() == Path("/"):
-        raise InputError("output", "is the root of the file system", "name a folder of its own")
-    _check_parts(config)
-    _check_homes(config)
-    _check_root(config)
-    weights = config.init.weights
-    if weights is not None and not Path(weights).expanduser().is_file():
-        raise InputError("init.weights", f"no such file: {weights}", "name a file of weights")
-
-
-def _check_parts(config: Config) -> None:
-    """A method learns by an objective of ours, or by a strategy of Avalanche alone."""
-    baseline, objective = config.baseline["name"], config.objective["name"]
-    if baseline == objective == "none":
-        problem = "none is for the strategies of Avalanche"
-        raise InputError("objective", problem, "write objective=NAME, or method=NAME")
-    if baseline == "none":
-        return
-    for key, name in (("objective", objective), ("distiller", config.distiller["name"])):
-        if name != "none":
-            problem = f"{baseline} learns by itself, and {key}={name} would have no effect"
-            raise InputError("baseline", problem, f"write method={baseline}, without {key}=")
-
-
-def _check_homes(config: Config) -> None:
-    """A path that begins with ``~name`` needs a user of that name."""
-    paths = {
-        "output": config.output,
-        "init.weights": config.init.weights,
-        "data.root": config.data.root,
-        "data.cache": config.data.cache,
-        "scenario.labels": config.scenario.labels,
-        "scenario.unlabelled_root": config.scenario.unlabelled_root,
-    }
-    for key, path in paths.items():
-        try:
-            Path(path or "").expanduser()
-        except RuntimeError:
-            problem = f"{suggest.shown(path)} begins with the home of a user who is not here"
-            raise InputError(key, problem, "write the whole path") from None
-
-
-def _check_root(config: Config) -> None:
-    root = config.data.root
-    if root is None:
-        if config.scenario.dataset == "folder":
-            raise InputError("data.root", "is required", "write data.root=FOLDER with your images")
-        return
-    hub = re.fullmatch(r"[\w.-]+/[\w.-]+", root, re.ASCII) and config.data.source in (
-        "auto",
-        "parquet",
-    )
-    if not (Path(root).expanduser().exists() or config.data.download or hub):
-        raise InputError("data.root", f"no such folder: {root}", "name the folder of the images")

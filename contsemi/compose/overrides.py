@@ -78,6 +78,8 @@ def _alternatives(token: Token, choices: Sequence[str] | None, multirun: bool) -
                 token.key, f"nothing matches {suggest.shown(token.text)}", "list names"
             )
         return list(names)
+    if parsed.is_interval_sweep():
+        raise InputError(token.key, "an interval has no end of values", "list them, or use range()")
     try:
         return [str(s) for s in itertools.islice(parsed.sweep_string_iterator(), MOST_RUNS + 1)]
     except (ValueError, ArithmeticError) as error:
@@ -93,7 +95,7 @@ def _several(token: Token) -> InputError:
         return InputError(
             token.key,
             f"{token.text} is two values",
-            f"use a point: {token.key}={point}, or add --multirun to sweep",
+            f"add --multirun to sweep, or use a point: {token.key}={point}",
         )
     return InputError(
         token.key, f"several values: {suggest.shown(token.text)}", "add --multirun to sweep"

@@ -88,7 +88,9 @@ def _describe(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         return " or ".join(kinds + ["null"] * (type(None) in arguments))
     if origin is list:
         item = arguments[0]
-        inner = _describe(item).removeprefix("a ").replace("number", "numbers", 1)
+        inner = _describe(item).removeprefix("a ")
+        if "numbers" not in inner:
+            inner = inner.replace("number", "numbers", 1)
         sizes = [m for m in metadata if getattr(m, "max_length", None)]
         count = f"{sizes[0].max_length} " if sizes else ""
         return f"a list of {count}{inner.replace('name or', 'names or').replace('list', 'lists')}"

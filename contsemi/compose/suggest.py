@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["bare", "did_you_mean", "key", "name", "shown"]
+__all__ = ["bare", "did_you_mean", "key", "name", "path", "shown"]
 
 
 def _fold(word: str) -> str:
@@ -22,7 +22,7 @@ def key(word: str, known: Iterable[str]) -> str | None:
 
     A key given without its section is found too: ``epochs`` means ``optim.epochs``.
     """
-    folded = {_fold(choice): choice for choice in known}
+    folded = {_fold(choice): choice for choice in sorted(known)}
     word = _fold(word)
     if word in folded:
         return folded[word]
@@ -34,7 +34,7 @@ def key(word: str, known: Iterable[str]) -> str | None:
         leaves = {choice.rpartition(".")[2]: choice for choice in folded}
         ends = difflib.get_close_matches(last, leaves, n=1, cutoff=0.6)
         near = [leaves[ends[0]]] if ends else []
-    near = near or difflib.get_close_matches(word, folded, n=1, cutoff=0.5)
+    near = near or difflib.get_close_matches(word, folded, n=1, cutoff=0.6)
     return folded[near[0]] if near else None
 
 
@@ -62,3 +62,9 @@ def shown(value: object) -> str:
 def bare(word: str) -> str:
     """A word of the command line, as it is where that cannot be misread."""
     return word if word.isprintable() and " " not in word and 0 < len(word) <= 40 else shown(word)
+
+
+def path(given: str) -> str:
+    """A path for one line of print: its end, where it is long, and no odd characters."""
+    text = given if given.isprintable() else ascii(given)[1:-1]
+    return text if len(text) <= 200 else f"...{text[-197:]}"

@@ -1,10 +1,10 @@
 """Decoded arrays on disk, opened by memory map in milliseconds.
 
-An entry is a folder: ``images.npy`` and ``entry.json``. It is found by a key made of what it was
-decoded from (path, size and times of every file) and of how. It is trusted when its array is the
-very file that was written: same size, times and inode as recorded; otherwise (copied, restored,
-changed) its SHA-256 is computed once and compared. Whatever fails is decoded anew. Silent decay
-of the disk below an unchanged file is not looked for.
+An entry is a folder: ``images.npy``, ``rows.npy`` (a digest of each image) and ``entry.json``. It
+is found by a key made of what it was decoded from (path, size and times of every file) and of how.
+It is trusted when its array is the very file that was written: same size, times and inode as
+recorded; otherwise (copied, restored, changed) its SHA-256 is computed once and compared. Whatever
+fails is decoded anew. Silent decay of the disk below an unchanged file is not looked for.
 """
 
 import hashlib
@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from contsemi.data.decoding import Failure
 from contsemi.data.imageset import fingerprint
+from contsemi.data.twins import row_digests
 from contsemi.errors import StorageFailed
 
 __all__ = ["Cached", "cached", "default_folder", "file_state", "key"]
 
-FORMAT = "1"  # of entries and of the decoding rule; another one makes other keys
+FORMAT = "2"  # of entries and of the decoding rule; another one makes other keys
 LEFTOVER_SECONDS = 86_400
 
 Fill = Callable[[Path, int], list[Failure]]
@@ -36,9 +37,16 @@ Fill = Callable[[Path, int], list[Failure]]
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """Images [N, 3, S, S] of an entry, a private memory map, and the digest of the image set."""
+    """What an entry holds.
+
+    Attributes:
+        images: [N, 3, S, S], a private memory map.
+        rows: uint64 [N], a digest of each image.
+        digest: that of the image set.
+    """
 
     images: NDArray[np.uint8]
+    rows: NDArray[np.uint64]
     digest: str
 
 
@@ -113,7 +121,10 @@ def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cac
     try:
         record = json.loads((folder / "entry.json").read_text("utf-8"))
         images = np.load(file, mmap_mode="c", allow_pickle=False)
+        rows = np.load(folder / "rows.npy", allow_pickle=False)
         if images.dtype != np.uint8 or images.shape != tuple(shape):
+            return None
+        if rows.dtype != np.uint64 or rows.shape != tuple(shape[:1]):
             return None
         state = [*file_state(file.stat()), file.stat().st_ino]
         if record["state"] != state:
@@ -122,7 +133,7 @@ def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cac
             record["state"] = state
             with suppress(OSError):  # a cache that can only be read is hashed each time
                 _write_record(folder, record)
-        return Cached(images, str(record["digest"]))
+        return Cached(images, rows, str(record["digest"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
 
@@ -136,12 +147,13 @@ def _write_header(file: Path, shape: Sequence[int]) -> int:
 
 
 def _seal(draft: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> None:
-    """Puts the array on disk and records its digest and state."""
+    """Puts the array on disk and records its digests and state."""
     file = draft / "images.npy"
     with file.open("r+b") as stream:
         os.fsync(stream.fileno())
     images = np.load(file, mmap_mode="c", allow_pickle=False)
     digest = fingerprint(images, targets)
+    np.save(draft / "rows.npy", row_digests(images), allow_pickle=False)
     state = [*file_state(file.stat()), file.stat().st_ino]
     _write_record(draft, {"digest": digest, "shape": list(shape), "state": state})
 

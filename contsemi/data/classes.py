@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-import torch
-
 from contsemi.config import Scenario
 from contsemi.errors import InputError
-from contsemi.seeding import generator
 
 __all__ = ["task_classes"]
 
@@ -59,6 +56,10 @@ def _ordered(scenario: Scenario, used: Sequence[int], names: Sequence[str], seed
     if order == "id":
         return list(used)
     if order == "shuffled":
+        import torch  # not before it is needed: a wrong scenario is answered at once
+
+        from contsemi.seeding import generator
+
         order_seed = seed if scenario.order_seed is None else scenario.order_seed
         shuffle = torch.randperm(len(used), generator=generator(order_seed, "class_order"))
         return [used[i] for i in shuffle.tolist()]

@@ -2,9 +2,14 @@
 
 The content decides the format, not the name. The EXIF orientation is applied; 16-bit grey is
 scaled by 1/257, never clipped; transparency is composited on white; CMYK and the like are
-converted to RGB; of an animation the first frame is taken. The largest centred square is resized
-to the wanted side with Pillow's antialiased bilinear filter (which is resizing the short side and
-cropping the centre, without the detour over a huge array for extreme aspect ratios).
+converted to RGB; a file of several frames or pages is refused, but not the previews that cameras
+put behind a JPEG. The largest centred square is resized to the wanted side with Pillow's
+antialiased bilinear filter (which is resizing the short side and cropping the centre, without the
+detour over a huge array for extreme aspect ratios).
+
+Strangers' files cost at most some 150 MB: what the header says is looked at before a pixel is
+decoded, a JPEG of a large camera is decoded at a half, a quarter or an eighth of its size (as
+libjpeg does it cheaply), and transparency is composited in bands.
 
 This module is imported by every decoding process: Pillow and NumPy only.
 """
@@ -21,6 +26,8 @@ __all__ = ["FORMATS", "Unreadable", "decode", "resize"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 MAX_PIXELS = 100_000_000
+LARGEST = 2**26  # bytes of a decoded image
+BAND = 2**20  # pixels that are composited at a time
 GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
@@ -42,17 +49,16 @@ def decode(file: Path | bytes, size: int | None) -> Pixels:
         uint8 [3, S, S].
 
     Raises:
-        Unreadable: not one of :data:`FORMATS`, damaged, or larger than 100 megapixels.
+        Unreadable: not one of :data:`FORMATS`, damaged, too large, or of several frames.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's notes on odd metadata and large images
             source = io.BytesIO(file) if isinstance(file, bytes) else file
             with Image.open(source, formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise Unreadable(f"{width}x{height} pixels are more than 100 million")
-                return _square(to_rgb(ImageOps.exif_transpose(image)), size)
+                _refuse_unfit(image)
+                ImageOps.exif_transpose(image, in_place=True)
+                return _square(_fixed(image), size)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
@@ -60,6 +66,8 @@ def decode(file: Path | bytes, size: int | None) -> Pixels:
     except Image.DecompressionBombError as error:
         raise Unreadable("more than 100 million pixels") from error
     except (Exception, MemoryError) as error:  # decoders of damaged files raise anything
+        if isinstance(error, OSError) and error.errno:  # not the decoder's, but the system's
+            raise Unreadable(f"cannot be read ({error.strerror})") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise Unreadable(f"damaged ({reason[:80]})") from error
 
@@ -76,15 +84,64 @@ def resize(images: Pixels, size: int | None) -> Pixels:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """``image`` in mode RGB."""
+    return _fixed(image).convert("RGB")
+
+
+def _refuse_unfit(image: Image.Image) -> None:
+    """Judges an image by its header; a large JPEG is set to be decoded smaller."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise Unreadable(f"{width}x{height} pixels are more than 100 million")
+    if _bytes(image) > LARGEST and image.format in ("JPEG", "MPO"):
+        if image.info.get("progressive"):  # whose coefficients have to lie in memory
+            raise Unreadable(f"{width}x{height} pixels are too many for a progressive JPEG")
+        for part in (2, 4, 8):
+            if _bytes(image) > LARGEST:
+                image.draft(None, (width // part, height // part))
+    if _bytes(image) > LARGEST:
+        most = LARGEST // _bytes_per_pixel(image)
+        raise Unreadable(f"{width}x{height} pixels of mode {image.mode} are more than {most}")
+    if image.format not in ("JPEG", "MPO"):
+        try:
+            image.seek(1)  # the number of frames would cost a walk through all of them
+        except EOFError:
+            return
+        raise Unreadable("several frames: save the one that is meant")
+
+
+def _fixed(image: Image.Image) -> Image.Image:
+    """``image`` in mode L or RGB by the fixed rules."""
     if image.mode in GREY16:
-        return _from_16_bits(np.asarray(image)).convert("RGB")
+        return _from_16_bits(np.asarray(image))
     if image.mode == "F":
         raise Unreadable("floating-point pixels have no fixed range")
     if image.mode in TRANSPARENT or "transparency" in image.info:
-        background = Image.new("RGBA", image.size, "white")
-        background.alpha_composite(image.convert("RGBA"))
-        return background.convert("RGB")
-    return image.convert("RGB")
+        return _on_white(image)
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    result = Image.new("RGB", image.size)
+    rows = max(1, BAND // width)
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height))).convert("RGBA")
+        white = Image.new("RGBA", band.size, "white")
+        white.alpha_composite(band)
+        result.paste(white.convert("RGB"), (0, top))
+    return result
+
+
+def _bytes_per_pixel(image: Image.Image) -> int:
+    """What Pillow keeps of a pixel, at its widest on the way to RGB."""
+    plain = image.mode in ("1", "L") and "transparency" not in image.info
+    return 1 if plain else 4
+
+
+def _bytes(image: Image.Image) -> int:
+    return image.width * image.height * _bytes_per_pixel(image)
 
 
 def _from_16_bits(grey: NDArray[np.generic]) -> Image.Image:
@@ -103,4 +160,4 @@ def _square(image: Image.Image, size: int | None) -> Pixels:
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
         image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(image).transpose(2, 0, 1)
+    return np.asarray(image.convert("RGB")).transpose(2, 0, 1)

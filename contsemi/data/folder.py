@@ -2,7 +2,6 @@
 
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from contsemi.data.cache import Cached, cached, file_state, key
 from contsemi.data.decoding import Failure, decode_into
 from contsemi.data.imageset import ImageSet
+from contsemi.data.twins import twins
 from contsemi.errors import InputError
 
 __all__ = ["load", "load_pool", "shown"]
@@ -30,6 +30,7 @@ class _Files:
     states: list[tuple[int, ...]] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
     @property
     def num_bytes(self) -> int:
@@ -42,7 +43,8 @@ def load(
     """Training and test images; decoded once, then opened from the cache.
 
     Classes are the folders of ``train/`` in alphabetical order. Hidden files and folders and those
-    that systems leave behind (``Thumbs.db``, ``__MACOSX``) are passed over; links are refused.
+    that systems leave behind (``Thumbs.db``, ``__MACOSX``) are passed over, which the remarks of
+    the training images say, as they say of images that are there twice. Links are refused.
     ``val/`` is taken for the test images where there is no ``test/``.
 
     Args:
@@ -66,7 +68,7 @@ def load(
     test_root = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
     if test_root is None:
         raise InputError(where, "has no test/ folder", MAKE_TEST)
-    classes = [entry.name for entry in _entries(root / "train") if entry.is_dir()]
+    classes = [entry.name for entry in _entries(root, root / "train", _Files()) if entry.is_dir()]
     if not classes:
         raise InputError(where, "train/ has no class folders", LAYOUT)
     splits = {place: _scan(root, place, classes) for place in (root / "train", test_root)}
@@ -79,6 +81,7 @@ def load(
         else:
             problems += [f"{_relative(root, files.paths[n])}: {why}" for n, why in result]
     _report(where, problems)
+    remarks = _remarks(root, opened, splits)
     train, test = (
         ImageSet.of(
             opened[place].images,
@@ -86,10 +89,23 @@ def load(
             classes=tuple(map(shown, classes)),
             name=shown(root.resolve().name),
             digest=opened[place].digest,
+            remarks=remarks if place == root / "train" else (),
         )
         for place, files in splits.items()
     )
     return train, test
+
+
+def _remarks(root: Path, opened: dict[Path, Cached], splits: dict[Path, _Files]) -> tuple[str, ...]:
+    """What is odd with images that can be used."""
+    train, test = splits.values()
+    rows = [cached.rows for cached in opened.values()]
+    names = [_relative(root, path) for path in train.paths]
+    said = twins(rows[0], np.asarray(train.targets), rows[1], names)
+    if hidden := train.passed_over + test.passed_over:
+        more = ", ..." if len(hidden) > 5 else ""
+        said.append(f"hidden files and folders passed over: {', '.join(hidden[:5])}{more}")
+    return tuple(f"data.root={shown(root)}: {each}" for each in said)
 
 
 def load_pool(root: Path, *, size: int, cache: str | None, workers: int) -> NDArray[np.uint8]:
@@ -127,7 +143,7 @@ def _scan(root: Path, place: Path, classes: list[str]) -> _Files:
     """Files of one split, class by class in the order of ``classes``, then by name."""
     files = _Files()
     known = {name: number for number, name in enumerate(classes)}
-    for entry in _entries(place):
+    for entry in _entries(root, place, files):
         relative = _relative(root, place / entry.name)
         if entry.is_symlink():
             files.problems.append(f"{relative} is a link")
@@ -146,7 +162,7 @@ def _scan(root: Path, place: Path, classes: list[str]) -> _Files:
 def _collect(root: Path, folder: Path, files: _Files, *, target: int, deep: bool) -> None:
     """Appends the regular files of ``folder``; nothing else is ever opened."""
     try:
-        entries = list(_entries(folder))
+        entries = _entries(root, folder, files)
     except OSError as error:
         files.problems.append(f"{_relative(root, folder)} cannot be read ({error.strerror})")
         return
@@ -164,12 +180,20 @@ def _collect(root: Path, folder: Path, files: _Files, *, target: int, deep: bool
             files.problems.append(f"{_relative(root, path)} is {kind}")
 
 
-def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
-    """What is in a folder, by name, without hidden entries and junk."""
+def _entries(root: Path, folder: Path, files: _Files) -> list["os.DirEntry[str]"]:
+    """What is in a folder, by name, without hidden entries and junk, which are noted."""
+    found = []
+    for entry in _listed(folder):
+        if entry.name.startswith(".") or entry.name.lower() in JUNK:
+            files.passed_over.append(_relative(root, folder / entry.name))
+        else:
+            found.append(entry)
+    return found
+
+
+def _listed(folder: Path) -> list["os.DirEntry[str]"]:
     with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if not entry.name.startswith(".") and entry.name.lower() not in JUNK:
-                yield entry
+        return sorted(entries, key=lambda entry: entry.name)
 
 
 def _decode(

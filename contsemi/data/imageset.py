@@ -24,6 +24,7 @@ class ImageSet:
         coarse_classes: name of each super-class id.
         name: name of the dataset.
         digest: SHA-256 of the pixels and the targets, hexadecimal.
+        remarks: what a user should know of these images, one line each.
     """
 
     images: Tensor
@@ -33,6 +34,7 @@ class ImageSet:
     coarse_classes: tuple[str, ...] | None
     name: str
     digest: str
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -45,6 +47,7 @@ class ImageSet:
         coarse: NDArray[np.int64] | None = None,
         coarse_classes: tuple[str, ...] | None = None,
         digest: str | None = None,
+        remarks: tuple[str, ...] = (),
     ) -> Self:
         """Wraps arrays without copying them; the digest is computed unless it is known."""
         return cls(
@@ -55,6 +58,7 @@ class ImageSet:
             coarse_classes=coarse_classes,
             name=name,
             digest=digest or fingerprint(images, targets),
+            remarks=remarks,
         )
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
-"""The official class names of CIFAR, for files that do not carry them."""
+"""The class names of datasets that are known before their images are read."""
 
-__all__ = ["OFFICIAL"]
+__all__ = ["NAMES", "OFFICIAL"]
 
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 
@@ -15,4 +15,6 @@ _CIFAR100 = """
     television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """
 
+# CIFAR's, for files that do not carry them.
 OFFICIAL = {"cifar10": tuple(_CIFAR10.split()), "cifar100": tuple(_CIFAR100.split())}
+NAMES = {**OFFICIAL, "digits": tuple("0123456789")}

@@ -26,6 +26,17 @@ def load(data: Data, dataset: str) -> tuple[ImageSet, ImageSet]:
         InputError: nothing usable lies at ``data.root``; one line says what was expected.
         StorageFailed: the cache of decoded images cannot be written.
     """
+    try:
+        return _load(data, dataset)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        what = f": {folder.shown(error.filename)}" if isinstance(error.filename, str) else ""
+        problem = f"cannot be read ({reason}{what})"
+        fix = "mend its rights, or give another folder"
+        raise InputError(f"data.root={folder.shown(str(data.root))}", problem, fix) from error
+
+
+def _load(data: Data, dataset: str) -> tuple[ImageSet, ImageSet]:
     if dataset == "digits":
         if data.source not in ("auto", "bundled"):
             raise InputError("data.source", f"{data.source} holds no digits", "use source=auto")

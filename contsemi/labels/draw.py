@@ -108,6 +108,8 @@ def read_list(path: Path, num_images: int) -> Integers:
     """
     where, fix = f"scenario.labels={path}", "write one image row (an integer) a line"
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(where, "is not a regular file", fix)  # reading it might never end
         if path.stat().st_size > LARGEST_LIST:
             raise InputError(where, "is too large for a list of rows", fix)
         lines = path.read_text("utf-8-sig").splitlines()

@@ -6,6 +6,7 @@ other object but the few harmless ones that the official checkpoints hold beside
 
 import argparse
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,11 @@ def _unpickled(path: Path) -> Any:
         np.dtypes.Float64DType,
         np.dtypes.Int64DType,
     ]
-    with torch.serialization.safe_globals(harmless):  # type: ignore[arg-type]
+    with (
+        warnings.catch_warnings(),
+        torch.serialization.safe_globals(harmless),  # type: ignore[arg-type]
+    ):
+        warnings.simplefilter("ignore")  # of old formats, beside our own line
         return torch.load(path, map_location="cpu", weights_only=True)
 
 

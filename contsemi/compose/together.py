@@ -1,0 +1,159 @@
+"""What can be known wrong of several keys together, before torch is imported or an image read."""
+
+import re
+import stat
+from pathlib import Path
+
+from contsemi.compose import suggest
+from contsemi.config import Config, Scenario
+from contsemi.data.classes import task_classes
+from contsemi.data.names import NAMES
+from contsemi.errors import InputError
+
+__all__ = ["check"]
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def check(config: Config) -> None:
+    """Refuses what does not go together.
+
+    Raises:
+        InputError: one line for the first thing that is wrong.
+    """
+    _check_tasks(config)
+    _check_parts(config)
+    _check_output(config.output)
+    _check_root(config)
+    _check_file("init.weights", config.init.weights, "name a file of weights")
+    _check_file("scenario.labels", config.scenario.labels, "name a file of image rows, one a line")
+    pool = config.scenario.unlabelled_root
+    if config.scenario.unlabelled == "folder":
+        if pool is None:
+            problem = "is required by scenario.unlabelled=folder"
+            raise InputError("scenario.unlabelled_root", problem, "name a folder")
+        if (kind := _kind("scenario.unlabelled_root", pool)) != "folder":
+            problem = f"{kind or 'no such folder'}: {suggest.path(pool)}"
+            raise InputError("scenario.unlabelled_root", problem, "name a folder of images")
+    _kind("data.cache", config.data.cache or "")
+
+
+def _check_tasks(config: Config) -> None:
+    from contsemi.labels.budget import LabelBudget
+
+    scenario = config.scenario
+    tasks, sizes = scenario.tasks, scenario.task_classes
+    if tasks is not None and sizes is not None and tasks != len(sizes):
+        raise InputError(
+            "scenario.task_classes",
+            f"{len(sizes)} tasks are listed, but scenario.tasks={tasks}",
+            "add scenario.tasks=null",
+        )
+    budget = LabelBudget.parse(config.label_ratio)
+    if count := len(sizes) if sizes else tasks:  # with neither, the images decide
+        budget.for_tasks(count)
+    _check_classes(scenario)
+
+
+def _check_classes(scenario: Scenario) -> None:
+    """The classes of each task, where their names are known without an image."""
+    names = NAMES.get(scenario.dataset)
+    if names is None:
+        known, tasks = scenario.classes, scenario.tasks
+        classes = len(known) if isinstance(known, list) else known
+        if classes is not None and tasks is not None and tasks > classes:
+            problem = f"{tasks} tasks of {classes} classes"
+            raise InputError("scenario.tasks", problem, "ask for fewer")
+        return
+    if scenario.class_order == "shuffled":  # which order it is makes no difference here
+        scenario = scenario.model_copy(update={"class_order": "id"})
+        if any(isinstance(task, list) for task in scenario.task_classes or ()):
+            return  # refused with its own words, when the images are there
+    task_classes(scenario, names, seed=0)
+
+
+def _check_parts(config: Config) -> None:
+    """A method learns by an objective of ours, or by a strategy of Avalanche alone."""
+    baseline, objective = config.baseline["name"], config.objective["name"]
+    if config.objective.get("predict") == "neighbours" and not config.memory.exemplars:
+        raise InputError(
+            "memory.exemplars",
+            "is 0, and objective.predict=neighbours predicts from exemplars",
+            "keep some, or set objective.predict=classifier",
+        )
+    if baseline == objective == "none":
+        problem = "none is for the strategies of Avalanche"
+        raise InputError("objective", problem, "write objective=NAME, or method=NAME")
+    if baseline == "none":
+        return
+    for key, name in (("objective", objective), ("distiller", config.distiller["name"])):
+        if name != "none":
+            problem = f"{baseline} learns by itself, and {key}={name} would have no effect"
+            raise InputError("baseline", problem, f"write method={baseline}, without {key}=")
+
+
+def _kind(key: str, given: str) -> str:
+    """What lies at a path: ``folder``, ``a file``, ``not a file``, or nothing (empty).
+
+    Raises:
+        InputError: it cannot be looked at, or begins with the home of nobody.
+    """
+    try:
+        mode = Path(given).expanduser().stat().st_mode
+    except RuntimeError:
+        problem = f"{suggest.shown(given)} begins with the home of a user who is not here"
+        raise InputError(key, problem, "write the whole path") from None
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:  # too long, a loop of links, or no right to look
+        problem = f"{suggest.path(given)} cannot be read ({error.strerror})"
+        raise InputError(key, problem, "give another path") from None
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "a file" if stat.S_ISREG(mode) else "not a file"
+
+
+def _check_file(key: str, given: str | None, fix: str) -> None:
+    if given is None:
+        return
+    kind = _kind(key, given)
+    if kind != "a file":
+        problem = {"": "no such file", "folder": "is a folder"}.get(kind, kind)
+        raise InputError(key, f"{problem}: {suggest.path(given)}", fix)
+
+
+def _check_output(output: str | None) -> None:
+    if output is None:
+        return
+    kind, path = _kind("output", output), Path(output).expanduser()
+    if kind == "folder" and path.resolve() == Path("/"):
+        raise InputError("output", "is the root of the file system", "name a folder of its own")
+    fix = "give another output="
+    if kind not in ("folder", ""):
+        raise InputError(f"output={suggest.path(output)}", "is not a folder", fix)
+    if not kind and path.is_symlink():
+        raise InputError(f"output={suggest.path(output)}", "is a link to nothing", fix)
+    for parent in path.parents:
+        if parent.exists():
+            if not parent.is_dir():
+                problem = f"cannot be made: {suggest.path(str(parent))} is not a folder"
+                raise InputError(f"output={suggest.path(output)}", problem, fix)
+            break
+
+
+def _check_root(config: Config) -> None:
+    root, data = config.data.root, config.data
+    if config.scenario.dataset == "digits" and data.source not in ("auto", "bundled"):
+        raise InputError("data.source", f"{data.source} holds no digits", "use source=auto")
+    if root is None:
+        if config.scenario.dataset == "folder":
+            raise InputError("data.root", "is required", "write data.root=FOLDER with your images")
+        return
+    kind = _kind("data.root", root)
+    hub = _HUB_ID.fullmatch(root) and data.source in ("auto", "parquet")
+    if not (kind or data.download or hub):
+        fix = "name the folder of the images"
+        raise InputError("data.root", f"no such folder: {suggest.path(root)}", fix)
+    if kind not in ("", "folder"):
+        problem = f"is {kind}" if kind == "a file" else "is not a folder"
+        raise InputError(f"data.root={suggest.path(root)}", problem, "give the folder it is in")

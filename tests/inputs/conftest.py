@@ -1,0 +1,67 @@
+"""Warm parents, and what the suites of this folder share. Its modules are imported by name."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from warm import Warm  # noqa: E402
+
+FRONT = ("contsemi.run", "contsemi.compose.together", "hydra", "hydra.core.override_parser")
+RUN = (
+    "contsemi.run",
+    "contsemi.pipeline",
+    "contsemi.strategies",
+    "contsemi.data.folder",
+    "contsemi.data.parquet",
+    "contsemi.report.__main__",
+    "hydra",
+    "sklearn.datasets",
+)
+
+
+@pytest.fixture(scope="session")
+def front():
+    """Forks commands that end before torch is imported."""
+    with Warm(*FRONT, "composed") as warm:
+        yield warm
+
+
+@pytest.fixture(scope="session")
+def running():
+    """Forks commands that read images or train."""
+    with Warm(*RUN, "composed") as warm:
+        yield warm
+
+
+def tree(folder):
+    """Every path below a folder, with the content of files."""
+    return {
+        path.relative_to(folder): path.read_bytes() if path.is_file() else None
+        for path in sorted(Path(folder).rglob("*"))
+        if not path.is_fifo()
+    }
+
+
+def matches(pattern, text):
+    """Whether a text is what a table says; ``...`` stands for anything."""
+    parts = [re.escape(part.strip()) for part in pattern.split("...")]
+    return re.fullmatch(".*?".join(parts), text) is not None
+
+
+def refused(answer, says):
+    """Asserts that a command ended as bad input has to: code 2, one line, no traceback."""
+    assert answer.signal == 0, answer
+    assert not answer.hung, answer
+    assert answer.code == 2, answer
+    assert answer.out == "", answer
+    assert answer.err.startswith("error: "), answer
+    assert answer.err.endswith("\n"), answer
+    assert len(answer.err.splitlines()) == 1, answer
+    problem, semicolon, fix = answer.err[7:-1].partition("; ")
+    assert problem and semicolon and fix, answer
+    assert matches(says, answer.err[7:-1]), f"expected {says!r}, got {answer.err!r}"

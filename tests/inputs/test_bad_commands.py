@@ -1,0 +1,86 @@
+"""Wrong commands: exit code 2, one line that names the key and the remedy, nothing written."""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import FRONT, refused, tree
+from warm import Answer, Warm
+
+HERE = Path(__file__).parent
+CASES = yaml.safe_load((HERE / "bad_commands.yaml").read_text("utf-8"))
+# A dozen of all kinds for processes of their own, which import everything anew.
+COLD = [number for number, case in enumerate(CASES) if number % (len(CASES) // 12) == 5][:12]
+IDS = [str(words)[:60] for words, _ in CASES]
+
+
+def words_of(given):
+    """The words of a case; ``<9 x 400>`` stands for 400 nines."""
+    words = [given] if isinstance(given, str) else given
+    return [re.sub(r"<(.) x (\d+)>", lambda m: m[1] * int(m[2]), word) for word in words]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the commands are given; it holds something, so that a change can be seen."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "outputs").mkdir()
+    (folder / "mine.txt").write_text("mine")
+    return folder
+
+
+def check(answer, says, folder, before):
+    refused(answer, says)
+    assert not {"torch", "avalanche", "faiss", "matplotlib"} & set(answer.loaded)
+    assert tree(folder) == before
+
+
+@pytest.mark.parametrize(("words", "says"), CASES, ids=IDS)
+def test_a_wrong_command_is_one_line_and_writes_nothing(words, says, front, folder) -> None:
+    before = tree(folder)
+    check(front("contsemi.run:main", words_of(words), folder=folder), says, folder, before)
+
+
+def cold(words, folder):
+    """The same command as users give it."""
+    root = HERE.parents[1]
+    env = os.environ | {"PYTHONPATH": str(root), "PYTHONUTF8": "1"}
+    command = [sys.executable, "-m", "contsemi.run", *(os.fsencode(w) for w in words)]
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False)
+    seconds = time.monotonic() - began
+    texts = (done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+    return Answer(done.returncode, 0, False, *texts, seconds, 0, 0, [])
+
+
+def test_one_as_a_process_of_its_own(folder) -> None:
+    before = tree(folder)
+    check(cold(["label_ratoi=5%"], folder), "label_ratoi: unknown key; ...", folder, before)
+
+
+@pytest.mark.slow
+def test_a_dozen_as_processes_of_their_own_answer_within_a_second(folder) -> None:
+    before, times = tree(folder), []
+    for number in COLD:
+        words = [word for word in words_of(CASES[number][0]) if "\0" not in word]
+        answers = [cold(words, folder) for _ in range(3)]
+        for answer in answers:
+            check(answer, CASES[number][1], folder, before)
+        times.append(min(answer.seconds for answer in answers))
+    print(f"\n{len(times)} cold: median {statistics.median(times):.2f} s, most {max(times):.2f} s")
+    assert max(times) <= 1.0
+
+
+@pytest.mark.slow
+def test_all_of_them_without_anything_composed_before(folder) -> None:
+    before = tree(folder)
+    with Warm(*FRONT) as warm:
+        for words, says in CASES:
+            answer = warm("contsemi.run:main", words_of(words), folder=folder)
+            check(answer, says, folder, before)
