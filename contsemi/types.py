@@ -70,6 +70,9 @@ class Needs:
             single number stays. ``None`` for no copy.
         teacher_labelled: whether that copy is to see the labelled rows too, together with the
             large views, for ``step.teacher_labelled``.
+        neighbours: gives for ids int64 [B] of unlabelled images ids [B, K] of others of the task;
+            each small view is then one of an image drawn from these. ``None`` for views of the
+            image itself.
         past: whether the frozen network of the previous task is to see the batch.
         memory: whether rows of the embedding memory are to be in ``step.memory``.
         supports_at_test: whether ``predict`` needs the exemplars' outputs.
@@ -88,6 +91,7 @@ class Needs:
     labelled_from: str = "current"
     teacher: float | tuple[float, float] | None = None
     teacher_labelled: bool = False
+    neighbours: Callable[[Tensor], Tensor] | None = None
     past: bool = False
     memory: bool = False
     supports_at_test: bool = False
@@ -116,6 +120,7 @@ class Needs:
             else "current",
             teacher=teachers[0] if teachers else None,
             teacher_labelled=self.teacher_labelled or other.teacher_labelled,
+            neighbours=self.neighbours or other.neighbours,
             past=self.past or other.past,
             memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,
@@ -288,6 +293,31 @@ class Step:
     def batch_size(self) -> int:
         """B, unlabelled images of this step."""
         return len(self.unlabelled_ids)
+
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether there is an unlabelled row."""
+        return self.large is not None and self.batch_size > 0
+
+    def views(self, head: str) -> Tensor:
+        """What a head says of all unlabelled views [(V + m) * B, ...], the large ones first.
+
+        Raises:
+            ValueError: there is no unlabelled row.
+        """
+        parts = [part[head] for part in (self.large, self.small) if part is not None]
+        if not parts:
+            raise ValueError("a step without unlabelled rows has no views of them")
+        return torch.cat(parts)
+
+    def by_view(self, head: str) -> Tensor:
+        """What a head says of the two views of all images [2, B + L, ...], unlabelled first."""
+        parts = [part[head] for part in (self.large, self.labelled) if part is not None]
+        return torch.cat([part.view(2, len(part) // 2, *part.shape[1:]) for part in parts], dim=1)
+
+    def risen(self, ramp: float) -> float:
+        """A weight that rises from 0 to 1 over this share of the task; 0 has it at once."""
+        return min(1.0, self.progress / ramp) if ramp else 1.0
 
     def with_past(self) -> list[tuple[Outputs, Outputs]]:
         """The present and the frozen outputs of all rows that both networks saw."""

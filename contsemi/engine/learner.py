@@ -216,6 +216,7 @@ class Learner(Predicting):
             self.augment,
             seed=(self.config.seed, experience.index, self.step_in_task),
             ranks=self.ranks,
+            near=self.task.near(batch.unlabelled_ids, self.step_in_task),
         )
         teacher: list[Outputs | None] = [None, None]
         past = None

@@ -10,6 +10,7 @@ from contsemi.config import BatchSizes
 from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_batch
 from contsemi.engine.distributed import Ranks
 from contsemi.memory.exemplars import Exemplars
+from contsemi.seeding import generator
 from contsemi.types import Batch, Experience, Needs
 
 __all__ = ["LabelledSource", "TaskRows", "gather"]
@@ -107,6 +108,23 @@ class TaskRows:
             labelled_ids=ids,
             unlabelled_ids=unlabelled.to(self.device, non_blocking=True),
         )
+
+    def near(self, ids: Tensor, step: int) -> Tensor | None:
+        """This process's images [m * B, 3, S, S] to take small views of, if not the batch's.
+
+        Args:
+            ids: int64 [B], of the unlabelled images of the batch.
+            step: in this task, which fixes the draw.
+        """
+        if self.needs.neighbours is None or not self.needs.small_views:
+            return None
+        found = self.needs.neighbours(ids)
+        draw = generator(self.seed, "neighbours", self.experience.index, step)
+        picks = torch.randint(found.shape[1], (self.needs.small_views, len(ids)), generator=draw)
+        picks = picks.to(found.device, non_blocking=True)
+        chosen = self.ranks.own(found.gather(1, picks.T)).T.flatten()
+        # Waits for the device only where the images are not on it.
+        return gather(self.images, chosen.to(self.images.device), self.device)
 
     def _labelled_rows(self, epoch: int, iteration: int) -> Tensor:
         if not self.needs.labelled_views:

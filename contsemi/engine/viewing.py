@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from contsemi.engine.distributed import Ranks
@@ -34,7 +35,13 @@ class Viewed:
 
 
 def make_views(
-    batch: Batch, needs: Needs, augment: Augment, *, seed: tuple[int, int, int], ranks: Ranks
+    batch: Batch,
+    needs: Needs,
+    augment: Augment,
+    *,
+    seed: tuple[int, int, int],
+    ranks: Ranks,
+    near: Tensor | None = None,
 ) -> Viewed:
     """Draws all views that the needs ask for: the same of an image, whatever process has it.
 
@@ -44,6 +51,8 @@ def make_views(
         augment: the policy.
         seed: the run's seed, the task and the step in it, which fix every draw.
         ranks: the processes that share the batch.
+        near: uint8 [m * B, 3, S, S], this process's images to take the small views of; ``None`` for
+            those of the batch.
     """
     run, task, step = seed
     draw = generator(run, "views", task, step, device=batch.unlabelled.device)
@@ -56,7 +65,11 @@ def make_views(
     if needs.large_views:
         large = augment.large(batch.unlabelled, needs.large_views, draw, part)
     if needs.small_views:
-        small = augment.small(batch.unlabelled, needs.small_views, draw, part)
+        if near is None:
+            small = augment.small(batch.unlabelled, needs.small_views, draw, part)
+        else:
+            blocks = _part(ranks, len(batch.unlabelled_ids), needs.small_views)
+            small = augment.small(near, 1, draw, blocks)
     coin = generator(run, "mix", task, step) if needs.mix_labelled or needs.mix_large else None
     if coin is not None and needs.mix_labelled and labelled is not None:
         first = labelled[: len(batch.labelled)]
@@ -68,6 +81,9 @@ def make_views(
     return Viewed(labelled, large, small, mixed_labelled, mixed_large, labelled_share, large_share)
 
 
-def _part(ranks: Ranks, count: int) -> tuple[int, Tensor] | None:
-    """Which rows of how many this process has; ``None`` for all."""
-    return None if ranks.alone else (count, ranks.share(count))
+def _part(ranks: Ranks, count: int, blocks: int = 1) -> tuple[int, Tensor] | None:
+    """Which rows of how many this process has, in each block of ``count``; ``None`` for all."""
+    if ranks.alone:
+        return None
+    places = torch.arange(blocks)[:, None] * count + ranks.share(count)
+    return blocks * count, places.flatten()

@@ -6,7 +6,14 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["contrast", "cosines", "first_contrast", "paired_contrast", "relation_contrast"]
+__all__ = [
+    "contrast",
+    "cosines",
+    "first_contrast",
+    "paired_contrast",
+    "relation_contrast",
+    "view_contrast",
+]
 
 LOWEST = -1e30  # stands for the score of what may not be compared; -inf would give no gradient
 
@@ -111,3 +118,23 @@ def relation_contrast(embeddings: Tensor, relation: Tensor, *, temperature: floa
     scores = cosines(embeddings, embeddings.detach())
     others = ~torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
     return contrast(scores, relation, temperature=temperature, allow=others)
+
+
+def view_contrast(queries: Tensor, keys: Tensor, *, batch_size: int, temperature: float) -> Tensor:
+    """InfoNCE of views that only predict: the views of their image against those of the others.
+
+    Args:
+        queries: [m * B, D] embeddings, view-major, not normalised.
+        keys: [V * B, D], likewise; no gradient flows into them.
+        batch_size: B > 0.
+        temperature: divides the cosines.
+
+    Returns:
+        A scalar: the mean over all pairs of a query and a view of its image.
+    """
+    scores = cosines(queries, keys.detach())
+    rows = scores.view(len(queries), -1, batch_size).flatten(0, 1)
+    own = torch.eye(batch_size, dtype=torch.bool, device=rows.device)
+    views = len(keys) // batch_size
+    positives = own.repeat(len(queries) // batch_size, 1).repeat_interleave(views, dim=0)
+    return contrast(rows, positives, temperature=temperature)

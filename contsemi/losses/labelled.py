@@ -1,11 +1,27 @@
 """Cross-entropy of a step's labelled rows: all their views, and the mixed ones where there are."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from contsemi.losses.cross_entropy import label_cross_entropy
 from contsemi.types import Step
 
-__all__ = ["labelled_cross_entropy"]
+__all__ = ["by_rows", "labelled_cross_entropy", "labels_term"]
+
+
+def labels_term(step: Step, *, smoothing: float, name: str = "labels") -> dict[str, Tensor]:
+    """The term by which labels teach the head ``classifier``, whatever else a method does.
+
+    Args:
+        step: the step; there is no term if it lacks labelled rows, or these that head.
+        smoothing: of the labels.
+        name: of the term.
+    """
+    if step.labelled is None or "classifier" not in step.labelled.heads:
+        return {}
+    loss, _ = labelled_cross_entropy(step, "classifier", temperature=1.0, smoothing=smoothing)
+    return {name: loss}
 
 
 def labelled_cross_entropy(
@@ -44,3 +60,15 @@ def labelled_cross_entropy(
     blend = share * own + (1 - share) * partner
     both = rows + len(mixed)
     return (rows * plain + len(mixed) * blend) / both, both
+
+
+def by_rows(losses: Mapping[str, tuple[Tensor, int]]) -> dict[str, Tensor]:
+    """Terms in which every row of the batch counts the same.
+
+    Args:
+        losses: name -> mean loss of some rows, and their number.
+
+    Source: Fini et al. 2023 (Suave, Daino).
+    """
+    total = sum(rows for _, rows in losses.values())
+    return {name: loss * (rows / total) for name, (loss, rows) in losses.items()}

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from contsemi.memory.block import Block
+from contsemi.types import Experience
 
 __all__ = ["Bank", "Neighbours"]
 
@@ -33,7 +36,7 @@ class Neighbours:
     found: Tensor
 
 
-class Bank(nn.Module):
+class Bank(Block):
     """Rows with columns beside them (labels, ids, tasks, soft labels: whatever is pushed).
 
     Memory is allocated at the first :meth:`push`, whose columns fix which there are. Integer
@@ -47,8 +50,7 @@ class Bank(nn.Module):
             class that no longer comes is not pushed out.
         momentum: of ``by_id``: the share of the old row that a new one keeps, before it returns to
             unit length; 0 replaces it.
-        lasting: whether rows outlive the task that they were pushed in, and so count as memory of
-            earlier tasks.
+        current_only: whether every task begins with an empty bank.
 
     Attributes:
         slots: rows there is room for; see :meth:`grow`.
@@ -62,14 +64,27 @@ class Bank(nn.Module):
         policy: Literal["fifo", "by_id", "rings"] = "fifo",
         *,
         momentum: float = 0.0,
-        lasting: bool = False,
+        current_only: bool = False,
     ) -> None:
         super().__init__()
-        self.lasting = lasting
         self.capacity, self.policy, self.momentum = capacity, policy, momentum
+        self.current_only = current_only
         self.slots = 0 if policy == "rings" else capacity
         # Rows ever written: one number, or one for each ring.
         self.register_buffer("pointer", torch.zeros(int(policy != "rings"), dtype=torch.int64))
+
+    def begin(self, experience: Experience) -> None:
+        """Makes room for a task's images (``by_id``) or classes (``rings``); empties what is to be.
+
+        Rows of earlier tasks that stay wait for new ones to take their place.
+        """
+        if self.policy == "by_id":
+            ids = torch.cat([experience.labelled, experience.unlabelled])
+            self.grow(int(ids.max()) + 1 if len(ids) else 0)
+        elif self.policy == "rings":
+            self.grow(experience.num_seen)
+        if self.current_only:
+            self.clear()
 
     @property
     def allocated(self) -> bool:
@@ -78,8 +93,8 @@ class Bank(nn.Module):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the filled rows and their columns, where they outlive a task."""
-        if not self.lasting or not self.allocated:
+        """Bytes of the filled rows and their columns, where these outlive a task."""
+        if self.current_only or not self.allocated:
             return 0
         each = sum(x[0].nbytes for name, x in self._stores() if name != "store_filled")
         return each * int(self.filled.sum())

@@ -1,35 +1,34 @@
 """What the embedding of an image was when it came before."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from contsemi.memory.bank import Bank
+from contsemi.memory.block import Block
 from contsemi.types import Experience
 
 __all__ = ["Visits"]
 
 
-class Visits(nn.Module):
+class Visits(Block):
     """The embeddings of the last two visits of each image, by its stream-wide id.
+
+    Args:
+        current_only: whether every task begins without any.
 
     Attributes:
         latest, before: banks by id; ``before`` has the images that came at least twice.
-
-    Args:
-        lasting: see :class:`contsemi.memory.bank.Bank`.
     """
 
-    def __init__(self, *, lasting: bool = False) -> None:
+    def __init__(self, *, current_only: bool = False) -> None:
         super().__init__()
-        self.latest, self.before = (Bank(0, "by_id", lasting=lasting) for _ in range(2))
+        self.latest = Bank(0, "by_id", current_only=current_only)
+        self.before = Bank(0, "by_id", current_only=current_only)
 
-    def begin(self, experience: Experience, *, forget: bool) -> None:
-        """Makes room for a task's images; forgets those of earlier tasks if ``forget``."""
-        ids = torch.cat([experience.labelled, experience.unlabelled])
+    def begin(self, experience: Experience) -> None:
+        """Makes room for a task's images."""
         for bank in (self.latest, self.before):
-            bank.grow(int(ids.max()) + 1 if len(ids) else 0)
-            if forget:
-                bank.clear()
+            bank.begin(experience)
 
     @torch.no_grad()
     def push(self, rows: Tensor, ids: Tensor) -> None:

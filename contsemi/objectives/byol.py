@@ -5,59 +5,42 @@ labelled image predicts the mean embedding of its class in the batch, and a line
 the features, which is what predicts, is trained on the labels.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from contsemi.errors import InputError
+from contsemi.choices import enough_views
+from contsemi.losses.labelled import labels_term
 from contsemi.losses.regression import class_means, predicted, regression
-from contsemi.losses.view_labels import view_label_cross_entropy
 from contsemi.objectives.objective import Objective
-from contsemi.types import Needs, Outputs, Step
+from contsemi.types import Step
 
 __all__ = ["Byol"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Byol(Objective):
-    """Regression to a moving target.
+    """Regression to a moving target; small views only predict, all others are targets, too."""
 
-    Args:
-        teacher: momentum of the slow network at the start and the end of a task.
-        smoothing: of the labels.
-        rows: ``large_views`` are targets, ``small_views`` only predict; see
-            :class:`~contsemi.types.Needs`.
-    """
+    teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
+    smoothing: float  # of the labels
 
-    def __init__(self, *, teacher: list[float], smoothing: float, **rows: Any) -> None:
-        super().__init__()
-        self.smoothing = smoothing
-        self.needs = Needs(
-            heads=("predictor", "classifier"),
-            teacher=(teacher[0], teacher[-1]),
-            teacher_labelled=True,
-            labelled_from="all",
-            **rows,
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        enough_views(self.large_views + self.small_views, self.labelled_views)
+        self.needs = self.asks(
+            "predictor", "classifier", teacher=self.teacher, teacher_labelled=True
         )
-        if 1 in (self.needs.large_views + self.needs.small_views, self.needs.labelled_views):
-            problem = "one view has no other to predict"
-            raise InputError("objective.large_views", problem, "use 2 or more views, or 0 for none")
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``regression`` of all images, each counted once, and ``labels``."""
-        terms = {}
+        terms = labels_term(step, smoothing=self.smoothing)
         if groups := predicted(step):
             targets = [
                 class_means(group.targets, group.labels) if group.labelled else group.targets
                 for group in groups
             ]
             terms["regression"] = regression(groups, torch.cat(targets))
-        if step.labelled is not None:
-            terms["labels"] = view_label_cross_entropy(
-                step.labelled["classifier"], step.labels, smoothing=self.smoothing
-            )
         return terms
-
-    def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
-        """The classifier's logits."""
-        return outputs["classifier"]

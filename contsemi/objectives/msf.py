@@ -7,83 +7,51 @@ a linear classifier on the features, which is what predicts, is trained on the l
 view and one small one, of a stronger policy, are the paper's weak target and strong query.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from contsemi.assign.relation import overruled
-from contsemi.errors import InputError
+from contsemi.choices import enough_views
+from contsemi.losses.labelled import labels_term
 from contsemi.losses.regression import predicted, regression
-from contsemi.losses.view_labels import view_label_cross_entropy
 from contsemi.memory.bank import Bank
 from contsemi.objectives.objective import Objective
-from contsemi.types import Experience, Needs, Outputs, Step
+from contsemi.types import Step
 
 __all__ = ["Msf"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Msf(Objective):
-    """Mean shift.
+    """Mean shift; small views only predict, all others are targets, too."""
 
-    Args:
-        neighbours: rows of the queue that a target is the mean of.
-        bank: rows of the queue.
-        current_only: whether images are compared with the present task alone: the queue is emptied
-            when a task begins. Else rows of earlier tasks stay until new ones take their place.
-        teacher: momentum of the slow network at the start and the end of a task.
-        smoothing: of the labels.
-        rows: ``large_views`` are targets, ``small_views`` only predict; see
-            :class:`~contsemi.types.Needs`.
-    """
+    neighbours: int  # rows of the queue that a target is the mean of
+    bank: int  # rows of the queue
+    current_only: bool  # whether a task begins with an empty queue, or old rows wait to be replaced
+    teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
+    smoothing: float  # of the labels
 
-    def __init__(
-        self,
-        *,
-        neighbours: int,
-        bank: int,
-        current_only: bool,
-        teacher: list[float],
-        smoothing: float,
-        **rows: Any,
-    ) -> None:
-        super().__init__()
-        self.neighbours, self.smoothing = neighbours, smoothing
-        self.current_only = current_only
-        self.bank = Bank(bank, lasting=not current_only)
-        self.needs = Needs(
-            heads=("predictor", "classifier"),
-            teacher=(teacher[0], teacher[-1]),
-            teacher_labelled=True,
-            labelled_from="all",
-            **rows,
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        enough_views(self.large_views + self.small_views, self.labelled_views)
+        self.stored = Bank(self.bank, current_only=self.current_only)
+        self.needs = self.asks(
+            "predictor", "classifier", teacher=self.teacher, teacher_labelled=True
         )
-        if 1 in (self.needs.large_views + self.needs.small_views, self.needs.labelled_views):
-            problem = "one view has no other to predict"
-            raise InputError("objective.large_views", problem, "use 2 or more views, or 0 for none")
-
-    def begin(self, experience: Experience) -> None:
-        """Empties the queue, if so wished."""
-        if self.current_only:
-            self.bank.clear()
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``shift`` of all images, each counted once, and ``labels``."""
-        terms = {}
+        terms = labels_term(step, smoothing=self.smoothing)
         if groups := predicted(step):
             targets = torch.cat([group.targets for group in groups])
             labels = torch.cat([group.labels for group in groups])
-            self.bank.push(targets, labels=labels)
-            anyone = self.bank.filled.expand(len(targets), -1)
-            allow = overruled(anyone, labels, self.bank["labels"])
-            shifted = self.bank.shifted(targets, self.neighbours, allow)
-            terms["shift"] = regression(groups, shifted)
-        if step.labelled is not None:
-            terms["labels"] = view_label_cross_entropy(
-                step.labelled["classifier"], step.labels, smoothing=self.smoothing
+            self.stored.push(targets, labels=labels)
+            anyone = self.stored.filled.expand(len(targets), -1)
+            allow = overruled(anyone, labels, self.stored["labels"])
+            terms["shift"] = regression(
+                groups, self.stored.shifted(targets, self.neighbours, allow)
             )
         return terms
-
-    def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
-        """The classifier's logits."""
-        return outputs["classifier"]

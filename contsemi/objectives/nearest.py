@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from contsemi.objectives.objective import Objective
-from contsemi.types import Experience, Needs, Outputs, Step
+from contsemi.types import Outputs, Step
 
 __all__ = ["Nearest"]
 
@@ -12,14 +12,9 @@ __all__ = ["Nearest"]
 class Nearest(Objective):
     """1-nearest-neighbour over the exemplars in the backbone's features; nothing is trained."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.needs = Needs(supports_at_test=True, labelled_from="all")
-        self.num_seen = 0
-
-    def begin(self, experience: Experience) -> None:
-        """Remembers how many columns there are."""
-        self.num_seen = experience.num_seen
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.needs = self.asks(supports_at_test=True)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """No terms."""

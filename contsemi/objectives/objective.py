@@ -1,28 +1,48 @@
 """The contract of an objective: six members, nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
-from contsemi.errors import InputError
+from contsemi.choices import ema_momenta
+from contsemi.losses.nearest import nearest_classes
+from contsemi.memory.block import Block
 from contsemi.types import Experience, Needs, Outputs, Step
 
-__all__ = ["Objective", "ema_momenta", "enough_views", "one_of"]
+__all__ = ["Objective"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Objective(nn.Module):
     """What is learned from labelled and unlabelled images: one file a paper.
 
     An objective never asks the loop, the data or the configuration for anything: it declares its
     ``needs``, gets one :class:`~contsemi.types.Step` at a time and returns named terms; the
     engine weighs and sums them. Parameters and buffers that it registers are trained, saved and
-    restored with the run.
+    restored with the run, and the blocks that it holds follow the tasks by themselves.
+
+    A method is a dataclass whose fields are the keys of its YAML, these four among them. It makes
+    its blocks and its ``needs`` in ``__post_init__``, after that of this class.
     """
 
-    needs: Needs
+    large_views: int = 0  # of each unlabelled image; 0 asks for no unlabelled ones
+    small_views: int = 0  # of each unlabelled image
+    labelled_views: int = 0  # of each labelled image; 0 asks for no labelled ones
+    supports_per_class: int = 0  # labelled images per seen class and step; 0 draws them uniformly
+
+    needs: Needs = field(init=False, repr=False)
+    num_seen: int = field(init=False, repr=False, default=0)
+
+    def __post_init__(self) -> None:
+        super().__init__()
 
     def begin(self, experience: Experience) -> None:
         """A task begins; the network's heads already have ``experience.num_seen`` columns."""
+        self.num_seen = experience.num_seen
+        for block in _blocks_of(self):
+            block.begin(experience)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """The scalar terms of the loss, by the names that ``weights`` in the YAML has."""
@@ -30,12 +50,18 @@ class Objective(nn.Module):
 
     def after_step(self) -> None:
         """The optimiser has stepped."""
+        for block in _blocks_of(self):
+            block.after_step()
 
     def end(self, experience: Experience) -> None:
         """The task is over."""
+        for block in _blocks_of(self):
+            block.end(experience)
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
         """Scores over all seen columns; the greatest is the prediction.
+
+        Unless a method says otherwise these are the logits of the head ``classifier``.
 
         Args:
             outputs: of N un-augmented images, with the heads of ``needs``.
@@ -45,47 +71,63 @@ class Objective(nn.Module):
         Returns:
             [N, num_seen].
         """
-        raise NotImplementedError
+        return outputs["classifier"]
 
+    # What methods say of themselves in one line
 
-def ema_momenta(teacher: Sequence[float], *, required: bool = False) -> tuple[float, float] | None:
-    """The key ``teacher`` of a YAML file as :class:`Needs` has it: [start, end], or [] for none.
+    def asks(self, *heads: str, teacher: Sequence[float] | None = None, **more: Any) -> Needs:
+        """The needs of a method that learns from all labelled images at hand, with its views.
 
-    Raises:
-        InputError: another number of momenta, or none where one is required.
-    """
-    if len(teacher) != 2 and (required or len(teacher)):
-        raise InputError(
-            "objective.teacher",
-            f"expected the EMA's momentum at the start and at the end of a task, got {teacher}",
-            "write for example [0.99,1.0]",
-        )
-    return (float(teacher[0]), float(teacher[1])) if len(teacher) else None
-
-
-def enough_views(large_views: int) -> None:
-    """Refuses a single large view.
-
-    Raises:
-        InputError: there is just one.
-    """
-    if large_views == 1:
-        raise InputError(
-            "objective.large_views",
-            "one view has no other to predict",
-            "use 2 or more, or 0 to learn from labels alone",
+        Args:
+            heads: of the network.
+            teacher: momentum of the EMA network at the start and at the end of a task; ``None``
+                for no such network.
+            more: of :class:`~contsemi.types.Needs`.
+        """
+        return Needs(
+            heads=heads,
+            large_views=self.large_views,
+            small_views=self.small_views,
+            labelled_views=self.labelled_views,
+            supports_per_class=self.supports_per_class,
+            labelled_from="all",
+            teacher=None if teacher is None else ema_momenta(teacher),
+            **more,
         )
 
+    def vote(
+        self,
+        outputs: Outputs,
+        supports: tuple[Outputs, Tensor] | None,
+        *,
+        temperature: float,
+        head: str | None = None,
+    ) -> Tensor:
+        """Log-probabilities [N, num_seen] by the soft vote of the labelled images at hand.
 
-def one_of(key: str, value: str, *allowed: str) -> None:
-    """Refuses a choice that there is not.
+        Args:
+            outputs: as :meth:`predict` has them.
+            supports: as there.
+            temperature: of the cosines.
+            head: whose embeddings are compared; ``None`` for the backbone's features.
 
-    Raises:
-        InputError: ``value`` is none of those allowed.
-    """
-    if value not in allowed:
-        raise InputError(
-            f"objective.{key}",
-            f"expected {' or '.join(allowed)}, got {value!r}",
-            f"use {allowed[0]}",
+        Raises:
+            RuntimeError: no labelled image is at hand.
+        """
+        if supports is None:
+            raise RuntimeError("needs labelled images to predict")
+        queries, rows = (
+            each.features if head is None else each[head] for each in (outputs, supports[0])
         )
+        logits = outputs.heads.get("classifier")
+        classes = self.num_seen if logits is None else logits.shape[1]
+        return nearest_classes(queries, rows, supports[1], classes, temperature=temperature)
+
+
+def _blocks_of(module: nn.Module) -> Iterator[Block]:
+    """The blocks that a module holds, not those that they are made of."""
+    for child in module.children():
+        if isinstance(child, Block):
+            yield child
+        else:
+            yield from _blocks_of(child)

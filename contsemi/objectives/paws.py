@@ -6,17 +6,14 @@ images of all seen classes, exemplars included; in NNCSL's comparison (Kang et a
 classifier on detached features is trained beside.
 """
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
-from contsemi.errors import InputError
-from contsemi.losses.cross_entropy import label_cross_entropy
-from contsemi.losses.nearest import nearest_classes, soft_nearest_neighbours, support_labels
-from contsemi.losses.paws import consistency, mean_entropy_maximisation
+from contsemi.choices import enough_views, one_of
+from contsemi.losses.labelled import labels_term
+from contsemi.losses.paws import paws
 from contsemi.objectives.objective import Objective
-from contsemi.types import Needs, Outputs, Step
+from contsemi.types import Outputs, Step
 
 __all__ = ["Paws"]
 
@@ -28,14 +25,12 @@ class Paws(Objective):
         temperature: of the similarities.
         sharpening: temperature T by which targets are sharpened.
         smoothing: of the supports' labels.
-        large_views, small_views: of each unlabelled image.
-        labelled_views: of each support.
-        supports_per_class: labelled images per seen class and step.
         predictor: whether views and supports pass through the prediction head while the targets
             do not.
         detach: whether the classifier leaves the features alone.
         predict: ``neighbours`` predicts by the labelled images at hand, ``classifier`` by the
             linear classifier.
+        rows: of :class:`Objective`.
     """
 
     def __init__(
@@ -44,72 +39,35 @@ class Paws(Objective):
         temperature: float,
         sharpening: float,
         smoothing: float,
-        large_views: int,
-        small_views: int,
-        labelled_views: int,
-        supports_per_class: int,
         predictor: bool,
         detach: bool,
         predict: str,
+        **rows: int,
     ) -> None:
-        super().__init__()
-        if predict not in ("neighbours", "classifier"):
-            problem = f"expected neighbours or classifier, got {predict!r}"
-            raise InputError("objective.predict", problem, "use neighbours")
-        if large_views == 1:
-            problem = "one view has no other to predict"
-            raise InputError("objective.large_views", problem, "use 2 or more, or 0 for none")
-        self.temperature, self.sharpening = temperature, sharpening
-        self.smoothing = smoothing
+        super().__init__(**rows)
+        one_of("predict", predict, "neighbours", "classifier")
+        enough_views(self.large_views)
+        self.temperature, self.sharpening, self.smoothing = temperature, sharpening, smoothing
         self.anchor = "predictor" if predictor else "projector"
-        self.needs = Needs(
-            heads=("projector", *(("predictor",) if predictor else ()), "classifier"),
+        self.needs = self.asks(
+            *dict.fromkeys(("projector", self.anchor, "classifier")),
             detached=("classifier",) if detach else (),
-            labelled_views=labelled_views,
-            large_views=large_views,
-            small_views=small_views,
-            supports_per_class=supports_per_class,
-            labelled_from="all",
             supports_at_test=predict == "neighbours",
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``consistency`` of the views, ``me_max`` and the ``classifier``'s cross-entropy."""
-        supports = step.labelled
-        if supports is None:
-            return {}
-        labels = step.labels.repeat(len(supports) // len(step.labels))
-        logits = supports["classifier"]
-        terms = {"classifier": label_cross_entropy(logits, labels, temperature=1.0, smoothing=0.0)}
-        if step.large is not None and step.batch_size:
-            log_probs, targets = self._votes(step, step.large, supports, labels)
-            terms["consistency"] = consistency(
-                log_probs, targets, batch_size=step.batch_size, sharpening=self.sharpening
-            )
-            terms["me_max"] = mean_entropy_maximisation(log_probs, sharpening=self.sharpening)
-        return terms
-
-    def _votes(
-        self, step: Step, large: Outputs, supports: Outputs, labels: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of all views, and those of the large ones as targets."""
-        columns = torch.arange(step.num_seen, device=labels.device)
-        dtype = supports["projector"].dtype
-        soft, _ = support_labels(labels, columns, smoothing=self.smoothing, dtype=dtype)
-        vote = partial(soft_nearest_neighbours, labels=soft, temperature=self.temperature)
-        views = [part[self.anchor] for part in (large, step.small) if part is not None]
-        log_probs = vote(torch.cat(views), supports[self.anchor])
-        if self.anchor == "projector":
-            return log_probs, log_probs[: len(large)].detach()
-        with torch.no_grad():
-            return log_probs, vote(large["projector"], supports["projector"])
+        return labels_term(step, smoothing=0.0, name="classifier") | paws(
+            step,
+            torch.arange(step.num_seen, device=step.labels.device),
+            temperature=self.temperature,
+            sharpening=self.sharpening,
+            smoothing=self.smoothing,
+            anchor=self.anchor,
+        )
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
         """The classifier's logits, or log-probabilities by the labelled images at hand."""
-        logits = outputs["classifier"]
         if supports is None:
-            return logits
-        rows, labels, classes = supports[0]["projector"], supports[1], logits.shape[1]
-        return nearest_classes(
-            outputs["projector"], rows, labels, classes, temperature=self.temperature
-        )
+            return outputs["classifier"]
+        return self.vote(outputs, supports, temperature=self.temperature, head="projector")

@@ -10,7 +10,8 @@ predicts, is trained on the labels. A batch comes in random order, so nothing is
 that follow one are its negatives, and its place picks the stored rows.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,69 +20,42 @@ from torch.nn import functional
 from contsemi.assign.vote import vote
 from contsemi.losses.agreement import invariance
 from contsemi.losses.contrast import first_contrast
+from contsemi.losses.labelled import labels_term
 from contsemi.losses.regression import Predicted, predicted
-from contsemi.losses.view_labels import view_label_cross_entropy
 from contsemi.memory.bank import Bank
 from contsemi.objectives.objective import Objective
-from contsemi.types import Experience, Needs, Outputs, Step
+from contsemi.types import Step
 
 __all__ = ["Semppl"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Semppl(Objective):
-    """Contrast with positives that neighbours vote for.
+    """Contrast with positives that neighbours vote for; small views are no targets."""
 
-    Args:
-        temperature: of all cosines.
-        negatives: other images that each is told from.
-        positives: stored images of its class that each is drawn to.
-        bank: rows stored of each class and labelled view.
-        threshold: share of the votes that a class needs to be believed.
-        current_only: whether rows of the present task's classes alone vote, and the queues are
-            emptied when a task begins.
-        teacher: momentum of the slow network at the start and the end of a task.
-        smoothing: of the labels.
-        rows: ``large_views`` are targets, ``small_views`` only predict, ``labelled_views`` are
-            stored, each in a queue of its own; see :class:`~contsemi.types.Needs`.
-    """
+    temperature: float  # of all cosines
+    negatives: int  # other images that each is told from
+    positives: int  # stored images of its class that each is drawn to
+    bank: int  # rows stored of each class, in a queue for each labelled view
+    threshold: float  # share of the votes that a class needs to be believed
+    # Whether rows of the task's classes alone vote, and a task begins with empty queues.
+    current_only: bool
+    teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
+    smoothing: float  # of the labels
 
-    def __init__(
-        self,
-        *,
-        temperature: float,
-        negatives: int,
-        positives: int,
-        bank: int,
-        threshold: float,
-        current_only: bool,
-        teacher: list[float],
-        smoothing: float,
-        **rows: Any,
-    ) -> None:
-        super().__init__()
-        self.temperature, self.negatives, self.positives = temperature, negatives, positives
-        self.threshold, self.current_only, self.smoothing = threshold, current_only, smoothing
-        self.needs = Needs(
-            heads=("predictor", "classifier"),
-            teacher=(teacher[0], teacher[-1]),
-            teacher_labelled=True,
-            labelled_from="all",
-            **rows,
-        )
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.banks = nn.ModuleList(
-            Bank(bank, "rings", lasting=not current_only) for _ in range(self.needs.labelled_views)
+            Bank(self.bank, "rings", current_only=self.current_only)
+            for _ in range(self.labelled_views)
         )
-
-    def begin(self, experience: Experience) -> None:
-        """A ring for each new class; all are emptied, if so wished."""
-        for bank in self._queues():
-            bank.grow(experience.num_seen)
-            if self.current_only:
-                bank.clear()
+        self.needs = self.asks(
+            "predictor", "classifier", teacher=self.teacher, teacher_labelled=True
+        )
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``contrast``, ``semantic``, ``invariance`` and ``labels``; images count once each."""
-        terms: dict[str, Tensor] = {}
+        terms = labels_term(step, smoothing=self.smoothing)
         groups = predicted(step)
         for group in [each for each in groups if each.labelled]:
             of_image = {"labels": group.labels[: group.size], "ids": group.ids[: group.size]}
@@ -92,10 +66,6 @@ class Semppl(Objective):
         for group in groups:
             for name, value in self._told_apart(group, step).items():
                 terms[name] = terms.get(name, 0) + value * (group.size / total)
-        if step.labelled is not None:
-            terms["labels"] = view_label_cross_entropy(
-                step.labelled["classifier"], step.labels, smoothing=self.smoothing
-            )
         return terms
 
     def _told_apart(self, group: Predicted, step: Step) -> dict[str, Tensor]:
@@ -146,7 +116,3 @@ class Semppl(Objective):
 
     def _queues(self) -> list[Bank]:
         return [bank for bank in self.banks if isinstance(bank, Bank)]
-
-    def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
-        """The classifier's logits."""
-        return outputs["classifier"]

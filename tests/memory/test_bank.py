@@ -254,7 +254,7 @@ def test_one_array_serves_both():
 
 @pytest.mark.parametrize("policy", ["fifo", "by_id", "rings"])
 def test_rows_that_outlive_a_task_count_as_memory(policy):
-    lasting, passing = (Bank(5, policy, lasting=flag) for flag in (True, False))
+    lasting, passing = (Bank(5, policy, current_only=flag) for flag in (False, True))
     for bank in (lasting, passing):
         bank.grow(6)
         assert bank.memory_bytes == 0

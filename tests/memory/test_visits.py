@@ -4,10 +4,10 @@ from contsemi.memory.visits import Visits
 from contsemi.types import Experience
 
 
-def begin(visits, ids, forget=False):
+def begin(visits, ids):
     ids = torch.as_tensor(ids)
     nothing = torch.empty(0, dtype=torch.int64)
-    visits.begin(Experience(0, (0,), 0, 1, nothing, nothing, ids), forget=forget)
+    visits.begin(Experience(0, (0,), 0, 1, nothing, nothing, ids))
 
 
 def test_the_visit_before_is_the_one_before():
@@ -67,5 +67,9 @@ def test_a_new_task_grows_and_may_forget():
     visits.push(torch.eye(2), torch.tensor([0, 1]))
     begin(visits, [6])
     assert visits.latest.slots == 7 and visits.latest.filled.sum() == 2
-    begin(visits, [7], forget=True)
-    assert visits.latest.slots == 8 and not visits.latest.filled.any()
+    assert visits.before.slots == 7
+    alone = Visits(current_only=True)
+    begin(alone, [0, 1])
+    alone.push(torch.eye(2), torch.tensor([0, 1]))
+    begin(alone, [7])
+    assert alone.latest.slots == 8 and not alone.latest.filled.any()

@@ -111,7 +111,7 @@ def test_the_queue_starts_at_its_epoch_and_ends_with_the_task(make_step):
         return torch.equal(loss, plain)
 
     assert play(0, 0) and play(1, 1)
-    assert not objective.queue.written
+    assert not objective.shares.queue.written
     assert play(2, 2)  # nothing in it yet
     assert not play(2, 3)
     objective.end(experience(0, 2))
@@ -133,18 +133,18 @@ def test_the_centre_grows_with_the_classes_and_old_ones_rest(make_step):
         return teacher["prototypes"], large["prototypes"].grad
 
     said, _ = play(0, 2, 0)
-    torch.testing.assert_close(objective.centre, 0.1 * said.mean(0))
-    first = objective.centre.clone()
+    torch.testing.assert_close(objective.centre.value, 0.1 * said.mean(0))
+    first = objective.centre.value.clone()
     objective.begin(experience(1, 4))
-    assert torch.equal(objective.centre, torch.cat([first, torch.zeros(2)]))
+    assert torch.equal(objective.centre.value, torch.cat([first, torch.zeros(2)]))
     said, grad = play(2, 4, 5)
-    assert torch.equal(objective.centre[:2], first)
-    torch.testing.assert_close(objective.centre[2:], 0.1 * said.mean(0)[2:])
+    assert torch.equal(objective.centre.value[:2], first)
+    torch.testing.assert_close(objective.centre.value[2:], 0.1 * said.mean(0)[2:])
     assert not grad[:, :2].any() and grad[:, 2:].all()
     restored = daino()
     restored.begin(experience(1, 4))
     restored.load_state_dict(objective.state_dict())
-    assert torch.equal(restored.centre, objective.centre)
+    assert torch.equal(restored.centre.value, objective.centre.value)
 
 
 def test_the_teacher_gets_warmer_epoch_by_epoch(make_step):

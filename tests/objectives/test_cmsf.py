@@ -25,6 +25,8 @@ OPTIONS = VIEWS | {
     "threshold": 0.85,
     "bank": 64,
     "detach": True,
+    "classifier": "live",
+    "refit_every": 10,
 }
 
 
@@ -43,7 +45,7 @@ def test_self_equals_the_official_code(setting, arrays, outputs, make_step):
         | {"variant": "self", "neighbours": int(at["topk"]), "candidates": int(at["topkp"])}
     )
     # The official code begins with random rows, whose id of -1 reads the last image's visits.
-    objective.bank.push(
+    objective.stored.push(
         torch.from_numpy(at["queue_initial"]),
         labels=torch.full((64,), -1),
         ids=torch.full((64,), size - 1),
@@ -66,11 +68,11 @@ def test_self_equals_the_official_code(setting, arrays, outputs, make_step):
         np.testing.assert_allclose(query.grad, at["grad_query"][i], atol=1e-6)
         true_labels[(16 * i + np.arange(16)) % 64] = at["labels"][i]
         unit = functional.normalize(torch.from_numpy(target), dim=1)
-        near = objective.bank.search(unit, int(at["topk"])).index
+        near = objective.stored.search(unit, int(at["topk"])).index
         purity = (true_labels[near] == at["labels"][i][:, None]).mean()
         np.testing.assert_allclose(purity, at["purity"][i], rtol=1e-6)
-    np.testing.assert_allclose(objective.bank.rows, at["queue_final"], atol=1e-6)
-    assert np.array_equal(objective.bank["ids"], at["index_queue_final"])
+    np.testing.assert_allclose(objective.stored.rows, at["queue_final"], atol=1e-6)
+    assert np.array_equal(objective.stored["ids"], at["index_queue_final"])
     flip, ids = at["pool_qindex_final"], np.arange(size)
     before, latest = at["pool_final"][flip, ids], at["pool_final"][1 - flip, ids]
     np.testing.assert_allclose(objective.visits.before.rows, before, atol=1e-6)
@@ -108,7 +110,7 @@ def test_sup_equals_the_official_code(arrays, outputs, make_step):
     assert int(at["topk"]) == 5
     objective = Cmsf(**OPTIONS | {"variant": "sup"})
     unknown = torch.full((64,), -1)
-    objective.bank.push(torch.from_numpy(at["queue_initial"]), labels=unknown, ids=unknown)
+    objective.stored.push(torch.from_numpy(at["queue_initial"]), labels=unknown, ids=unknown)
     whole = []
     for i in range(len(at["query"])):
         rows = np.arange(16)
@@ -117,8 +119,8 @@ def test_sup_equals_the_official_code(arrays, outputs, make_step):
         loss.backward()
         whole.append(compare(loss, [query], [rows], at, i))
     assert any(all_of for all_of, _ in whole) and all(some for _, some in whole)
-    np.testing.assert_allclose(objective.bank.rows, at["queue_final"], atol=1e-6)
-    assert np.array_equal(objective.bank["labels"], at["queue_labels_final"])
+    np.testing.assert_allclose(objective.stored.rows, at["queue_final"], atol=1e-6)
+    assert np.array_equal(objective.stored["labels"], at["queue_labels_final"])
 
 
 @pytest.mark.parametrize("setting", [0, 1])
@@ -128,7 +130,7 @@ def test_semi_equals_the_official_code(setting, arrays, outputs, make_step):
     options = {"neighbours": int(at["topk"]), "threshold": float(at["conf_th"]), "bank": size}
     objective = Cmsf(**OPTIONS | options)
     unknown = torch.full((size,), -1)
-    objective.bank.push(torch.from_numpy(at["queue_initial"]), labels=unknown, ids=unknown)
+    objective.stored.push(torch.from_numpy(at["queue_initial"]), labels=unknown, ids=unknown)
     head, order, whole = torch.from_numpy(at["head_weight"]), np.arange(size), []
     for i in range(len(at["query"])):
         hidden = at["is_unlabelled"][i].astype(bool)
@@ -151,8 +153,8 @@ def test_semi_equals_the_official_code(setting, arrays, outputs, make_step):
         # Ours stores the unlabelled rows of a step first.
         order[(16 * i + np.concatenate(rows)) % size] = (16 * i + np.arange(16)) % size
     assert all(some for _, some in whole)
-    np.testing.assert_allclose(objective.bank.rows[order], at["queue_final"], atol=1e-6)
-    assert np.array_equal(objective.bank["labels"][order], at["queue_labels_final"])
+    np.testing.assert_allclose(objective.stored.rows[order], at["queue_final"], atol=1e-6)
+    assert np.array_equal(objective.stored["labels"][order], at["queue_labels_final"])
     assert {-1} < set(at["queue_labels_final"].tolist())  # some sure, some not
 
 
@@ -170,7 +172,7 @@ def test_one_class_for_all_is_msf(whole_step):
     msf = Msf(**VIEWS, neighbours=5, bank=64)
     for _ in range(3):
         assert torch.equal(make(variant="sup").terms(step)["shift"], msf.terms(step)["shift"])
-        msf.bank.clear()
+        msf.stored.clear()
 
 
 def test_nobody_sure_is_msf_and_everybody_sure_is_restricted(whole_step):
@@ -179,7 +181,7 @@ def test_nobody_sure_is_msf_and_everybody_sure_is_restricted(whole_step):
     assert torch.equal(make(threshold=1.0).terms(step)["shift"], msf)
     sure = make(threshold=0.0)
     sure.terms(step)
-    assert torch.equal(sure.bank["labels"][:24], step.teacher["classifier"].argmax(1))
+    assert torch.equal(sure.stored["labels"][:24], step.teacher["classifier"].argmax(1))
 
 
 def test_classes_of_earlier_tasks_are_only_predicted_if_so_wished(whole_step):
@@ -189,7 +191,7 @@ def test_classes_of_earlier_tasks_are_only_predicted_if_so_wished(whole_step):
         objective.terms(step)
         logits = step.teacher["classifier"]
         expected = logits[:, 2:].argmax(1) + 2 if current_only else logits.argmax(1)
-        assert torch.equal(objective.bank["labels"][:24], expected)
+        assert torch.equal(objective.stored["labels"][:24], expected)
 
 
 def test_all_candidates_make_self_msf_once_all_came_twice(whole_step, stream_of, small):

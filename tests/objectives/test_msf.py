@@ -23,7 +23,7 @@ OPTIONS = VIEWS | {"neighbours": 5, "bank": 64, "current_only": True}
 def test_seven_steps_equal_the_official_code(arrays, outputs, make_step):
     at = arrays("msf")
     objective = Msf(**OPTIONS)
-    objective.bank.push(torch.from_numpy(at["queue_initial"]), labels=torch.full((64,), -1))
+    objective.stored.push(torch.from_numpy(at["queue_initial"]), labels=torch.full((64,), -1))
     true_labels = np.full(64, -1)
     for i, (query, target) in enumerate(zip(at["query"], at["target"], strict=True)):
         query = torch.from_numpy(query).requires_grad_()
@@ -39,11 +39,11 @@ def test_seven_steps_equal_the_official_code(arrays, outputs, make_step):
         np.testing.assert_allclose(query.grad, at["grad_query"][i], atol=1e-6)
         true_labels[(16 * i + np.arange(16)) % 64] = at["labels"][i]
         unit = functional.normalize(torch.from_numpy(target), dim=1)
-        near = objective.bank.search(unit, 5).index
+        near = objective.stored.search(unit, 5).index
         purity = (true_labels[near] == at["labels"][i][:, None]).mean()
         np.testing.assert_allclose(purity, at["purity"][i], rtol=1e-6)
-    np.testing.assert_allclose(objective.bank.rows, at["queue_final"], atol=1e-6)
-    assert objective.bank.pointer.item() % 64 == at["queue_ptr"]
+    np.testing.assert_allclose(objective.stored.rows, at["queue_final"], atol=1e-6)
+    assert objective.stored.pointer.item() % 64 == at["queue_ptr"]
 
 
 def test_with_one_neighbour_it_is_byol(whole_step):
@@ -61,7 +61,7 @@ def test_a_queue_of_copies_of_the_target_gives_byol(outputs, make_step, random):
         batch_size=1,
     )
     msf = Msf(**OPTIONS)
-    msf.bank.push(rows.repeat(20, 1), labels=torch.full((20,), -1))
+    msf.stored.push(rows.repeat(20, 1), labels=torch.full((20,), -1))
     torch.testing.assert_close(msf.terms(step)["shift"], Byol(**VIEWS).terms(step)["regression"])
 
 
@@ -77,8 +77,8 @@ def test_labelled_images_are_no_neighbours_across_classes(whole_step):
     unit = functional.normalize(rows, dim=1)
     # Labels 0, 1, 0, 1: each image's class lies on the other side.
     expected = torch.stack([(2 * unit[i] + unit[(i + 2) % 4]) / 3 for i in range(4)])
-    allow = (objective.bank["labels"] == step.labels[:, None]) & objective.bank.filled
-    torch.testing.assert_close(objective.bank.shifted(unit, 3, allow), expected)
+    allow = (objective.stored["labels"] == step.labels[:, None]) & objective.stored.filled
+    torch.testing.assert_close(objective.stored.shifted(unit, 3, allow), expected)
     predictions = functional.normalize(step.labelled["predictor"], dim=1)
     mean = (2 - 2 * (predictions * expected.repeat(2, 1)).sum(1)).mean()
     fresh = Msf(**OPTIONS | {"neighbours": 3}).terms(step)["shift"]
@@ -91,7 +91,7 @@ def test_the_queue_is_emptied_between_tasks_or_not(whole_step, stream_of, small)
         objective = Msf(**OPTIONS | {"current_only": current_only})
         objective.terms(whole_step(6))
         objective.begin(experience)
-        assert bool(objective.bank.filled.any()) is not current_only
+        assert bool(objective.stored.filled.any()) is not current_only
 
 
 @pytest.mark.parametrize("change", [{"large_views": 1}, {"labelled_views": 1}])

@@ -116,9 +116,9 @@ def experience(classes):
 def check_queue(objective, data, step):
     """The official queue is newest first, with zeros where nothing was pushed yet."""
     if data["queue_length"]:
-        close(objective.queue.rows(), data.at("queue_after", step))
+        close(objective.shares.queue.rows(), data.at("queue_after", step))
     else:
-        assert objective.queue is None
+        assert objective.shares.queue is None
 
 
 @pytest.mark.parametrize("name", names("swav_*.npz"))
@@ -248,7 +248,7 @@ def test_dino(name):
         vote_temperature=0.1,
     )
     for step in range(data["steps"]):
-        close(objective.centre.to(data["center"].dtype), data["center"][step])
+        close(objective.centre.value.to(data["center"].dtype), data["center"][step])
         student = leaf(data, "student", step)
         terms = objective.terms(
             scored_step(batch, count, student, data.at("teacher", step), "clusters", epoch=step)
@@ -258,7 +258,7 @@ def test_dino(name):
         objective.after_step()
         close(terms["clustering"], data["loss"][step])
         close(student.grad, data.at("grad_student", step))
-    close(objective.centre, data["center"][step + 1])
+    close(objective.centre.value, data["center"][step + 1])
 
 
 def scored_step(batch, count, student, teacher, head, start=0, **given):
@@ -313,7 +313,7 @@ def test_daino(name):
     # The recorded head lived through the steps: each of its arrays holds the sum over all of them.
     head = {part: data[f"student_head_{part}"].clone().requires_grad_() for part in PARTS}
     for step in range(data["steps"]):
-        close(objective.centre.to(data["center"].dtype), data["center"][step])
+        close(objective.centre.value.to(data["center"].dtype), data["center"][step])
         feats = leaf(data, "student_feats", step)
         slow = {part: data[f"teacher_head_{part}_{step}"] for part in PARTS}
         terms = objective.terms(
@@ -338,4 +338,4 @@ def test_daino(name):
         close(feats.grad, data.at("grad_student_feats", step))
     for part, value in head.items():
         close(value.grad, data.at(f"grad_student_head_{part}", step))
-    close(objective.centre, data["center"][step + 1])
+    close(objective.centre.value, data["center"][step + 1])

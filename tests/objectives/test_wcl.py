@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from contsemi.engine.learner import Learner
 from contsemi.errors import InputError
 from contsemi.losses.contrast import relation_contrast
 from contsemi.objectives.wcl import Wcl
@@ -89,34 +90,54 @@ def test_labelled_images_of_a_class_are_not_pushed_apart(whole_step):
     assert loss == 0  # nothing but the own other view is left to compare with
 
 
-def test_crops_are_drawn_to_the_stored_neighbours(outputs, make_step, stream_of, small):
-    experience = stream_of(small())[0].experiences[0]
-    objective = Wcl(**OPTIONS | {"neighbours": 1, "small_views": 1})
-    objective.begin(experience)
-    rows = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0.9, 0.2]])
-    crops = torch.tensor([[0.0, 0, 1], [1, 1, 0], [1, 0, 1], [1, 1, 1]]).requires_grad_()
-    step = make_step(
-        large=outputs(projector=rows.repeat(2, 1), auxiliary=rows.repeat(2, 1)),
-        small=outputs(projector=crops),
-        batch_size=4,
-    )
-    loss = objective.terms(step)["crops"]
-    unit = functional.normalize(rows, dim=1)
-    scores = functional.normalize(crops, dim=1) @ unit.T / 0.1
-    scores = scores.masked_fill(torch.eye(4).bool(), -torch.inf)
-    expected = functional.cross_entropy(scores, torch.tensor([2, 3, 0, 1]))
-    torch.testing.assert_close(loss, expected)
-    # A stored image that is not in the batch is a neighbour, but no negative.
-    alone = make_step(
-        large=outputs(projector=rows[2:].repeat(2, 1), auxiliary=rows[2:].repeat(2, 1)),
-        small=outputs(projector=crops[2:]),
-        batch_size=2,
-        unlabelled_ids=torch.tensor([2, 3]),
-    )
-    scores = functional.normalize(crops[2:], dim=1) @ unit.T / 0.1
-    scores[0, [1, 2]] = scores[1, [0, 3]] = -torch.inf
-    expected = functional.cross_entropy(scores, torch.tensor([0, 1]))
-    torch.testing.assert_close(objective.terms(alone)["crops"], expected)
+def test_crops_are_told_from_the_batch_by_both_views(whole_step):
+    step = whole_step(5, small=2)
+    loss = Wcl(**OPTIONS | {"small_views": 2}).terms(step)["crops"]
+    crops, large = step.small["projector"].view(2, 5, -1), step.large["projector"].view(2, 5, -1)
+    expected = [
+        functional.cross_entropy(
+            functional.cosine_similarity(crop[:, None], view, dim=2) / 0.1, torch.arange(5)
+        )
+        for crop in crops
+        for view in large
+    ]
+    torch.testing.assert_close(loss, torch.stack(expected).mean())
+
+
+def test_small_views_are_of_neighbours(stream_of, small):
+    """In the second epoch every small view is a crop of the image next to its own."""
+    words = ["method=wcl", "objective.neighbours=1", "batch.unlabelled=16", "precision=fp32"]
+    learner = Learner(small(*words, "model=resnet_slim", "model.width=8"))
+    experience = stream_of(learner.config)[0].experiences[0]
+    # Pairs of images of one grey, so that a crop shows whose it is.
+    images = torch.empty(int(experience.unlabelled.max()) + 1, 3, 8, 8, dtype=torch.uint8)
+    images[:] = torch.arange(len(images))[:, None, None, None] // 2 % 256
+    learner.begin(experience, images)
+    near = learner.objective.near
+    batch = learner.batch(0, 0)
+    own = learner.task.near(batch.unlabelled_ids, 0)
+    assert torch.equal(own, images[batch.unlabelled_ids])  # nobody has come before
+    angle = torch.rand(len(images), generator=torch.Generator().manual_seed(0))
+    rows = torch.stack([angle.cos(), angle.sin()], dim=1)
+    for _ in range(2):
+        near.push(rows[experience.unlabelled], experience.unlabelled)
+    scores = rows[batch.unlabelled_ids] @ rows[experience.unlabelled].T
+    itself = batch.unlabelled_ids[:, None] == experience.unlabelled
+    nearest = experience.unlabelled[scores.masked_fill(itself, -1).argmax(1)]
+    assert torch.equal(near(batch.unlabelled_ids)[:, 0], nearest)
+    assert torch.equal(learner.task.near(batch.unlabelled_ids, 0), images[nearest])
+    assert len(learner.forward(batch).small) == 16
+
+
+def test_neighbours_are_forgotten_between_tasks(stream_of, small):
+    first, second = stream_of(small())[0].experiences[:2]
+    objective = Wcl(**OPTIONS)
+    objective.begin(first)
+    objective.near.push(torch.eye(3), first.unlabelled[:3])
+    objective.begin(second)
+    assert not objective.near.stored.filled.any()
+    ids = second.unlabelled[:3]
+    assert torch.equal(objective.near(ids), ids[:, None].expand(-1, 2))
 
 
 @pytest.mark.parametrize("change", [{"large_views": 3}, {"labelled_views": 1}])

@@ -141,7 +141,7 @@ def test_with_all_labels_mean_shift_is_supervised(whole_step):
         step = whole_step(0, 12, seed=seed)
         losses = [objective.terms(step)["shift"] for objective in objectives]
         assert torch.equal(losses[0], losses[1]) and torch.equal(losses[1], losses[2])
-    bank = objectives[2].bank
+    bank = objectives[2].stored
     rows = functional.normalize(step.teacher_labelled["projector"], dim=1)
     near = bank.search(rows, 5, bank.equal("labels", step.labels.repeat(2)))
     assert near.found.all()
