@@ -75,7 +75,7 @@ def test_all_files_are_there(finished):
         "config.yaml",
         "manifest.json",
         "answers",
-        "forgetting.png",
+        *(f"{n}.{e}" for n in ("forgetting", "classes", "embeddings") for e in ("png", "svg")),
         "report.html",
         "checkpoints",
         "run.lock",

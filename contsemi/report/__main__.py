@@ -66,12 +66,14 @@ def _report(folders: Sequence[str], output: str | None) -> None:
 def _write(groups: Sequence[Group], folder: Path) -> list[str]:
     # Matplotlib takes half a second to import; tables do not need it.
     from contsemi.report.comparison_html import comparison_page
-    from contsemi.report.scatter import comparison_pictures
+    from contsemi.report.render import render
+    from contsemi.report.scatter import comparison_figure
 
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
     files = {"comparison.html": comparison_page(groups)}
-    files |= {f"comparison.{end}": data for end, data in comparison_pictures(groups).items()}
+    figure = comparison_figure(groups)
+    files |= {f"comparison.{end}": render(figure, end) for end in ("png", "svg")}
     for name, content in files.items():
         write_atomically(folder / name, content)
     return list(files)

@@ -1,6 +1,4 @@
-"""``forgetting.png``: the accuracy of each task over the stream, and the matrix as a heat map."""
-
-import io
+"""``forgetting.png`` and ``.svg``: the accuracy of each task over the stream, and the matrix."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,30 +9,17 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.matrix import Matrix, Undefined
 from contsemi.report.palette import HEAT, task_colours
+from contsemi.report.render import DOTS_PER_INCH, INCHES, SMALL, TYPE, tidy
 from contsemi.report.run import Run
 from contsemi.report.spread import spread
 from contsemi.report.words import one_line
 
-__all__ = ["figure", "picture"]
+__all__ = ["figure"]
 
-# The width of a page of two columns; type of 7 to 9 points is legible there.
-INCHES = (7.2, 3.1)
-DOTS_PER_INCH = 220
-TYPE = 8.0
-SMALL = 7.0
 # From the end of a curve to its label, as a share of the stream.
 LEADER = 0.06
 # More numbers than this do not fit into the cells.
 NUMBERED_TASKS = 10
-
-
-def picture(run: Run) -> bytes:
-    """The figure of a run as a PNG file; equal runs give equal bytes."""
-    drawn = figure(run)
-    buffer = io.BytesIO()
-    # No date and no version in the file.
-    drawn.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def figure(run: Run) -> Figure:
@@ -45,10 +30,7 @@ def figure(run: Run) -> Figure:
     drawn.suptitle(one_line(run.title), fontsize=9, fontweight="bold", parse_math=False)
     _curves(left, run.class_incremental)
     _heat_map(right, run.class_incremental)
-    for axes in (left, right):
-        axes.tick_params(labelsize=SMALL, length=2.5, width=0.6)
-        for spine in axes.spines.values():
-            spine.set_linewidth(0.6)
+    tidy(drawn)
     return drawn
 
 

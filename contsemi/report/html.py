@@ -1,6 +1,7 @@
 """``report.html``: one page that needs no network, no script and no other file."""
 
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -21,8 +22,13 @@ from contsemi.report.words import one_line, percent
 __all__ = ["matrix_table", "page"]
 
 
-def page(run: Run) -> bytes:
-    """The whole page of a run; every foreign text in it is escaped."""
+def page(run: Run, pictures: Sequence[tuple[str, bytes]] = ()) -> bytes:
+    """The whole page of a run; every foreign text in it is escaped.
+
+    Args:
+        run: the run.
+        pictures: PNG files to show besides, each with what it shows.
+    """
     title = _text(run.title)
     body = [
         f"<h1>{title}</h1>",
@@ -40,10 +46,19 @@ def page(run: Run) -> bytes:
         matrix_table(run.task_incremental),
         "<h2>Summary [%]</h2>",
         _summary(run),
+        *(_picture(caption, content) for caption, content in pictures),
         _folded("Configuration", to_yaml(run.config)) if run.config else "",
         _folded("Manifest", to_json(run.manifest)) if run.manifest else "",
     ]
     return document(title, "\n".join(body))
+
+
+def _picture(caption: str, content: bytes) -> str:
+    data = b64encode(content).decode()
+    return (
+        f'<figure><img alt="{_text(caption)}" src="data:image/png;base64,{data}">'
+        f'<figcaption class="soft">{_text(caption)}</figcaption></figure>'
+    )
 
 
 def _text(text: object) -> str:

@@ -1,6 +1,5 @@
 """Accuracy against forgetting, time and memory: one point a run, one colour a method."""
 
-import io
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -8,11 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from contsemi.report.comparison import Group
-from contsemi.report.curves import DOTS_PER_INCH, SMALL, TYPE
 from contsemi.report.palette import task_colours
+from contsemi.report.render import DOTS_PER_INCH, SMALL, TYPE
 from contsemi.report.words import one_line
 
-__all__ = ["AXES", "comparison_figure", "comparison_pictures"]
+__all__ = ["AXES", "comparison_figure"]
 
 # name of the value: what stands at the axis, and the factor to its unit.
 AXES = {
@@ -21,21 +20,6 @@ AXES = {
     "memory_bytes": ("memory [KiB]", 1 / 1024),
 }
 MARKERS = "osD^vPX*<>"
-
-
-def comparison_pictures(groups: Sequence[Group]) -> dict[str, bytes]:
-    """The figure as PNG and as SVG, by the ending of the file; equal runs give equal bytes."""
-    from matplotlib import rc_context
-
-    pictures = {}
-    for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-        buffer = io.BytesIO()
-        # Names of parts of an SVG are drawn at random, unless they are salted.
-        with rc_context({"svg.hashsalt": "contsemi"}):
-            figure = comparison_figure(groups)
-            figure.savefig(buffer, format=ending, dpi=DOTS_PER_INCH, metadata=metadata)
-        pictures[ending] = buffer.getvalue()
-    return pictures
 
 
 def comparison_figure(groups: Sequence[Group]) -> Figure:

@@ -1,6 +1,4 @@
-"""``stability.png``: the accuracy of each task over steps, and the gap after each switch."""
-
-import io
+"""``stability.png`` and ``.svg``: each task over steps, and the gap after each switch."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,21 +6,13 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from contsemi.metrics.trajectory import Trajectory
-from contsemi.report.curves import DOTS_PER_INCH, INCHES, SMALL, TYPE
 from contsemi.report.palette import task_colours
+from contsemi.report.render import DOTS_PER_INCH, INCHES, SMALL, TYPE
 from contsemi.report.run import Run
 from contsemi.report.spread import spread
 from contsemi.report.words import one_line
 
-__all__ = ["stability_figure", "stability_picture"]
-
-
-def stability_picture(run: Run) -> bytes:
-    """The figure as a PNG file; equal runs give equal bytes."""
-    buffer = io.BytesIO()
-    figure = stability_figure(run)
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return buffer.getvalue()
+__all__ = ["stability_figure"]
 
 
 def stability_figure(run: Run) -> Figure:

@@ -15,8 +15,9 @@ from contsemi.report.__main__ import main
 from contsemi.report.comparison import compare
 from contsemi.report.comparison_html import comparison_page
 from contsemi.report.paired_table import differences, paired_rows
+from contsemi.report.render import render
 from contsemi.report.run import load_run
-from contsemi.report.scatter import comparison_figure, comparison_pictures
+from contsemi.report.scatter import comparison_figure
 from contsemi.report.svg_scatter import round_ticks
 
 
@@ -92,10 +93,11 @@ def test_the_picture(groups):
     for group, dots in zip(groups, first, strict=True):
         values = [group.values[name] for name in ("forgetting", "average_accuracy")]
         np.testing.assert_allclose(dots.get_offsets(), 100 * np.array(values).T)
-    pictures = comparison_pictures(groups)
+    pictures = {end: render(figure, end) for end in ("png", "svg")}
     assert pictures["png"].startswith(b"\x89PNG")
     ET.fromstring(pictures["svg"])
-    assert pictures == comparison_pictures(groups)
+    again = comparison_figure(groups)
+    assert pictures == {end: render(again, end) for end in ("png", "svg")}
 
 
 def test_the_command(folders, tmp_path, capsys):

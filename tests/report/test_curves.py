@@ -10,7 +10,8 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from contsemi.report.curves import figure, picture
+from contsemi.report.curves import figure
+from contsemi.report.render import render
 from contsemi.report.run import load_run
 
 
@@ -68,8 +69,8 @@ def test_words(make_run):
 
 def test_a_png_as_wide_as_a_page_and_always_the_same(make_run):
     run = load_run(make_run(3))
-    content = picture(run)
-    assert content == picture(run)
+    content = render(figure(run), "png")
+    assert content == render(figure(run), "png")
     image = Image.open(io.BytesIO(content))
     assert image.format == "PNG"
     assert image.width > 1500
@@ -78,7 +79,7 @@ def test_a_png_as_wide_as_a_page_and_always_the_same(make_run):
 
 def test_unmeasured_cells_are_gaps(make_run):
     matrix = np.array([[0.5, np.nan, np.nan], [np.nan, 0.7, np.nan], [0.6, 0.5, np.nan]])
-    assert picture(load_run(make_run(matrix=matrix)))
+    assert render(figure(load_run(make_run(matrix=matrix))), "png")
 
 
 def test_pyplot_is_not_imported():

@@ -6,8 +6,9 @@ import pytest
 from contsemi.metrics.stability_gap import gaps
 from contsemi.report.__main__ import main
 from contsemi.report.html import page
+from contsemi.report.render import render
 from contsemi.report.run import load_run
-from contsemi.report.stability import stability_figure, stability_picture
+from contsemi.report.stability import stability_figure
 
 
 def test_the_lines_are_the_curves(make_run):
@@ -31,7 +32,7 @@ def test_the_lines_are_the_curves(make_run):
 @pytest.mark.parametrize("tasks", [1, 2, 12])
 def test_any_length_of_stream(make_run, tasks):
     run = load_run(make_run(tasks, evaluations=3))
-    assert stability_picture(run) == stability_picture(run)
+    assert render(stability_figure(run), "png") == render(stability_figure(run), "png")
     text = page(run).decode()
     assert "Inside tasks" in text
     assert text.count("<svg") == text.count("</svg>") == 2
@@ -59,7 +60,7 @@ def test_the_command_draws_it(make_run, capsys):
     folder = make_run(3, evaluations=2)
     assert main([str(folder)]) == 0
     assert (folder / "stability.png").read_bytes().startswith(b"\x89PNG")
-    assert "forgetting.png, stability.png" in capsys.readouterr().out
+    assert "forgetting.png, forgetting.svg, stability.png" in capsys.readouterr().out
 
 
 def test_damaged_curves_are_one_line(make_run, capsys):

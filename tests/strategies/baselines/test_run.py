@@ -43,7 +43,7 @@ def test_the_records_of_a_baseline_are_complete(load, tmp_path, capsys):
         "answers",
         "config.yaml",
         "manifest.json",
-        "forgetting.png",
+        *(f"{n}.{e}" for n in ("forgetting", "classes", "embeddings") for e in ("png", "svg")),
         "report.html",
         "run.lock",
     }

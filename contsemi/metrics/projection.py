@@ -1,0 +1,46 @@
+"""Embeddings in two dimensions."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Way", "project"]
+
+Way = Literal["pca", "tsne"]
+
+
+def project(
+    points: NDArray[np.floating], centres: NDArray[np.floating], *, way: Way = "pca"
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float] | None]:
+    """The plane of greatest variance, or scikit-learn's t-SNE.
+
+    Args:
+        points: [N, D].
+        centres: [C, D]; rows that are not finite stay so.
+        way: ``pca`` is linear and keeps distances in the plane; ``tsne`` keeps neighbours alone.
+
+    Returns:
+        Points [N, 2], centres [C, 2], and the shares of the variance that the two axes of PCA
+        hold, ``None`` for t-SNE.
+    """
+    rows = np.asarray(points, dtype=np.float64)
+    marks = np.asarray(centres, dtype=np.float64).reshape(-1, rows.shape[1])
+    known = np.isfinite(marks).all(axis=1)
+    placed = np.full((len(marks), 2), np.nan)
+    if way == "tsne":
+        from sklearn.manifold import TSNE
+
+        together = np.concatenate([rows, marks[known]])
+        perplexity = min(30.0, max(1.0, (len(together) - 1) / 3))
+        flat = TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(together)
+        placed[known] = flat[len(rows) :]
+        return flat[: len(rows)].astype(np.float64), placed, None
+    middle = rows.mean(axis=0)
+    _, lengths, axes = np.linalg.svd(rows - middle, full_matrices=False)
+    axes = axes[:2] * np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-300)
+    if len(axes) < 2:
+        axes = np.concatenate([axes, np.zeros((2 - len(axes), rows.shape[1]))])
+    placed[known] = (marks[known] - middle) @ axes.T
+    shares = np.append(lengths**2, [0.0, 0.0])[:2] / max(float((lengths**2).sum()), 1e-300)
+    return (rows - middle) @ axes.T, placed, (float(shares[0]), float(shares[1]))
