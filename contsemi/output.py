@@ -56,8 +56,8 @@ class OutputFolder:
             self._lock = self._locked()
             if self.config["resume"] == "auto":
                 self._refuse_other_run()
-            sweep(self.path)
-            sweep(self.path / "checkpoints")
+            for folder in (self.path, self.path / "checkpoints", self.path / "answers"):
+                sweep(folder)
         except (FileExistsError, NotADirectoryError) as error:
             self._release()
             raise self._error("is not a folder") from error

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from contsemi import __version__
@@ -88,7 +89,8 @@ def _train(config: Config) -> None:
 
 
 def _failed(error: ContsemiError) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # whoever reads it or not, the exit code is the same
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
     return error.exit_code
 
 
