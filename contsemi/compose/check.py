@@ -10,7 +10,7 @@ from contsemi.compose import schema, suggest, together
 from contsemi.config import RANGES, Config
 from contsemi.errors import InputError
 
-__all__ = ["OWNED", "keys", "known_key", "method_value", "validate"]
+__all__ = ["OWNED", "keys", "known_key", "method_expected", "method_value", "validate"]
 
 # Sections whose keys a method's YAML file declares.
 OWNED = ("objective", "distiller", "baseline", "model")
@@ -58,21 +58,46 @@ def method_value(key: str, value: Any, default: Any) -> None:
     Raises:
         InputError: another type, or out of range.
     """
-    names = [name for name in reversed(key.split(".")) if name in RANGES]
-    low, high = RANGES[names[0]] if names else (-math.inf, math.inf)
+    low, high = _range(key)
     listed = isinstance(default, list)
-    kind = default[0] if listed and default else None if listed else default
+    kind = _item(default)
     given = value if listed and isinstance(value, list) else [value]
     if listed == isinstance(value, list) and all(_fits(one, kind, low, high) for one in given):
         return
-    expected = f"a list, each {_kind(kind)}" if listed else _kind(kind)
-    if not isinstance(kind, bool | str):
-        expected += f" from {_number(low)} to {_number(high)}" if names else ""
+    expected = method_expected(key, default)
     raise InputError(
         key,
         f"expected {expected}, got {suggest.shown(value)}",
         f"for example {key}={_written(default)}, its default",
     )
+
+
+def method_expected(key: str, default: Any) -> str:
+    """What a method's key may hold, in words: ``a number from 0 to 1``.
+
+    Args:
+        key: dotted key.
+        default: what the YAML file has; it gives the type.
+    """
+    low, high = _range(key)
+    kind = _item(default)
+    expected = f"a list, each {_kind(kind)}" if isinstance(default, list) else _kind(kind)
+    if isinstance(kind, bool | str) or math.isinf(high):
+        return expected
+    return f"{expected} from {_number(low)} to {_number(high)}"
+
+
+def _item(default: Any) -> Any:
+    """What gives the type: the default, or the first of its items."""
+    if not isinstance(default, list):
+        return default
+    return default[0] if default else None
+
+
+def _range(key: str) -> tuple[float, float]:
+    """That of the innermost name that has one."""
+    names = [name for name in reversed(key.split(".")) if name in RANGES]
+    return RANGES[names[0]] if names else (-math.inf, math.inf)
 
 
 def _fits(value: Any, default: Any, low: float, high: float) -> bool:
