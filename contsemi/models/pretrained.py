@@ -6,6 +6,7 @@ other object but the few harmless ones that the official checkpoints hold beside
 
 import argparse
 import re
+import tarfile
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,6 +86,8 @@ def _misfit(path: Path, name: str, problem: str) -> InputError:
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of the network in a file, by the file's names."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError("init.weights", f"{path}: is not a regular file", "name a file of weights")
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except OSError as error:
@@ -117,6 +120,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _unpickled(path: Path) -> Any:
     """What is in a file of torch.save, if it is tensors, numbers, texts and containers."""
+    if tarfile.is_tarfile(path):  # torch would unpack it to the disk
+        raise ValueError("the format of torch before 0.1.11")
     # Official checkpoints hold the command line and, in the optimiser, rates as NumPy scalars.
     scalar = np.float64(0).__reduce__()[0]
     harmless = [

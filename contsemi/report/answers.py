@@ -48,6 +48,8 @@ def read(path: Path) -> Answered:
         InputError: the file is missing or damaged.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("no regular file")  # a pipe would be waited for
         arrays = load_file(path)
         found = Answered(**{name: arrays[name] for name in NAMES})
         sizes = {len(getattr(found, name)) for name in ("rows", "targets", "predicted", "within")}

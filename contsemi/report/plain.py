@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped,unused-ignore]
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["plain", "to_json", "to_yaml"]
+__all__ = ["from_yaml", "plain", "to_json", "to_yaml"]
 
 
 def plain(value: Any) -> Any:
@@ -48,3 +48,27 @@ def to_yaml(value: Any) -> bytes:
     """UTF-8 YAML in the order of the keys."""
     text: str = yaml.safe_dump(plain(value), sort_keys=False, allow_unicode=True, width=100)
     return text.encode()
+
+
+def from_yaml(text: str) -> Any:
+    """Reads what :func:`to_yaml` wrote.
+
+    Aliases, of which a few lines could make gigabytes, are refused; ours have none.
+
+    Raises:
+        yaml.YAMLError: it is no YAML, or holds an alias or a tag of something else than plain data.
+    """
+    loader = _Plain(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+class _Plain(yaml.SafeLoader):  # type: ignore[misc,unused-ignore]
+    """Plain data without aliases."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(problem="aliases are not plain data")
+        return super().compose_node(parent, index)

@@ -13,6 +13,7 @@ from contsemi.metrics.matrix import as_matrix
 from contsemi.report.document import document
 from contsemi.report.html import matrix_table
 from contsemi.report.matrix_csv import from_csv
+from contsemi.report.plain import from_yaml
 from contsemi.report.steps_html import inside_tasks
 from contsemi.report.svg import curves
 from contsemi.report.trajectories import load_trajectories
@@ -22,6 +23,7 @@ __all__ = ["progress_page"]
 
 SECONDS_BETWEEN_LOADS = 5
 LAST_LINES = 200
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 
 
 def progress_page(folder: Path) -> bytes:
@@ -53,7 +55,7 @@ def progress_page(folder: Path) -> bytes:
             body += ["<h2>Forgetting curves</h2>", curves(matrix)]
             body += ["<h2>Class-incremental accuracy [%]</h2>", matrix_table(matrix)]
         body.append(inside_tasks(load_trajectories(folder)))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (*MALFORMED, OSError, yaml.YAMLError) as error:
         problem = f"expected files as contsemi writes them, got: {error}"
         raise InputError(str(folder), problem, "wait for the run, or run it again") from error
     return document(title, "\n".join(body), refresh=SECONDS_BETWEEN_LOADS)
@@ -62,7 +64,7 @@ def progress_page(folder: Path) -> bytes:
 def _config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    value = from_yaml(path.read_text(encoding="utf-8"))
     if not isinstance(value, dict) or not isinstance(value.get("scenario", {}), dict):
         raise ValueError("a configuration that is no mapping")
     return value

@@ -15,6 +15,7 @@ from contsemi.metrics.matrix import Matrix, as_matrix
 from contsemi.metrics.summary import HEADLINE
 from contsemi.metrics.trajectory import Trajectory
 from contsemi.report.matrix_csv import from_csv
+from contsemi.report.plain import from_yaml
 from contsemi.report.trajectories import load_trajectories
 
 __all__ = ["Run", "load_run"]
@@ -90,7 +91,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         results=results,
         class_incremental=matrices[0],
         task_incremental=matrices[1],
-        config=_read(path / "config.yaml", _mapping(yaml.safe_load), missing={}),
+        config=_read(path / "config.yaml", _mapping(from_yaml), missing={}),
         manifest=_read(path / "manifest.json", _mapping(json.loads), missing={}),
         trajectories=_trajectories(path),
     )
@@ -111,6 +112,8 @@ def _read(path: Path, parse: Callable[[str], T], *, missing: T | None = None) ->
     if missing is not None and not path.exists():
         return missing
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("no regular file")  # a pipe would be waited for
         return parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         problem = error.strerror or str(error)

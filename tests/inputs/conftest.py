@@ -20,7 +20,25 @@ RUN = (
     "contsemi.data.parquet",
     "contsemi.report.__main__",
     "hydra",
+    "contsemi.report.pages",
+    "pyarrow.parquet",
+    "readers",
     "sklearn.datasets",
+)
+# The default run, made small: some 1.5 s.
+SMALL = (
+    "scenario.classes=6",
+    "scenario.tasks=3",
+    "optim.epochs=1",
+    "model.width=4",
+    "objective.labelled_views=1",
+    "objective.small_views=1",
+    "projector=[16,8]",
+    "memory.exemplars=24",
+    "threads=1",
+    "precision=fp32",
+    "device=cpu",
+    "display=quiet",
 )
 
 
@@ -36,6 +54,15 @@ def running():
     """Forks commands that read images or train."""
     with Warm(*RUN, "composed") as warm:
         yield warm
+
+
+@pytest.fixture(scope="session")
+def finished(running, tmp_path_factory):
+    """The output folder of a real run, with its saved states."""
+    folder = tmp_path_factory.mktemp("finished")
+    answer = running("contsemi.run:main", [*SMALL, "output=run"], folder=folder)
+    assert answer.code == 0, answer
+    return folder / "run"
 
 
 def tree(folder):
