@@ -29,8 +29,8 @@ svg text.task{fill:var(--ink)}svg text.mean{fill:var(--ink);font-weight:700}
 svg .grid{stroke:var(--line);stroke-width:.7}
 @media(prefers-color-scheme:dark){svg g:not([fill=currentColor]),svg line:not(.grid)
 {filter:brightness(1.5)}}
-figure{margin:1.2em 0}img{display:block;width:100%;max-width:760px;height:auto;background:#fff;
-border-radius:6px}
+figure{margin:1.2em 0}img{display:block;width:100%;min-width:600px;max-width:760px;height:auto;
+background:#fff;border-radius:6px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,18rem),1fr));gap:12px}
 table.compared th:first-child{
 white-space:normal;overflow-wrap:anywhere;min-width:9rem;max-width:24rem}

@@ -56,7 +56,8 @@ def page(run: Run, pictures: Sequence[tuple[str, bytes]] = ()) -> bytes:
 def _picture(caption: str, content: bytes) -> str:
     data = b64encode(content).decode()
     return (
-        f'<figure><img alt="{_text(caption)}" src="data:image/png;base64,{data}">'
+        f'<figure><div class="wide"><img alt="{_text(caption)}" '
+        f'src="data:image/png;base64,{data}"></div>'
         f'<figcaption class="soft">{_text(caption)}</figcaption></figure>'
     )
 
