@@ -266,7 +266,8 @@ class BatchSizes(Section):
     labelled: Count = Field(description="labelled images a step, unless drawn by class")
     test: Count = Field(description="images of one evaluation batch")
     pieces: Annotated[int, Field(ge=1, le=1024)] = Field(
-        description="run a step's rows in so many pieces, each with its own BatchNorm statistics"
+        description="run a step's rows in so many pieces, each with its own BatchNorm statistics; "
+        "doubled by itself where the device has no memory for a step"
     )
 
 

@@ -47,6 +47,24 @@ class OutOfDeviceMemory(ContsemiError):
     exit_code = 6
 
 
+class StepTooLarge(OutOfDeviceMemory):
+    """The accelerator ran out of memory inside a training step.
+
+    Args:
+        device: the accelerator.
+        pieces: into which the rows of the step were split.
+        ranks: processes that train together.
+    """
+
+    def __init__(self, device: str, pieces: int, ranks: int = 1) -> None:
+        self.problem, self.pieces = f"device={device}: out of memory in a training step", pieces
+        where = f" on one of {ranks} ranks" if ranks > 1 else ""
+        super().__init__(
+            f"{self.problem}{where}; give batch.pieces={2 * pieces}, or lower batch.unlabelled "
+            "or batch.labelled"
+        )
+
+
 class RankLost(ContsemiError):
     """Another process of the same run is gone; torchrun starts all of them again, or ends."""
 

@@ -20,6 +20,7 @@ from contsemi.engine.precision import choose_device, choose_precision, set_threa
 from contsemi.engine.switches import switches
 from contsemi.engine.trace import Trace, fixed_subset
 from contsemi.errors import InputError, OutOfDeviceMemory
+from contsemi.halving import with_smaller_parts
 from contsemi.labels import LabelBudget
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.matrix import Undefined
@@ -89,22 +90,19 @@ def run(config: Config) -> dict[str, Any]:
         output.refuse_other_images(facts)
         if learner is not None:
             refuse_if_no_room(output.path, state_bytes(learner, config, stream.images.shape[-1]))
+        first = [learner]
+        del learner  # an attempt that failed has to be gone before the next one
         with Records(output.path) as records:
-            try:
+
+            def attempt(pieces: int) -> dict[str, Any]:
+                learner = first.pop() if first else Learner(config)
                 study = Study(config, stream, train.targets, test.images, records)
-                whole = _Run(
-                    config,
-                    facts,
-                    stream,
-                    test.images,
-                    learner,
-                    study,
-                    display,
-                    output,
-                    records,
-                    signals,
-                )
-                return whole.train() if ours else whole.train_baseline()
+                place = (study, display, output, records, signals)
+                whole = _Run(config, facts, stream, test.images, learner, *place)
+                return whole.train(pieces) if ours else whole.train_baseline()
+
+            try:
+                return with_smaller_parts(attempt, config.batch.pieces, display.note)
             except torch.OutOfMemoryError as error:
                 raise OutOfDeviceMemory(
                     f"device={device}: out of memory; lower batch.unlabelled, "
@@ -154,9 +152,16 @@ class _Run(Saving):
         self.predictors: dict[str, dict[str, float]] = {}
         self.environment, self.changes = environment(facts), []
 
-    def train(self) -> dict[str, Any]:
-        """Goes through the tasks that are left."""
-        start = self.restore() if self.config.resume == "auto" else None
+    def train(self, pieces: int) -> dict[str, Any]:
+        """Goes through the tasks that are left.
+
+        Args:
+            pieces: into which the rows of a step are split, at least; more than configured after
+                a step that was too large.
+        """
+        self.learner.pieces = pieces
+        goes_on = self.config.resume == "auto" or pieces > self.config.batch.pieces
+        start = self.restore() if goes_on else None
         fresh = start is None and not self.task and not self.trained
         self.open_records(anew=fresh)
         self.show_header()
@@ -329,7 +334,7 @@ class _Run(Saving):
             seconds=self.watch.seconds,
             images_per_second=self.watch.images_done / self.watch.seconds,
             switches=switches(self.config),
-            pieces=self.config.batch.pieces,
+            pieces=self.learner.pieces,
             changes=self.changes,
             predictors=self.predictors,
             while_training=load_trajectories(self.records.folder),

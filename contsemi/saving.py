@@ -68,7 +68,7 @@ class Saving:
             metrics_sha256=mark.sha256,
             predictors=self.predictors,
             matrices={kind: rows_of(matrix) for kind, matrix in self.matrices.items()},
-            pieces=1,
+            pieces=self.learner.pieces,
             environment=self.environment,
             changes=self.changes,
         ).model_dump()
@@ -97,6 +97,7 @@ class Saving:
         state, record = saved[0], RunRecord.of(saved[1], self.tasks)
         place = None if record.place is None else (record.place[0], record.place[1])
         self.task, self.trained = record.task, record.trained
+        self.learner.pieces = max(self.learner.pieces, record.pieces)
         begun = place is not None or record.trained
         experience = self.stream.experiences[self.task - (not begun)]
         step = None if place is None else record.step_in_task

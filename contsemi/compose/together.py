@@ -90,6 +90,9 @@ def _check_parts(config: Config) -> None:
         if name != "none":
             problem = f"{baseline} learns by itself, and {key}={name} would have no effect"
             raise InputError("baseline", problem, f"write method={baseline}, without {key}=")
+    if config.batch.pieces > 1:
+        problem = f"{baseline} is a strategy of Avalanche, whose batches are not split"
+        raise InputError("batch.pieces", problem, "leave it at 1, or lower batch.unlabelled")
 
 
 def _kind(key: str, given: str) -> str:

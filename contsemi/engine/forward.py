@@ -1,6 +1,6 @@
 """Runs networks: over the views of one step, and over un-augmented images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +16,9 @@ __all__ = ["embed", "run_groups"]
 
 
 def run_groups(
-    network: Network, groups: Sequence[Tensor | None], heads: Sequence[str]
+    network: Callable[[Tensor, Sequence[str]], Outputs],
+    groups: Sequence[Tensor | None],
+    heads: Sequence[str],
 ) -> list[Outputs | None]:
     """One forward for all groups of the same side, so that they share batch statistics.
 

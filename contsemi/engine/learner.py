@@ -16,6 +16,7 @@ from contsemi.engine import optimisers, schedules
 from contsemi.engine.distributed import ALONE, Ranks
 from contsemi.engine.forward import run_groups
 from contsemi.engine.gathering import gather_outputs
+from contsemi.engine.micro_batches import in_pieces
 from contsemi.engine.parts import build_network, build_part
 from contsemi.engine.precision import (
     Resident,
@@ -59,6 +60,7 @@ class Learner(Predicting):
         moments: class means and covariance at the end of the previous task; only kept where
             they predict.
         num_seen: columns seen so far.
+        pieces: into which the rows of a step are split, so that the device can hold one.
         rows: the rows of the present task, ``None`` between tasks.
         epochs, steps_per_epoch: of the current task; 0 epochs for an objective without training.
         labelled_source: when set, gives the images uint8 [L, 3, S, S] and columns [L] of the
@@ -90,6 +92,7 @@ class Learner(Predicting):
         self.labelled_source: LabelledSource | None = None
         self.rows: TaskRows | None = None
         self.num_seen = 0
+        self.pieces = config.batch.pieces
         self.step_in_task = 0
         self.forget_labelled_outputs()
 
@@ -227,16 +230,18 @@ class Learner(Predicting):
         labelled = (len(batch.labels), needs.labelled_views)
         sizes = (labelled, large, small, (labelled[0], 1), (large[0], 1))
         everyone = partial(gather_outputs, self.ranks)
+        parts = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
         with autocast(self.device, self.precision):
             self._training_mode()
-            online = everyone(run_groups(self.network, groups, needs.heads), sizes)
+            online = everyone(run_groups(parts(self.network), groups, needs.heads), sizes)
             with torch.no_grad():
                 if self.teacher is not None:
                     seen = [views.large, views.labelled if needs.teacher_labelled else None]
-                    seen_by = run_groups(self.teacher.network, seen, needs.heads)
+                    seen_by = run_groups(parts(self.teacher.network), seen, needs.heads)
                     teacher = everyone(seen_by, (large, labelled))
                 if self.past is not None and needs.past:
-                    frozen = everyone(run_groups(self.past, groups[:3], needs.heads), sizes[:3])
+                    known = run_groups(parts(self.past), groups[:3], needs.heads)
+                    frozen = everyone(known, sizes[:3])
                     past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
         return Step(
             labelled=online[0],

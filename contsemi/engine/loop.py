@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from contsemi.errors import StepTooLarge
 from contsemi.types import Batch, Experience, Step
 
 if TYPE_CHECKING:
@@ -113,6 +114,9 @@ def fit(
         hooks: what else happens in each iteration.
         start: (epoch, iteration) to go on from, for a learner whose state was restored inside
             this task; ``None`` begins the task.
+
+    Raises:
+        StepTooLarge: the device has no memory for a step; the learner is of no use any more.
     """
     hooks = hooks or Hooks()
     if start is None:
@@ -124,7 +128,11 @@ def fit(
         if loop.stop:
             break
         for loop.iteration in range(first_iteration, learner.steps_per_epoch):
-            _iterate(learner, loop, hooks)
+            try:
+                _iterate(learner, loop, hooks)
+            except torch.OutOfMemoryError as error:
+                device, ranks = str(learner.device), learner.ranks.size
+                raise StepTooLarge(device, learner.pieces, ranks) from error
             if loop.stop:
                 break
         first_iteration = 0

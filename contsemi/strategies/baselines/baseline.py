@@ -34,11 +34,14 @@ class Baseline:
     Attributes:
         terms: what the strategy shares with other methods.
         strategy: Avalanche's.
+        pieces: 1; the batches of these strategies are never split.
         tasks: the tasks after which there is something to measure: the last alone, if joint.
 
     Raises:
         InputError: the strategy cannot run under this configuration.
     """
+
+    pieces = 1
 
     def __init__(self, config: Config, experiences: Sequence[Experience], images: Tensor) -> None:
         self.config, self.experiences = config, experiences

@@ -1,0 +1,52 @@
+"""Goes on with smaller parts of a batch where the device has no memory for a step.
+
+What a step had changed before memory ran out is not taken back piece by piece: the run goes on
+from its last saved state, as after a kill, or from its beginning. So the numbers are those of a run
+that had the smaller parts from there on, and a run that never meets this pays nothing for it.
+"""
+
+import gc
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from contsemi.errors import OutOfDeviceMemory, StepTooLarge
+
+__all__ = ["MOST_HALVINGS", "with_smaller_parts"]
+
+MOST_HALVINGS = 5
+
+_T = TypeVar("_T")
+
+
+def with_smaller_parts(
+    attempt: Callable[[int], _T], pieces: int, note: Callable[[str], None]
+) -> _T:
+    """Calls ``attempt(pieces)``, with twice as many pieces after each step that was too large.
+
+    Args:
+        attempt: runs, or goes on from what it has saved, in so many pieces or more. Of a failed
+            call nothing may stay on the device that this module's caller still refers to.
+        pieces: at first.
+        note: tells the user.
+
+    Raises:
+        OutOfDeviceMemory: five halvings were not enough.
+    """
+    most = pieces << MOST_HALVINGS
+    while True:
+        try:
+            return attempt(pieces)
+        except StepTooLarge as error:
+            if error.pieces >= most:
+                raise OutOfDeviceMemory(
+                    f"{error.problem} even in {error.pieces} pieces, after {MOST_HALVINGS} "
+                    "halvings; lower batch.unlabelled or batch.labelled"
+                ) from error
+            pieces, problem = 2 * error.pieces, error.problem
+        # Outside of the handler, whose error holds the frames and with them the failed step.
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        note(f"{problem}: goes on from the last saved state, each step in {pieces} pieces")
