@@ -160,24 +160,21 @@ def against_plain(given: argparse.Namespace, stream: Stream, words: list[str]) -
     """Prints the first task's step beside the plain loop's, with and without our allocator."""
     step = Step(stream, 1, given.share, words)
     default = {key: value for key, value in os.environ.items() if key not in MALLOC}
-    loops = [Plain(given.share, given.threads, env) for env in (default, default | MALLOC)]
-    try:
-        works = [step.whole, *(loop.step for loop in loops)]
-        times = alternate(works, given.rounds, on(given.device, seconds))
-    finally:
-        for loop in loops:
+    rows = []
+    for name, env in (
+        ("as it comes", default),
+        ("with our allocator's settings", default | MALLOC),
+    ):
+        loop = Plain(given.share, given.threads, env)  # one at a time: each keeps much memory
+        try:
+            clock = on(given.device, seconds)
+            ours, plain = alternate([step.whole, loop.step], given.rounds, clock)
+        finally:
             loop.close()
-    names = ("contsemi", "plain loop", "plain loop, with the allocator's settings")
-    rows = [
-        (
-            name,
-            spread(mine, 2),
-            spread([t / ours for t, ours in zip(mine, times[0], strict=True)], 2),
-        )
-        for name, mine in zip(names, times, strict=True)
-    ]
+        ratio = [p / o for p, o in zip(plain, ours, strict=True)]
+        rows.append((name, spread(plain, 2), spread(ours, 2), spread(ratio, 2)))
     title = f"Task 1, {step.unlabelled} images, {step.supports} supports a class:"
-    show(title, ("", "s a step", "times contsemi's, within a round"), rows)
+    show(title, ("plain loop", "s a step", "contsemi, s", "ratio within a round"), rows)
 
 
 def rest(given: argparse.Namespace, stream: Stream, words: list[str]) -> None:
