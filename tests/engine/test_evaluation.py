@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from contsemi import pipeline
 from contsemi.data.scenario import TestTask
 from contsemi.engine.evaluation import evaluate
 from contsemi.engine.learner import Learner
@@ -91,3 +92,21 @@ def test_one_forward_per_chunk_and_the_network_is_not_touched(small, stream_of, 
     # Within the own task's columns there is less to confuse.
     assert (found.task_incremental[:2] >= found.class_incremental[:2]).all()
     assert found.class_incremental.shape == (5,)
+
+
+def test_a_run_of_ten_tasks_looks_once_at_what_was_seen(small, stream_of, tmp_path, monkeypatch):
+    """The whole pipeline: after each task one pass over the test images so far, and no more."""
+    config = small(
+        "method=pixel_knn", "scenario.tasks=10", "batch.test=400", f"output={tmp_path}/run"
+    )
+    looked, look = [], Learner.look
+
+    def counted(learner, images):
+        looked.append(len(images))
+        return look(learner, images)
+
+    monkeypatch.setattr(Learner, "look", counted)
+    monkeypatch.setattr("contsemi.report.pages.draw", lambda run: [])
+    pipeline.run(config)
+    stream, _ = stream_of(config)
+    assert looked == np.cumsum([len(task.indices) for task in stream.test]).tolist()
