@@ -71,6 +71,18 @@ class RankLost(ContsemiError):
     exit_code = 7
 
 
+class Elsewhere(ContsemiError):
+    """Another process of the same run has ended it, and says why.
+
+    Args:
+        exit_code: that it ends with.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code
+
+
 class Interrupted(ContsemiError):
     """A signal ended the run after it was saved; the same command goes on.
 

@@ -21,7 +21,10 @@ _T = TypeVar("_T")
 
 
 def with_smaller_parts(
-    attempt: Callable[[int], _T], pieces: int, note: Callable[[str], None]
+    attempt: Callable[[int], _T],
+    pieces: int,
+    note: Callable[[str], None],
+    halvings: int = MOST_HALVINGS,
 ) -> _T:
     """Calls ``attempt(pieces)``, with twice as many pieces after each step that was too large.
 
@@ -30,19 +33,20 @@ def with_smaller_parts(
             call nothing may stay on the device that this module's caller still refers to.
         pieces: at first.
         note: tells the user.
+        halvings: after which it is given up.
 
     Raises:
-        OutOfDeviceMemory: five halvings were not enough.
+        OutOfDeviceMemory: so many halvings were not enough.
     """
-    most = pieces << MOST_HALVINGS
+    most = pieces << halvings
     while True:
         try:
             return attempt(pieces)
         except StepTooLarge as error:
             if error.pieces >= most:
                 raise OutOfDeviceMemory(
-                    f"{error.problem} even in {error.pieces} pieces, after {MOST_HALVINGS} "
-                    "halvings; lower batch.unlabelled or batch.labelled"
+                    f"{error.problem} even in {error.pieces} pieces, after {halvings} "
+                    "halvings; lower batch.unlabelled or batch.labelled, or raise batch.pieces"
                 ) from error
             pieces, problem = 2 * error.pieces, error.problem
         # Outside of the handler, whose error holds the frames and with them the failed step.

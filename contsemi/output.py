@@ -36,6 +36,7 @@ class OutputFolder:
     Args:
         path: the folder.
         config: the run's configuration, as plain values.
+        patience: seconds to wait for a lock that another process holds.
 
     Raises:
         InputError: on entering: the folder is in use, holds another run or files of something
@@ -43,8 +44,8 @@ class OutputFolder:
         StorageFailed: on entering: the disk is full or broken.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
-        self.path, self.config = path, config
+    def __init__(self, path: Path, config: Mapping[str, Any], patience: float = 0) -> None:
+        self.path, self.config, self.patience = path, config, patience
         self._lock: int | None = None
         self._made: list[Path] = []
         self._saved: dict[str, Any] | None = None
@@ -109,6 +110,7 @@ class OutputFolder:
         """The lock; the system takes it back when its owner ends, however it ends."""
         path = self.path / _LOCK
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        deadline = time.monotonic() + self.patience
         while True:
             lock = os.open(path, flags, 0o666)
             try:
@@ -125,6 +127,8 @@ class OutputFolder:
                 time.sleep(0.2)  # its owner may have taken it just now, and not said its name yet
                 owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
                 os.close(lock)
+                if time.monotonic() < deadline:
+                    continue
                 fix = "wait for it or give another output="
                 raise self._error(f"in use by another run ({owner})", fix) from error
             except BaseException:

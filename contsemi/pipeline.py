@@ -1,6 +1,9 @@
 """One run from its configuration to its files: images, stream, strategy, tasks, records."""
 
+import os
 import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +15,7 @@ from contsemi import data
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, build
 from contsemi.engine.checkpoint import Checkpoints
+from contsemi.engine.distributed import Ranks
 from contsemi.engine.evaluation import Evaluation, evaluate
 from contsemi.engine.footprint import state_bytes
 from contsemi.engine.learner import Learner
@@ -19,17 +23,19 @@ from contsemi.engine.loop import HookList
 from contsemi.engine.precision import choose_device, choose_precision, set_threads
 from contsemi.engine.switches import switches
 from contsemi.engine.trace import Trace, fixed_subset
-from contsemi.errors import InputError, OutOfDeviceMemory
-from contsemi.halving import with_smaller_parts
+from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
+from contsemi.halving import MOST_HALVINGS, with_smaller_parts
+from contsemi.joining import join, one_first, refuse_differing, tell_json, together
 from contsemi.labels import LabelBudget
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.matrix import Undefined
 from contsemi.output import OutputFolder, bound
+from contsemi.ranked import said_once
 from contsemi.report.console import Display
 from contsemi.report.events import TaskDone
 from contsemi.report.manifest import manifest
 from contsemi.report.measured import load_measured, summarise_measured
-from contsemi.report.records import Records
+from contsemi.report.records import NoRecords, Records
 from contsemi.report.results import results
 from contsemi.report.trajectories import load_trajectories
 from contsemi.run_record import environment, identity, refuse_if_no_room
@@ -55,24 +61,30 @@ def run(config: Config) -> dict[str, Any]:
     """
     if config.output is None:
         raise InputError("output", "is required", "give output=FOLDER")
-    threads = set_threads(config.threads)
     budget = LabelBudget.parse(config.label_ratio)
     plain = config.model_dump() | {"label_ratio": str(budget)}
-    signals = Signals()
-    with (
-        signals.caught(),
-        Display(config.display) as display,
-        OutputFolder(Path(config.output), plain) as output,
-    ):
-        if output.finished:
-            return _show_finished(display, output.path)
-        train, test = data.load(config.data, config.scenario.dataset)
-        for remark in train.remarks:
-            display.note(remark)
-        stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
-        ours = config.baseline["name"] == "none"
-        learner = Learner(config) if ours else None
-        device = choose_device(config.device)
+    ours = config.baseline["name"] == "none"
+    ranks = join(baseline=not ours)
+    threads = set_threads(config.threads, ranks.local_size)
+    signals = Signals(ranks.agree)
+    with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
+        display = stack.enter_context(_screen(config, ranks, stack))
+        # A process that was killed just now, and is started again, may hold its lock a while yet.
+        output = OutputFolder(Path(config.output), plain, 0 if ranks.alone else _LOCK_SECONDS)
+        with together(ranks):
+            refuse_differing(ranks, "ranks", bound(plain) | {"resume": config.resume})
+            if ranks.first:
+                stack.enter_context(output)
+        if ranks.agree(output.finished):
+            return tell_json(ranks, _show_finished(display, output.path) if ranks.first else {})
+        with together(ranks):
+            load = partial(data.load, config.data, config.scenario.dataset)
+            train, test = one_first(ranks, load)
+            for remark in train.remarks:
+                display.note(remark)
+            stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
+            learner = Learner(config, ranks) if ours else None
+        device = choose_device(config.device, ranks)
         precision = choose_precision(config.precision, device)
         facts = manifest(
             seed=config.seed,
@@ -81,28 +93,34 @@ def run(config: Config) -> dict[str, Any]:
             labelled=len(stream.label_indices),
             device=_device_name(device),
             threads=threads,
+            ranks=ranks.size,
             class_names=stream.class_names,
             label_indices=stream.label_indices.tolist(),
             dataset_digests={"train": train.digest, "test": test.digest},
             precision=str(precision).removeprefix("torch."),
             config=plain,
         )
-        output.refuse_other_images(facts)
-        if learner is not None:
-            refuse_if_no_room(output.path, state_bytes(learner, config, stream.images.shape[-1]))
+        with together(ranks):
+            refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
+            output.refuse_other_images(facts)
+            if learner is not None and ranks.first:
+                size = state_bytes(learner, config, stream.images.shape[-1])
+                refuse_if_no_room(output.path, size)
         first = [learner]
         del learner  # an attempt that failed has to be gone before the next one
-        with Records(output.path) as records:
+        # Where one process of several is short of memory, the others are in the middle of a step.
+        halvings = MOST_HALVINGS if ranks.alone else 0
+        with (Records if ranks.first else NoRecords)(output.path) as records:
 
             def attempt(pieces: int) -> dict[str, Any]:
-                learner = first.pop() if first else Learner(config)
+                learner = first.pop() if first else Learner(config, ranks)
                 study = Study(config, stream, train.targets, test.images, records)
                 place = (study, display, output, records, signals)
-                whole = _Run(config, facts, stream, test.images, learner, *place)
+                whole = _Run(config, ranks, facts, stream, test.images, learner, *place)
                 return whole.train(pieces) if ours else whole.train_baseline()
 
             try:
-                return with_smaller_parts(attempt, config.batch.pieces, display.note)
+                return with_smaller_parts(attempt, config.batch.pieces, display.note, halvings)
             except torch.OutOfMemoryError as error:
                 raise OutOfDeviceMemory(
                     f"device={device}: out of memory; lower batch.unlabelled, "
@@ -116,6 +134,7 @@ class _Run(Saving):
     def __init__(
         self,
         config: Config,
+        ranks: Ranks,
         facts: dict[str, Any],
         stream: Stream,
         test_images: Tensor,
@@ -126,7 +145,7 @@ class _Run(Saving):
         records: Records,
         signals: Signals,
     ) -> None:
-        self.config, self.facts, self.stream = config, facts, stream
+        self.config, self.ranks, self.facts, self.stream = config, ranks, facts, stream
         self.labels = str(facts["config"]["label_ratio"])
         self.learner = cast(Learner, learner)
         self.display, self.output, self.records = display, output, records
@@ -224,7 +243,8 @@ class _Run(Saving):
         """Says in the folder what is run; what another run left there goes first."""
         if anew:
             # Before the new manifest, so that no old state is ever taken for one of this run.
-            self.checkpoints.clear()
+            if self.ranks.first:
+                self.checkpoints.clear()
             self.records.start_anew()
         self.records.write_config(self.facts["config"])
         self.records.write_manifest(self.facts)
@@ -321,6 +341,9 @@ class _Run(Saving):
 
     def finish(self) -> dict[str, Any]:
         """Writes the results and the pictures, and shows the tables."""
+        return tell_json(self.ranks, self._finish() if self.ranks.first else {})
+
+    def _finish(self) -> dict[str, Any]:
         from contsemi.report.pages import draw
         from contsemi.report.run import load_run
 
@@ -350,6 +373,18 @@ class _Run(Saving):
 
 
 FILES = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")
+
+
+# What the images and labels of all processes have in common.
+_SHARED = ("dataset_digests", "label_digest", "class_order", "precision", "versions")
+_LOCK_SECONDS = 10.0
+
+
+def _screen(config: Config, ranks: Ranks, stack: ExitStack) -> Display:
+    """The screen of the first process; the others speak into the void."""
+    if ranks.first:
+        return Display(config.display)
+    return Display("quiet", stream=stack.enter_context(Path(os.devnull).open("w")))
 
 
 def _show_finished(display: Display, folder: Path) -> dict[str, Any]:

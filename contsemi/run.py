@@ -4,6 +4,7 @@ Compose, check, run, exit code; no logic of its own. torch is imported only afte
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ from pathlib import Path
 
 from contsemi import __version__
 from contsemi.config import Config
-from contsemi.errors import ContsemiError
+from contsemi.errors import ContsemiError, InputError, RankLost
 from contsemi.process import prepare
+from contsemi.ranked import ranked, said_once, speaks
 
 __all__ = ["main"]
 
@@ -33,6 +35,8 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
     try:
         return _main(sys.argv[1:] if argv is None else argv, own_process)
     except ContsemiError as error:
+        if own_process and ranked():
+            _leave(error)
         return _failed(error)
     except KeyboardInterrupt:
         return 130
@@ -51,11 +55,19 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
 
     arguments = split(argv)
     if arguments.action in ("help", "version"):
+        if not speaks():
+            return 0
         version = f"contsemi {__version__}"
         print(version if arguments.action == "version" else compose.usage.text(), flush=True)
         return 0
-    runs = compose.expand(arguments.tokens, multirun=arguments.multirun)
+    with said_once(ContsemiError):
+        runs = compose.expand(arguments.tokens, multirun=arguments.multirun)
+        if arguments.launcher and ranked():
+            problem = "its jobs are started by one process, and torchrun has started more"
+            raise InputError("hydra/launcher", problem, "start it without torchrun")
     if arguments.action == "config":
+        if not speaks():
+            return 0
         print("---\n".join(compose.to_yaml(run.config) for run in runs), end="", flush=True)
         return 0
     if own_process:
@@ -69,11 +81,14 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
         return 0
     codes = []
     for number, run in enumerate(runs, start=1):
-        print(f"run {number} of {len(runs)}: {' '.join(run.words)}", flush=True)
+        if speaks():
+            print(f"run {number} of {len(runs)}: {' '.join(run.words)}", flush=True)
         try:
             _train(run.config)
             codes.append(0)
         except ContsemiError as error:
+            if ranked():  # the others may be in another run of the sweep by now
+                raise
             codes.append(_failed(error))
             if codes[-1] > 128:  # a signal ends the sweep, not one run of it
                 return codes[-1]
@@ -89,9 +104,21 @@ def _train(config: Config) -> None:
 
 
 def _failed(error: ContsemiError) -> int:
-    with suppress(OSError):  # whoever reads it or not, the exit code is the same
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    if text := " ".join(str(error).split()):
+        with suppress(OSError):  # whoever reads it or not, the exit code is the same
+            print(f"error: {text}", file=sys.stderr, flush=True)
     return error.exit_code
+
+
+def _leave(error: ContsemiError) -> None:
+    """Out of a run of several processes: torchrun ends the others as soon as one has ended."""
+    # Each of them is on its way out with the exit code that says why.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if isinstance(error, RankLost):
+        # What waits for the one that is gone must not hold the end up.
+        _failed(error)
+        sys.stdout.flush()
+        os._exit(error.exit_code)
 
 
 def _give_streams() -> None:

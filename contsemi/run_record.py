@@ -104,7 +104,9 @@ def environment(facts: Mapping[str, Any]) -> dict[str, str]:
     Args:
         facts: the content of ``manifest.json``.
     """
-    found = {key: str(facts[key]) for key in ("device", "threads", "precision", "platform")}
+    found = {
+        key: str(facts[key]) for key in ("device", "ranks", "threads", "precision", "platform")
+    }
     found["vector instructions"] = torch.backends.cpu.get_cpu_capability()
     return found | {name: str(version) for name, version in facts["versions"].items()}
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from contsemi.config import Config
 from contsemi.data.scenario import Stream
 from contsemi.engine.checkpoint import Checkpoints
+from contsemi.engine.distributed import Ranks
 from contsemi.engine.learner import Learner
 from contsemi.errors import StateDamaged
+from contsemi.joining import tell_state, together
 from contsemi.output import OutputFolder
 from contsemi.report.console import Display
 from contsemi.report.ledger import Mark
@@ -28,6 +30,7 @@ class Saving:
     """The saving half of a run in progress, which has the rest."""
 
     config: Config
+    ranks: Ranks
     stream: Stream
     learner: Learner
     display: Display
@@ -44,7 +47,7 @@ class Saving:
     changes: list[str]
 
     def save(self, task: int, place: tuple[int, int] | None, *, trained: bool = False) -> None:
-        """Saves everything.
+        """Saves everything, which is the same in all processes: the first one does.
 
         Args:
             task: the task to go on with.
@@ -52,7 +55,7 @@ class Saving:
             trained: whether only its evaluation is left. What follows an evaluation has the same
                 tensors, so that these are not written again.
         """
-        if self.config.baseline["name"] != "none":
+        if self.config.baseline["name"] != "none" or not self.ranks.first:
             return
         self.output.refuse_if_gone()
         mark = self.records.flush()
@@ -87,12 +90,14 @@ class Saving:
         Raises:
             StateDamaged: there are states, and none of them can be used.
         """
-        saved = self.checkpoints.load(self.refuse_record)
+        with together(self.ranks):
+            saved = self.checkpoints.load(self.refuse_record) if self.ranks.first else None
+        saved = tell_state(self.ranks, saved)
         for problem in self.checkpoints.passed_over[:1]:
             self.display.note(f"the newest saved state is damaged ({problem}): goes on before it")
         if saved is None:
             return None
-        if not self.checkpoints.passed_over:
+        if self.ranks.first and not self.checkpoints.passed_over:
             self.checkpoints.sweep()
         state, record = saved[0], RunRecord.of(saved[1], self.tasks)
         place = None if record.place is None else (record.place[0], record.place[1])

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -16,13 +16,17 @@ class Signals:
 
     A second signal ends the process on the spot, as if nobody had listened.
 
+    Args:
+        agree: gives the greatest number of all processes of the run; each of them waits for it.
+
     Attributes:
         received: the number of the signal that came, ``None`` before.
         then: what the same command will do, for the message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, agree: Callable[[int], int] = int) -> None:
         self.received: int | None = None
+        self._agree = agree
         self.then = "goes on from here"
         self._patient = False
 
@@ -53,14 +57,25 @@ class Signals:
         finally:
             self._patient = False
 
+    def asked(self) -> int:
+        """The signal that any process of the run has received; 0 for none, and all say the same.
+
+        A signal reaches the processes one after another, between different steps.
+        """
+        return self._agree(self.received or 0)
+
     def stop_if_asked(self) -> None:
-        """To be called where everything is saved.
+        """To be called where everything is saved, by all processes of the run.
 
         Raises:
             Interrupted: a signal has come.
         """
-        if self.received is not None:
-            raise Interrupted(self.received, self.then)
+        if number := self.asked():
+            raise self.interruption(number)
+
+    def interruption(self, number: int) -> Interrupted:
+        """The error that ends the run after a signal."""
+        return Interrupted(number, self.then)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
@@ -68,4 +83,4 @@ class Signals:
             signal.raise_signal(number)
         self.received = number
         if not self._patient:
-            self.stop_if_asked()
+            raise self.interruption(number)

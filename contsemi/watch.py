@@ -114,12 +114,13 @@ class Watch(Hooks):
         last = loop.iteration == learner.steps_per_epoch - 1
         if last or self.steps_done % STEPS_BETWEEN_LOOKS == 0:
             self.look(loop)
-        asked = self.signals.received is not None
+        asked = self.signals.asked()
         if asked or (self.every and time.monotonic() - self.saved_at >= self.every):
             self.check()
             self.save(loop.epoch + last, 0 if last else loop.iteration + 1)
             self.saved_at = time.monotonic()
-        self.signals.stop_if_asked()
+        if asked:
+            raise self.signals.interruption(asked)
 
     def look(self, loop: Loop) -> None:
         """Reads the losses, shows them and writes them down."""

@@ -1,5 +1,6 @@
 """Sweeps that Hydra's launchers start elsewhere, for example as jobs of a Slurm cluster."""
 
+import shutil
 import sys
 import tempfile
 import traceback
@@ -72,6 +73,9 @@ def launch(runs: Sequence[Run], launcher: Sequence[str], train: Callable[[Config
             problem = str(error).splitlines()[0].rstrip(".")
             fix = f"remove what {launcher[0]} does not know, or pip install 'contsemi[slurm]'"
             raise InputError("hydra/launcher", problem, fix) from None
+        if "hydra/launcher=submitit_slurm" in launcher and shutil.which("srun") is None:
+            fix = "start it on the cluster, or use hydra/launcher=submitit_local"
+            raise InputError("hydra/launcher", "srun is not on this machine's PATH", fix)
         jobs = plugin.launch([run.words for run in runs], initial_job_idx=0)
         codes = [job.return_value for job in jobs]
     for run, code in zip(runs, codes, strict=True):

@@ -14,7 +14,7 @@ from contsemi.report.ledger import Ledger, Mark
 from contsemi.report.matrix_csv import to_csv
 from contsemi.report.plain import to_json, to_yaml
 
-__all__ = ["Records"]
+__all__ = ["NoRecords", "Records"]
 
 # What a run writes after tasks and at its end; the first says that it is complete.
 RESULTS = (
@@ -121,3 +121,34 @@ class Records:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class NoRecords(Records):
+    """What the processes write that are not the first of their run: nothing."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def start_anew(self) -> None:
+        """Nothing."""
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def write_matrices(self, class_incremental: Matrix, task_incremental: Matrix) -> None:
+        """Nothing."""
+
+    def write_answers(self, answered: Answered, task: int) -> None:
+        """Nothing."""
+
+    def metric(self, *, step: int, task: int, name: str, value: float | Undefined | None) -> None:
+        """Nothing."""
+
+    def truncate(self, mark: Mark) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
