@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -22,8 +23,9 @@ from contsemi.engine.distributed import ALONE, Ranks, alive
 from contsemi.engine.tensors import flatten, nest
 from contsemi.errors import ContsemiError, Elsewhere, InputError
 from contsemi.ranked import ranked, said_once
+from contsemi.report.console import Display, Mode
 
-__all__ = ["join", "one_first", "refuse_differing", "tell_json", "tell_state", "together"]
+__all__ = ["join", "one_first", "refuse_differing", "screen", "tell_json", "tell_state", "together"]
 
 Loaded = TypeVar("Loaded")
 
@@ -106,6 +108,13 @@ def one_first(ranks: Ranks, load: Callable[[], Loaded]) -> Loaded:
     with together(ranks):
         pass
     return load()
+
+
+def screen(mode: Mode, ranks: Ranks, stack: ExitStack) -> Display:
+    """The screen of the first process; the others speak into the void."""
+    if ranks.first:
+        return Display(mode)
+    return Display("quiet", stream=stack.enter_context(Path(os.devnull).open("w")))
 
 
 def refuse_differing(ranks: Ranks, where: str, what: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """One run from its configuration to its files: images, stream, strategy, tasks, records."""
 
-import os
 import time
 from contextlib import ExitStack
 from functools import partial
@@ -25,7 +24,7 @@ from contsemi.engine.switches import switches
 from contsemi.engine.trace import Trace, fixed_subset
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.halving import MOST_HALVINGS, with_smaller_parts
-from contsemi.joining import join, one_first, refuse_differing, tell_json, together
+from contsemi.joining import join, one_first, refuse_differing, screen, tell_json, together
 from contsemi.labels import LabelBudget
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.matrix import Undefined
@@ -68,7 +67,7 @@ def run(config: Config) -> dict[str, Any]:
     threads = set_threads(config.threads, ranks.local_size)
     signals = Signals(ranks.agree)
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
-        display = stack.enter_context(_screen(config, ranks, stack))
+        display = stack.enter_context(screen(config.display, ranks, stack))
         # A process that was killed just now, and is started again, may hold its lock a while yet.
         output = OutputFolder(Path(config.output), plain, 0 if ranks.alone else _LOCK_SECONDS)
         with together(ranks):
@@ -378,13 +377,6 @@ FILES = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")
 # What the images and labels of all processes have in common.
 _SHARED = ("dataset_digests", "label_digest", "class_order", "precision", "versions")
 _LOCK_SECONDS = 10.0
-
-
-def _screen(config: Config, ranks: Ranks, stack: ExitStack) -> Display:
-    """The screen of the first process; the others speak into the void."""
-    if ranks.first:
-        return Display(config.display)
-    return Display("quiet", stream=stack.enter_context(Path(os.devnull).open("w")))
 
 
 def _show_finished(display: Display, folder: Path) -> dict[str, Any]:
