@@ -29,7 +29,7 @@ from contsemi.memory.index import Index, Kind, choose
 
 CLUSTERS, INNER, WIDTH, QUERIES = 1000, 16, 128, 256
 BLOCK, PIECE = 1_000_000, 100_000  # rows made at a time, and of one plain product
-NEAR, FAR, CHANGED = 10, 200, 256
+NEAR, FAR, CHANGED, TRIALS = 10, 200, 256, 30
 
 
 def clustered(count: int, width: int, draw: torch.Generator) -> Tensor:
@@ -197,11 +197,12 @@ def measure(name: str, count: int, queries: Tensor, truth: Tensor, rounds: int) 
 
 
 def changes(index: Index, count: int) -> dict[str, float]:
-    """What it costs to replace, add and remove CHANGED rows."""
+    """What it costs to replace CHANGED rows, other ones each time, to add, and to remove some."""
     fresh = clustered(CHANGED, WIDTH, torch.Generator().manual_seed(7))
-    places = torch.randperm(count, generator=torch.Generator().manual_seed(8))[:CHANGED]
+    draw = torch.Generator().manual_seed(8)
     found: dict[str, list[float]] = {"replace": [], "add": [], "remove": []}
-    for _ in range(6):
+    for _ in range(TRIALS + 1):
+        places = torch.randperm(count, generator=draw)[:CHANGED]
         times = [time.process_time()]
         index.replace(places, fresh)
         times.append(time.process_time())

@@ -2,7 +2,8 @@
 
 On a CPU that multiplies bfloat16 fast, a product in bfloat16 proposes candidates and float32
 decides. A bound on the rounding error says how many are needed so that none can be missing, so the
-answer is that of float32.
+answer is that of float32. The copy in bfloat16 follows when it is searched, not when rows change:
+then replacing rows costs no more than writing them.
 """
 
 import torch
@@ -38,25 +39,26 @@ class TorchRows:
 
     def __init__(self, rows: Tensor) -> None:
         self._rows = Column(rows)
-        self._half: Column | None = None
+        self._half = Column(rows[:0].bfloat16())  # a copy of the first rows, ...
+        self._stale = torch.empty(0, dtype=torch.int64)  # ... but for what was written here since
         self._slack = self._longest = 0.0
 
     @property
     def memory_bytes(self) -> int:
         """Bytes of the rows and of their copy in bfloat16, if there is one."""
-        return self._rows.resident_bytes() + (self._half.resident_bytes() if self._half else 0)
+        return self._rows.resident_bytes() + self._half.resident_bytes()
 
     def append(self, rows: Tensor) -> None:
         """Takes rows [n, D] in at the end."""
         self._rows.append(rows)
-        if self._half is not None:
-            self._half.append(self._rounded(rows))
 
     def write(self, places: Tensor, rows: Tensor) -> None:
         """Overwrites the rows at int64 [n] places."""
         self._rows.write(places, rows)
-        if self._half is not None:
-            self._half.write(places, self._rounded(rows))
+        if len(self._half):
+            self._stale = torch.cat([self._stale, places])
+            if len(self._stale) > len(self._half):  # so that the list of places stays short
+                self._follow()
 
     def drop(self, places: Tensor) -> None:
         """Nothing: a row that is gone is never allowed."""
@@ -81,20 +83,26 @@ class TorchRows:
             return False
         return rows.device.type == "cpu" and _multiplies_bfloat16()
 
+    def _follow(self) -> None:
+        """The copy in bfloat16 takes in what was appended and written since it last did."""
+        rows, behind = self._rows.rows, len(self._half)
+        if behind < len(rows):
+            self._half.append(self._rounded(rows[behind:]))
+        if len(self._stale):
+            self._half.write(self._stale, self._rounded(rows[self._stale]))
+            self._stale = self._stale[:0]
+
     def _rounded(self, rows: Tensor) -> Tensor:
-        """Rows in bfloat16; the largest length and rounding error so far are noted."""
+        """Rows [n, D], n > 0, in bfloat16; the greatest length and rounding error are noted."""
         half = rows.bfloat16()
-        if len(rows):
-            wrong = rows - half
-            squares = torch.stack([torch.linalg.vecdot(x, x) for x in (wrong, rows)]).amax(1)
-            slack, longest = squares.sqrt().tolist()
-            self._slack, self._longest = max(self._slack, slack), max(self._longest, longest)
+        slack, longest = (torch.linalg.vector_norm(x, dim=1).max() for x in (rows - half, rows))
+        self._slack = max(self._slack, slack.item())
+        self._longest = max(self._longest, longest.item())
         return half
 
     def _halved(self, queries: Tensor) -> "_Half":
         """Queries and rows in bfloat16, and by how much their products may be wrong."""
-        if self._half is None:
-            self._half = Column(self._rounded(self._rows.rows))
+        self._follow()
         half = queries.bfloat16()
         # |q.x - q'.x'| <= |q - q'| |x| + |q'| |x - x'|, and the sum and its result are rounded.
         lengths = half.float().norm(dim=1)

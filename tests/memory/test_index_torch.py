@@ -120,7 +120,10 @@ def test_written_and_appended_rows_are_found_by_bfloat16_too():
     index._screened = lambda k: True
     index.search(queries, 5, None)
     index.append(more)
+    for turn in range(30):  # more often than there are rows, of which the last ones hold
+        index.write(torch.arange(300, 400), more[100:200] * turn)
     index.write(torch.arange(300, 400), 5 * more[:100])  # longer than any row before
+    assert len(index._stale) <= 2300
     rows = torch.cat([rows, more])
     rows[300:400] = 5 * more[:100]
     scores, places = index.search(queries, 5, None)
