@@ -82,5 +82,7 @@ def test_avalanche_both_ways(played):
         own = names["results"][f"Top1_Acc_Exp/{end}/Task000/Exp{column:03d}"]
         assert matrix[-1, column] == pytest.approx(own, abs=1e-12)
     assert "forgetting/class_incremental" in Path("log.txt").read_text()
+    names["loggers"][-1].finish()
+    assert any(Path("runs").glob("wandb/offline-run-*/run-*.wandb"))
     assert Path("csv/eval_results.csv").stat().st_size > 0 and any(Path("board").iterdir())
     assert sum(len(each.dataset) for each in names["stream"].train_stream) > 250

@@ -4,5 +4,12 @@ from contsemi.strategies.metrics import continual_metrics
 from contsemi.strategies.scenario import benchmark
 from contsemi.strategies.semi import semi_supervised
 from contsemi.strategies.strategy import SemiSupervisedStrategy
+from contsemi.strategies.wandb import WandB
 
-__all__ = ["SemiSupervisedStrategy", "benchmark", "continual_metrics", "semi_supervised"]
+__all__ = [
+    "SemiSupervisedStrategy",
+    "WandB",
+    "benchmark",
+    "continual_metrics",
+    "semi_supervised",
+]

@@ -18,7 +18,8 @@ with warnings.catch_warnings():
     )
     from avalanche.benchmarks.utils.flat_data import ConstantSequence
     from avalanche.evaluation.metric_definitions import PluginMetric
-    from avalanche.evaluation.metric_results import MetricValue
+    from avalanche.evaluation.metric_results import AlternativeValues, MetricValue, TensorImage
+    from avalanche.logging import BaseLogger
     from avalanche.training.losses import MaskedCrossEntropy
     from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin, MIRPlugin, ReplayPlugin
     from avalanche.training.plugins.evaluation import default_evaluator
@@ -47,7 +48,9 @@ __all__ = [
     "EWC",
     "MIR",
     "AGEMPlugin",
+    "AlternativeValues",
     "AvalancheDataset",
+    "BaseLogger",
     "CLScenario",
     "ClassBalancedBuffer",
     "ConstantSequence",
@@ -70,5 +73,6 @@ __all__ = [
     "StreamingLDA",
     "SupervisedTemplate",
     "SynapticIntelligence",
+    "TensorImage",
     "default_evaluator",
 ]
