@@ -2,18 +2,21 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contsemi.atomic import storage, write_atomically
 from contsemi.errors import ContsemiError, InputError
 from contsemi.report.comparison import Group, compare, comparison_tables, remarks
 from contsemi.report.console import Display
+from contsemi.report.interactive import interactive_comparison, interactive_page
 from contsemi.report.pages import draw
 from contsemi.report.paired_table import paired_tables
 from contsemi.report.run import load_run
 
 __all__ = ["main"]
+
+INTERACTIVE = "interactive.html"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--output", metavar="FOLDER", help="write the comparison as a page and as PNG and SVG"
     )
     parser.add_argument(
+        "--interactive",
+        action="store_true",
+        help="write interactive.html, too: charts to point at and zoom into (extra: plots)",
+    )
+    parser.add_argument(
         "--follow", action="store_true", help="serve the page of a run, also while it trains"
     )
     parser.add_argument("--port", type=int, default=0, help="of --follow; a free one by default")
@@ -38,18 +46,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.follow:
             _follow(folders, given.port)
         else:
-            _report(folders, given.output)
+            _report(folders, given.output, interactive=given.interactive)
     except ContsemiError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def _report(folders: Sequence[str], output: str | None) -> None:
+def _report(folders: Sequence[str], output: str | None, *, interactive: bool) -> None:
     runs = [load_run(folder) for folder in folders]
+    alone = len(runs) == 1 and output is None
+    if interactive and not alone and output is None:
+        problem = "the page of several runs needs a folder"
+        raise InputError("--interactive", problem, "give --output FOLDER")
     with Display("plain") as display:
-        if len(runs) == 1 and output is None:
-            display.finish(runs[0], draw(runs[0]))
+        if alone:
+            page = {INTERACTIVE: interactive_page(runs[0])} if interactive else {}
+            display.finish(runs[0], (*draw(runs[0]), *_write(page, runs[0].folder)))
             return
         groups = compare(runs)
         for table in (
@@ -60,20 +73,25 @@ def _report(folders: Sequence[str], output: str | None) -> None:
         for remark in remarks(groups):
             display.note(remark)
         if output is not None:
-            display.note(f"files in {output}: {', '.join(_write(groups, Path(output)))}")
+            page = {INTERACTIVE: interactive_comparison(groups)} if interactive else {}
+            names = _write(_comparison(groups) | page, Path(output))
+            display.note(f"files in {output}: {', '.join(names)}")
 
 
-def _write(groups: Sequence[Group], folder: Path) -> list[str]:
+def _comparison(groups: Sequence[Group]) -> dict[str, bytes]:
     # Matplotlib takes half a second to import; tables do not need it.
     from contsemi.report.comparison_html import comparison_page
     from contsemi.report.render import render
     from contsemi.report.scatter import comparison_figure
 
+    figure = comparison_figure(groups)
+    pictures = {f"comparison.{end}": render(figure, end) for end in ("png", "svg")}
+    return {"comparison.html": comparison_page(groups)} | pictures
+
+
+def _write(files: Mapping[str, bytes], folder: Path) -> list[str]:
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    files = {"comparison.html": comparison_page(groups)}
-    figure = comparison_figure(groups)
-    files |= {f"comparison.{end}": render(figure, end) for end in ("png", "svg")}
     for name, content in files.items():
         write_atomically(folder / name, content)
     return list(files)

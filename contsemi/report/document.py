@@ -1,4 +1,4 @@
-"""The frame and the style of every page: light and dark, narrow and wide, no network, no script."""
+"""The frame and the style of every page: light and dark, narrow and wide, no network."""
 
 __all__ = ["document"]
 
@@ -23,12 +23,12 @@ th{font-weight:600}th:first-child{text-align:left;position:sticky;left:0;backgro
 table.summary th{white-space:normal}
 thead th{border-bottom:1px solid var(--line)}tfoot th,tfoot td{border-top:1px solid var(--line)}
 td.heat{background:rgb(var(--heat)/calc(var(--share)*.6))}
-svg{display:block;width:100%;max-width:640px;height:auto;color:var(--ink)}
-svg text{font:12.5px system-ui,sans-serif;fill:var(--soft)}
-svg text.task{fill:var(--ink)}svg text.mean{fill:var(--ink);font-weight:700}
+svg[role=img]{display:block;width:100%;max-width:640px;height:auto;color:var(--ink)}
+svg[role=img] text{font:12.5px system-ui,sans-serif;fill:var(--soft)}
+svg[role=img] text.task{fill:var(--ink)}svg[role=img] text.mean{fill:var(--ink);font-weight:700}
 svg .grid{stroke:var(--line);stroke-width:.7}
-@media(prefers-color-scheme:dark){svg g:not([fill=currentColor]),svg line:not(.grid)
-{filter:brightness(1.5)}}
+@media(prefers-color-scheme:dark){svg[role=img] g:not([fill=currentColor]),
+svg[role=img] line:not(.grid){filter:brightness(1.5)}}
 figure{margin:1.2em 0}img{display:block;width:100%;min-width:600px;max-width:760px;height:auto;
 background:#fff;border-radius:6px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,18rem),1fr));gap:12px}

@@ -36,7 +36,9 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 # What the page looks like from inside. Folded parts are opened, which is the widest it gets.
+# Plotly lays several sheets over each other; the lowest has the drawing.
 LOOK = """(async () => {
+  const DRAWINGS = 'svg:not(.js-plotly-plot svg,#js-plotly-tester),.main-svg:first-child';
   document.querySelectorAll('details').forEach(each => each.open = true);
   const images = [...document.images];
   await Promise.allSettled(images.map(each => each.decode()));
@@ -48,9 +50,12 @@ LOOK = """(async () => {
     dark: matchMedia('(prefers-color-scheme: dark)').matches,
     paper: getComputedStyle(document.body).backgroundColor,
     images: images.map(each => [each.naturalWidth, box(each).width, box(each).height]),
-    drawings: [...document.querySelectorAll('svg')].map(
+    drawings: [...document.querySelectorAll(DRAWINGS)].map(
       each => [each.querySelectorAll('*').length, box(each).width, box(each).height,
                each.getBBox().width, each.getBBox().height]),
+    cut: [...document.querySelectorAll(DRAWINGS)].map(
+      each => each.getBBox().width - (each.viewBox.baseVal?.width || box(each).width)
+      ).filter(more => more > 1),
     small: [...document.querySelectorAll('svg text')].map(
       each => box(each).height).filter(height => height < 8).length,
     outside: [...document.querySelectorAll('body *')].filter(
@@ -176,10 +181,14 @@ def pages(small, tmp_path_factory):
         words = [f"method={run.name[:-1]}", f"seed={run.name[-1]}", "evaluate.every_steps=3"]
         words += ["scenario.tasks=3", "scenario.classes=6", "model.width=8"]
         pipeline.run(small(*words, "objective.labelled_views=1", f"output={run}"))
-    assert main([*map(str, runs), "--output", str(folder / "comparison")]) == 0
+    comparison = folder / "comparison"
+    assert main([*map(str, runs), "--output", str(comparison), "--interactive"]) == 0
+    assert main([str(runs[0]), "--interactive"]) == 0
     return {
         "report": runs[0] / "report.html",
-        "comparison": folder / "comparison" / "comparison.html",
+        "comparison": comparison / "comparison.html",
+        "interactive": runs[0] / "interactive.html",
+        "interactive comparison": comparison / "interactive.html",
     }
 
 
@@ -188,15 +197,17 @@ def test_a_bad_page_is_seen(browser, tmp_path):
     page = tmp_path / "bad.html"
     page.write_text(
         "<p style='width:2000px'>wide</p><img src='none.png'><svg></svg><script>gone()</script>"
+        "<svg width='99'><rect width='200' height='9'/></svg>"
     )
     wrong, found = browser.open(page, width=390, scheme="light")
     assert wrong and found["needed"] > 390 and found["outside"] == ["P"]
     assert found["images"][0][0] == 0 and found["drawings"][0][0] == 0
+    assert found["cut"] == [101]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("name", ["report", "comparison"])
+@pytest.mark.parametrize("name", ["report", "comparison", "interactive", "interactive comparison"])
 def test_the_page_in_a_browser(browser, pages, name, width, scheme):
     wrong, found = browser.open(pages[name], width=width, scheme=scheme)
     if place := os.environ.get("CONTSEMI_SCREENSHOTS"):
@@ -211,4 +222,5 @@ def test_the_page_in_a_browser(browser, pages, name, width, scheme):
         assert natural > 0 and min(sides) > 100
     for parts, *sides in found["drawings"]:
         assert parts > 5 and min(sides) > 100
+    assert found["cut"] == []
     assert found["small"] == 0  # texts that nobody can read
