@@ -14,7 +14,7 @@ from contsemi.compose import argv, expand
 from contsemi.report.__main__ import main as report
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("first_run", "own_images", "avalanche")
+PAGES = ("first_run", "own_images", "avalanche", "clusters")
 
 
 def blocks(page, kind):
@@ -27,7 +27,8 @@ def test_commands_are_right_ones(page, tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     monkeypatch.chdir(tmp_path)
     lines = "\n".join(blocks(page, "bash")).splitlines()
-    words = [shlex.split(line, comments=True)[2:] for line in lines if line]
+    words = [shlex.split(line, comments=True) for line in lines if line]
+    words = [each[each.index("-m") + 1 :] for each in words]  # python -m, or torchrun ... -m
     assert all(each[0] in ("contsemi.run", "contsemi.report") for each in words)
     for command in (each[1:] for each in words if each[0] == "contsemi.run"):
         given = argv.split(command)
