@@ -19,12 +19,13 @@ from contsemi.metrics.knn_probe import knn_accuracy
 from contsemi.metrics.linear_probe import linear_probe_accuracy
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["HasFeatures", "Probes"]
+__all__ = ["PROBES", "HasFeatures", "Probes"]
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Found = dict[str, float | Undefined]
 
+PROBES = ("knn", "linear", "few_shot", "clustering")
 NEIGHBOURS = (1, 20, 200)
 WITHIN = 20  # neighbours within a task
 SHOTS, QUERIES, EPISODES, WAYS = 5, 5, 200, 5
@@ -34,7 +35,7 @@ class HasFeatures(Protocol):
     """A learner or a baseline."""
 
     def features(self, images: Tensor) -> Tensor:
-        """[N, F] of uint8 images [N, 3, S, S]."""
+        """[N, F] of images as the probes were given them."""
 
 
 class Probes:
@@ -43,9 +44,9 @@ class Probes:
     Args:
         names: of the probes that are wanted.
         bank: images with true labels that the probes may learn from, by task.
-        bank_images: uint8 [N, 3, S, S], what they point into.
+        bank_images: [N, ...], what they point into, as the learner takes them.
         test: images that the probes are asked, by task.
-        test_images: uint8 [N, 3, S, S], what they point into.
+        test_images: likewise.
         seed: of the run.
     """
 

@@ -1,6 +1,7 @@
 """The face towards Avalanche: the only room that imports it."""
 
 from contsemi.strategies.metrics import continual_metrics
+from contsemi.strategies.probes import probe_metrics
 from contsemi.strategies.scenario import benchmark
 from contsemi.strategies.semi import semi_supervised
 from contsemi.strategies.strategy import SemiSupervisedStrategy
@@ -11,5 +12,6 @@ __all__ = [
     "WandB",
     "benchmark",
     "continual_metrics",
+    "probe_metrics",
     "semi_supervised",
 ]

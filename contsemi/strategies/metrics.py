@@ -1,11 +1,11 @@
 """contsemi's metrics for the ``EvaluationPlugin`` of any Avalanche strategy.
 
 Avalanche 0.6 counts forgetting as first minus last, has no average incremental accuracy, no
-task-incremental accuracy beside the class-incremental one, and no stability gap. Here all of them
-come from the scores that an evaluation computes anyway.
+task-incremental accuracy beside the class-incremental one, no stability gap and no calibration.
+Here all of them come from the scores that an evaluation computes anyway.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Matrix, Undefined
 from contsemi.metrics.stability import summarise_trajectory
 from contsemi.metrics.summary import summarise
@@ -43,7 +44,8 @@ class ContinualMetrics(PluginMetric):  # type: ignore[misc]
     Class-incremental takes the greatest of all scores, as Avalanche's accuracy does;
     task-incremental the greatest among the classes of the image's own experience. Tasks are
     counted in the order in which experiences are trained; test experiences whose twin was not
-    trained yet are not counted. A metric that is not defined yet is not emitted.
+    trained yet are not counted. Calibration takes scores for logits, as cross-entropy does. A
+    metric that is not defined yet is not emitted.
 
     Args:
         stream: name of the stream whose evaluations count.
@@ -51,6 +53,8 @@ class ContinualMetrics(PluginMetric):  # type: ignore[misc]
     Attributes:
         order: ids of the experiences in the order of training.
         last: the values that were emitted last, by name.
+        answered: what the last evaluation answered, image by image in its order: confusion,
+            reliability and every per-class number come from it; ``None`` before the first.
     """
 
     def __init__(self, *, stream: str = "test") -> None:
@@ -62,7 +66,8 @@ class ContinualMetrics(PluginMetric):  # type: ignore[misc]
         """Forgets everything."""
         self.order: list[int] = []
         self.steps = self.steps_before = 0
-        self.counts: dict[int, Tensor] = {}
+        self.answers: dict[int, list[Tensor]] = {}
+        self.answered: Answered | None = None
         self.rows: dict[str, dict[int, dict[int, float]]] = {kind: {} for kind in KINDS}
         self.points: list[tuple[int, int, dict[str, dict[int, float]]]] = []
         self.last: dict[str, float] = {}
@@ -117,10 +122,10 @@ class ContinualMetrics(PluginMetric):  # type: ignore[misc]
 
     def before_eval(self, strategy: Any) -> None:
         """An evaluation begins."""
-        self.counts = {}
+        self.answers = {}
 
     def after_eval_iteration(self, strategy: Any) -> None:
-        """Counts right predictions; the host does not wait for them."""
+        """Keeps what was answered; the host does not wait for it."""
         super().after_eval_iteration(strategy)
         experience = strategy.experience
         if experience.origin_stream.name != self.stream:
@@ -131,24 +136,25 @@ class ContinualMetrics(PluginMetric):  # type: ignore[misc]
             device=scores.device,
             dtype=torch.int64,
         )
-        right = scores.argmax(dim=1) == targets
-        within = torch.zeros_like(right)
+        within = torch.full_like(targets, -1)
         if len(classes):
-            within = classes[scores[:, classes].argmax(dim=1)] == targets
-        images = torch.full((), len(targets), device=right.device)
-        new = torch.stack([right.sum(), within.sum(), images])
-        number = int(experience.current_experience)
-        self.counts[number] = self.counts[number] + new if number in self.counts else new
+            within = classes[scores[:, classes].argmax(dim=1)]
+        log_probs = scores.double().log_softmax(dim=1)
+        sure, predicted = log_probs.max(dim=1)
+        own = log_probs.gather(1, targets[:, None])[:, 0]
+        answers = torch.stack([targets, predicted, within, sure.exp(), own])
+        self.answers.setdefault(int(experience.current_experience), []).append(answers)
 
     def after_eval(self, strategy: Any) -> list[Any] | None:
         """Takes the row in, and emits all that is defined."""
-        if not self.order or not self.counts:
+        if not self.order or not self.answers:
             return None
-        counted = {number: value.tolist() for number, value in self.counts.items()}
+        answers = {n: torch.cat(parts, 1).cpu().numpy() for n, parts in self.answers.items()}
         cells = {
-            kind: {n: value[place] / value[2] for n, value in counted.items() if value[2]}
-            for place, kind in enumerate(KINDS)
+            kind: {n: float((each[place] == each[0]).mean()) for n, each in answers.items()}
+            for kind, place in zip(KINDS, (1, 2), strict=True)
         }
+        self.answered = _answered([answers[n] for n in self.order if n in answers])
         task = len(self.order) - 1
         # Before its first step a task has no row: the network is that of the task before.
         begun = self.steps > self.steps_before
@@ -177,7 +183,25 @@ class ContinualMetrics(PluginMetric):  # type: ignore[misc]
             if trajectory is not None and len(trajectory) > len(self.order):
                 for name, metric in summarise_trajectory(trajectory).items():
                     found[f"{name}/{kind}/{where}"] = metric
+        if self.answered is not None:
+            found[f"expected_calibration_error/{where}"] = self.answered.reliability().error
+            found[f"negative_log_likelihood/{where}"] = self.answered.negative_log_likelihood()
         return {name: value for name, value in found.items() if not isinstance(value, Undefined)}
 
     def __str__(self) -> str:
         return "contsemi"
+
+
+def _answered(parts: Sequence[NDArray[np.float64]]) -> Answered | None:
+    """The answers of several experiences: rows of targets, predictions, and so on."""
+    if not parts:
+        return None
+    targets, predicted, within, confidence, log_prob = np.concatenate(parts, axis=1)
+    return Answered(
+        rows=np.arange(len(targets), dtype=np.int32),
+        targets=targets.astype(np.int32),
+        predicted=predicted.astype(np.int32),
+        within=within.astype(np.int32),
+        confidence=confidence.astype(np.float32),
+        log_prob=log_prob.astype(np.float32),
+    )

@@ -99,6 +99,33 @@ def test_task_incremental_from_the_same_pass(theirs, tmp_path):
     assert row[0] > mine.matrix("class_incremental")[-1, 0]
 
 
+def test_answers_and_calibration(theirs):
+    from avalanche.evaluation.metrics import confusion_matrix_metrics, loss_metrics
+    from avalanche.training.plugins import EvaluationPlugin
+
+    (mine,) = continual_metrics()
+    their_own = (loss_metrics(stream=True), confusion_matrix_metrics(10, stream=True))
+    strategy = theirs_of(theirs, EvaluationPlugin([mine], *their_own, loggers=[io_logger()]))
+    for experience in theirs.train_stream[:2]:
+        strategy.train(experience)
+    results = strategy.eval(theirs.test_stream[:2])
+    end = "eval_phase/test_stream"
+    (counted,) = (v for k, v in results.items() if k.startswith("ConfusionMatrix"))
+    found = np.zeros((10, 10), int)
+    own = mine.answered.confusion()
+    found[: len(own), : len(own)] = own
+    np.testing.assert_array_equal(found, counted.best_supported_value(torch.Tensor).numpy())
+    loss = results[f"Loss_Stream/{end}/Task000"]
+    assert results[f"negative_log_likelihood/{end}"] == pytest.approx(loss, rel=1e-5)
+    error = results[f"expected_calibration_error/{end}"]
+    answered = mine.answered
+    right = (answered.predicted == answered.targets).astype(float)
+    place = np.ceil(answered.confidence * 15)
+    gaps = [abs((right - answered.confidence)[place == k].sum()) for k in range(1, 16)]
+    assert error == pytest.approx(sum(gaps) / len(right), abs=1e-6)
+    assert 0.05 < error < 1
+
+
 def test_the_stability_gap(theirs, tmp_path):
     mine, results, _, strategy = through(
         theirs, tmp_path, eval_every=3, peval_mode="iteration", name="Replay", mem_size=60

@@ -1,0 +1,146 @@
+"""Probes of the frozen features of any Avalanche strategy, after each experience.
+
+Nearest neighbours, a linear classifier, few-shot episodes and clusters say what the features are
+worth, whatever the head has forgotten. They know true labels; training does not see them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from contsemi.data.scenario import TestTask
+from contsemi.engine.probing import PROBES, Probes
+from contsemi.engine.trace import fixed_subset
+from contsemi.errors import InputError
+from contsemi.metrics.matrix import Undefined
+from contsemi.strategies._avalanche import MetricValue, PluginMetric
+
+__all__ = ["ProbeMetrics", "probe_metrics"]
+
+Features = Callable[[nn.Module, Tensor], Tensor]
+
+
+def probe_metrics(
+    train_stream: Any,
+    test_stream: Any,
+    features: Features,
+    *,
+    names: Sequence[str] = PROBES,
+    images: int = 1000,
+    seed: int = 0,
+) -> "list[ProbeMetrics]":
+    """The probes, as Avalanche's own factories return their metrics.
+
+    Args:
+        train_stream: labelled images that the probes may learn from.
+        test_stream: images that they are asked, in the same order of experiences.
+        features: from the strategy's model and a batch of images to rows [N, F].
+        names: of the probes.
+        images: taken at random from each stream, shared out over experiences; 0 for all.
+        seed: of that draw, and of the episodes and clusters.
+
+    Raises:
+        InputError: a name is unknown, or the streams are not equally long.
+    """
+    for name in names:
+        if name not in PROBES:
+            allowed = ", ".join(PROBES)
+            raise InputError("probe_metrics(names)", f"{name!r} is unknown", f"choose of {allowed}")
+    if len(train_stream) != len(test_stream):
+        raise InputError(
+            "probe_metrics(test_stream)",
+            f"{len(test_stream)} experiences, but {len(train_stream)} are trained",
+            "give two streams of one benchmark",
+        )
+    bank, bank_images = _gathered(train_stream, images, seed)
+    test, test_images = _gathered(test_stream, images, seed)
+    probes = Probes(
+        names,
+        bank=bank,
+        bank_images=bank_images,
+        test=test,
+        test_images=test_images,
+        seed=seed,
+    )
+    return [ProbeMetrics(probes, features)]
+
+
+class ProbeMetrics(PluginMetric):  # type: ignore[misc]
+    """Asks the probes whenever an experience has been trained.
+
+    Experiences are expected in the order of their stream: those up to the newest count as seen.
+
+    Args:
+        probes: with the images that they know.
+        features: see :func:`probe_metrics`.
+    """
+
+    def __init__(self, probes: Probes, features: Features) -> None:
+        super().__init__()
+        self.probes, self.features = probes, features
+        self.last: dict[str, float] = {}
+
+    def reset(self) -> None:
+        """Forgets the last values."""
+        self.last = {}
+
+    def result(self) -> dict[str, float]:
+        """The values that were emitted last."""
+        return dict(self.last)
+
+    def after_training_exp(self, strategy: Any) -> list[Any]:
+        """Asks, and emits what is defined."""
+        seen = int(strategy.experience.current_experience) + 1
+        model = _Frozen(strategy.model, self.features, strategy.device, strategy.eval_mb_size)
+        found = self.probes.ask(model, seen)
+        self.last = {
+            f"probe/{name}": value
+            for name, value in found.items()
+            if not isinstance(value, Undefined)
+        }
+        return [
+            MetricValue(self, name, value, strategy.clock.train_iterations)
+            for name, value in self.last.items()
+        ]
+
+    def __str__(self) -> str:
+        return "contsemi probes"
+
+
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """A model of the user's as the probes see it."""
+
+    model: nn.Module
+    rows: Features
+    device: Any
+    batch: int
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        training = self.model.training
+        self.model.eval()
+        batches = torch.split(images, self.batch)
+        parts = [self.rows(self.model, each.to(self.device)) for each in batches]
+        self.model.train(training)
+        return torch.cat(parts)
+
+
+def _gathered(stream: Any, images: int, seed: int) -> tuple[list[TestTask], Tensor]:
+    """Some images of each experience, stacked, and where those of each stand."""
+    tasks = []
+    for experience in stream:
+        targets = torch.as_tensor(list(experience.dataset.targets))
+        columns = tuple(sorted(experience.classes_in_this_experience))
+        tasks.append(TestTask(columns, torch.arange(len(targets)), targets))
+    chosen = fixed_subset(tasks, images, seed, "probes")
+    taken: list[Tensor] = []
+    placed = []
+    for experience, task in zip(stream, chosen, strict=True):
+        dataset, start = experience.dataset.eval(), len(taken)
+        taken += [dataset[row][0] for row in task.indices.tolist()]
+        placed.append(replace(task, indices=torch.arange(start, len(taken))))
+    return placed, torch.stack(taken)
