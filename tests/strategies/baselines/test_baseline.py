@@ -14,7 +14,11 @@ from contsemi.strategies.baselines import Baseline
 from contsemi.strategies.baselines.same_terms import plugin_of
 
 NAMES = sorted(f.stem for f in (resources.conf() / "baseline").glob("*.yaml") if f.stem != "none")
-every = pytest.mark.parametrize("name", NAMES)
+# One of each kind is asked at once: a memory of images, of scores, a penalty, statistics, a bound.
+# The others: python -m pytest tests/strategies/baselines -m slow
+QUICK = ("derpp", "ewc", "joint", "replay", "slda")
+EACH = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES]
+every = pytest.mark.parametrize("name", EACH)
 OURS = ("model.width=8", "optim.epochs=2", "batch.unlabelled=96", "device=cpu")
 UNLIMITED = ("cumulative", "joint")
 
@@ -124,7 +128,7 @@ def test_hidden_labels_never_reach_training(name, load, train, stream, stream_of
     )
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in UNLIMITED])
+@pytest.mark.parametrize("name", [each for each in EACH if each.values[0] not in UNLIMITED])
 def test_of_earlier_images_only_the_memory_is_read(name, train, stream):
     stream, test = stream
     once = outcome(train(name, stream=stream), test.images)
