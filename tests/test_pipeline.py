@@ -45,9 +45,14 @@ def saved_in(folder):
 
 
 @pytest.fixture
-def start(small, monkeypatch):
-    """Runs two tasks with a checkpoint after every step, and without the pictures."""
+def undrawn(monkeypatch):
+    """Runs draw no pictures, which take most of the time of a small one."""
     monkeypatch.setattr("contsemi.report.pages.draw", lambda run: [])
+
+
+@pytest.fixture
+def start(small, undrawn):
+    """Runs two tasks with a checkpoint after every step."""
 
     def run(folder, *words):
         return pipeline.run(small(*TWO_TASKS, EVERY_STEP, *words, f"output={folder}"))
@@ -388,7 +393,7 @@ def test_too_little_device_memory_says_what_to_lower(start, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "path", sorted((resources.conf() / "method").glob("*.yaml")), ids=lambda p: p.stem
 )
-def test_every_method_runs(path, small, tmp_path):
+def test_every_method_runs(path, small, undrawn, tmp_path):
     words = ("scenario.classes=4", "scenario.tasks=2", f"output={tmp_path}")
     returned = pipeline.run(small(f"method={path.stem}", *words))
     assert returned["method"] == path.stem
