@@ -82,7 +82,7 @@ def run(config: Config) -> dict[str, Any]:
             for remark in train.remarks:
                 display.note(remark)
             stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
-            learner = Learner(config, ranks) if ours else None
+            learner = Learner(config, ranks, reads_again=True) if ours else None
         device = choose_device(config.device, ranks)
         precision = choose_precision(config.precision, device)
         facts = manifest(
@@ -112,7 +112,7 @@ def run(config: Config) -> dict[str, Any]:
         with (Records if ranks.first else NoRecords)(output.path) as records:
 
             def attempt(pieces: int) -> dict[str, Any]:
-                learner = first.pop() if first else Learner(config, ranks)
+                learner = first.pop() if first else Learner(config, ranks, reads_again=True)
                 study = Study(config, stream, train.targets, test.images, records)
                 place = (study, display, output, records, signals)
                 whole = _Run(config, ranks, facts, stream, test.images, learner, *place)

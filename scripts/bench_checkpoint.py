@@ -65,7 +65,7 @@ def of_one_save(words: list[str], rounds: int) -> None:
     train, test = data.load(config.data, config.scenario.dataset)
     budget = LabelBudget.parse(config.label_ratio)
     stream = build(config.scenario, budget, train, test, config.seed)
-    learner = Learner(config)
+    learner = Learner(config, reads_again=True)
     learner.begin(stream.experiences[0], stream.images)
     loss, _ = learner.loss(learner.forward(learner.batch(0, 0)))
     learner.backward(loss)

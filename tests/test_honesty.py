@@ -14,8 +14,8 @@ METHODS = ["method=contsemi", "method=suave", "method=finetune"]
 WITH_MEMORY = [METHODS[0], "memory.embeddings=40", "distiller.neighbours=5"]
 
 
-def train(config, stream, after=lambda task, learner: None):
-    learner = Learner(config)
+def train(config, stream, after=lambda task, learner: None, reads_again=False):
+    learner = Learner(config, reads_again=reads_again)
     for task, experience in enumerate(stream.experiences):
         fit(learner, experience, stream.images)
         after(task, learner)
@@ -66,6 +66,24 @@ def test_no_image_of_an_earlier_task_is_read(words, small, stream_of):
 
     assert same(once, train(config, replace(stream, images=images), forget))
     assert not torch.equal(images, stream.images)
+
+
+def test_of_earlier_tasks_a_run_reads_its_exemplars_alone(small, stream_of):
+    """As above, where exemplars are not copied: and to the same bits as if they were."""
+    config = small(*METHODS[:1])
+    stream, _ = stream_of(config)
+    copied = train(config, stream)
+    images, kept = stream.images.clone(), []
+
+    def forget(task, learner):
+        earlier = torch.cat([each.unlabelled for each in stream.experiences[: task + 1]])
+        rows = earlier[~torch.isin(earlier, learner.exemplars.ids)]
+        images[rows] = torch.randint(0, 256, (len(rows), *images.shape[1:]), dtype=torch.uint8)
+        kept.append(len(earlier) - len(rows))
+
+    state = train(config, replace(stream, images=images), forget, reads_again=True)
+    assert copied.pop("exemplars|images").shape[0] == kept[-1] > 0
+    assert same(copied, state)
 
 
 def test_the_guard_would_notice(small, stream_of):

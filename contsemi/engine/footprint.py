@@ -24,6 +24,7 @@ def state_bytes(learner: Learner, config: Config, side: int) -> int:
     copies += (learner.needs.teacher is not None) + (
         learner.needs.past or config.predict == "moments"
     )
-    exemplars = config.memory.exemplars * (3 * side * side + 32)
+    pixels = 0 if learner.reads_again else 3 * side * side
+    exemplars = config.memory.exemplars * (pixels + 32)
     embeddings = config.memory.embeddings * (2 * config.projector[-1] + 32)
     return weights * copies + exemplars + embeddings

@@ -51,6 +51,8 @@ class Learner(Predicting):
     Args:
         config: the run.
         ranks: the processes that train together; this one alone if it is not given.
+        reads_again: whether all tasks point into one array that can be read at any time, so that
+            exemplars need not be copied.
 
     Attributes:
         network: the network that is trained.
@@ -67,8 +69,8 @@ class Learner(Predicting):
             labelled part of a batch in place of the learner's own sampler.
     """
 
-    def __init__(self, config: Config, ranks: Ranks = ALONE) -> None:
-        self.config, self.ranks = config, ranks
+    def __init__(self, config: Config, ranks: Ranks = ALONE, *, reads_again: bool = False) -> None:
+        self.config, self.ranks, self.reads_again = config, ranks, reads_again
         self.device = choose_device(config.device, self.ranks)
         self.precision = choose_precision(config.precision, self.device)
         self.objective, weights = build_part("objectives", config.objective, Objective)
@@ -149,8 +151,13 @@ class Learner(Predicting):
             experience: the task.
             images: uint8 [N, 3, S, S], the array that the task's indices point into.
         """
+        self._reach(images)
         self._grow(experience)
         self._enter(experience, images, step=0)
+
+    def _reach(self, images: Tensor) -> None:
+        if self.reads_again:
+            self.exemplars.source = self.resident(images)
 
     def _enter(self, experience: Experience, images: Tensor, step: int) -> None:
         """Makes the samplers of a task that begins or goes on."""
@@ -346,8 +353,10 @@ class Learner(Predicting):
             state: of :meth:`state`; empty tensors may be missing.
             experience: the task in which, or after which, the state was saved.
             images: the array that the task's indices point into.
-            step: steps done in that task; ``None`` if it was over, so that nothing of it is read.
+            step: steps done in that task; ``None`` if it was over, so that nothing of it is read
+                but its exemplars, where they were not copied.
         """
+        self._reach(images)
         if state.get("past"):
             known = experience.num_seen if step is None else experience.num_old
             self.network.grow(known, generator(0, "restore"))

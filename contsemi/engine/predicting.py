@@ -173,10 +173,9 @@ class Predicting:
         In a task these are its own and the exemplars, between tasks the exemplars. They are
         embedded once for each state of the network.
         """
-        images, labels = self.exemplars.images, self.exemplars.labels
-        if self.rows is not None:
-            images, labels = self.rows.labelled, self.rows.labels
+        labels = self.exemplars.labels if self.rows is None else self.rows.labels
         if self._labelled is None and len(labels):
+            images = self.exemplars.images if self.rows is None else self.rows.labelled
             self._labelled = self.embed(images, self.predictor), labels
         return self._labelled
 

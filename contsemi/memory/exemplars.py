@@ -3,8 +3,10 @@
 Invariants: never more images than the budget; classes within one of each other, as far as each has
 images; no image twice; the same stream gives the same choice. Each class keeps its images in the
 order that :mod:`contsemi.memory.selection` gives, labelled ones first, so that pseudo-labelled ones
-only fill what they leave free. The pixels are copied, so that a task's images are never read after
-the task.
+only fill what they leave free.
+
+Where the stream's images can be read again, an exemplar is its id, and nothing but the ids kept is
+ever read of an earlier task; else its pixels are copied. Either way the pixels count as memory.
 """
 
 import torch
@@ -69,7 +71,8 @@ class Exemplars:
         budget: images kept over all classes.
 
     Attributes:
-        images: uint8 [M, 3, S, S].
+        source: uint8 [N, 3, S, S], whose rows the ids are, if it can be read whenever it is asked
+            for; ``None``, and pixels are kept. To be set before the first images come.
         labels: int64 [M], columns.
         ids: int64 [M], stream-wide ids.
         order: float64 [M], the least number of a class is kept longest.
@@ -78,7 +81,8 @@ class Exemplars:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self.images = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
+        self.source: Tensor | None = None
+        self._pixels = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
         self.labels = torch.empty(0, dtype=torch.int64)
         self.ids = torch.empty(0, dtype=torch.int64)
         self.order = torch.empty(0, dtype=torch.float64)
@@ -88,9 +92,17 @@ class Exemplars:
         return len(self.labels)
 
     @property
+    def images(self) -> Tensor:
+        """Pixels uint8 [M, 3, S, S], on the device of the labels."""
+        if self.source is None:
+            return self._pixels
+        return self.source[self.ids.to(self.source.device)].to(self.ids.device)
+
+    @property
     def memory_bytes(self) -> int:
-        """Bytes of the pixels and their labels."""
-        return self.images.numel() + 8 * len(self)
+        """Bytes of the pixels and their labels, wherever the pixels lie."""
+        held = self._pixels if self.source is None else self.source
+        return len(self) * (held.shape[1:].numel() + 8)
 
     def add(
         self,
@@ -115,38 +127,32 @@ class Exemplars:
             limit: bytes, where they allow fewer images than the budget; ``None`` for no limit.
         """
         new = _first_of_each(ids) & ~torch.isin(ids, self.ids.to(ids.device))
-        images, labels, ids = images[new], labels[new], ids[new]
         if order is None:
             start = float(self.order.max()) + 1 if len(self) else 0.0
-            order = start + torch.arange(len(new), dtype=torch.float64, device=ids.device)
-        order = order[new]
-        spare = torch.zeros_like(ids, dtype=torch.bool) if spare is None else spare[new]
+            order = start + torch.arange(len(ids), dtype=torch.float64, device=ids.device)
+        if spare is None:
+            spare = torch.zeros_like(ids, dtype=torch.bool)
+        arrived = {"images": images, "labels": labels, "ids": ids, "order": order, "spare": spare}
+        rows = {name: arrived[name][new] for name in self.state()}
         if len(self):
-            images = torch.cat([self.images, images])
-            labels = torch.cat([self.labels, labels])
-            ids = torch.cat([self.ids, ids])
-            order = torch.cat([self.order, order])
-            spare = torch.cat([self.spare, spare])
+            rows = {name: torch.cat([old, rows[name]]) for name, old in self.state().items()}
         budget = self.budget
         if limit is not None:
-            budget = min(budget, max(limit, 0) // (images[:1].numel() + 8)) if len(ids) else 0
-        kept = _best_of_each(labels, order, spare, budget)
-        self.images, self.labels, self.ids = images[kept], labels[kept], ids[kept]
-        self.order, self.spare = order[kept], spare[kept]
+            budget = min(budget, max(limit, 0) // (images.shape[1:].numel() + 8))
+        kept = _best_of_each(rows["labels"], rows["order"], rows["spare"], budget)
+        self.load({name: each[kept] for name, each in rows.items()})
 
     def state(self) -> dict[str, Tensor]:
-        """All rows, for a checkpoint."""
-        return {
-            "images": self.images,
-            "labels": self.labels,
-            "ids": self.ids,
-            "order": self.order,
-            "spare": self.spare,
-        }
+        """All rows, for a checkpoint; without pixels where these can be read again."""
+        pixels = {"images": self._pixels} if self.source is None else {}
+        rows = {"labels": self.labels, "ids": self.ids, "order": self.order, "spare": self.spare}
+        return pixels | rows
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Takes the rows of :meth:`state` back."""
-        self.images, self.labels, self.ids = state["images"], state["labels"], state["ids"]
+        if self.source is None:
+            self._pixels = state["images"]
+        self.labels, self.ids = state["labels"], state["ids"]
         self.order, self.spare = state["order"], state["spare"]
 
 

@@ -32,7 +32,10 @@ def test_quota_is_within_budget_balanced_and_leaves_no_room(counts, budget):
     st.randoms(use_true_random=False),
 )
 def test_invariants_over_a_random_stream(stream, budget, random):
-    memory, again = Exemplars(budget), Exemplars(budget)
+    memory, again, by_id = (Exemplars(budget) for _ in range(3))
+    number = sum(map(sum, stream))
+    source = (torch.arange(number) % 251).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+    by_id.source = source
     seen, column = {}, 0
     for task in stream:
         labels = [column + c for c, n in enumerate(task) for _ in range(n)]
@@ -40,9 +43,8 @@ def test_invariants_over_a_random_stream(stream, budget, random):
         column += len(task)
         ids = torch.arange(len(seen), len(seen) + len(labels))
         seen.update(zip(ids.tolist(), labels, strict=True))
-        images = (ids % 251).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
-        for each in (memory, again):
-            each.add(images, torch.tensor(labels), ids)
+        for each in (memory, again, by_id):
+            each.add(source[ids], torch.tensor(labels), ids)
         assert len(memory) == min(budget, len(memory)) <= budget
         assert len(set(memory.ids.tolist())) == len(memory)
         assert all(
@@ -50,6 +52,21 @@ def test_invariants_over_a_random_stream(stream, budget, random):
         )
         assert torch.equal(memory.images[:, 0, 0, 0], (memory.ids % 251).to(torch.uint8))
         assert torch.equal(memory.ids, again.ids)
+        assert memory.memory_bytes == by_id.memory_bytes == 20 * len(memory)
+        for name, rows in memory.state().items():
+            assert torch.equal(rows, getattr(by_id, name))
+        assert memory.state().keys() - by_id.state().keys() == {"images"}
+
+
+@pytest.mark.parametrize("reads_again", [False, True])
+@pytest.mark.parametrize(("limit", "kept"), [(0, 0), (59, 2), (60, 3), (1000, 4)])
+def test_bytes_bound_the_pixels_wherever_they_lie(reads_again, limit, kept):
+    memory, images = Exemplars(4), torch.zeros(6, 3, 2, 2, dtype=torch.uint8)
+    memory.source = images if reads_again else None
+    memory.add(images, torch.arange(6), torch.arange(6), limit=1000)
+    nothing = torch.empty(0, dtype=torch.int64)
+    memory.add(images[:0], nothing, nothing, limit=limit)  # what came before gives way, too
+    assert len(memory) == kept
 
 
 def test_an_image_is_not_taken_twice():
