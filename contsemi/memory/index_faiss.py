@@ -19,6 +19,7 @@ _LINKS, _BUILD_WIDTH = 16, 80  # of HNSW
 _LISTS = 8  # IVF lists a search visits
 _MOST_LISTS, _ROUNDS, _PER_LIST = 8192, 10, 32  # of IVF: lists, rounds of k-means, rows of it
 _RESCORED_K = 64  # neighbours up to which compressed rows are compared anew; beyond it costs more
+_MOST_ON_GPU = 2048  # neighbours, and lists visited, that FAISS takes there
 _OFF_UNIT, _LEAST = 1e-2, 1e-12  # lengths that count as 1, and the least there is
 
 
@@ -168,7 +169,9 @@ class IvfRows:
             unit length, a search for few neighbours without a filter compares the best candidates
             at that length, which takes away most of the error.
         folder: where the lists lie, as a scratch file, if they are too many for the memory.
-        gpu: number of the GPU that searches; ``None`` for the CPU.
+        gpu: number of the GPU that searches all rows; ``None`` for the CPU, which serves filtered
+            searches and all changes, as FAISS can neither filter nor remove on a GPU. The copy
+            there is made anew by the first search after a change.
     """
 
     def __init__(
@@ -178,7 +181,8 @@ class IvfRows:
         self._width, self._codec, self._folder, self._gpu = rows.shape[1], codec, folder, gpu
         self._count = 0
         self._index: Any = None
-        self._unit = codec != "ivf" and gpu is None
+        self._on_gpu: Any = None
+        self._unit = codec != "ivf"
         self.append(rows)
 
     @property
@@ -186,8 +190,8 @@ class IvfRows:
         """Bytes of the codes and ids (on disk, if there is a folder), and of the centres."""
         if self._index is None:
             return 0
-        per_row = int(self._cpu.code_size) + 8
-        return int(self._index.ntotal) * per_row + 4 * self._width * int(self._cpu.nlist)
+        per_row = int(self._index.code_size) + 8
+        return int(self._index.ntotal) * per_row + 4 * self._width * int(self._index.nlist)
 
     def _fit(self, rows: Any) -> None:
         """Makes the empty lists, on centres by k-means."""
@@ -211,7 +215,7 @@ class IvfRows:
         index.cp.spherical, index.cp.min_points_per_centroid, index.cp.niter = True, 1, _ROUNDS
         sample = rows[:: max(1, count // max(_PER_LIST * lists, 20_000))]
         index.train(sample)
-        self._cpu = self._index = index
+        self._index = index
         self._keep = [coarse]
         if self._folder is not None:
             path = self._folder / f"lists_{id(self)}.ivf"
@@ -219,8 +223,6 @@ class IvfRows:
             index.replace_invlists(lists_on_disk, False)
             self._keep.append(lists_on_disk)
             weakref.finalize(self, path.unlink, missing_ok=True)
-        elif self._gpu is not None:
-            self._index = _to_gpu(faiss, index, self._gpu)
 
     def append(self, rows: Tensor) -> None:
         """Takes rows [n, D] in at the end."""
@@ -232,6 +234,7 @@ class IvfRows:
             return
         if self._index is None:
             self._fit(_array(rows))
+        self._on_gpu = None
         for start in range(0, len(places), _PIECE):
             part = _array(rows[start : start + _PIECE])
             self._unit = self._unit and _all_unit(part)
@@ -245,6 +248,7 @@ class IvfRows:
     def drop(self, places: Tensor) -> None:
         """The rows at int64 [n] places are gone."""
         if self._index is not None and len(places):
+            self._on_gpu = None
             self._index.remove_ids(self._faiss.IDSelectorBatch(places.cpu().numpy()))
 
     def search(self, queries: Tensor, k: int, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -252,17 +256,18 @@ class IvfRows:
 
         A query that finds fewer in its lists than there are looks into all of them.
         """
-        if self._gpu is not None:
-            return self._search_gpu(queries, k, allowed)
-        faiss, index, asked = self._faiss, self._index, _array(queries)
+        faiss, index = self._faiss, self._index
         # Lists enough for 8 times the rows asked for, whatever their size.
-        visited = max(_LISTS, -(-8 * k * index.nlist // max(1, index.ntotal)))
+        visited = min(index.nlist, max(_LISTS, -(-8 * k * index.nlist // max(1, index.ntotal))))
+        if self._gpu is not None and allowed is None and max(k, visited) <= _MOST_ON_GPU:
+            return self._search_gpu(queries, k, visited)
+        asked = _array(queries)
         mask = None if allowed is None else allowed.cpu().numpy()
         selector = None if mask is None else _selector(faiss, mask)
         enough = min(k, index.ntotal if mask is None else int(mask.sum()))
 
         def ask(some: Any, lists: int) -> tuple[Any, Any]:
-            params = faiss.SearchParametersIVF(sel=selector, nprobe=min(lists, index.nlist))
+            params = faiss.SearchParametersIVF(sel=selector, nprobe=lists)
             if self._unit and selector is None and k <= _RESCORED_K:
                 return self._rescored(some, k, params)
             found: tuple[Any, Any] = index.search(some, k, params=params)
@@ -286,17 +291,14 @@ class IvfRows:
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(scores, order, 1), np.take_along_axis(places, order, 1)
 
-    def _search_gpu(self, queries: Tensor, k: int, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
-        """On the GPU, without selectors: more is asked for, and what is not allowed left out."""
-        most = min(2048, int(self._index.ntotal))
-        wanted = k if allowed is None else most
-        self._index.nprobe = min(_LISTS, self._index.nlist)
-        scores, places = self._index.search(queries.detach().float().contiguous(), wanted)
-        missing = places < 0
-        if allowed is not None:
-            missing = missing | ~allowed[places.clamp_min(0)]
-        scores, order = scores.masked_fill(missing, -torch.inf).topk(min(k, wanted), dim=1)
-        return scores, places.gather(1, order).where(scores > -torch.inf, -1)
+    def _search_gpu(self, queries: Tensor, k: int, lists: int) -> tuple[Tensor, Tensor]:
+        """The k best of some lists, on the GPU."""
+        assert self._gpu is not None
+        if self._on_gpu is None:
+            self._on_gpu = _to_gpu(self._faiss, self._index, self._gpu)
+        self._on_gpu.nprobe = lists
+        scores, places = self._on_gpu.search(queries.detach().float().contiguous(), k)
+        return scores.masked_fill(places < 0, -torch.inf), places
 
 
 def _to_gpu(faiss: Any, index: Any, gpu: int) -> Any:

@@ -91,6 +91,16 @@ def test_bytes_are_never_exceeded(limit, tasks):
         assert memory.memory_bytes <= limit
 
 
+def test_the_index_is_made_of_the_rows_held_and_never_restored():
+    saved, memory = Embeddings(10), Embeddings(10)
+    for each, seed in ((saved, 3), (memory, 4)):
+        each.add(unit_rows(5, seed), torch.eye(5), torch.arange(5), 0)
+        each.view()
+    assert saved.state().keys() == {"rows", "probs", "ids", "tasks"}
+    memory.load(saved.state())
+    assert memory.view().search(unit_rows(5, 3), 1)[1].flatten().tolist() == [0, 1, 2, 3, 4]
+
+
 def test_the_index_says_why():
     memory = Embeddings(10, "flat")
     assert memory.reason == ""

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from contsemi.memory import index_faiss
 from contsemi.memory.index import Index, bytes_per_row, choose
 
 EXACT = ["torch", "flat"]
@@ -136,7 +137,7 @@ def clustered(count, seed, width=32, clusters=40, inner=6):
                         ("sq8", 0.95), ("pq", 0.6)]
 )  # fmt: skip
 def test_recall_at_10_on_clustered_rows(kind, floor):
-    rows, queries = clustered(6000, 1), clustered(100, 2)
+    rows, queries = clustered(3000, 1), clustered(100, 2)
     truth = (queries @ rows.T).topk(10).indices
     found = Index(rows, kind).search(queries, 10)[1]
     recall = (found[:, :, None] == truth[:, None, :]).any(2).float().mean()
@@ -155,6 +156,41 @@ def test_lists_on_disk_answer_like_lists_in_memory(tmp_path):
     assert torch.equal(disk.search(queries, 20)[1], memory.search(queries, 20)[1])
     del index, disk
     assert not list(tmp_path.iterdir())
+
+
+class OnGpu:
+    """As FAISS's lists on a GPU: torch tensors in and out, no filter, and no removal."""
+
+    made = 0
+
+    def __init__(self, faiss, index, gpu):
+        OnGpu.made += 1
+        self.lists = faiss.clone_index(index)
+
+    def search(self, queries, k):
+        self.lists.nprobe = self.nprobe
+        return tuple(map(torch.from_numpy, self.lists.search(queries.numpy(), k)))
+
+
+def test_lists_on_a_gpu_follow_every_change(monkeypatch):
+    monkeypatch.setattr(index_faiss, "_to_gpu", OnGpu)
+    rows, queries = clustered(800, 1), clustered(20, 2)
+    both = [index_faiss.IvfRows(rows, "ivf", gpu=gpu) for gpu in (0, None)]
+    some = torch.arange(0, 800, 7)
+    changes = [
+        lambda lists: None,
+        lambda lists: lists.write(some, clustered(len(some), 3)),
+        lambda lists: lists.drop(some[:100]),
+        lambda lists: lists.append(clustered(200, 4)),
+    ]
+    for count, change in enumerate(changes, start=1):
+        for lists in both:
+            change(lists)
+        for allowed in (None, torch.arange(1000) % 2 == 0, None):
+            found = [lists.search(queries, 20, allowed) for lists in both]
+            assert torch.equal(found[0][1], found[1][1])
+            torch.testing.assert_close(found[0][0], found[1][0])
+        assert OnGpu.made == count
 
 
 def test_the_given_rows_are_not_written_to():
