@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from contsemi.memory.exemplars import balanced_quota
+from contsemi.memory.exemplars import best_of_each
 from contsemi.memory.index import Index, Kind
 from contsemi.memory.whole_vote import WholeVote
 from contsemi.types import MemoryRows
@@ -87,14 +87,9 @@ class Embeddings:
             old = [self.rows, old_probs, self.ids, self.tasks]
             new = [torch.cat(pair) for pair in zip(old, new, strict=True)]
         confidence, column = new[1].float().max(1)
-        counts = torch.bincount(column, minlength=num_classes)
-        quota = balanced_quota(counts, budget)
-        # By class, then by falling confidence; stable, so that ties keep the order of arrival.
-        order = torch.argsort(confidence, descending=True, stable=True)
-        order = order[torch.argsort(column[order], stable=True)]
-        place = torch.arange(len(column), device=column.device)
-        rank = place - (counts.cumsum(0) - counts)[column[order]]
-        kept = order[rank < quota[column[order]]].sort().values
+        # Of equally confident rows the earlier one is better.
+        best_first = confidence.argsort(descending=True, stable=True)
+        kept = best_of_each(column, best_first, budget)
         self.rows, self.probs, self.ids, self.tasks = (x[kept] for x in new)
         self._view = None
 

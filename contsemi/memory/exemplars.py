@@ -12,7 +12,7 @@ ever read of an earlier task; else its pixels are copied. Either way the pixels 
 import torch
 from torch import Tensor
 
-__all__ = ["Exemplars", "balanced_quota", "sure_rows"]
+__all__ = ["Exemplars", "balanced_quota", "best_of_each", "sure_rows"]
 
 
 def balanced_quota(counts: Tensor, budget: int) -> Tensor:
@@ -34,6 +34,25 @@ def balanced_quota(counts: Tensor, budget: int) -> Tensor:
     room = budget - int(quota.sum())
     quota[(counts > level).nonzero().flatten()[:room]] += 1
     return quota
+
+
+def best_of_each(labels: Tensor, best_first: Tensor, budget: int) -> Tensor:
+    """What the classes keep of a budget: each its best rows.
+
+    Args:
+        labels: int64 [n], columns.
+        best_first: int64 [n], all row numbers, the best first.
+        budget: rows over all classes.
+
+    Returns:
+        int64 [k], k <= n, row numbers, ascending.
+    """
+    counts = torch.bincount(labels)
+    quota = balanced_quota(counts, budget)
+    by_class = best_first[labels[best_first].argsort(stable=True)]
+    place = torch.arange(len(labels), device=labels.device)
+    rank = place - (counts.cumsum(0) - counts)[labels[by_class]]
+    return by_class[rank < quota[labels[by_class]]].sort().values
 
 
 def sure_rows(
@@ -139,7 +158,9 @@ class Exemplars:
         budget = self.budget
         if limit is not None:
             budget = min(budget, max(limit, 0) // (images.shape[1:].numel() + 8))
-        kept = _best_of_each(rows["labels"], rows["order"], rows["spare"], budget)
+        best_first = rows["order"].argsort(stable=True)
+        best_first = best_first[rows["spare"][best_first].argsort(stable=True)]
+        kept = best_of_each(rows["labels"], best_first, budget)
         self.load({name: each[kept] for name, each in rows.items()})
 
     def state(self) -> dict[str, Tensor]:
@@ -162,15 +183,3 @@ def _first_of_each(ids: Tensor) -> Tensor:
     first = torch.ones_like(ids, dtype=torch.bool)
     first[order[1:]] = ids[order[1:]] != ids[order[:-1]]
     return first
-
-
-def _best_of_each(labels: Tensor, order: Tensor, spare: Tensor, budget: int) -> Tensor:
-    """Row numbers, ascending, of what the classes keep."""
-    counts = torch.bincount(labels)
-    quota = balanced_quota(counts, budget)
-    by_class = order.argsort(stable=True)
-    by_class = by_class[spare[by_class].argsort(stable=True)]
-    by_class = by_class[labels[by_class].argsort(stable=True)]
-    place = torch.arange(len(labels), device=labels.device)
-    rank = place - (counts.cumsum(0) - counts)[labels[by_class]]
-    return by_class[rank < quota[labels[by_class]]].sort().values

@@ -25,8 +25,13 @@ _EXACT_UP_TO_GPU = 20_000_000
 
 
 class Rows(Protocol):
-    """What a form of the index does; places are given out in order by ``append``."""
+    """What a form of the index does; places are given out in order by ``append``.
 
+    Where it ``forgets``, a row that was dropped is never found; else it must not be allowed.
+    """
+
+    @property
+    def forgets(self) -> bool: ...
     @property
     def memory_bytes(self) -> int: ...
     def append(self, rows: Tensor) -> None: ...
@@ -190,7 +195,7 @@ class Index:
         k = min(k, len(self))
         if not k:
             return queries.new_empty(len(queries), 0), self._free.new_empty(len(queries), 0)
-        if len(self._free):
+        if len(self._free) and not self._rows.forgets:
             allow = self._alive.rows if allow is None else allow & self._alive.rows
         return self._rows.search(queries, k, allow)
 

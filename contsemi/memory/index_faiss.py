@@ -57,6 +57,8 @@ class FlatRows:
         rows: float [M, D].
     """
 
+    forgets = False
+
     def __init__(self, rows: Tensor) -> None:
         self._faiss = load_faiss()
         self._index = self._faiss.IndexFlatIP(rows.shape[1])
@@ -98,6 +100,8 @@ class HnswRows:
     Args:
         rows: float [M, D].
     """
+
+    forgets = True
 
     def __init__(self, rows: Tensor) -> None:
         self._faiss = load_faiss()
@@ -173,6 +177,8 @@ class IvfRows:
             searches and all changes, as FAISS can neither filter nor remove on a GPU. The copy
             there is made anew by the first search after a change.
     """
+
+    forgets = True
 
     def __init__(
         self, rows: Tensor, codec: str, *, folder: Path | None = None, gpu: int | None = None

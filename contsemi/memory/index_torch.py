@@ -37,6 +37,8 @@ class TorchRows:
         rows: float [M, D].
     """
 
+    forgets = False
+
     def __init__(self, rows: Tensor) -> None:
         self._rows = Column(rows)
         self._half = Column(rows[:0].bfloat16())  # a copy of the first rows, ...

@@ -45,7 +45,7 @@ def results(
         label_ratio: the label budget, written in one way (runs are grouped by it).
         class_incremental: R [T, T], fractions, NaN where not measured.
         task_incremental: likewise.
-        memory_bytes: all that is kept of earlier tasks: exemplars, embeddings, index.
+        memory_bytes: all that is kept of earlier tasks: exemplars, embeddings, moments, banks.
         seconds: wall-clock time of the run, over all its resumptions.
         images_per_second: images trained a second.
         switches: names of the switches of official code that were on.

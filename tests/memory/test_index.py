@@ -144,6 +144,19 @@ def test_recall_at_10_on_clustered_rows(kind, floor):
     assert recall >= floor
 
 
+@pytest.mark.parametrize("kind", EXACT + APPROXIMATE)
+def test_removing_a_row_does_not_change_how_others_are_found(kind):
+    rows, queries = clustered(2000, 1), clustered(20, 2)
+    index = Index(rows, kind)
+    scores, places = index.search(queries, 10)
+    elsewhere = torch.ones(2000, dtype=torch.bool)
+    elsewhere[places.flatten()] = False
+    index.remove(elsewhere.nonzero().flatten()[:50])
+    found = index.search(queries, 10)
+    assert torch.equal(found[1], places)
+    torch.testing.assert_close(found[0], scores)
+
+
 def test_lists_on_disk_answer_like_lists_in_memory(tmp_path):
     rows, queries = clustered(3000, 1), clustered(20, 2)
     disk, memory = Index(rows, "ivf", folder=tmp_path), Index(rows, "ivf")
