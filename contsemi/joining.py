@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from safetensors.torch import load, save
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from contsemi.engine.distributed import ALONE, Ranks, alive
 from contsemi.engine.tensors import flatten, nest
@@ -58,9 +60,27 @@ def join(*, baseline: bool = False) -> Ranks:
         # Rows go between GPUs by NCCL; whether all are there and go on, between hosts by gloo.
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         with alive():
-            dist.init_process_group(backend, timeout=_PATIENCE)
+            dist.init_process_group(
+                backend,
+                store=_store(numbers),
+                rank=numbers[0],
+                world_size=numbers[1],
+                timeout=_PATIENCE,
+            )
         atexit.register(dist.destroy_process_group)
     return Ranks(*numbers)
+
+
+def _store(numbers: list[int]) -> Store:
+    """Where the processes find each other's addresses.
+
+    torchrun keeps it when it starts all of them again, with the addresses of those that are gone.
+    On one machine the starts are counted alike for all.
+    """
+    store: Store = next(rendezvous("env://", timeout=_PATIENCE))[0]
+    if numbers[3] < numbers[1]:  # several machines
+        return store
+    return PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
 
 
 def _numbers() -> list[int]:

@@ -165,6 +165,8 @@ def against_plain(given: argparse.Namespace, stream: Stream, words: list[str]) -
         ("as it comes", default),
         ("with our allocator's settings", default | MALLOC),
     ):
+        if given.plain_as not in ("both", "ours" if env is not default else "default"):
+            continue
         loop = Plain(given.share, given.threads, env)  # one at a time: each keeps much memory
         try:
             clock = on(given.device, seconds)
@@ -263,6 +265,12 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=EACH, help="random images of a class")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 for one a core")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--plain-as",
+        choices=["both", "default", "ours"],
+        default="both",
+        help="the allocator's settings of the plain loop",
+    )
     given = parser.parse_args()
     chosen = [each for each in given.parts if "=" not in each] or list(PARTS)
     words = [each for each in given.parts if "=" in each]

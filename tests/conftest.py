@@ -191,7 +191,7 @@ def official():
     return SimpleNamespace(load=load_arrays, close=close_to_official, nncsl=NncslBlock)
 
 
-SECONDS = 120  # after which processes that wait for each other are given up
+SECONDS = 600  # after which processes that wait for each other are given up
 
 
 def _work(job, rank, size, store, pipe):

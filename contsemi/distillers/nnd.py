@@ -113,7 +113,9 @@ class NearestNeighbourDistillation(Distiller):
     def _chosen(self, supports: list["_Supports"], number: int) -> "_Vote":
         """The vote of supports that are at hand, for so many queries."""
         labels = torch.cat([each.labels for each in supports])
-        weights = torch.cat([each.weights.expand(number, -1) for each in supports], dim=1)
+        weights = supports[0].weights[0]  # of exemplars alone: the same for all queries
+        if len(supports) > 1 or len(supports[0].weights) > 1:
+            weights = torch.cat([each.weights.expand(number, -1) for each in supports], dim=1)
 
         def vote(queries: Tensor, *, past: bool) -> Tensor:
             rows = torch.cat([each.then if past else each.now for each in supports])

@@ -1,6 +1,7 @@
 """Runs networks: over the views of one step, and over un-augmented images."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,41 +13,62 @@ from contsemi.models.network import Network
 from contsemi.types import Outputs
 from contsemi.views import Augment
 
-__all__ = ["embed", "run_groups"]
+__all__ = ["Joined", "embed", "join", "run_groups"]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Groups of views, those of one side in one tensor: they share batch statistics.
+
+    Attributes:
+        sizes: rows of each group; ``None`` for one that the step lacks.
+        sides: for each side the numbers of its groups, and float [n, 3, s, s].
+    """
+
+    sizes: tuple[int | None, ...]
+    sides: tuple[tuple[tuple[int, ...], Tensor], ...]
+
+
+def join(groups: Sequence[Tensor | None]) -> Joined:
+    """Puts groups of the same side together, once for all networks that see them.
+
+    Args:
+        groups: float [n_i, 3, s_i, s_i] views; ``None`` for a group that the step lacks.
+    """
+    members: dict[int, list[tuple[int, Tensor]]] = {}
+    for i, group in enumerate(groups):
+        if group is not None:
+            members.setdefault(group.shape[-1], []).append((i, group))
+    sides = []
+    for found in members.values():
+        numbers, parts = zip(*found, strict=True)
+        sides.append((numbers, parts[0] if len(parts) == 1 else torch.cat(parts)))
+    sizes = (None if group is None else len(group) for group in groups)
+    return Joined(tuple(sizes), tuple(sides))
 
 
 def run_groups(
-    network: Callable[[Tensor, Sequence[str]], Outputs],
-    groups: Sequence[Tensor | None],
-    heads: Sequence[str],
+    network: Callable[[Tensor, Sequence[str]], Outputs], groups: Joined, heads: Sequence[str]
 ) -> list[Outputs | None]:
-    """One forward for all groups of the same side, so that they share batch statistics.
+    """One forward for all groups of the same side.
 
     Args:
         network: the network, in the mode it is to run in.
-        groups: float [n_i, 3, s_i, s_i] views; ``None`` for a group that the step lacks.
+        groups: of :func:`join`.
         heads: heads to evaluate.
 
     Returns:
-        The outputs of each group in float32, ``None`` where the group is ``None``.
+        The outputs of each group in float32, ``None`` where there is no group.
     """
-    outputs: list[Outputs | None] = [None] * len(groups)
-    sides = dict.fromkeys(group.shape[-1] for group in groups if group is not None)
-    for side in sides:
-        members = [
-            (i, group)
-            for i, group in enumerate(groups)
-            if group is not None and group.shape[-1] == side
-        ]
-        images = members[0][1] if len(members) == 1 else torch.cat([g for _, g in members])
+    outputs: list[Outputs | None] = [None] * len(groups.sizes)
+    for numbers, images in groups.sides:
         together = network(images, heads).float()
-        if len(members) == 1:
-            outputs[members[0][0]] = together
-            continue
         start = 0
-        for i, group in members:
-            outputs[i] = together.rows(slice(start, start + len(group)))
-            start += len(group)
+        for i in numbers:
+            size = groups.sizes[i] or 0
+            alone = len(numbers) == 1
+            outputs[i] = together if alone else together.rows(slice(start, start + size))
+            start += size
     return outputs
 
 

@@ -77,14 +77,13 @@ class Lars(torch.optim.Optimizer):
         if self.fold_rate:
             of_grads, of_params, rate = of_grads * -rate, of_params * -rate, -1.0
         buffers = [self._buffer(p) for p in params]
-        torch._foreach_mul_(buffers, momentum)
-        torch._foreach_addcmul_(buffers, grads, list(of_grads.unbind()))
-        torch._foreach_addcmul_(buffers, params, list(of_params.unbind()))
-        if group["nesterov"]:
-            torch._foreach_addcmul_(params, params, list((of_params * -rate).unbind()))
-            torch._foreach_addcmul_(params, grads, list((of_grads * -rate).unbind()))
-            rate = rate * momentum
-        torch._foreach_add_(params, buffers, alpha=-rate)
+        factors = list(of_grads.unbind()), list(of_params.unbind())
+        if params[0].device.type != "cpu" or not group["adapt"]:
+            _advance(params, grads, buffers, *factors, momentum, rate, group["nesterov"])
+            return
+        # matrices one by one, so that one is still in the cache when its next sum is made
+        for param, grad, buffer, a, b in zip(params, grads, buffers, *factors, strict=True):
+            _advance([param], [grad], [buffer], [a], [b], momentum, rate, group["nesterov"])
 
     def _factors(
         self, params: list[Tensor], grads: list[Tensor], group: dict[str, Any]
@@ -110,3 +109,24 @@ class Lars(torch.optim.Optimizer):
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(param)
         return state["momentum_buffer"]
+
+
+def _advance(
+    params: list[Tensor],
+    grads: list[Tensor],
+    buffers: list[Tensor],
+    of_grads: list[Tensor],
+    of_params: list[Tensor],
+    momentum: float,
+    rate: float,
+    nesterov: bool,
+) -> None:
+    """Each buffer takes a g + b p in, and each parameter moves by it."""
+    torch._foreach_mul_(buffers, momentum)
+    torch._foreach_addcmul_(buffers, grads, of_grads)
+    torch._foreach_addcmul_(buffers, params, of_params)
+    if nesterov:
+        torch._foreach_addcmul_(params, params, [each * -rate for each in of_params])
+        torch._foreach_addcmul_(params, grads, [each * -rate for each in of_grads])
+        rate = rate * momentum
+    torch._foreach_add_(params, buffers, alpha=-rate)

@@ -14,7 +14,7 @@ from contsemi.config import Config
 from contsemi.distillers.distiller import Distiller
 from contsemi.engine import optimisers, schedules
 from contsemi.engine.distributed import ALONE, Ranks
-from contsemi.engine.forward import run_groups
+from contsemi.engine.forward import join, run_groups
 from contsemi.engine.gathering import gather_outputs
 from contsemi.engine.micro_batches import in_pieces
 from contsemi.engine.parts import build_network, build_part
@@ -240,15 +240,18 @@ class Learner(Predicting):
         parts = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
         with autocast(self.device, self.precision):
             self._training_mode()
-            online = everyone(run_groups(parts(self.network), groups, needs.heads), sizes)
+            joined = join(groups)
+            online = everyone(run_groups(parts(self.network), joined, needs.heads), sizes)
             with torch.no_grad():
                 if self.teacher is not None:
                     seen = [views.large, views.labelled if needs.teacher_labelled else None]
-                    seen_by = run_groups(parts(self.teacher.network), seen, needs.heads)
+                    seen_by = run_groups(parts(self.teacher.network), join(seen), needs.heads)
                     teacher = everyone(seen_by, (large, labelled))
                 if self.past is not None and needs.past:
-                    known = run_groups(parts(self.past), groups[:3], needs.heads)
-                    frozen = everyone(known, sizes[:3])
+                    plain = views.mixed_labelled is None and views.mixed_large is None
+                    known = joined if plain else join(groups[:3])
+                    told = run_groups(parts(self.past), known, needs.heads)
+                    frozen = everyone(told[:3], sizes[:3])
                     past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
         return Step(
             labelled=online[0],

@@ -48,14 +48,19 @@ def soft_nearest_neighbours(
     if len(supports) == 0:
         raise ValueError("soft nearest neighbours need at least one support")
     queries, supports, labels = wide(queries), wide(supports), wide(labels)
+    weights = None if weights is None else wide(weights.detach())
     with torch.autocast(queries.device.type, enabled=False):
-        scores = F.normalize(queries, dim=1) @ F.normalize(supports, dim=1).T / temperature
+        scores = F.normalize(queries, dim=1).div(temperature) @ F.normalize(supports, dim=1).T
         labels = labels.to(scores.dtype)
+        narrow = 2 / temperature < WIDEST
+        if narrow and (weights is None or weights.ndim == 1):
+            return _by_product(scores, labels, weights)
         if weights is None:
-            return _log_votes(scores, labels, temperature)
-        scores = scores + wide(weights.detach()).log()
+            return _by_broadcast(scores, labels)
+        scores = scores + weights.log()
         unheard = scores.detach().amax(dim=1, keepdim=True) == -torch.inf
-        return _log_votes(scores, labels, temperature).masked_fill(unheard, 0.0)
+        votes = _by_product if narrow else _by_broadcast
+        return votes(scores, labels).masked_fill(unheard, 0.0)
 
 
 def support_labels(
@@ -110,23 +115,21 @@ def nearest_classes(
     return torch.cat(chunks)
 
 
-def _log_votes(scores: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """Log of softmax(scores) @ labels; scores may be -inf."""
-    if 2 / temperature < WIDEST:
-        return _by_product(scores, labels)
-    return _by_broadcast(scores.clamp_min(LOWEST), labels)
-
-
-def _by_product(scores: Tensor, labels: Tensor) -> Tensor:
+def _by_product(scores: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """As a matrix product of exponentials: N S + S C numbers, for scores of small spread."""
+    each = torch.ones_like(labels[:, :1])
+    if weights is not None:
+        largest = weights.amax()  # what all have in common falls out again
+        each = (weights / largest.where(largest > 0, 1))[:, None]
     highest = scores.detach().amax(dim=1, keepdim=True).clamp_min(LOWEST)
-    votes = (scores - highest + LIFT).exp()
-    tiny = torch.finfo(votes.dtype).tiny
-    total = votes.sum(dim=1, keepdim=True).clamp_min(tiny)
-    return (votes @ labels).clamp_min(tiny).log() - total.log()
+    votes = (scores - (highest - LIFT)).exp()
+    sums = votes @ torch.cat([labels * each, each], dim=1)
+    logs = sums.clamp_min(torch.finfo(sums.dtype).tiny).log()
+    return logs[:, :-1] - logs[:, -1:]
 
 
 def _by_broadcast(scores: Tensor, labels: Tensor) -> Tensor:
     """As a log-sum-exp over supports: N S C numbers, for finite scores of any spread."""
+    scores = scores.clamp_min(LOWEST)
     joint = scores.unsqueeze(2) + labels.log().clamp_min(LOWEST)
     return joint.logsumexp(dim=1) - scores.logsumexp(dim=1, keepdim=True)

@@ -15,7 +15,7 @@ __all__ = ["Augment"]
 
 # Bytes of the images of one pass, as floats. On a CPU a pass should stay near the L2 cache, and
 # its working memory below what makes the allocator give pages back to the system each time.
-PASS_BYTES = {"cpu": 1 << 21}
+PASS_BYTES = {"cpu": 1 << 22}
 DEVICE_PASS_BYTES = 1 << 28
 
 
@@ -164,6 +164,8 @@ class Augment:
         device, side = images.device, images.shape[-1]
         row_bytes = 3 * 4 * (side**2 + size**2) // 2  # between that of an image and of its view
         step = max(1, PASS_BYTES.get(device.type, DEVICE_PASS_BYTES) // row_bytes)
+        passes = max(1, round(len(source) / step))
+        step = max(1, -(-len(source) // passes))  # all of one length: short ones cost as much
         out = torch.empty((len(source), size, size, 3), device=device)
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             for start in range(0, len(source), step):

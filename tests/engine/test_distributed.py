@@ -1,4 +1,7 @@
-"""Two processes have the losses of one, for every method in the YAML files."""
+"""Two processes have the losses of one: every method of the YAML files among the slow tests.
+
+pytest tests/engine/test_distributed.py -m slow
+"""
 
 from dataclasses import replace
 
@@ -93,23 +96,31 @@ def same(found, expected, tolerance=1e-9):
 
 
 @pytest.fixture(scope="module")
-def runs(base, in_ranks, stream):
+def found(base, in_ranks, stream):
     """Pair of objective and distiller -> what two processes say of it, all in one start."""
     configs = {pair: configured(base, *pair) for pair in PAIRS}
-    configs["mixed"] = configured(base, "suave", "nnd", **MIXED)
-    found = in_ranks(lambda ranks: {k: train(v, stream, ranks) for k, v in configs.items()})
-    return configs, found
+    return in_ranks(lambda ranks: {k: train(v, stream, ranks) for k, v in configs.items()})
 
 
-@pytest.mark.parametrize("pair", [*PAIRS, "mixed"], ids="".join)
-def test_two_processes_have_the_losses_of_one(pair, runs, stream):
-    configs, found = runs
-    alone = train(configs[pair], stream, ALONE)
-    assert len(alone[0]) == (4 if Learner(configs[pair]).needs.trains else 0)
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", PAIRS, ids="".join)
+def test_two_processes_have_the_losses_of_one(pair, base, found, stream):
+    config = configured(base, *pair)
+    alone = train(config, stream, ALONE)
+    assert len(alone[0]) == (4 if Learner(config).needs.trains else 0)
     for each in found:
         same(each[pair], alone)
 
 
+def test_two_processes_have_the_losses_of_one_with_all_that_a_step_may_have(base, in_ranks, stream):
+    """Mixed images, a teacher, a queue, a frozen past, exemplars and embeddings that vote."""
+    config = configured(base, "suave", "nnd", **MIXED)
+    alone = train(config, stream, ALONE)
+    for each in in_ranks(lambda ranks: train(config, stream, ranks)):
+        same(each, alone)
+
+
+@pytest.mark.slow
 def test_the_comparison_can_fail(base, stream, in_ranks, monkeypatch):
     """Without the other's gradients, or with batch statistics of the own rows."""
     config = configured(base, "suave", "none")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from contsemi.engine.forward import embed, run_groups
+from contsemi.engine.forward import embed, join, run_groups
 from contsemi.models.network import Network
 from contsemi.views import Augment
 
@@ -41,14 +41,14 @@ def groups():
 
 
 def test_one_forward_a_side(network):
-    outputs = run_groups(network, groups(), HEADS)
+    outputs = run_groups(network, join(groups()), HEADS)
     assert network.backbone.sizes == [(8, 8), (4, 6)]
     assert [None if each is None else len(each) for each in outputs] == [5, None, 4, 3]
 
 
 def test_together_equals_apart_in_eval_mode(network):
     network.eval()
-    together = run_groups(network, groups(), HEADS)
+    together = run_groups(network, join(groups()), HEADS)
     for found, images in zip(together, groups(), strict=True):
         if images is not None:
             apart = network(images, HEADS)
@@ -59,14 +59,14 @@ def test_together_equals_apart_in_eval_mode(network):
 
 def test_groups_of_one_side_share_batch_statistics(network):
     first, _, _, last = groups()
-    shared = run_groups(network, [first, last], HEADS)
+    shared = run_groups(network, join([first, last]), HEADS)
     joined = network(torch.cat([first, last]), HEADS)
     torch.testing.assert_close(torch.cat([each.features for each in shared]), joined.features)
     assert not torch.allclose(shared[0].features, network(first, HEADS).features)
 
 
 def test_nothing_to_run(network):
-    assert run_groups(network, [None, None], HEADS) == [None, None]
+    assert run_groups(network, join([None, None]), HEADS) == [None, None]
     assert network.backbone.sizes == []
 
 
