@@ -300,7 +300,10 @@ class Evaluate(Section):
 class Checkpoint(Section):
     """When the state of a run is saved."""
 
-    seconds: NonNegative = Field(description="save at least this often; 0 only after each task")
+    seconds: NonNegative | Literal["auto"] = Field(
+        description="save at least this often; 0 only after each task, auto each minute or, where "
+        "that would take more than 1 % of the time, more rarely"
+    )
 
 
 class Config(Section):

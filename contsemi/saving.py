@@ -57,6 +57,7 @@ class Saving:
         """
         if self.config.baseline["name"] != "none" or not self.ranks.first:
             return
+        began = time.monotonic()
         self.output.refuse_if_gone()
         mark = self.records.flush()
         record = RunRecord(
@@ -79,6 +80,7 @@ class Saving:
             self.checkpoints.amend(record)
         else:
             self.checkpoints.save(self.learner.state(), record)
+            self.watch.save_seconds = time.monotonic() - began
         self.watch.saved_at = time.monotonic()
 
     def restore(self) -> tuple[int, int] | None:

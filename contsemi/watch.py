@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +19,11 @@ __all__ = ["Watch"]
 
 # On an accelerator the host waits for the device only this often.
 STEPS_BETWEEN_LOOKS = 20
+
+# What checkpoint.seconds=auto means: this many seconds of work are lost at most, unless saving so
+# often would take more than this share of the time.
+AUTO_SECONDS = 60.0
+AUTO_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,8 @@ class Watch(Hooks):
         records: the files.
         signals: what may ask to stop.
         save: saves the run inside a task, given (epoch, next iteration).
-        every: seconds between saves; 0 for none inside a task.
+        every: seconds between saves; 0 for none inside a task, ``"auto"`` for 60 or more, so that
+            saving takes at most a hundredth of the time.
         tasks: tasks of the stream.
         max_loss: a loss above it, in size, ends the run as one that is not finite does; 0 for no
             limit.
@@ -54,7 +61,7 @@ class Watch(Hooks):
         records: Records,
         signals: Signals,
         save: Callable[[int, int], None],
-        every: float,
+        every: float | Literal["auto"],
         tasks: int,
         max_loss: float = 0.0,
     ) -> None:
@@ -64,6 +71,7 @@ class Watch(Hooks):
         self.images_done = 0
         self.accuracies: list[float] = []
         self.seconds_before = 0.0
+        self.save_seconds = 0.0  # that the last save has taken
         self._steps_here = self._images_here = 0
         self._largest = max_loss or torch.finfo(torch.float32).max
         self._unseen: list[_Seen] = []
@@ -115,12 +123,18 @@ class Watch(Hooks):
         if last or self.steps_done % STEPS_BETWEEN_LOOKS == 0:
             self.look(loop)
         asked = self.signals.asked()
-        if asked or (self.every and time.monotonic() - self.saved_at >= self.every):
+        if asked or self._due():
             self.check()
             self.save(loop.epoch + last, 0 if last else loop.iteration + 1)
             self.saved_at = time.monotonic()
         if asked:
             raise self.signals.interruption(asked)
+
+    def _due(self) -> bool:
+        every = self.every
+        if every == "auto":
+            every = max(AUTO_SECONDS, self.save_seconds * (1 / AUTO_SHARE - 1))
+        return every > 0 and time.monotonic() - self.saved_at >= every
 
     def look(self, loop: Loop) -> None:
         """Reads the losses, shows them and writes them down."""

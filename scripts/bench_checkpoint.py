@@ -26,8 +26,8 @@ from contsemi.errors import Interrupted
 from contsemi.labels import LabelBudget
 from contsemi.models.ema import frozen_copy
 from contsemi.saving import Saving
+from contsemi.watch import AUTO_SECONDS, AUTO_SHARE
 
-INTERVAL = 60.0  # checkpoint.seconds by default
 RESUMES = 20
 
 
@@ -75,9 +75,10 @@ def of_one_save(words: list[str], rounds: int) -> None:
         checkpoints = Checkpoints(Path(folder) / "checkpoints")
         times = [seconds(lambda: checkpoints.save(learner.state(), {})) for _ in range(rounds)]
         size = max(path.stat().st_size for path in checkpoints.folder.iterdir())
-    every = spread([time / INTERVAL * 100 for time in times], 2)
-    row = (f"{size / 2**20:.0f} MiB", spread(times, 3), every)
-    show("One save:", ("state", "seconds", f"% of {INTERVAL:.0f} s"), [row])
+    waits = [max(AUTO_SECONDS, time * (1 / AUTO_SHARE - 1)) for time in times]
+    shares = [100 * time / (time + wait) for time, wait in zip(times, waits, strict=True)]
+    row = (f"{size / 2**20:.0f} MiB", spread(times, 3), spread(waits, 0), spread(shares, 2))
+    show("One save:", ("state", "seconds", "seconds until the next", "% of the time"), [row])
 
 
 def of_resumes() -> None:

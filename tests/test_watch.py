@@ -106,6 +106,20 @@ def test_saves_as_often_as_asked(watched):
     assert it.saved == [(0, 10), (0, 20), (1, 0)]
 
 
+def test_auto_saves_each_minute_or_as_rarely_as_saving_costs(watched, clock):
+    it = watched(every="auto", steps=1000)
+    took = iter((0.5, 2.0, 0.0, 0.0))
+
+    def save(*place):
+        it.watch.save_seconds = next(took)
+        clock.now += it.watch.save_seconds
+        it.saved.append(place)
+
+    it.watch.save = save
+    run_steps(it, 0, 390, steps=1000)
+    assert it.saved == [(0, 60), (0, 120), (0, 318), (0, 378)]  # 2 s are 1 % of 200
+
+
 def test_zero_seconds_saves_nothing_inside_a_task(watched):
     it = watched(every=0)
     run_steps(it, 0, 60)
