@@ -49,17 +49,16 @@ def compose(words: Sequence[str]) -> "DictConfig":
         InputError: a YAML file is at fault.
     """
     import hydra as framework
-    from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
     try:
         _register_scenarios()
         with hydra():
             config = framework.compose("config", list(words))
         _refuse_code(OmegaConf.to_container(config, resolve=False))
-    except (HydraException, OmegaConfBaseException, YAMLError, OSError, UnicodeError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # malformed defaults lists make Hydra raise anything
         where = f"the YAML files of {resources.conf().parent}"
         raise InputError(where, _reason(error), "mend the file") from error
     return config
@@ -95,7 +94,8 @@ def _reason(error: BaseException) -> str:
     """The first lines of the innermost error, which names the file and the line."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return "; ".join(line.strip() for line in str(error).splitlines()[:4] if line.strip())
+    lines = [line.strip() for line in str(error).splitlines()[:4] if line.strip()]
+    return "; ".join(lines) or type(error).__name__
 
 
 def quoted(text: str) -> str:

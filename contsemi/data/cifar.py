@@ -131,9 +131,8 @@ def load(
             raise InputError(f"data.root={root}", f"holds no {layout.title}", fix)
         place = download(layout.url, root, md5=layout.archive_md5, title=layout.title)
     files = _read(place, layout)
-    meta = _parse(files, next(iter(layout.meta)))
-    classes = tuple(map(str, meta[layout.names]))
-    coarse_classes = tuple(map(str, meta[layout.coarse_names])) if layout.coarse_names else None
+    classes = _names(files, layout, layout.names)
+    coarse_classes = _names(files, layout, layout.coarse_names) if layout.coarse_names else None
     return tuple(  # type: ignore[return-value]
         _split(files, tuple(names), layout, dataset, size, classes, coarse_classes)
         for names in (layout.train, layout.test)
@@ -232,6 +231,15 @@ def _parse(files: dict[str, bytes], name: str) -> dict[str, Any]:
     except Exception as error:  # damaged pickles raise anything
         problem = f"cannot be parsed ({' '.join(str(error).split())[:80]})"
         raise InputError(f"data.root: {name}", problem, "get the official file") from error
+
+
+def _names(files: dict[str, bytes], layout: Layout, key: str) -> tuple[str, ...]:
+    (name,) = layout.meta
+    try:
+        return tuple(map(str, _parse(files, name)[key]))
+    except (KeyError, TypeError) as error:
+        problem = f"holds no list of {key}"
+        raise InputError(f"data.root: {name}", problem, f"get {layout.remedy}") from error
 
 
 def _split(

@@ -210,6 +210,15 @@ def test_batches_that_do_not_fit(
         load(tmp_path)
 
 
+@pytest.mark.parametrize("key", ["fine_label_names", "coarse_label_names"])
+def test_names_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    made = contents("cifar100")
+    del made["meta"][key]
+    write(tmp_path, "cifar100", made, monkeypatch)
+    with pytest.raises(InputError, match=f"meta: holds no list of {key}; get cifar-100-python"):
+        load(tmp_path)
+
+
 def test_missing_data_says_which_file_goes_where(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(tmp_path)
