@@ -37,9 +37,9 @@ def one(warm, listing, environment, draws, resumed):
     return found
 
 
-def test_some_combinations(warm, whole, draw):
-    for each in draw.sample(combinations(), 3):
-        assert one(warm, *each) == whole, each
+def test_one_combination(warm, whole, draw):
+    each = draw.choice(combinations())
+    assert one(warm, *each) == whole, each
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def changing(warm):
 def test_some_calls_fail(warm, whole, draw):
     count = changing(warm)
     codes = set()
-    for number in draw.sample(range(count - 1), 3):
+    for number in draw.sample(range(count - 8), 2):  # the last ones are the pictures'
         folder = warm.folder()
         fault = {"folder": str(folder), "number": number, "name": draw.choice(ERRORS)}
         answer = warm.run(folder, plants=[["fail_at", fault]])

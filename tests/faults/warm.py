@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 
-LIMIT = 120.0
+LIMIT = 400.0
 
 
 def child(job, pipe):
