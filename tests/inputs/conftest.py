@@ -60,7 +60,7 @@ def running():
 def finished(running, tmp_path_factory):
     """The output folder of a real run, with its saved states."""
     folder = tmp_path_factory.mktemp("finished")
-    answer = running("contsemi.run:main", [*SMALL, "output=run"], folder=folder)
+    answer = running("contsemi.run:main", [*SMALL, "output=run"], folder=folder, seconds=300.0)
     assert answer.code == 0, answer
     return folder / "run"
 

@@ -2,10 +2,16 @@
 
 import dataclasses
 import hashlib
+import importlib
+import io
 import json
+import os
 import sys
+import time
+import traceback
 import warnings
 from pathlib import Path
+from unittest.mock import patch
 
 from contsemi.errors import ContsemiError
 
@@ -31,17 +37,22 @@ def checkpoint(words):
     return code or (4 if checkpoints.passed_over else 0)
 
 
-def weights(words):
-    """A file of weights, for a small network."""
+def small_network():
+    """What weights are read for."""
     import torch
 
     from contsemi.models.network import Network
-    from contsemi.models.pretrained import load_weights
     from contsemi.models.resnet_slim import build
 
     draw = torch.Generator().manual_seed(0)
-    network = Network(build(width=4, blocks=[1, 1], stem_stride=1), ("projector",), (8, 4), draw)
-    return _ended(load_weights, network, Path(words[0]), projector=False)
+    return Network(build(width=4, blocks=[1, 1], stem_stride=1), ("projector",), (8, 4), draw)
+
+
+def weights(words):
+    """A file of weights, for a small network."""
+    from contsemi.models.pretrained import load_weights
+
+    return _ended(load_weights, small_network(), Path(words[0]), projector=False)
 
 
 def cifar(words):
@@ -100,6 +111,18 @@ def report(words):
     return main(words)
 
 
+def sketch(words):
+    """The same with small pictures, each drawn once: they are the dear part of it."""
+
+    def small(figure, ending):
+        if ending == "png":
+            figure.savefig(io.BytesIO(), format=ending, dpi=20)
+        return b""
+
+    with patch("contsemi.report.render.render", small):
+        return report(words)
+
+
 def output(words):
     """The folder of a run, and its configuration: whether it may be gone on with."""
     from contsemi.output import OutputFolder
@@ -107,6 +130,88 @@ def output(words):
     with warnings.catch_warnings():
         folder = OutputFolder(Path(words[0]), json.loads(words[1]))
         return _ended(lambda: folder.__enter__().__exit__(None, None, None))
+
+
+def progress(words):
+    """The folder of a run that still trains, as its page shows it."""
+    from contsemi.report.progress_html import progress_page
+
+    return _ended(progress_page, Path(words[0]))
+
+
+def record(words):
+    """The newest record of saved states whose digests are right, for a run of so many tasks."""
+    from contsemi.engine.checkpoint import Checkpoints
+    from contsemi.run_record import RunRecord
+
+    folder, run, tasks = words
+
+    def wrong(content):
+        try:
+            RunRecord.of(content, tasks)
+        except ContsemiError as error:
+            return str(error)
+        return ""
+
+    return _ended(Checkpoints(Path(folder), run).load, wrong)
+
+
+def command(words):
+    """A command up to the moment at which training would begin."""
+    from contsemi import run
+
+    run._train = lambda config: None
+    return run.main(json.loads(Path(words[0]).read_text()))
+
+
+def recipes(words):
+    """A folder of YAML files, and the words that choose among them."""
+    import composed
+
+    from contsemi import compose, resources
+
+    root, *chosen = words
+    composed.groups.compose = composed.compose.__wrapped__
+    resources._root = Path(root).resolve
+    return _ended(compose.load, chosen)
+
+
+def each(job):
+    """One reader in many folders, one after another; ``ends.jsonl`` tells how each ended.
+
+    Args:
+        job: ``reader``, its ``words``, and the ``folders`` below the one where it works.
+    """
+    call = getattr(importlib.import_module("readers"), job["reader"])
+    here = Path.cwd()
+    with (here / "ends.jsonl").open("a", buffering=1) as ends:
+        for name in job["folders"]:
+            ends.write(json.dumps({"begun": name}) + "\n")
+            os.chdir(here / name)
+            began, before, said = time.process_time(), _most_memory(), os.fstat(2).st_size
+            try:
+                code = call(job["words"]) or 0
+            except SystemExit as ended:
+                code = ended.code or 0
+            except BaseException:
+                traceback.print_exc()
+                code = 1
+            sys.stderr.flush()
+            end = {
+                "code": code,
+                "err": os.pread(2, 10_000, said).decode("utf-8", "backslashreplace"),
+                "seconds": time.process_time() - began,
+                "grown": _most_memory() - before,
+            }
+            ends.write(json.dumps(end) + "\n")
+
+
+def _most_memory():
+    """Bytes that were resident at most since this was asked the last time."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    most = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    Path("/proc/self/clear_refs").write_text("5")
+    return most * 1024
 
 
 # Readers that believe everything: with them the payloads do act.

@@ -17,7 +17,11 @@ HERE = Path(__file__).parent
 CASES = yaml.safe_load((HERE / "bad_commands.yaml").read_text("utf-8"))
 # A dozen of all kinds for processes of their own, which import everything anew.
 COLD = [number for number, case in enumerate(CASES) if number % (len(CASES) // 12) == 5][:12]
-IDS = [str(words)[:60] for words, _ in CASES]
+QUICK = 3  # one in so many belongs to the quick suite
+EACH = [
+    pytest.param(*case, id=str(case[0])[:60], marks=[pytest.mark.slow] if number % QUICK else [])
+    for number, case in enumerate(CASES)
+]
 
 
 def words_of(given):
@@ -41,7 +45,7 @@ def check(answer, says, folder, before):
     assert tree(folder) == before
 
 
-@pytest.mark.parametrize(("words", "says"), CASES, ids=IDS)
+@pytest.mark.parametrize(("words", "says"), EACH)
 def test_a_wrong_command_is_one_line_and_writes_nothing(words, says, front, folder) -> None:
     before = tree(folder)
     check(front("contsemi.run:main", words_of(words), folder=folder), says, folder, before)

@@ -47,7 +47,7 @@ def harmless(answer, place, *, codes=(2, 4)):
 
 
 def guarded(running, call, words, place):
-    return running(call, words, folder=place, guard=[place], seconds=30.0)
+    return running(call, words, folder=place, guard=[place], seconds=120.0)
 
 
 # Weights to start from
@@ -277,7 +277,7 @@ def test_reports_of_pipes(name, running, finished, place) -> None:
     (place / "run" / name).parent.mkdir(exist_ok=True)
     (place / "run" / name).unlink(missing_ok=True)
     os.mkfifo(place / "run" / name)
-    answer = running("readers:report", ["run"], folder=place, guard=[place], seconds=10.0)
+    answer = running("readers:report", ["run"], folder=place, guard=[place], seconds=60.0)
     harmless(answer, place, codes=(0, 2))
 
 
