@@ -146,7 +146,16 @@ def _results(text: str) -> dict[str, Any]:
     for key in ("memory_bytes", "seconds", "images_per_second"):
         if not _number_or_none(value.setdefault(key, None)):
             raise ValueError(f"{key} is not a number or null")
+    if not isinstance(value["seed"], int):
+        raise ValueError("seed is not a whole number")
+    predictors = value.get("predictors") or {}
+    if not isinstance(predictors, dict) or not all(map(_numbers, predictors.values())):
+        raise ValueError("predictors are not a table of numbers")
     return value
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_number_or_none, value.values()))
 
 
 def _number_or_none(value: Any) -> bool:

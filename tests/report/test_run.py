@@ -73,6 +73,19 @@ def test_results_without_numbers(make_run, summary):
         load_run(folder)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("predictors", {"index": {"average_accuracy": "high"}}), ("predictors", [1]), ("seed", "x")],
+)
+def test_results_of_another_kind(make_run, key, value):
+    folder = make_run()
+    content = json.loads((folder / "results.json").read_text())
+    content[key] = value
+    (folder / "results.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=key):
+        load_run(folder)
+
+
 def test_a_missing_matrix_is_named(make_run):
     folder = make_run()
     (folder / "accuracy_matrix.csv").unlink()
