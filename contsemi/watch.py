@@ -131,9 +131,8 @@ class Watch(Hooks):
             raise self.signals.interruption(asked)
 
     def _due(self) -> bool:
-        every = self.every
-        if every == "auto":
-            every = max(AUTO_SECONDS, self.save_seconds * (1 / AUTO_SHARE - 1))
+        longer = self.save_seconds * (1 / AUTO_SHARE - 1)
+        every = max(AUTO_SECONDS, longer) if isinstance(self.every, str) else self.every
         return every > 0 and time.monotonic() - self.saved_at >= every
 
     def look(self, loop: Loop) -> None:
