@@ -54,7 +54,7 @@ def soft_nearest_neighbours(
         labels = labels.to(scores.dtype)
         narrow = 2 / temperature < WIDEST
         if narrow and (weights is None or weights.ndim == 1):
-            return _by_product(scores, labels, weights)
+            return _by_product(scores, labels, weights, bound=1 / temperature)
         if weights is None:
             return _by_broadcast(scores, labels)
         scores = scores + weights.log()
@@ -115,13 +115,20 @@ def nearest_classes(
     return torch.cat(chunks)
 
 
-def _by_product(scores: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-    """As a matrix product of exponentials: N S + S C numbers, for scores of small spread."""
-    each = torch.ones_like(labels[:, :1])
-    if weights is not None:
+def _by_product(
+    scores: Tensor, labels: Tensor, weights: Tensor | None = None, bound: float = 0.0
+) -> Tensor:
+    """As a matrix product of exponentials: N S + S C numbers, for scores of small spread.
+
+    With weights [S] no score is above ``bound``.
+    """
+    if weights is None:
+        each = torch.ones_like(labels[:, :1])
+        highest = scores.detach().amax(dim=1, keepdim=True).clamp_min(LOWEST)
+    else:
         largest = weights.amax()  # what all have in common falls out again
         each = (weights / largest.where(largest > 0, 1))[:, None]
-    highest = scores.detach().amax(dim=1, keepdim=True).clamp_min(LOWEST)
+        highest = torch.full_like(largest, bound)  # not of those that nobody hears
     votes = (scores - (highest - LIFT)).exp()
     sums = votes @ torch.cat([labels * each, each], dim=1)
     logs = sums.clamp_min(torch.finfo(sums.dtype).tiny).log()
