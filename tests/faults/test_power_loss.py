@@ -12,7 +12,7 @@ from contsemi.errors import StateDamaged
 from contsemi.report.ledger import Mark
 from contsemi.report.records import Records
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parent))  # last: other folders have a conftest, too
 from disk import Disk
 
 
