@@ -104,7 +104,7 @@ def test_the_probes_by_other_hands(studied, small, stream_of, monkeypatch):
 
     config = small(*TWO)
     stream, test = stream_of(config)
-    learner = Learner(config)
+    learner = Learner(config, reads_again=True)
     learner.restore(state(folder), stream.experiences[1], stream.images, None)
     train_targets = pipeline.data.load(config.data, config.scenario.dataset)[0].targets
     columns = _columns(train_targets, stream)
