@@ -128,7 +128,8 @@ def test_some_mutated_files(seeds, running, place) -> None:
 @pytest.mark.slow
 def test_thousands_of_mutated_files(seeds, running, place) -> None:
     ends = fuzz(FILES, seeds, running, place)
-    assert all(len(codes) > 1 for name, codes in ends.items() if 0 in seeds[name].codes), ends
+    total = sum(ends.values(), Counter())
+    assert 0.1 < total[0] / total.total() < 0.7  # most changes are noticed, some are harmless
 
 
 def test_mutations_change_things() -> None:
