@@ -126,7 +126,7 @@ def _advance(
     torch._foreach_addcmul_(buffers, grads, of_grads)
     torch._foreach_addcmul_(buffers, params, of_params)
     if nesterov:
-        torch._foreach_addcmul_(params, params, [each * -rate for each in of_params])
-        torch._foreach_addcmul_(params, grads, [each * -rate for each in of_grads])
+        torch._foreach_addcmul_(params, params, list(torch._foreach_mul(of_params, -rate)))
+        torch._foreach_addcmul_(params, grads, list(torch._foreach_mul(of_grads, -rate)))
         rate = rate * momentum
     torch._foreach_add_(params, buffers, alpha=-rate)
