@@ -146,6 +146,7 @@ class Batch:
         unlabelled: uint8 [B, 3, S, S]; B may be 0.
         labelled_ids: int64 [L], stream-wide ids (rows of the image array).
         unlabelled_ids: int64 [B].
+        current_rows, old_rows: as in :class:`Step`.
     """
 
     labelled: Tensor
@@ -154,6 +155,8 @@ class Batch:
     unlabelled: Tensor
     labelled_ids: Tensor
     unlabelled_ids: Tensor
+    current_rows: Tensor | None = None
+    old_rows: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +271,9 @@ class Step:
         mixed_large: the B rows of the first large view, mixed with the second view of the partner.
         teacher_labelled: the EMA network on the labelled rows, no gradient; ``None`` if not asked
             for.
+        current_rows, old_rows: int64, where among the L labelled rows those of this task's and of
+            earlier classes are; ``None`` where the draw does not say so beforehand, and only the
+            labels on the device could tell.
     """
 
     labelled: Outputs | None
@@ -288,6 +294,8 @@ class Step:
     mixed_labelled: Mixed | None = None
     mixed_large: Mixed | None = None
     teacher_labelled: Outputs | None = None
+    current_rows: Tensor | None = None
+    old_rows: Tensor | None = None
 
     @property
     def batch_size(self) -> int:
@@ -309,6 +317,12 @@ class Step:
         if not parts:
             raise ValueError("a step without unlabelled rows has no views of them")
         return torch.cat(parts)
+
+    def in_each_view(self, rows: Tensor) -> Tensor:
+        """Places in ``labelled`` of all views of some of the L labelled rows."""
+        number = 0 if self.labelled is None else len(self.labelled)
+        views = torch.arange(0, number, len(self.labels) or 1, device=rows.device)
+        return (views[:, None] + rows).flatten()
 
     def by_view(self, head: str) -> Tensor:
         """What a head says of the two views of all images [2, B + L, ...], unlabelled first."""

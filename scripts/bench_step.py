@@ -7,7 +7,8 @@ random bytes. ``--share`` takes a part of the batch where a whole step would tak
     step   whole step against the bare backbone, forward and backward, on the same views
     plain  whole step against ``plain_loop.py``, with and without the allocator's settings
     rest   processor time of all but the backbone by task, the whole batch: a trivial backbone
-           with the parameters of the real one takes its place
+           with the parameters of the real one takes its place; and of all but the network, which
+           in the official codes is one: the heads' passes, timed alone, are taken off
     waits  operations of a step for which the host waits for the device
 
     python scripts/bench_step.py step --rounds 9
@@ -191,22 +192,26 @@ def rest(given: argparse.Namespace, stream: Stream, words: list[str]) -> None:
             found["whole"] = sum(found.values())
             found["views"] = clock(step.views)
             found["forward"] -= found["views"]
+            found["heads"] = clock(step.heads)
             if turn:  # the first one warms up
                 mine.append(found)
-    names = ("batch", "views", "forward", "loss", "backward", "update")
+    names = ("batch", "views", "forward", "loss", "backward", "update", "heads")
     rows, medians = [], []
     for task, step, mine in zip(tasks, steps, times, strict=True):
         middle = {name: statistics.median(each[name] for each in mine) for name in names}
-        medians.append(statistics.median(each["whole"] for each in mine))
+        both = [[each["whole"] - part * each["heads"] for each in mine] for part in (0, 1)]
+        medians.append([statistics.median(each) for each in both])
         supports = 2 * step.supports * step.learner.num_seen
-        whole = spread((each["whole"] for each in mine), 3)
-        rows.append((task, supports, whole, *(f"{1e3 * value:.0f}" for value in middle.values())))
-    head = ("task", "views of supports", "processor-s a step", *(f"{name}, ms" for name in names))
-    show(f"All but the backbone, {UNLABELLED} images, {given.rounds} rounds:", head, rows)
+        sums = (spread(each, 3) for each in both)
+        rows.append((task, supports, *sums, *(f"{1e3 * value:.0f}" for value in middle.values())))
+    head = ("task", "views of supports", "but the backbone, s", "but the network, s")
+    title = f"Processor time of a step of {UNLABELLED} images, {given.rounds} rounds:"
+    show(title, (*head, *(f"{name}, ms" for name in names)), rows)
     if len(tasks) > 1:
-        logs = [[math.log(each) for each in values] for values in (tasks, medians)]
-        slope = statistics.linear_regression(*logs).slope
-        print(f"\nGrows with the power {slope:.2f} of the task.")
+        for what, values in zip(("backbone", "network"), zip(*medians, strict=True), strict=True):
+            logs = [[math.log(each) for each in line] for line in (tasks, values)]
+            slope = statistics.linear_regression(*logs).slope
+            print(f"\nAll but the {what} grows with the power {slope:.2f} of the task.")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from contsemi.engine.learner import Learner
 from contsemi.engine.precision import autocast
 from contsemi.engine.viewing import make_views
 from contsemi.labels import LabelBudget
+from contsemi.models.network import Network
 
 __all__ = ["UNLABELLED", "Step", "Trivial", "random_stream", "sizes"]
 
@@ -120,15 +121,23 @@ class Step:
 
     def bare(self) -> None:
         """The backbone on views that are there: forward, backward, and the frozen one's forward."""
+        self._alone(lambda network, views: [network.backbone(views)])
+
+    def heads(self) -> None:
+        """The same of a whole network, of which a trivial backbone leaves the heads."""
+        heads = self.learner.needs.heads
+        self._alone(lambda network, views: list(network(views, heads).heads.values()))
+
+    def _alone(self, run: Callable[[Network, Tensor], list[Tensor]]) -> None:
         learner = self.learner
         learner.network.zero_grad(set_to_none=True)
         with autocast(learner.device, learner.precision):
-            features = [learner.network.backbone(each) for each in self.inputs]
+            found = [each for views in self.inputs for each in run(learner.network, views)]
             if learner.past is not None:
                 with torch.no_grad():
-                    for each in self.inputs:
-                        learner.past.backbone(each)
-        torch.stack([each.float().square().mean() for each in features]).sum().backward()
+                    for views in self.inputs:
+                        run(learner.past, views)
+        torch.stack([each.float().square().mean() for each in found]).sum().backward()
 
 
 class Trivial(nn.Module):

@@ -119,12 +119,19 @@ class LabelledPool:
         Returns:
             int64 [per_class * C'], C' being the number of ``columns`` that have rows.
         """
-        columns = columns[columns < len(self._counts)]
-        columns = columns[self._counts[columns] > 0]
+        columns = self._with_rows(columns)
         keys = torch.rand(len(self), generator=self._random(epoch, step), dtype=torch.float64)
         shuffled = self._by_class[(self._sorted_labels + keys).argsort()]
         slots = torch.arange(per_class)[:, None] % self._counts[columns]
         return shuffled[(self._starts[columns] + slots).flatten()]
+
+    def columns_drawn(self, per_class: int, columns: Tensor) -> Tensor:
+        """The columns int64 [per_class * C'] of the rows that :meth:`stratified` always gives."""
+        return self._with_rows(columns).repeat(per_class)
+
+    def _with_rows(self, columns: Tensor) -> Tensor:
+        columns = columns[columns < len(self._counts)]
+        return columns[self._counts[columns] > 0]
 
     def _random(self, epoch: int, step: int) -> torch.Generator:
         return generator(self._seed, "labelled", self._task, epoch, step)

@@ -13,7 +13,7 @@ switch off: the embeddings, linearly mapped, are to be those of the frozen netwo
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -112,9 +112,10 @@ class NearestNeighbourDistillation(Distiller):
 
     def _chosen(self, supports: list["_Supports"], number: int) -> "_Vote":
         """The vote of supports that are at hand, for so many queries."""
-        labels = torch.cat([each.labels for each in supports])
-        weights = supports[0].weights[0]  # of exemplars alone: the same for all queries
-        if len(supports) > 1 or len(supports[0].weights) > 1:
+        labels, weights = supports[0].labels, supports[0].weights[0]
+        if len(supports) > 1 or len(supports[0].weights) > 1:  # not exemplars alone
+            supports = [each.row_by_row() for each in supports]
+            labels = torch.cat([each.labels for each in supports])
             weights = torch.cat([each.weights.expand(number, -1) for each in supports], dim=1)
 
         def vote(queries: Tensor, *, past: bool) -> Tensor:
@@ -127,7 +128,7 @@ class NearestNeighbourDistillation(Distiller):
 
     def _whole(self, step: Step, past: Past, memory: MemoryRows) -> "_Vote":
         """The vote of the exemplars and of all rows of the memory."""
-        supports = list(self._exemplars(step, past))
+        supports = [each.row_by_row() for each in self._exemplars(step, past)]
 
         def vote(queries: Tensor, *, past: bool) -> Tensor:
             votes = Votes(*memory.votes(queries, self.temperature))
@@ -148,19 +149,23 @@ class NearestNeighbourDistillation(Distiller):
         """The labelled rows in the batch, as both networks see them."""
         if step.labelled is None or past.labelled is None:
             return
-        views = len(step.labelled) // len(step.labels)
-        now, then = step.labelled["projector"], past.labelled["projector"]
+        columns, now, then = step.labels, step.labelled["projector"], past.labelled["projector"]
+        rows = step.current_rows if self.current else step.old_rows
+        if rows is not None and len(rows):  # else others are there and weigh nothing
+            places = step.in_each_view(rows)
+            columns = columns.index_select(0, rows)
+            now, then = now.index_select(0, places), then.index_select(0, places)
         if self.current:
             labels, weights = support_labels(
-                step.labels, step.columns, smoothing=self.smoothing, dtype=then.dtype
+                columns, step.columns, smoothing=self.smoothing, dtype=then.dtype
             )
         else:
-            known = step.labels.clamp(max=past.num_classes - 1)  # rows of new classes weigh nothing
+            known = columns.clamp(max=past.num_classes - 1)
             labels = smooth_labels(
                 known, past.num_classes, smoothing=self.smoothing, dtype=then.dtype
             )
-            weights = (step.labels < past.num_classes).to(then.dtype)
-        yield _Supports(labels.repeat(views, 1), weights.repeat(views)[None], now, then)
+            weights = (columns < past.num_classes).to(then.dtype)
+        yield _Supports(labels, weights[None], now, then)
 
     def _nearest(self, step: Step, past: Past, queries: Tensor) -> Iterator["_Supports"]:
         """The nearest rows of the embedding memory; they stand still."""
@@ -187,9 +192,18 @@ class _Vote(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Supports:
-    """Rows that vote: labels [S, C], weights [1 or N, S], embeddings [S, D] now and then."""
+    """Rows that vote: labels [S, C], weights [1 or N, S], embeddings [S, D] now and then.
+
+    Of V views of the same images labels and weights may be there once: [S / V, C], [1 or N, S / V].
+    """
 
     labels: Tensor
     weights: Tensor
     now: Tensor
     then: Tensor
+
+    def row_by_row(self) -> "_Supports":
+        """The same, with labels and weights of each row."""
+        views = len(self.now) // len(self.labels)
+        labels, weights = self.labels.repeat(views, 1), self.weights.repeat(1, views)
+        return replace(self, labels=labels, weights=weights)

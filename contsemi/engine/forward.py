@@ -42,9 +42,22 @@ def join(groups: Sequence[Tensor | None]) -> Joined:
     sides = []
     for found in members.values():
         numbers, parts = zip(*found, strict=True)
-        sides.append((numbers, parts[0] if len(parts) == 1 else torch.cat(parts)))
+        sides.append((numbers, parts[0] if len(parts) == 1 else _together(parts)))
     sizes = (None if group is None else len(group) for group in groups)
     return Joined(tuple(sizes), tuple(sides))
+
+
+def _together(parts: Sequence[Tensor]) -> Tensor:
+    """All rows in one tensor, without a copy where they follow each other in memory already."""
+    first = parts[0]
+    expected, storage = first.storage_offset(), first.untyped_storage().data_ptr()
+    for part in parts:
+        own = part.untyped_storage().data_ptr(), part.storage_offset(), part.stride()
+        if own != (storage, expected, first.stride()):
+            return torch.cat(list(parts))
+        expected += part.numel()
+    rows = sum(map(len, parts))
+    return first.as_strided((rows, *first.shape[1:]), first.stride(), first.storage_offset())
 
 
 def run_groups(

@@ -272,6 +272,8 @@ class Learner(Predicting):
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
             mixed_labelled=None if online[3] is None else Mixed(online[3], views.labelled_share),
             mixed_large=None if online[4] is None else Mixed(online[4], views.large_share),
+            current_rows=batch.current_rows,
+            old_rows=batch.old_rows,
         )
 
     def _training_mode(self) -> None:

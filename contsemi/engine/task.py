@@ -70,6 +70,13 @@ class TaskRows:
         self._pool = LabelledPool(self.labels.cpu(), seed=seed, task=experience.index)
         self.columns = torch.tensor(experience.columns, device=device)
         self.steps_per_epoch = steps_per_epoch(len(experience.unlabelled), sizes.unlabelled)
+        self._current_rows: Tensor | None = None
+        self._old_rows: Tensor | None = None
+        if needs.labelled_views and needs.supports_per_class:
+            drawn = self._pool.columns_drawn(*self._wanted())
+            current = torch.isin(drawn, self.columns.cpu())
+            self._current_rows = current.nonzero()[:, 0].to(device)
+            self._old_rows = (drawn < experience.num_old).nonzero()[:, 0].to(device)
 
     def batch(self, epoch: int, iteration: int, source: LabelledSource | None = None) -> Batch:
         """The images of one step.
@@ -107,6 +114,8 @@ class TaskRows:
             unlabelled=gather(self.images, self.ranks.own(unlabelled), self.device),
             labelled_ids=ids,
             unlabelled_ids=unlabelled.to(self.device, non_blocking=True),
+            current_rows=None if source is not None else self._current_rows,
+            old_rows=None if source is not None else self._old_rows,
         )
 
     def near(self, ids: Tensor, step: int) -> Tensor | None:
@@ -130,6 +139,9 @@ class TaskRows:
         if not self.needs.labelled_views:
             return torch.empty(0, dtype=torch.int64)
         if self.needs.supports_per_class:
-            columns = torch.arange(self.experience.num_seen)
-            return self._pool.stratified(self.needs.supports_per_class, columns, epoch, iteration)
+            return self._pool.stratified(*self._wanted(), epoch, iteration)
         return self._pool.uniform(self.sizes.labelled, epoch, iteration)
+
+    def _wanted(self) -> tuple[int, Tensor]:
+        """Rows of each class, and the classes, of a stratified draw."""
+        return self.needs.supports_per_class, torch.arange(self.experience.num_seen)

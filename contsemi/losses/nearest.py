@@ -31,10 +31,11 @@ def soft_nearest_neighbours(
     Args:
         queries: [N, D] embeddings.
         supports: [S, D] embeddings, S > 0.
-        labels: [S, C] soft labels; rows sum to 1.
+        labels: [S, C] soft labels; rows sum to 1. [S / V, C] where supports are V blocks with the
+            same labels, as the views of the same images are.
         temperature: divides the cosines.
-        weights: [S] or [N, S] factors >= 0 on the votes, 0 masks a support. ``None`` for ones. No
-            gradient flows into them.
+        weights: one factor >= 0 on the votes for each row of labels, or [N, S]; 0 masks a support.
+            ``None`` for ones. No gradient flows into them.
 
     Returns:
         [N, C] log-probabilities, in float32 or float64. A query all of whose supports are masked
@@ -55,9 +56,11 @@ def soft_nearest_neighbours(
         narrow = 2 / temperature < WIDEST
         if narrow and (weights is None or weights.ndim == 1):
             return _by_product(scores, labels, weights, bound=1 / temperature)
+        views = len(supports) // len(labels)
+        labels = labels.repeat(views, 1)
         if weights is None:
             return _by_broadcast(scores, labels)
-        scores = scores + weights.log()
+        scores = scores + (weights.repeat(views) if weights.ndim == 1 else weights).log()
         unheard = scores.detach().amax(dim=1, keepdim=True) == -torch.inf
         votes = _by_product if narrow else _by_broadcast
         return votes(scores, labels).masked_fill(unheard, 0.0)
@@ -120,7 +123,7 @@ def _by_product(
 ) -> Tensor:
     """As a matrix product of exponentials: N S + S C numbers, for scores of small spread.
 
-    With weights [S] no score is above ``bound``.
+    With weights, one a row of labels, no score is above ``bound``.
     """
     if weights is None:
         each = torch.ones_like(labels[:, :1])
@@ -130,6 +133,8 @@ def _by_product(
         each = (weights / largest.where(largest > 0, 1))[:, None]
         highest = torch.full_like(largest, bound)  # not of those that nobody hears
     votes = (scores - (highest - LIFT)).exp()
+    if votes.shape[1] > len(labels):  # added up first, which is far less than to multiply them all
+        votes = votes.view(len(votes), -1, len(labels)).sum(dim=1)
     sums = votes @ torch.cat([labels * each, each], dim=1)
     logs = sums.clamp_min(torch.finfo(sums.dtype).tiny).log()
     return logs[:, :-1] - logs[:, -1:]

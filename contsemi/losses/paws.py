@@ -25,6 +25,7 @@ def paws(
     sharpening: float,
     smoothing: float,
     anchor: str = "projector",
+    rows: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """``consistency`` and ``me_max``: the votes of a step's labelled rows for its unlabelled views.
 
@@ -35,21 +36,26 @@ def paws(
         sharpening: T of :func:`sharpen`.
         smoothing: of the labels.
         anchor: the head whose embeddings learn. That of the targets is ``projector``.
+        rows: int64, the labelled rows of these classes where they are known beforehand: no other
+            is then compared with.
 
     Source: Assran et al. 2021 (PAWS), for all seen classes; Kang et al. 2023 (CSL), for those of
         the task.
     """
     if step.labelled is None or step.large is None or not step.batch_size:
         return {}
-    labels = step.labels.repeat(len(step.labelled) // len(step.labels))
-    dtype = step.labelled[anchor].dtype
-    soft, weights = support_labels(labels, columns, smoothing=smoothing, dtype=dtype)
+    supports, labels = step.labelled, step.labels
+    if rows is not None and len(rows):
+        supports, labels = supports.rows(step.in_each_view(rows)), labels.index_select(0, rows)
+    soft, weights = support_labels(
+        labels, columns, smoothing=smoothing, dtype=supports[anchor].dtype
+    )
     vote = partial(soft_nearest_neighbours, labels=soft, temperature=temperature, weights=weights)
-    log_probs = vote(step.views(anchor), step.labelled[anchor])
+    log_probs = vote(step.views(anchor), supports[anchor])
     targets = log_probs[: len(step.large)].detach()
     if anchor != "projector":
         with torch.no_grad():
-            targets = vote(step.large["projector"], step.labelled["projector"])
+            targets = vote(step.large["projector"], supports["projector"])
     agreement = consistency(log_probs, targets, batch_size=step.batch_size, sharpening=sharpening)
     return {
         "consistency": agreement,

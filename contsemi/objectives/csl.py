@@ -46,6 +46,7 @@ class Csl(Objective):
             temperature=self.temperature,
             sharpening=self.sharpening,
             smoothing=self.smoothing,
+            rows=step.current_rows,
         )
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:

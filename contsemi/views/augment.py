@@ -11,7 +11,7 @@ from contsemi.views.geometry import interpolation
 from contsemi.views.plan import Plan, draw_plan
 from contsemi.views.separable import separable
 
-__all__ = ["Augment"]
+__all__ = ["Augment", "empty_views"]
 
 # Bytes of the images of one pass, as floats. On a CPU a pass should stay near the L2 cache, and
 # its working memory below what makes the allocator give pages back to the system each time.
@@ -43,6 +43,7 @@ class Augment:
         views: int,
         generator: torch.Generator,
         part: tuple[int, Tensor] | None = None,
+        out: Tensor | None = None,
     ) -> Tensor:
         """The large views of unlabelled images.
 
@@ -52,6 +53,7 @@ class Augment:
             generator: source of all random numbers, on the images' device.
             part: the number of images of the whole batch, and the places int64 [B] of these among
                 them: their views are those that they would have there. ``None`` for the whole.
+            out: where the views are to be, float32 as returned; a new tensor if it is not given.
 
         Returns:
             float32 [V * B, 3, s, s], normalised, channels_last, view-major: row v * B + b is view
@@ -60,7 +62,7 @@ class Augment:
         Raises:
             ValueError: the images are not uint8 [B, 3, S, S], or lie on another device.
         """
-        return self._views(self.views.large, images, views, generator, part)
+        return self._views(self.views.large, images, views, generator, part, out)
 
     def small(
         self,
@@ -68,9 +70,10 @@ class Augment:
         views: int,
         generator: torch.Generator,
         part: tuple[int, Tensor] | None = None,
+        out: Tensor | None = None,
     ) -> Tensor:
         """The small views of unlabelled images; otherwise as :meth:`large`."""
-        return self._views(self.views.small, images, views, generator, part)
+        return self._views(self.views.small, images, views, generator, part, out)
 
     def labelled(
         self,
@@ -78,9 +81,10 @@ class Augment:
         views: int,
         generator: torch.Generator,
         part: tuple[int, Tensor] | None = None,
+        out: Tensor | None = None,
     ) -> Tensor:
         """The views of labelled images; otherwise as :meth:`large`."""
-        return self._views(self.views.labelled, images, views, generator, part)
+        return self._views(self.views.labelled, images, views, generator, part, out)
 
     def test(self, images: Tensor) -> Tensor:
         """The centre of each image, resized with antialiasing; nothing is random.
@@ -117,19 +121,22 @@ class Augment:
         source = torch.arange(len(images), device=device)
         return self._passes(images, source, size, resize)
 
-    def render(self, images: Tensor, source: Tensor, plan: Plan) -> Tensor:
+    def render(
+        self, images: Tensor, source: Tensor, plan: Plan, out: Tensor | None = None
+    ) -> Tensor:
         """Carry out a plan.
 
         Args:
             images: uint8 [B, 3, S, S].
             source: int64 [N], the image of each view.
             plan: what was drawn for the N views, on the images' device.
+            out: as for :meth:`large`.
 
         Returns:
             float32 [N, 3, size, size], normalised, channels_last.
         """
         return self._passes(
-            images, source, plan.size, lambda rows, span: plan.rows(span).apply(rows)
+            images, source, plan.size, lambda rows, span: plan.rows(span).apply(rows), out
         )
 
     def _views(
@@ -139,6 +146,7 @@ class Augment:
         views: int,
         generator: torch.Generator,
         part: tuple[int, Tensor] | None,
+        out: Tensor | None,
     ) -> Tensor:
         _check(images)
         if generator.device != images.device:
@@ -151,7 +159,7 @@ class Augment:
                 places = torch.arange(views)[:, None] * count + part[1]
                 plan = plan.rows(places.flatten().to(images.device, non_blocking=True))
             source = torch.arange(len(images), device=images.device).repeat(views)
-        return self.render(images, source, plan)
+        return self.render(images, source, plan, out)
 
     def _passes(
         self,
@@ -159,6 +167,7 @@ class Augment:
         source: Tensor,
         size: int,
         make: Callable[[Tensor, slice], Tensor],
+        out: Tensor | None = None,
     ) -> Tensor:
         """Run ``make(uint8 rows, span of the batch)`` piece by piece, and normalise."""
         device, side = images.device, images.shape[-1]
@@ -166,15 +175,22 @@ class Augment:
         step = max(1, PASS_BYTES.get(device.type, DEVICE_PASS_BYTES) // row_bytes)
         passes = max(1, round(len(source) / step))
         step = max(1, -(-len(source) // passes))  # all of one length: short ones cost as much
-        out = torch.empty((len(source), size, size, 3), device=device)
+        if out is None:
+            out = empty_views(len(source), size, device)
+        pixels = out.permute(0, 2, 3, 1)
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             for start in range(0, len(source), step):
                 span = slice(start, start + step)
                 made = make(images.index_select(0, source[span]), span)
                 for channel, (mean, std) in enumerate(self._moments):
                     # one pass that normalises and interleaves; from [N, s, s] to every third value
-                    torch.add(mean, made[:, channel], alpha=1 / std, out=out[span, ..., channel])
-        return out.permute(0, 3, 1, 2)
+                    torch.add(mean, made[:, channel], alpha=1 / std, out=pixels[span, ..., channel])
+        return out
+
+
+def empty_views(count: int, size: int, device: torch.device) -> Tensor:
+    """Room for views: float32 [count, 3, size, size], channels_last."""
+    return torch.empty((count, size, size, 3), device=device).permute(0, 3, 1, 2)
 
 
 def _check(images: Tensor) -> None:

@@ -80,6 +80,7 @@ def test_stratified_batches(labels: list[int], per_class: int, order: list[int],
     positions = pool.stratified(per_class, torch.tensor(chosen), 1, 4)
     present = [column for column in chosen if column in labels]
     assert pool.labels[positions].tolist() == present * per_class  # a, b, c, a, b, c
+    assert pool.columns_drawn(per_class, torch.tensor(chosen)).tolist() == present * per_class
     counts = torch.bincount(positions, minlength=len(labels))
     for column in present:
         own = counts[torch.tensor(labels) == column]

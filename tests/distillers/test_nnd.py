@@ -194,6 +194,21 @@ def test_rows_of_new_classes_do_not_vote(step, tensors):
     assert torch.equal(loss, distiller().terms(step())["distillation"])
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"supports": "current"}, {"neighbours": 3}, {"whole": True}], ids=str
+)
+def test_rows_known_beforehand_change_nothing(options, step, tensors):
+    old, current = (each.nonzero()[:, 0] for each in (LABELS < OLD, LABELS >= OLD))
+    found = []
+    for known in ({}, {"old_rows": old, "current_rows": current}):
+        memory = None if options.get("supports") else memory_rows(6)
+        term = distiller(**options).terms(step(memory=memory, **known))
+        leaves = list(tensors[0].values())
+        found.append([term["distillation"], *torch.autograd.grad(term["distillation"], leaves)])
+    for plain, chosen in zip(*found, strict=True):
+        torch.testing.assert_close(chosen, plain, rtol=1e-9, atol=1e-12)
+
+
 def test_a_batch_without_a_row_of_an_old_class_moves_nothing(step, tensors):
     loss = distiller().terms(step(labels=torch.tensor([4, 5, 4, 5, 4])))["distillation"]
     loss.backward()

@@ -46,6 +46,28 @@ def test_one_forward_a_side(network):
     assert [None if each is None else len(each) for each in outputs] == [5, None, 4, 3]
 
 
+def test_neighbours_in_memory_are_joined_without_a_copy():
+    room = torch.randn(9, 4, 4, 3).permute(0, 3, 1, 2)
+    joined = join([room[:5], room[5:8], None])
+    assert torch.equal(joined.sides[0][1], room[:8])
+    assert joined.sides[0][1].data_ptr() == room.data_ptr()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        lambda room: [room[5:8], room[:5]],
+        lambda room: [room[:5], room[6:8]],
+        lambda room: [room[:5], room[5:8].clone()],
+        lambda room: [room[::2], room[5:8]],
+        lambda room: [room[:5], room[5:8].contiguous()],
+    ],
+)
+def test_others_are_copied(parts):
+    groups = parts(torch.randn(9, 4, 4, 3).permute(0, 3, 1, 2))
+    assert torch.equal(join(groups).sides[0][1], torch.cat(groups))
+
+
 def test_together_equals_apart_in_eval_mode(network):
     network.eval()
     together = run_groups(network, join(groups()), HEADS)

@@ -163,6 +163,27 @@ def test_autocast_does_not_lower_the_precision() -> None:
     assert torch.equal(found, plain)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 0.01])  # one for each way of computing
+@pytest.mark.parametrize("weighted", ["no", "rows", "queries"])
+def test_views_share_their_labels(temperature: float, weighted: str) -> None:
+    queries, supports, labels = example()
+    views = torch.cat([supports, supports.flip(1), -supports])
+    weights = torch.tensor([1, 0, 0.5, 1, 1, 0, 2, 1, 1], dtype=torch.float64)
+    once = {"no": None, "rows": weights, "queries": weights.repeat(3).expand(4, -1)}[weighted]
+    each = weights.repeat(3) if weighted == "rows" else once
+    queries.requires_grad_()
+    views.requires_grad_()
+    found = []
+    for given_labels, given_weights in ((labels.repeat(3, 1), each), (labels, once)):
+        log_probs = soft_nearest_neighbours(
+            queries, views, given_labels, temperature=temperature, weights=given_weights
+        )
+        slopes = torch.autograd.grad(log_probs.square().sum(), (queries, views))
+        found.append([log_probs, *slopes])
+    for whole, shared in zip(*found, strict=True):
+        torch.testing.assert_close(shared, whole, rtol=1e-9, atol=1e-12)
+
+
 def test_no_support_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one support"):
         soft_nearest_neighbours(

@@ -77,6 +77,19 @@ def test_supports_of_old_classes_do_not_vote(later):
     assert leaves["large"].grad.any(1).all() and leaves["small"].grad.any(1).all()
 
 
+@pytest.mark.parametrize("current", [LABELS >= OLD, LABELS < 0], ids=["some", "none"])
+def test_rows_known_beforehand_change_nothing(current, later):
+    found = []
+    for rows in (None, current.nonzero()[:, 0]):
+        labels = LABELS.where(current, LABELS % OLD)
+        step, leaves = later(labels, current_rows=rows)
+        terms = Csl(**OPTIONS).terms(step)
+        total = sum(terms.values())
+        found.append([*terms.values(), *torch.autograd.grad(total, list(leaves.values()))])
+    for plain, chosen in zip(*found, strict=True):
+        torch.testing.assert_close(chosen, plain, rtol=1e-9, atol=1e-12)
+
+
 def test_the_classifier_learns_all_supports(later):
     step, leaves = later()
     found = Csl(**OPTIONS).terms(step)["classifier"]
