@@ -9,7 +9,7 @@ that grows only ever gains columns on the right.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -183,16 +183,13 @@ class Outputs:
 
     def rows(self, index: slice | Tensor) -> "Outputs":
         """The chosen rows of everything; the directions stay whole."""
-        return replace(
-            self,
-            features=self.features[index],
-            heads={name: value[index] for name, value in self.heads.items()},
-        )
+        heads = {name: value[index] for name, value in self.heads.items()}
+        return Outputs(self.features[index], heads, self.directions)
 
     def float(self) -> "Outputs":
         """Everything in float32, the precision of the losses (float64 stays)."""
         heads = {name: _wide(value) for name, value in self.heads.items()}
-        return replace(self, features=_wide(self.features), heads=heads)
+        return Outputs(_wide(self.features), heads, self.directions)
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Where tensors live and in which precision the network runs; losses are always float32."""
 
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,9 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
     """Runs the network's products in ``precision``; parameters stay float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
+    if precision != torch.bfloat16:
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def set_threads(count: int, processes: int = 1) -> int:

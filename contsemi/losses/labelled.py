@@ -47,9 +47,9 @@ def labelled_cross_entropy(
     if step.labelled is None:
         raise ValueError("a step without labelled rows has no loss of labels")
     scores, labels, rows = step.labelled[head], step.labels, len(step.labelled)
-    plain = label_cross_entropy(
-        scores, labels.repeat(rows // len(labels)), temperature=temperature, smoothing=smoothing
-    )
+    views = rows // len(labels)
+    of_rows = labels if views == 1 else labels.repeat(views)
+    plain = label_cross_entropy(scores, of_rows, temperature=temperature, smoothing=smoothing)
     if step.mixed_labelled is None:
         return plain, rows
     mixed, share = step.mixed_labelled.outputs[head], step.mixed_labelled.share
