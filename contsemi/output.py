@@ -23,6 +23,7 @@ __all__ = ["OutputFolder", "bound"]
 _FREE = ("output", "resume", "display", "checkpoint", "data")
 
 _LOCK = "run.lock"
+_LOOKS = 4  # for the name of its owner
 _MANIFEST_BYTES = 1 << 28  # it lists the labelled images
 # Not the user's choice of a folder is at fault, but the disk.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -124,8 +125,7 @@ class OutputFolder:
                         os.write(lock, _owner().encode())
                         return lock
             except BlockingIOError as error:
-                time.sleep(0.2)  # its owner may have taken it just now, and not said its name yet
-                owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
+                owner = _said_owner(lock)
                 os.close(lock)
                 if time.monotonic() < deadline:
                     continue
@@ -189,6 +189,32 @@ def _owner() -> str:
     """Who holds the lock, for whoever finds it held."""
     began = time.strftime("%Y-%m-%d %H:%M:%S")
     return f"process {os.getpid()} on {socket.gethostname()} since {began}"
+
+
+def _said_owner(lock: int) -> str:
+    """Who holds the lock; one that took it just now may not have said its name yet.
+
+    Until then the name of the one before stands there, whose process is gone.
+    """
+    owner = ""
+    for _ in range(_LOOKS):
+        time.sleep(0.2)
+        owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
+        match owner.split():
+            case ["process", number, "on", host, *_] if number.isdigit():
+                if host != socket.gethostname() or _alive(int(number)):
+                    break
+    return owner
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
 
 
 def bound(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The output folder: one process, one run, and nothing of others touched."""
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -8,6 +9,8 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import pytest
 
@@ -98,6 +101,32 @@ def test_two_holders_in_one_process(tmp_path):
         refused(tmp_path / "run", "in use by another run")
     with OutputFolder(tmp_path / "run", CONFIG) as again:
         assert not again.finished
+
+
+@pytest.mark.parametrize("before", ["", "dead"])
+def test_an_owner_who_has_not_said_its_name_yet_is_waited_for(before, tmp_path):
+    """The name of the one before stands there meanwhile."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    name = before and f"process {ended.pid} on {socket.gethostname()} since 2001-01-01 00:00:00"
+    path = tmp_path / "run.lock"
+    path.write_text(name)
+    with path.open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        says = threading.Timer(0.3, path.write_text, [OWNER])
+        says.start()
+        refused(tmp_path, rf"in use by another run \(process {os.getpid()} on")
+        says.join()
+
+
+def test_an_owner_elsewhere_is_believed(tmp_path, monkeypatch):
+    path, slept = tmp_path / "run.lock", []
+    path.write_text("process 1 on another-machine since 2001-01-01 00:00:00")
+    monkeypatch.setattr(time, "sleep", slept.append)
+    with path.open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused(tmp_path, "process 1 on another-machine since")
+    assert len(slept) == 1
 
 
 def test_the_lock_of_a_run_that_removed_its_folder_is_not_taken(tmp_path, monkeypatch):
