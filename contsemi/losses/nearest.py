@@ -134,7 +134,8 @@ def _by_product(
         highest = torch.full_like(largest, bound)  # not of those that nobody hears
     votes = (scores - (highest - LIFT)).exp()
     if votes.shape[1] > len(labels):  # added up first, which is far less than to multiply them all
-        votes = votes.view(len(votes), -1, len(labels)).sum(dim=1)
+        views = votes.shape[1] // len(labels)
+        votes = votes.view(len(votes), views, len(labels)).sum(dim=1)
     sums = votes @ torch.cat([labels * each, each], dim=1)
     logs = sums.clamp_min(torch.finfo(sums.dtype).tiny).log()
     return logs[:, :-1] - logs[:, -1:]

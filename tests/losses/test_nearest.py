@@ -184,6 +184,14 @@ def test_views_share_their_labels(temperature: float, weighted: str) -> None:
         torch.testing.assert_close(shared, whole, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 0.01])
+def test_no_query_gets_no_vote(temperature: float) -> None:
+    queries, supports, labels = example()
+    views = supports.repeat(2, 1)
+    found = soft_nearest_neighbours(queries[:0], views, labels, temperature=temperature)
+    assert found.shape == (0, 3)
+
+
 def test_no_support_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one support"):
         soft_nearest_neighbours(
