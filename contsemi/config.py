@@ -340,6 +340,9 @@ class Config(Section):
     checkpoint: Checkpoint = Field(description="when the state is saved")
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda[:n]")
     precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where it is fast")
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = Field(
+        description="mode of torch.compile, for the backbone of training steps; not with pieces"
+    )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         description="CPU threads of torch, 0 for one per core"
     )

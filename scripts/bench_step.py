@@ -10,6 +10,7 @@ random bytes. ``--share`` takes a part of the batch where a whole step would tak
            with the parameters of the real one takes its place; and of all but the network, which
            in the official codes is one: the heads' passes, timed alone, are taken off
     waits  operations of a step for which the host waits for the device
+    compile  whole step with and without ``torch.compile``, and what it takes before the first
 
     python scripts/bench_step.py step --rounds 9
     python scripts/bench_step.py plain --rounds 5
@@ -253,7 +254,33 @@ def waits(given: argparse.Namespace, stream: Stream, words: list[str]) -> None:
         )
 
 
-PARTS = {"step": whole_step, "plain": against_plain, "rest": rest, "waits": waits}
+def compiled(given: argparse.Namespace, stream: Stream, words: list[str]) -> None:
+    """Prints the whole step beside itself with a compiled backbone, by mode."""
+    clock = on(given.device, seconds)
+    modes = ["default"] if given.device == "cpu" else ["default", "reduce-overhead"]
+    rows = []
+    for task in given.tasks or [1, 2]:
+        steps = [
+            Step(stream, task, given.share, [*words, f"compile={mode}"])
+            for mode in ["none", *modes]
+        ]
+        first = [clock(step.whole) for step in steps]
+        times = alternate([step.whole for step in steps], given.rounds, clock)
+        for mode, start, each in zip(modes, first[1:], times[1:], strict=True):
+            ratio = spread([a / b for a, b in zip(times[0], each, strict=True)], 3)
+            cells = (spread(times[0], 3), spread(each, 3), ratio)
+            rows.append((task, mode, f"{start - first[0]:.0f}", *cells))
+    head = ("task", "compile", "first step, more s", "none, s a step", "compiled, s", "ratio")
+    show(f"Step with and without torch.compile, {given.rounds} rounds:", head, rows)
+
+
+PARTS = {
+    "step": whole_step,
+    "plain": against_plain,
+    "rest": rest,
+    "waits": waits,
+    "compile": compiled,
+}
 
 
 def main() -> None:
@@ -285,6 +312,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threads = set_threads(given.threads)
     print(machine(threads))
+    if given.device != "cpu":
+        print(torch.cuda.get_device_name(given.device))
     stream = random_stream(given.each)
     for part in chosen:
         PARTS[part](given, stream, [f"device={given.device}", *words])

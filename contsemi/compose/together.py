@@ -93,6 +93,9 @@ def _check_parts(config: Config) -> None:
     if config.batch.pieces > 1:
         problem = f"{baseline} is a strategy of Avalanche, whose batches are not split"
         raise InputError("batch.pieces", problem, "leave it at 1, or lower batch.unlabelled")
+    if config.compile != "none":
+        problem = f"{baseline} is a strategy of Avalanche, whose networks are not compiled"
+        raise InputError("compile", problem, "use compile=none")
 
 
 def _kind(key: str, given: str) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from contsemi.config import Config
 from contsemi.distillers.distiller import Distiller
 from contsemi.engine import optimisers, schedules
+from contsemi.engine.compiling import compiler
 from contsemi.engine.distributed import ALONE, Ranks
 from contsemi.engine.forward import join, run_groups
 from contsemi.engine.gathering import gather_outputs
@@ -73,6 +74,7 @@ class Learner(Predicting):
         self.config, self.ranks, self.reads_again = config, ranks, reads_again
         self.device = choose_device(config.device, self.ranks)
         self.precision = choose_precision(config.precision, self.device)
+        self.compiled = compiler(config.compile, self.device, self.ranks)
         self.objective, weights = build_part("objectives", config.objective, Objective)
         self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
         self.weights = weights | distil_weights
@@ -237,7 +239,9 @@ class Learner(Predicting):
         labelled = (len(batch.labels), needs.labelled_views)
         sizes = (labelled, large, small, (labelled[0], 1), (large[0], 1))
         everyone = partial(gather_outputs, self.ranks)
-        parts = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
+        parts = self.compiled
+        if self.pieces > 1:
+            parts = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
         with autocast(self.device, self.precision):
             self._training_mode()
             joined = join(groups)

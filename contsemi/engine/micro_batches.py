@@ -23,13 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from contsemi.engine.compiling import Run
 from contsemi.engine.distributed import ALONE, Ranks
 from contsemi.models.network import Network
 from contsemi.types import Outputs
 
 __all__ = ["in_pieces"]
-
-Run = Callable[[Tensor, Sequence[str]], Outputs]
 
 
 def in_pieces(network: Network, pieces: int, ranks: Ranks = ALONE) -> Run:

@@ -97,10 +97,13 @@ class Network(nn.Module):
         Raises:
             ValueError: the network was built without one of these heads.
         """
+        return self.outputs(self.backbone(images), heads)
+
+    def outputs(self, features: Tensor, heads: Sequence[str]) -> Outputs:
+        """The second half of :meth:`forward`: what the heads make of features [N, F]."""
         wanted = _with_projector(heads)
         if missing := wanted - set(self.heads):
             raise ValueError(f"this network has the heads {self.heads}, not {sorted(missing)}")
-        features = self.backbone(images)
         outputs: dict[str, Tensor] = {}
         directions: dict[str, Tensor] = {}
         for name in self.heads:
