@@ -16,9 +16,15 @@ from contsemi.engine.distributed import Ranks
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    """Tests run side by side; one thread each is fastest, and keeps sums in one order."""
+def _threads():
+    """Tests run side by side; one thread each is fastest, and keeps sums in one order.
+
+    The first backward pass of a process starts a thread for each device that torch knows then, and
+    with such threads no forked process could run one (``in_ranks``). A compiler makes more devices
+    known, so the first pass is here, before any.
+    """
     torch.set_num_threads(1)
+    torch.zeros((), requires_grad=True).backward()
 
 
 @pytest.fixture(scope="session")
