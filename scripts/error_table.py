@@ -123,16 +123,20 @@ def errors(text: str) -> Iterator[tuple[int, str]]:
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
             continue
-        values = top | _assigned(ast.walk(function))
+        assignments = [node for node in ast.walk(function) if isinstance(node, ast.Assign)]
+        assignments.sort(key=lambda node: node.lineno)
         for node in ast.walk(function):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             name = _called(node)
+            # of a name that is given several texts the last one above the call
+            above = (each for each in assignments if each.lineno < node.lineno)
+            values = top | _assigned(above)
             if name in CODES and function.name not in helpers:
                 yield CODES[name], _line(node, values)
             elif name in helpers:
                 helper, error = helpers[name]
-                bound = values | _bound(helper, node)
+                bound = values | _assigned(ast.walk(helper)) | _bound(helper, node)
                 yield CODES[_called(error)], _line(error, bound)
 
 

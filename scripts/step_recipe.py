@@ -74,9 +74,9 @@ class Step:
             self.learner.end()
         self.learner.begin(stream.experiences[task - 1], stream.images)
         self.batch = self.learner.batch(0, 0)
-        if (found := len(self.batch.unlabelled)) != self.unlabelled:
+        if (there := len(self.batch.unlabelled)) != self.unlabelled:
             raise SystemExit(
-                f"error: --each: a task has {found} images, and a step takes {self.unlabelled}; "
+                f"error: --each: a task has {there} images, and a step takes {self.unlabelled}; "
                 f"give at least {-(-self.unlabelled // 10)}"
             )
         self.views()

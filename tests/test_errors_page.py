@@ -44,6 +44,27 @@ def test_the_codes_are_those_of_the_classes() -> None:
     assert found | {"Interrupted": 128} == table.CODES
 
 
+def test_a_text_is_the_last_one_above_the_error() -> None:
+    source = """
+def f():
+    if a:
+        problem = "is one"
+        raise InputError("seed", problem, "x")
+    problem = "is two"
+    raise InputError("seed", problem, "x")
+
+def made(key):
+    fix = "its own"
+    return InputError(key, "is made", fix)
+
+def g():
+    fix = "another's"
+    raise made("seed")
+"""
+    found = {line for _, line in table.errors(source)}
+    assert found == {"seed: is one; x", "seed: is two; x", "seed: is made; its own"}
+
+
 @pytest.mark.parametrize(
     ("source", "line"),
     [

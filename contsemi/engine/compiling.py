@@ -16,12 +16,10 @@ from torch import Tensor, nn
 
 from contsemi.engine.distributed import ALONE, Ranks
 from contsemi.errors import InputError
-from contsemi.models.network import Network
+from contsemi.models.network import Network, Run
 from contsemi.types import Outputs
 
-__all__ = ["Run", "compiler"]
-
-Run = Callable[[Tensor, Sequence[str]], Outputs]
+__all__ = ["compiler"]
 
 # A graph for each side of the views, of: network (with learning and with frozen BatchNorm), EMA
 # copy and past. Beyond torch's eight it would give up without an error.
@@ -77,9 +75,9 @@ def _features(backbone: nn.Module, images: Tensor) -> Any:
 
 def _check_tools(mode: str, device: torch.device) -> None:
     """Raises where torch would find no compiler, and would say so in a page of traces."""
-    key, usual = "CXX", ["clang++"] if sys.platform == "darwin" else ["g++"]
-    if device.type == "cuda":
-        key, usual = "CC", ["gcc", "clang"]
+    cuda = device.type == "cuda"
+    key = "CC" if cuda else "CXX"
+    usual = ["gcc", "clang"] if cuda else ["clang++" if sys.platform == "darwin" else "g++"]
     names = [os.environ[key]] if key in os.environ else usual
     if not any(shutil.which(name) for name in names):
         problem = f"{mode} needs a compiler, and {' or '.join(names)} is not here"

@@ -1,6 +1,6 @@
 """Runs networks: over the views of one step, and over un-augmented images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from contsemi.engine.distributed import ALONE, Ranks
 from contsemi.engine.gathering import block, gather_even
 from contsemi.engine.precision import autocast
-from contsemi.models.network import Network
+from contsemi.models.network import Network, Run
 from contsemi.types import Outputs
 from contsemi.views import Augment
 
@@ -60,13 +60,11 @@ def _together(parts: Sequence[Tensor]) -> Tensor:
     return first.as_strided((rows, *first.shape[1:]), first.stride(), first.storage_offset())
 
 
-def run_groups(
-    network: Callable[[Tensor, Sequence[str]], Outputs], groups: Joined, heads: Sequence[str]
-) -> list[Outputs | None]:
+def run_groups(network: Run, groups: Joined, heads: Sequence[str]) -> list[Outputs | None]:
     """One forward for all groups of the same side.
 
     Args:
-        network: the network, in the mode it is to run in.
+        network: the network in the mode it is to run in, or what runs it.
         groups: of :func:`join`.
         heads: heads to evaluate.
 

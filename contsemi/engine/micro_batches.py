@@ -23,9 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from contsemi.engine.compiling import Run
 from contsemi.engine.distributed import ALONE, Ranks
-from contsemi.models.network import Network
+from contsemi.models.network import Network, Run
 from contsemi.types import Outputs
 
 __all__ = ["in_pieces"]

@@ -10,7 +10,9 @@ from contsemi.models.heads import Classifier, Prototypes, mlp
 from contsemi.models.initialise import drawing_from
 from contsemi.types import Outputs
 
-__all__ = ["HEADS", "Network", "freeze_batch_norm"]
+__all__ = ["HEADS", "Network", "Run", "freeze_batch_norm"]
+
+Run = Callable[[Tensor, Sequence[str]], Outputs]  # a forward pass: images and heads
 
 HEADS = ("projector", "predictor", "auxiliary", "mapped", "prototypes", "clusters", "classifier")
 ON_PROJECTOR = ("predictor", "mapped", "prototypes", "clusters")
