@@ -102,7 +102,8 @@ def _blend_(images: Tensor, weights: Tensor) -> None:
     factor, contrast, saturation = weights.unbind()
     grey = luma(images)
     constant = grey.mean((2, 3), keepdim=True).mul_(contrast)
-    torch.addcmul(constant, grey, saturation, out=grey)
+    # two passes: one with two numbers a view beside the greys would not be vectorised on a CPU
+    grey.mul_(saturation).add_(constant)
     torch.addcmul(grey, images, factor, out=images).clamp_(0, 1)
 
 
