@@ -21,7 +21,14 @@ with warnings.catch_warnings():
     from avalanche.evaluation.metric_results import AlternativeValues, MetricValue, TensorImage
     from avalanche.logging import BaseLogger
     from avalanche.training.losses import MaskedCrossEntropy
-    from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin, MIRPlugin, ReplayPlugin
+    from avalanche.training.plugins import (
+        AGEMPlugin,
+        EvaluationPlugin,
+        MIRPlugin,
+        ReplayPlugin,
+        SupervisedPlugin,
+        SynapticIntelligencePlugin,
+    )
     from avalanche.training.plugins.evaluation import default_evaluator
     from avalanche.training.storage_policy import ClassBalancedBuffer
     from avalanche.training.supervised import (
@@ -71,8 +78,10 @@ __all__ = [
     "Replay",
     "ReplayPlugin",
     "StreamingLDA",
+    "SupervisedPlugin",
     "SupervisedTemplate",
     "SynapticIntelligence",
+    "SynapticIntelligencePlugin",
     "TensorImage",
     "default_evaluator",
 ]

@@ -9,7 +9,12 @@ from contsemi import compose, resources
 from contsemi.engine.learner import Learner
 from contsemi.engine.loop import Hooks, fit
 from contsemi.errors import InputError
-from contsemi.strategies._avalanche import AGEMPlugin, MIRPlugin, ReplayPlugin
+from contsemi.strategies._avalanche import (
+    AGEMPlugin,
+    MIRPlugin,
+    ReplayPlugin,
+    SynapticIntelligencePlugin,
+)
 from contsemi.strategies.baselines import Baseline
 from contsemi.strategies.baselines.same_terms import plugin_of
 
@@ -246,6 +251,48 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_global_one(name, train, 
     state = torch.random.get_rng_state()
     assert same(once, outcome(train(name, stream=stream[0]), stream[1].images))
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+class Paths(Hooks):
+    """Zenke et al. 2017: where each weight began, and what its way has changed the loss by."""
+
+    def __init__(self, model):
+        self.weights, self.ways = dict(model.named_parameters()), {}
+        self.starts = self._now()
+
+    def _now(self):
+        return {name: weight.detach().clone() for name, weight in self.weights.items()}
+
+    def before_backward(self, loop):
+        self.before = self._now()
+
+    def after_training_iteration(self, loop):
+        for name, now in self._now().items():
+            way = self.weights[name].grad * (now - self.before[name])
+            self.ways[name] = self.ways.get(name, 0) + way
+
+
+def test_synaptic_intelligence_follows_every_layer(load, stream):
+    """Also those whose flattened weights are the live ones, which seem never to have moved."""
+    config = load("si", "baseline.weights.penalty=100", "baseline.new_classes_only=false")
+    baseline = Baseline(config, stream[0].experiences, stream[0].images)
+    plugin = plugin_of(baseline.strategy, SynapticIntelligencePlugin)
+    for task in baseline.tasks[:2]:
+        importance = {name: each.data.clone() for name, each in plugin.ewc_data[1].items()}
+        paths = Paths(baseline.strategy.model)
+        baseline.train(task, paths)
+        followed = plugin.syn_data["trajectory"]
+        assert any("classifier" in name for name in followed)
+        for name, each in followed.items():
+            way = paths.ways[name].flatten()
+            assert way.any()
+            torch.testing.assert_close(each.data, way)
+    # the last step's penalty, by the weights that it began with
+    away = {name: (paths.before[name] - paths.starts[name]).flatten() for name in importance}
+    penalty = sum(torch.dot(each, away[name].square()) for name, each in importance.items())
+    assert baseline.strategy.loop.terms["penalty"].item() == pytest.approx(
+        50 * penalty.item(), rel=1e-3
+    )
 
 
 def test_icarl_asks_for_an_exemplar_of_each_class(train):
