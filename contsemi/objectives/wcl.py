@@ -6,7 +6,7 @@ weak labels of a supervised contrast in the other view. Small views are those of
 multi-crop: crops of an image's neighbours are to be told from the batch by that image. Labels are
 not in the paper: here labelled images of a class are linked, those of two classes never share a
 weak label, and a linear classifier on the features, which is what predicts, is trained on the
-labels. Walking the graph waits for the device.
+labels.
 """
 
 from dataclasses import dataclass

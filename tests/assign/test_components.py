@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsemi.assign.components import components, nearest_others
+from contsemi.assign.components import _squared, components, nearest_others
 
 WCL = np.load(Path(__file__).parent / "reference" / "wcl.npz", allow_pickle=False)
 
@@ -37,6 +37,11 @@ def test_two_pairs_far_apart_are_two_components():
     assert torch.equal(mask(components(nearest_others(rows))), torch.eye(2).repeat(2, 2).bool())
 
 
+def test_a_chain_of_any_length_is_one_component_on_a_gpu():
+    for size in (2, 3, 64, 65, 700):
+        assert _squared(torch.arange(size).add(1).clamp(max=size - 1), None).tolist() == [0] * size
+
+
 def test_one_row_is_its_own_component():
     assert components(nearest_others(torch.ones(1, 3))).tolist() == [0]
 
@@ -63,5 +68,7 @@ def test_any_graph_equals_a_walk(data, size):
             ahead -= reached
         assert {j for j in range(size) if found[j] == found[i]} == reached
     assert torch.equal(found, components(torch.tensor(neighbours), torch.tensor(labels)))
+    on_a_gpu = _squared(torch.tensor(neighbours), torch.tensor(labels))
+    assert torch.equal(mask(on_a_gpu), mask(found))
     if max(labels) < 0:
         assert torch.equal(found, components(torch.tensor(neighbours)))
