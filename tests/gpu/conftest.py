@@ -112,7 +112,8 @@ def index_on_gpu(index):
     """Lists of places as tensors: C++ would make them where it takes the indexed tensor to be."""
     if isinstance(index, tuple):
         return tuple(map(index_on_gpu, index))
-    return torch.tensor(list(index), device=CUDA) if isinstance(index, list | range) else index
+    places = isinstance(index, list | range) and all(isinstance(each, int) for each in index)
+    return torch.tensor(list(index), device=CUDA) if places else index
 
 
 class Gpu(TorchDispatchMode):
@@ -196,11 +197,15 @@ def gpu(monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("a real GPU is here")
     torch._C._ensureCUDADeviceGuardSet()  # one that does nothing, as there is no driver to ask
-    real_tensor = torch.tensor
+    real_tensor, real_as_tensor = torch.tensor, torch.as_tensor
 
     def tensor(data, *, device=None, **rest):
         made = real_tensor(data, **rest)
         return made if device is None else made.to(device)
+
+    def as_tensor(data, dtype=None, device=None):
+        made = data if isinstance(data, OnGpu) else real_as_tensor(data)
+        return made.to(device or made.device, dtype or made.dtype)
 
     def compatible(input: torch.Tensor, from_: torch.Tensor) -> bool:
         return isinstance(input, OnGpu) == isinstance(from_, OnGpu)
@@ -219,6 +224,7 @@ def gpu(monkeypatch):
         monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer, **__: answer)
     monkeypatch.setattr(torch, "Generator", Generator)
     monkeypatch.setattr(torch, "tensor", tensor)
+    monkeypatch.setattr(torch, "as_tensor", as_tensor)
     monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # whose tensors have no versions
     monkeypatch.setattr(torch, "_has_compatible_shallow_copy_type", compatible)
     monkeypatch.setattr(Tensor, "pin_memory", lambda self, *_: self)
