@@ -8,7 +8,7 @@ from torch import Tensor
 from contsemi.engine.distributed import Ranks
 from contsemi.seeding import generator
 from contsemi.types import Batch, Needs
-from contsemi.views import Augment, empty_views
+from contsemi.views import Augment
 from contsemi.views.mix import mix
 
 __all__ = ["Viewed", "make_views"]
@@ -60,12 +60,17 @@ def make_views(
     labelled_share = large_share = 1.0
     labelled_part = _part(ranks, len(batch.labels))
     part = _part(ranks, len(batch.unlabelled_ids))
-    first, second = _room(batch, needs, augment)
-    if needs.labelled_views and len(batch.labels):
-        views = needs.labelled_views
-        labelled = augment.labelled(batch.labelled, views, draw, labelled_part, first)
-    if needs.large_views:
-        large = augment.large(batch.unlabelled, needs.large_views, draw, part, second)
+    views = needs.labelled_views if len(batch.labels) else 0
+    if views and needs.large_views:
+        labelled, large = augment.labelled_and_large(
+            (batch.labelled, views, labelled_part),
+            (batch.unlabelled, needs.large_views, part),
+            draw,
+        )
+    elif views:
+        labelled = augment.labelled(batch.labelled, views, draw, labelled_part)
+    elif needs.large_views:
+        large = augment.large(batch.unlabelled, needs.large_views, draw, part)
     if needs.small_views:
         if near is None:
             small = augment.small(batch.unlabelled, needs.small_views, draw, part)
@@ -81,20 +86,6 @@ def make_views(
         first, second = large[:rows], large[rows : 2 * rows]
         mixed_large, large_share = mix(first, second, coin)
     return Viewed(labelled, large, small, mixed_labelled, mixed_large, labelled_share, large_share)
-
-
-def _room(batch: Batch, needs: Needs, augment: Augment) -> tuple[Tensor | None, Tensor | None]:
-    """Where labelled and large views go, one behind the other.
-
-    They go through the network together, and to join them afterwards would copy them all.
-    """
-    size = augment.views.large.size
-    labelled = needs.labelled_views * len(batch.labelled)
-    large = needs.large_views * len(batch.unlabelled)
-    if not labelled or not large or augment.views.labelled.size != size:
-        return None, None
-    room = empty_views(labelled + large, size, batch.unlabelled.device)
-    return room[:labelled], room[labelled:]
 
 
 def _part(ranks: Ranks, count: int, blocks: int = 1) -> tuple[int, Tensor] | None:

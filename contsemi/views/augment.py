@@ -11,12 +11,15 @@ from contsemi.views.geometry import interpolation
 from contsemi.views.plan import Plan, draw_plan
 from contsemi.views.separable import separable
 
-__all__ = ["Augment", "empty_views"]
+__all__ = ["Augment"]
 
 # Bytes of the images of one pass, as floats. On a CPU a pass should stay near the L2 cache, and
 # its working memory below what makes the allocator give pages back to the system each time.
 PASS_BYTES = {"cpu": 1 << 22}
 DEVICE_PASS_BYTES = 1 << 28
+
+# Number of the images of the whole batch, and the places int64 [B] of some among them
+Part = tuple[int, Tensor] | None
 
 
 class Augment:
@@ -42,8 +45,7 @@ class Augment:
         images: Tensor,
         views: int,
         generator: torch.Generator,
-        part: tuple[int, Tensor] | None = None,
-        out: Tensor | None = None,
+        part: Part = None,
     ) -> Tensor:
         """The large views of unlabelled images.
 
@@ -53,7 +55,6 @@ class Augment:
             generator: source of all random numbers, on the images' device.
             part: the number of images of the whole batch, and the places int64 [B] of these among
                 them: their views are those that they would have there. ``None`` for the whole.
-            out: where the views are to be, float32 as returned; a new tensor if it is not given.
 
         Returns:
             float32 [V * B, 3, s, s], normalised, channels_last, view-major: row v * B + b is view
@@ -62,29 +63,60 @@ class Augment:
         Raises:
             ValueError: the images are not uint8 [B, 3, S, S], or lie on another device.
         """
-        return self._views(self.views.large, images, views, generator, part, out)
+        return self._views(self.views.large, images, views, generator, part)
 
     def small(
         self,
         images: Tensor,
         views: int,
         generator: torch.Generator,
-        part: tuple[int, Tensor] | None = None,
-        out: Tensor | None = None,
+        part: Part = None,
     ) -> Tensor:
         """The small views of unlabelled images; otherwise as :meth:`large`."""
-        return self._views(self.views.small, images, views, generator, part, out)
+        return self._views(self.views.small, images, views, generator, part)
 
     def labelled(
         self,
         images: Tensor,
         views: int,
         generator: torch.Generator,
-        part: tuple[int, Tensor] | None = None,
-        out: Tensor | None = None,
+        part: Part = None,
     ) -> Tensor:
         """The views of labelled images; otherwise as :meth:`large`."""
-        return self._views(self.views.labelled, images, views, generator, part, out)
+        return self._views(self.views.labelled, images, views, generator, part)
+
+    def labelled_and_large(
+        self,
+        labelled: tuple[Tensor, int, Part],
+        large: tuple[Tensor, int, Part],
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """What :meth:`labelled` and then :meth:`large` would give.
+
+        If their sizes are equal they lie one behind the other in memory, so that a network can see
+        them as one batch without a copy; if the whole policies are, they are made in one go.
+
+        Args:
+            labelled: images, views and part as for :meth:`labelled`.
+            large: the same for :meth:`large`.
+            generator: source of all random numbers, on the images' device.
+        """
+        of_labelled, of_large = self.views.labelled, self.views.large
+        images, more = labelled[0], large[0]
+        plan, source = self._draw(of_labelled, images, labelled[1], generator, labelled[2])
+        second, second_source = self._draw(of_large, more, large[1], generator, large[2])
+        if of_labelled.size != of_large.size:
+            views = self.render(images, source, plan)
+            return views, self.render(more, second_source, second)
+        room = _room(len(source) + len(second_source), of_large.size, images.device)
+        first, last = room[: len(source)], room[len(source) :]
+        if of_labelled == of_large:
+            sources = torch.cat([source, second_source + len(images)])
+            self.render(torch.cat([images, more]), sources, plan.joined(second), room)
+        else:
+            self.render(images, source, plan, first)
+            self.render(more, second_source, second, last)
+        return first, last
 
     def test(self, images: Tensor) -> Tensor:
         """The centre of each image, resized with antialiasing; nothing is random.
@@ -130,7 +162,7 @@ class Augment:
             images: uint8 [B, 3, S, S].
             source: int64 [N], the image of each view.
             plan: what was drawn for the N views, on the images' device.
-            out: as for :meth:`large`.
+            out: where the views are to be, as returned; a new tensor if it is not given.
 
         Returns:
             float32 [N, 3, size, size], normalised, channels_last.
@@ -140,14 +172,15 @@ class Augment:
         )
 
     def _views(
-        self,
-        crop: Crop,
-        images: Tensor,
-        views: int,
-        generator: torch.Generator,
-        part: tuple[int, Tensor] | None,
-        out: Tensor | None,
+        self, crop: Crop, images: Tensor, views: int, generator: torch.Generator, part: Part
     ) -> Tensor:
+        plan, source = self._draw(crop, images, views, generator, part)
+        return self.render(images, source, plan)
+
+    def _draw(
+        self, crop: Crop, images: Tensor, views: int, generator: torch.Generator, part: Part
+    ) -> tuple[Plan, Tensor]:
+        """What is done to the views, and the image of each."""
         _check(images)
         if generator.device != images.device:
             raise ValueError(f"generator on {generator.device}, images on {images.device}")
@@ -158,8 +191,7 @@ class Augment:
             if part is not None:
                 places = torch.arange(views)[:, None] * count + part[1]
                 plan = plan.rows(places.flatten().to(images.device, non_blocking=True))
-            source = torch.arange(len(images), device=images.device).repeat(views)
-        return self.render(images, source, plan, out)
+            return plan, torch.arange(len(images), device=images.device).repeat(views)
 
     def _passes(
         self,
@@ -176,7 +208,7 @@ class Augment:
         passes = max(1, round(len(source) / step))
         step = max(1, -(-len(source) // passes))  # all of one length: short ones cost as much
         if out is None:
-            out = empty_views(len(source), size, device)
+            out = _room(len(source), size, device)
         pixels = out.permute(0, 2, 3, 1)
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             for start in range(0, len(source), step):
@@ -188,8 +220,8 @@ class Augment:
         return out
 
 
-def empty_views(count: int, size: int, device: torch.device) -> Tensor:
-    """Room for views: float32 [count, 3, size, size], channels_last."""
+def _room(count: int, size: int, device: torch.device) -> Tensor:
+    """For views: float32 [count, 3, size, size], channels_last."""
     return torch.empty((count, size, size, 3), device=device).permute(0, 3, 1, 2)
 
 

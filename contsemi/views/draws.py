@@ -25,7 +25,7 @@ class Draws:
         """Float [N, columns] on the generator's device, uniform in [low, high)."""
         shape = (self.rows, columns)
         unit = torch.rand(shape, generator=self.generator, device=self.generator.device)
-        return unit.mul_(high - low).add_(low)
+        return unit if (low, high) == (0.0, 1.0) else unit.mul_(high - low).add_(low)
 
     def coin(self, probability: float) -> Tensor:
         """Bool [N], each true with the probability given."""
@@ -39,6 +39,11 @@ class Drawn:
     def rows(self, index: slice | Tensor) -> Self:
         """The same operation for some of the views, in the order of ``index``."""
         return replace(self, **{name: value[index] for name, value in self._tensors().items()})
+
+    def joined(self, other: Self) -> Self:
+        """The same operation for these views and behind them those of another draw of it."""
+        tensors = self._tensors().items()
+        return replace(self, **{n: torch.cat([x, getattr(other, n)]) for n, x in tensors})
 
     def to(self, device: torch.device | str) -> Self:
         """The same operation on another device."""

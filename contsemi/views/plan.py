@@ -38,6 +38,13 @@ class Plan:
             self.boxes.rows(index), tuple(step.rows(index) for step in self.steps), self.size
         )
 
+    def joined(self, other: "Plan") -> "Plan":
+        """These views and behind them those of another plan of the same policy."""
+        steps = zip(self.steps, other.steps, strict=True)
+        return Plan(
+            self.boxes.joined(other.boxes), tuple(one.joined(two) for one, two in steps), self.size
+        )
+
     def to(self, device: torch.device | str) -> "Plan":
         """The plan on another device."""
         return Plan(self.boxes.to(device), tuple(step.to(device) for step in self.steps), self.size)

@@ -37,16 +37,6 @@ def test_labelled_and_large_views_are_made_in_one_place(learner):
     assert together.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_where_they_are_made_does_not_change_them(learner, monkeypatch):
-    batch = learner.batch(0, 0)
-    here = views_of(learner, batch)
-    monkeypatch.setattr("contsemi.engine.viewing._room", lambda *_: (None, None))
-    apart = views_of(learner, batch)
-    assert torch.equal(here.labelled, apart.labelled)
-    assert torch.equal(here.large, apart.large)
-    assert apart.labelled.untyped_storage().data_ptr() != apart.large.untyped_storage().data_ptr()
-
-
 def test_the_rows_of_old_and_of_current_classes_are_known_beforehand(learner):
     for iteration in range(learner.steps_per_epoch):
         batch = learner.batch(0, iteration)

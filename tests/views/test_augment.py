@@ -190,6 +190,24 @@ def test_images_on_another_device_are_refused(policy):
         Augment(policy("cifar")).large(images, 1, seeded())
 
 
+@pytest.mark.parametrize("part", [None, (12, torch.tensor([1, 4, 5]))], ids=["whole", "part"])
+@pytest.mark.parametrize("labelled", [{}, {"flip": 0.0, "blur": 0.5}, {"size": 20}], ids=str)
+def test_labelled_and_large_views_made_at_once_are_those_of_each(
+    labelled, part, policy, photographs
+):
+    views = policy("cifar", **SMOOTH)
+    views = views.model_copy(update={"labelled": views.large.model_copy(update=labelled)})
+    augment, draw, again = Augment(views), seeded(4), seeded(4)
+    few, many = photographs[:3], photographs[3:6] if part else photographs
+    expected = augment.labelled(few, 2, draw), augment.large(many, 3, draw, part)
+    found = augment.labelled_and_large((few, 2, None), (many, 3, part), again)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+    assert draw.get_state().equal(again.get_state())
+    together = found[0].untyped_storage().data_ptr() == found[1].untyped_storage().data_ptr()
+    assert together == ("size" not in labelled)
+
+
 @pytest.mark.gpu
 def test_cpu_and_cuda_agree(policy, photographs):
     if not torch.cuda.is_available():
