@@ -31,18 +31,18 @@ SMALL = (
     "display=quiet",
 )
 # What else takes a way of its own on a GPU
-VARIANTS = {
-    "memory of embeddings, all vote": "nncsl memory.embeddings=40 distiller.whole=true",
-    "memory of embeddings, the nearest vote": "nncsl memory.embeddings=40 distiller.neighbours=5",
-    "features distilled": "suave distiller=feature",
-    "predicted by moments": "suave predict=moments",
-    "exemplars near the mean": "contsemi memory.selection=herding",
-    "exemplars with labels of the network": "contsemi memory.pseudo_labels=0.5",
-    "pieces": "contsemi batch.pieces=2",
-    "frozen statistics": "contsemi optim.freeze_batch_norm=true",
-    "lars": "contsemi optim.name=lars optim.clip=1",
-    "all colours": "contsemi views=cifar views.large.size=8 views.small.size=8",
-}
+VARIANTS = (
+    "nncsl memory.embeddings=40 distiller.whole=true",
+    "nncsl memory.embeddings=40 distiller.neighbours=5",
+    "suave distiller=feature",
+    "suave predict=moments",
+    "contsemi memory.selection=herding",
+    "contsemi memory.pseudo_labels=0.5",
+    "contsemi batch.pieces=2",
+    "contsemi optim.freeze_batch_norm=true",
+    "contsemi optim.name=lars optim.clip=1",
+    "contsemi views=cifar views.large.size=8 views.small.size=8",
+)
 
 
 def marked(names):
@@ -81,7 +81,7 @@ def steps(device, words, stream_of, gpu=None):
     return losses, weights, learner.predict(test.images[:50]).cpu(), waits
 
 
-@pytest.mark.parametrize("words", [*marked(OWN), *marked(VARIANTS.values())])
+@pytest.mark.parametrize("words", [*marked(OWN), *marked(VARIANTS)])
 def test_the_same_steps_without_a_wait(words, stream_of, gpu):
     *expected, _ = steps("cpu", words, stream_of)
     *found, waits = steps("cuda:0", words, stream_of, gpu)
@@ -123,13 +123,13 @@ def test_a_saved_state_goes_on_as_if_never_left(words, stream_of, gpu, tmp_path)
     assert all(torch.equal(one.cpu(), other.cpu()) for one, other in pairs)
 
 
-def test_the_same_views_of_every_operation(gpu):
-    half = [
-        *("jitter.probability=0.5", "greyscale=0.3", "blur=0.5", "solarise=0.5", "equalise=0.5"),
-        *("erase=0.5", "rotate=10", "shift=0.1"),
-    ]
-    words = ["views=cifar", *(f"views.large.{word}" for word in half)]
-    views = compose.load(words).views
+SMOOTH = ("jitter.probability=0.5", "greyscale=0.3", "blur=0.5", "erase=0.5", "rotate=10")
+STEPS = ("jitter.probability=0", "solarise=0.5", "equalise=0.5", "shift=0.1")
+
+
+@pytest.mark.parametrize("drawn", [(*SMOOTH, "solarise=0", "equalise=0"), STEPS], ids=str)
+def test_the_same_views_of_every_operation(drawn, gpu):
+    views = compose.load(["views=cifar", *(f"views.large.{word}" for word in drawn)]).views
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 3, 32, 32), generator=draw, dtype=torch.uint8)
     plan = draw_plan(views.large, Draws(draw, 80), 32, fill=views.mean)
@@ -138,7 +138,9 @@ def test_the_same_views_of_every_operation(gpu):
     gpu.waits.clear()
     there = Augment(views).render(images.to("cuda:0"), source.to("cuda:0"), plan.to("cuda:0"))
     assert not gpu.waits
-    torch.testing.assert_close(there.cpu(), expected, rtol=0, atol=1e-4)
+    # a last bit may carry a value over a threshold or to another level of a histogram
+    away = (there.cpu() - expected).abs() > 1e-4
+    assert away.double().mean() <= (1e-4 if drawn is STEPS else 0)
 
 
 def run_here(device, folder, monkeypatch, *words):
