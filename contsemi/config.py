@@ -214,8 +214,8 @@ class Memory(Section):
     shrinkage: Probability = Field(
         description="share of a round covariance in that of the class moments"
     )
-    index: Literal["auto", "torch", "flat", "ivf", "hnsw", "sq8", "pq"] = Field(
-        description="search: torch, flat exact; ivf, hnsw, sq8, pq approximate; auto by size"
+    index: Literal["auto", "torch", "flat", "ivf", "sq8", "pq"] = Field(
+        description="search: torch, flat exact; ivf, sq8, pq approximate; auto by size"
     )
 
 
