@@ -339,7 +339,13 @@ class Config(Section):
     evaluate: Evaluate = Field(description="evaluation while training")
     checkpoint: Checkpoint = Field(description="when the state is saved")
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda[:n]")
-    precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where it is fast")
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = Field(
+        description="auto: bf16 where it is fast and two trial steps agree, on a GPU without it "
+        "fp16, else fp32"
+    )
+    deterministic: bool = Field(
+        description="the same bits in each run on a GPU, too, by slower operations"
+    )
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = Field(
         description="mode of torch.compile, for the backbone of training steps; not with pieces"
     )

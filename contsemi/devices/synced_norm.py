@@ -200,7 +200,8 @@ class _Host:
         sums: Tensor,
         counts: Tensor,
     ) -> Tensor:
-        factor, of_bias, of_x = weight * scale, *(sums / counts.sum())
+        factor = weight * scale
+        of_bias, of_x = sums / counts.sum()
         steepness = -factor * scale.square() * of_x
         offset = -factor * of_bias - steepness * mean
         shape = (1, -1, *(1 for _ in x.shape[2:]))

@@ -23,6 +23,7 @@ from contsemi.devices.precision import (
     choose_precision,
 )
 from contsemi.devices.ranks import ALONE, Ranks
+from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
 from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
@@ -74,6 +75,7 @@ class Learner(Predicting):
         self.config, self.ranks, self.reads_again = config, ranks, reads_again
         self.device = choose_device(config.device, self.ranks)
         self.precision = choose_precision(config.precision, self.device)
+        self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
         self.objective, weights = build_part("objectives", config.objective, Objective)
         self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
@@ -312,8 +314,9 @@ class Learner(Predicting):
             raise RuntimeError("backward() before begin()")
         self.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.scaling.backward(loss)
             self.ranks.sum_gradients([self.network], [self.objective, self.distiller])
+            self.scaling.unscale(self.optimizer)
         frozen = self.config.optim.freeze_directions * self.steps_per_epoch
         if not self.task.experience.index and self.step_in_task < frozen:
             for param in self.network.direction_parameters():
@@ -324,7 +327,7 @@ class Learner(Predicting):
         if self.optimizer is None:
             raise RuntimeError("update() before begin()")
         total = self.epochs * self.steps_per_epoch
-        optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total)
+        optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total, self.scaling)
         self.network.after_step()
         if self.teacher is not None:
             start, end = _pair(self.needs.teacher)
@@ -348,6 +351,7 @@ class Learner(Predicting):
             "objective": self.objective.state_dict(),
             "distiller": self.distiller.state_dict(),
             "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
+            "scaling": self.scaling.state(),
             "exemplars": self.exemplars.state(),
             "moments": self.moments.state() if self.moments else {},
             "embeddings": self.embeddings.state(),
@@ -379,6 +383,7 @@ class Learner(Predicting):
         self.distiller.load_state_dict(state.get("distiller", {}))
         if self.optimizer is not None:
             optimisers.restore(self.optimizer, state.get("optimizer", {}))
+        self.scaling.load(state.get("scaling", {}))
         for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
             part.load({key: value.to(self.device) for key, value in state[name].items()})
         if state.get("moments"):

@@ -15,8 +15,14 @@ from contsemi.config import Config
 from contsemi.data.scenario import Stream, build
 from contsemi.devices.environment import ranked, said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
-from contsemi.devices.precision import choose_device, choose_precision, set_threads
+from contsemi.devices.precision import (
+    choose_device,
+    choose_precision,
+    set_deterministic,
+    set_threads,
+)
 from contsemi.devices.ranks import Ranks
+from contsemi.devices.trial import settled
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.evaluation.answers import Evaluation, evaluate
 from contsemi.evaluation.study import Study
@@ -66,7 +72,8 @@ def run(config: Config) -> dict[str, Any]:
     if ours and ranked():
         # Avalanche makes a logger while it is imported, and refuses to where it sees a rank but 0.
         import contsemi.strategies  # noqa: F401
-    ranks = join(baseline=not ours)
+    set_deterministic(config.deterministic)
+    ranks = join(config.device, baseline=not ours)
     threads = set_threads(config.threads, ranks.local_size)
     signals = Signals(ranks.agree)
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
@@ -79,6 +86,9 @@ def run(config: Config) -> dict[str, Any]:
                 stack.enter_context(output)
         if ranks.agree(output.finished):
             return tell_json(ranks, _show_finished(display, output.path) if ranks.first else {})
+        config, remark = settled(config, ranks)
+        if remark:
+            display.note(remark)
         with together(ranks):
             load = partial(data.load, config.data, config.scenario.dataset)
             train, test = one_first(ranks, load)

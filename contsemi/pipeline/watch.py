@@ -120,9 +120,10 @@ class Watch(Hooks):
         self.images_done += images
         self._images_here += images
         last = loop.iteration == learner.steps_per_epoch - 1
+        # Before the host waits for the device: one that is gone would never let it finish.
+        asked = self.signals.asked()
         if last or self.steps_done % STEPS_BETWEEN_LOOKS == 0:
             self.look(loop)
-        asked = self.signals.asked()
         if asked or self._due():
             self.check()
             self.save(loop.epoch + last, 0 if last else loop.iteration + 1)
@@ -183,5 +184,5 @@ class Watch(Hooks):
         raise Diverged(
             f"loss: not finite or too large in task {bad.task + 1}, epoch {bad.epoch + 1}, "
             f"step {bad.iteration + 1} ({terms}), learning rate {bad.rate:.3g}, "
-            f"images {ids}...; lower optim.lr or set optim.clip, and start anew"
+            f"images {ids}...; lower optim.lr, set optim.clip or precision=fp32, and start anew"
         )

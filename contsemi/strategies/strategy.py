@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from contsemi.config import Config
 from contsemi.data.sampler import steps_per_epoch
+from contsemi.devices.trial import settled
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import HookList, Hooks, fit
 from contsemi.strategies._avalanche import EvaluationPlugin, SupervisedTemplate, default_evaluator
@@ -67,7 +68,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         if learner is None:
             if config is None:
                 raise TypeError("give config=contsemi.compose.load([...]), or a learner")
-            learner = Learner(config)
+            learner = Learner(settled(config)[0])
         self.learner, self.hooks = learner, tuple(hooks)
         self._start: tuple[int, int] | None = None
         self._mb_output: Any = None
