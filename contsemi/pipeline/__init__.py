@@ -12,7 +12,7 @@ from torch import Tensor
 
 from contsemi import data
 from contsemi.config import Config
-from contsemi.data.scenario import Stream, build
+from contsemi.data.scenario import Stream, build, refuse_unfit
 from contsemi.devices.environment import ranked, said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
 from contsemi.devices.precision import choose_device, choose_precision, set_threads
@@ -80,11 +80,12 @@ def run(config: Config) -> dict[str, Any]:
         if ranks.agree(output.finished):
             return tell_json(ranks, _show_finished(display, output.path) if ranks.first else {})
         with together(ranks):
-            load = partial(data.load, config.data, config.scenario.dataset)
+            check = partial(refuse_unfit, config.scenario, budget, config.seed)
+            load = partial(data.load, config.data, config.scenario.dataset, check)
             train, test = one_first(ranks, load)
-            for remark in train.remarks:
-                display.note(remark)
             stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
+            for remark in (*train.remarks, *stream.remarks):
+                display.note(remark)
             learner = Learner(config, ranks, reads_again=True) if ours else None
         device = choose_device(config.device, ranks)
         precision = choose_precision(config.precision, device)
