@@ -26,7 +26,7 @@ from contsemi.losses.cross_entropy import smooth_labels
 from contsemi.losses.distil import feature_distillation, nearest_neighbour_distillation
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
 from contsemi.losses.nearest_stream import Votes, join_votes, row_votes, support_votes
-from contsemi.types import Needs, Past, Step
+from contsemi.types import Needs, Step
 
 __all__ = ["NearestNeighbourDistillation"]
 
@@ -73,7 +73,7 @@ class NearestNeighbourDistillation(Distiller):
         self.current, self.alpha = supports == "current", alpha
         self.needs = Needs(
             heads=("projector", *(("mapped",) if alpha else ())),
-            past=True,
+            pasts=1,
             memory=whole or neighbours > 0,
             labelled_from="all",
         )
@@ -93,13 +93,12 @@ class NearestNeighbourDistillation(Distiller):
         return {"distillation": torch.stack(terms).sum()} if terms else {}
 
     def _votes(self, step: Step) -> Tensor | None:
-        past = step.past
-        if past is None or step.large is None:
+        pairs = step.with_past("large", "small")
+        if not pairs:
             return None
-        now = [part["projector"] for part in (step.large, step.small) if part is not None]
-        then = [part["projector"] for part in (past.large, past.small) if part is not None]
-        queries, anchors = torch.cat(then), torch.cat(now)
-        supports = list(self._exemplars(step, past))
+        anchors = torch.cat([now["projector"] for now, _ in pairs])
+        queries = torch.cat([then["projector"] for _, then in pairs])
+        supports = list(self._exemplars(step))
         memory = self._of_memory(step, queries)
         if memory is not None:
             vote = self._with_memory(supports, memory)
@@ -156,15 +155,15 @@ class NearestNeighbourDistillation(Distiller):
         with torch.no_grad():
             unit = functional.normalize(queries.float(), dim=1)
             places = memory.search(unit, self.neighbours)[1]
-        return lambda asked: row_votes(
-            asked, memory.embeddings, memory.probs, places, temperature=self.temperature
-        )
+        rows, labels = memory.embeddings, memory.probs[:, : step.num_old]
+        return lambda asked: row_votes(asked, rows, labels, places, temperature=self.temperature)
 
-    def _exemplars(self, step: Step, past: Past) -> Iterator["_Supports"]:
+    def _exemplars(self, step: Step) -> Iterator["_Supports"]:
         """The labelled rows in the batch, as both networks see them."""
-        if step.labelled is None or past.labelled is None:
+        pairs = step.with_past("labelled")
+        if not pairs:
             return
-        columns, now, then = step.labels, step.labelled["projector"], past.labelled["projector"]
+        columns, (now, then) = step.labels, (each["projector"] for each in pairs[0])
         rows = step.current_rows if self.current else step.old_rows
         if rows is not None and len(rows):  # else others are there and weigh nothing
             places = step.in_each_view(rows)
@@ -175,11 +174,9 @@ class NearestNeighbourDistillation(Distiller):
                 columns, step.columns, smoothing=self.smoothing, dtype=then.dtype
             )
         else:
-            known = columns.clamp(max=past.num_classes - 1)
-            labels = smooth_labels(
-                known, past.num_classes, smoothing=self.smoothing, dtype=then.dtype
-            )
-            weights = (columns < past.num_classes).to(then.dtype)
+            known = columns.clamp(max=step.num_old - 1)
+            labels = smooth_labels(known, step.num_old, smoothing=self.smoothing, dtype=then.dtype)
+            weights = (columns < step.num_old).to(then.dtype)
         yield _Supports(labels, weights, now, then)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from contsemi import data
 from contsemi.config import Config
-from contsemi.data.scenario import build
+from contsemi.data.scenario import build, refuse_unfit
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
 from contsemi.devices.precision import (
@@ -122,6 +122,7 @@ def _open(
         threads: of the CPU.
     """
     with together(ranks):
+        budget = LabelBudget.parse(config.label_ratio)
         check = partial(refuse_unfit, config.scenario, budget, config.seed)
         load = partial(data.load, config.data, config.scenario.dataset, check)
         train, test = one_first(ranks, load)
