@@ -40,8 +40,7 @@ def settled(config: Config, ranks: Ranks = ALONE) -> tuple[Config, str]:
     if config.precision == "auto" and device.type == "cpu" and precision != torch.float32:
         with suppress(InputError):  # of a model that cannot be built, said where it is made
             backbone = channels_last(build_backbone(config.model, generator(config.seed, "trial")))
-            views = config.views
-            sides = sorted({each.size for each in (views.large, views.small, views.labelled)})
+            sides = sorted({policy.size for policy in config.views.policies.values()})
             rows = 2 * config.batch.unlabelled
             problem = why_not_reduced(backbone, [(rows, side) for side in sides], precision)
     if not ranks.agree(bool(problem)):

@@ -24,14 +24,15 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         ``exemplars``, ``embeddings`` and ``moments``; ``objective.NAME`` and ``distiller.NAME`` of
         their banks; ``past``, the frozen network; ``average``, the EMA copy.
     """
+    moments, teacher = learner.predictor.moments, learner.networks.teacher
     kept = {
         "exemplars": learner.exemplars.memory_bytes,
         "embeddings": learner.embeddings.memory_bytes,
-        "moments": 0 if learner.moments is None else learner.moments.memory_bytes,
+        "moments": 0 if moments is None else moments.memory_bytes,
     }
     for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):
         for name, module in part.named_modules():
             kept[f"{owner}.{name}"] = getattr(module, "memory_bytes", 0)
-    kept["past"] = network_bytes(learner.past)
-    kept["average"] = 0 if learner.teacher is None else network_bytes(learner.teacher.network)
+    kept["past"] = sum(map(network_bytes, learner.networks.pasts))
+    kept["average"] = 0 if teacher is None else network_bytes(teacher.network)
     return {name: size for name, size in kept.items() if size}

@@ -234,9 +234,9 @@ class Learner:
         """Scores [N, num_seen] of un-augmented images over all seen columns."""
         return self.predictor.predict(images)
 
-    def look(self, images: Tensor) -> Outputs:
-        """Outputs of un-augmented images by the network that predicts, without gradient."""
-        return self.predictor.look(images)
+    def look(self, images: Tensor, ids: Tensor | None = None) -> Outputs:
+        """Outputs of un-augmented images, or of those with the ids, by the predicting network."""
+        return self.predictor.look(images, ids)
 
     def features(self, images: Tensor) -> Tensor:
         """Features [N, F] of un-augmented images; no task need have begun."""

@@ -113,9 +113,9 @@ class Predictor:
         with torch.no_grad():
             return self.scores(self.look(images))
 
-    def look(self, images: Tensor) -> Outputs:
-        """Outputs of un-augmented images by the network that predicts, without gradient."""
-        return self.embed(self.networks.predicting, images, self.heads)
+    def look(self, images: Tensor, ids: Tensor | None = None) -> Outputs:
+        """Outputs of un-augmented images, or of those with the ids, by the predicting network."""
+        return self.embed(self.networks.predicting, images, self.heads, ids)
 
     def features(self, images: Tensor) -> Tensor:
         """Features [N, F] of un-augmented images; no task need have begun."""
