@@ -54,9 +54,11 @@ class StepTooLarge(OutOfDeviceMemory):
         device: the accelerator.
         pieces: into which the rows of the step were split.
         ranks: processes that train together.
+        again: whether the same step may succeed once what is kept in reserve is given back.
     """
 
-    def __init__(self, device: str, pieces: int, ranks: int = 1) -> None:
+    def __init__(self, device: str, pieces: int, ranks: int = 1, *, again: bool = False) -> None:
+        self.again = again
         self.problem, self.pieces = f"device={device}: out of memory in a training step", pieces
         where = f" on one of {ranks} ranks" if ranks > 1 else ""
         super().__init__(

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from safetensors.torch import load, save
+from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
@@ -32,6 +33,7 @@ __all__ = [
     "agreed_name",
     "join",
     "one_first",
+    "refuse_apart",
     "refuse_differing",
     "tell_json",
     "tell_state",
@@ -210,6 +212,41 @@ def refuse_differing(ranks: Ranks, where: str, what: Mapping[str, Any]) -> None:
             f"rank {ranks.rank} has another {', '.join(differing[:3])} than rank 0",
             "start all with the same command, version and images",
         )
+
+
+def refuse_apart(ranks: Ranks, task: int, kept: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Raises where the processes have grown apart: all compute the same, to the bit.
+
+    Args:
+        ranks: the processes; all of them call.
+        task: that is over, from 0.
+        kept: name -> tensors by name, alike everywhere.
+
+    Raises:
+        RankLost: in all processes; the last saved state is of before.
+    """
+    if ranks.alone:
+        return
+    digests = {name: _digest(tensors) for name, tensors in kept.items()}
+    firsts = tell_json(ranks, digests)
+    apart = [name for name, digest in digests.items() if firsts[name] != digest]
+    if ranks.agree(bool(apart)):
+        who, which = f"rank {ranks.rank}", " and ".join(apart)
+        if not apart:
+            who, which = "another rank", "exemplars, embeddings or weights"
+        raise RankLost(
+            f"ranks: after task {task + 1} {who} has other {which} than rank 0; the same command "
+            "goes on from the last checkpoint; give all the same hardware and versions"
+        )
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        found.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def tell_json(ranks: Ranks, value: dict[str, Any]) -> dict[str, Any]:

@@ -81,5 +81,6 @@ def _gradients(
         with autocast(images.device, precision):
             features = backbone(images).float()
         weights = torch.randn(features.shape, generator=draw)
-        (features * weights).sum().backward()
+        if features.requires_grad:  # pixels have nothing to learn
+            (features * weights).sum().backward()
     return [param.grad for param in backbone.parameters() if param.grad is not None]

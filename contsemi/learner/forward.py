@@ -9,6 +9,8 @@ from torch import Tensor
 from contsemi.devices.gathering import block, gather_even
 from contsemi.devices.precision import autocast
 from contsemi.devices.ranks import ALONE, Ranks
+from contsemi.devices.room import with_room
+from contsemi.errors import OutOfDeviceMemory
 from contsemi.models.network import Network
 from contsemi.types import Forward, Outputs
 from contsemi.views import Augment
@@ -122,12 +124,26 @@ class Embedder:
         parts = []
         for rows in torch.split(images[own] if ids is None else ids[own], self.chunk):
             chunk = rows if ids is None else images.index_select(0, rows.to(images.device))
-            with autocast(self.device, self.precision):
-                views = self.augment.test(chunk.to(self.device))
-                parts.append(network(views, heads).float())
+            parts += self._by_parts(network, chunk, heads)
         network.train(was_training)
         outputs = Outputs(
             torch.cat([part.features for part in parts]),
             {name: torch.cat([part[name] for part in parts]) for name in parts[0].heads},
         )
         return gather_even(self.ranks, outputs, count)
+
+    def _by_parts(self, network: Network, images: Tensor, heads: Sequence[str]) -> list[Outputs]:
+        """Outputs of a chunk, in halves of it where the device has no room for the whole."""
+
+        def run() -> Outputs:
+            with autocast(self.device, self.precision):
+                return network(self.augment.test(images.to(self.device)), heads).float()
+
+        try:
+            what = f"the features of {len(images)} images"
+            return [with_room(run, what, "lower batch.test or the views' test_size")]
+        except OutOfDeviceMemory:
+            if len(images) <= 1:
+                raise
+        halves = images.split(-(-len(images) // 2))
+        return [part for half in halves for part in self._by_parts(network, half, heads)]

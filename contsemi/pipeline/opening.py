@@ -19,6 +19,7 @@ from contsemi.devices.precision import (
     set_threads,
 )
 from contsemi.devices.ranks import Ranks
+from contsemi.devices.room import out_of_memory
 from contsemi.devices.trial import settled
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
@@ -179,7 +180,12 @@ def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
     halvings = MOST_HALVINGS if setting.ranks.alone else 0
     try:
         return with_smaller_parts(attempt, config.batch.pieces, setting.display.note, halvings)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if "deterministic" in str(error) and config.deterministic:
+            problem = f"an operation has no such form ({str(error).splitlines()[0][:150]})"
+            raise InputError("deterministic", problem, "use deterministic=false") from error
+        if not out_of_memory(error):
+            raise
         device = choose_device(config.device, setting.ranks)
         raise OutOfDeviceMemory(
             f"device={device}: out of memory; lower batch.unlabelled, batch.labelled or batch.test"

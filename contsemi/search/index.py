@@ -7,6 +7,7 @@ in place nor read from a file. So what it finds depends on the rows alone, and a
 after a stop finds the same.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -143,7 +144,12 @@ def _lists(codec: str, rows: Tensor, folder: Path | None) -> tuple[Rows, str]:
     problem = "its lists are on disk" if folder is not None else why_not_on_gpu(codec, rows)
     if problem:
         return IvfRows(rows, codec, folder=folder), f", searched on the CPU: {problem}"
-    return IvfRows(rows, codec, gpu=gpu_of(rows)), ""
+    try:
+        return IvfRows(rows, codec, gpu=gpu_of(rows)), ""
+    except RuntimeError as error:
+        if not re.search("alloc|memory", str(error)):
+            raise
+    return IvfRows(rows, codec), ", searched on the CPU: the GPU has no room for it"
 
 
 _FORMS: Mapping[str, Callable[[Tensor, Path | None], tuple[Rows, str]]] = {

@@ -4,9 +4,10 @@ import threading
 from datetime import timedelta
 
 import pytest
+import torch
 from torch.distributed import HashStore
 
-from contsemi.devices.meeting import agreed_name
+from contsemi.devices.meeting import agreed_name, refuse_apart
 from contsemi.errors import RankLost
 
 SHORT = timedelta(seconds=20)
@@ -50,3 +51,22 @@ def test_who_does_not_come_is_waited_for_in_vain():
         agreed_name(HashStore(), 0, 2, timedelta(seconds=0.2))
     with pytest.raises(RankLost):
         agreed_name(HashStore(), 1, 2, timedelta(seconds=0.2))
+
+
+def test_processes_that_have_grown_apart_are_stopped(in_ranks):
+    def job(ranks):
+        tensors = {"ids": torch.arange(3), "rows": torch.ones(2, 2, dtype=torch.float16)}
+        refuse_apart(ranks, 0, {"exemplars": tensors, "weights": {}})
+        told = []
+        for name in ("ids", "rows"):
+            other = {**tensors, name: tensors[name] + ranks.rank}
+            try:
+                refuse_apart(ranks, 2, {"exemplars": other, "weights": {}})
+            except RankLost as error:
+                told.append(str(error))
+        return told
+
+    first, second = in_ranks(job)
+    assert len(first) == len(second) == 2
+    assert all("after task 3 another rank has other" in text for text in first)
+    assert all("after task 3 rank 1 has other exemplars than rank 0" in text for text in second)
