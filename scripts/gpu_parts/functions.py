@@ -1,6 +1,10 @@
 """Each function of losses, assign, memory and views on the GPU against the CPU."""
 
+import doctest
 import functools
+import importlib
+import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -99,8 +103,36 @@ def check(device: str, quick: bool) -> Found:
         expected = outcome(function, args, options)
         found = apart(outcome(function, moved(args, device), options), expected)
         yield name, found <= BOUND, "", {"largest difference": found}
+    yield from examples(device)
     yield from votes(device)
     yield from views(device)
+
+
+class Anywhere(doctest.OutputChecker):
+    """Where a tensor is does not matter."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        """Whether both say the same but for the device."""
+        return super().check_output(want, re.sub(r", device='cuda:\d+'", "", got), optionflags)
+
+
+def examples(device: str) -> Found:
+    """The examples in the docstrings of losses, assign and metrics, with all tensors there."""
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    for room in ("losses", "assign"):
+        package = importlib.import_module(f"contsemi.{room}")
+        for each in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"contsemi.{room}.{each.name}")
+            for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+                if not test.examples:
+                    continue
+                test.globs.setdefault("torch", torch)
+                said: list[str] = []
+                with torch.device(device):
+                    runner = doctest.DocTestRunner(Anywhere(), verbose=False, optionflags=flags)
+                    failed = runner.run(test, out=said.append).failed
+                remark = said[-1].strip().splitlines()[-1][:150] if failed and said else ""
+                yield f"example of {test.name.removeprefix('contsemi.')}", not failed, remark, {}
 
 
 def votes(device: str) -> Found:
