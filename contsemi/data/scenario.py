@@ -16,7 +16,9 @@ from contsemi.data.classes import task_classes
 from contsemi.data.imageset import ImageSet
 from contsemi.data.sources.folder import load_pool
 from contsemi.errors import InputError
-from contsemi.labels import LabelBudget, digest, draw, draw_per_task, read_list
+from contsemi.labels import LabelBudget, digest, read_list
+from contsemi.labels.choices.choice import Choice
+from contsemi.labels.choices.stratified import Stratified
 from contsemi.seeding import generator
 from contsemi.types import Experience
 
@@ -78,6 +80,7 @@ def build(
     seed: int,
     *,
     data: Data | None = None,
+    choice: Choice | None = None,
 ) -> Stream:
     """Divides a dataset into tasks and hides the labels beyond the budget.
 
@@ -89,6 +92,7 @@ def build(
         seed: the run's seed, used where the scenario has no ``label_seed`` or ``order_seed``.
         data: how a folder of unlabelled images is decoded; ``None`` for the user's cache and one
             process per core.
+        choice: which images get their label; ``None`` for a share of each class.
 
     Raises:
         InputError: the scenario, the budget or the label list do not fit the dataset.
@@ -100,7 +104,8 @@ def build(
     targets, test_targets = train.targets.numpy(), test.targets.numpy()
     _refuse_missing(order, targets, test_targets, train.classes)
     label_seed = seed if scenario.label_seed is None else scenario.label_seed
-    labelled = _labelled(scenario, budget, targets, tasks, train.classes, label_seed)
+    choice = choice or Stratified()
+    labelled = _labelled(scenario, budget, choice, targets, tasks, train.classes, label_seed)
     column_of = _columns(order, len(train.classes))
     pool = _pool(scenario, train.size, data)
     images = train.images if pool is None else torch.cat([train.images, pool])
@@ -173,6 +178,7 @@ def _test_task(task: Sequence[int], column_of: Integers, targets: Integers) -> T
 def _labelled(
     scenario: Scenario,
     budget: LabelBudget,
+    choice: Choice,
     targets: Integers,
     tasks: Sequence[Sequence[int]],
     names: Sequence[str],
@@ -184,8 +190,12 @@ def _labelled(
     if scenario.labels is not None:
         return _frozen(Path(scenario.labels), budget, budgets, targets, used, tasks, names)
     if budget.per_task:
-        return draw_per_task(budgets, targets, tasks, seed=seed, names=names)
-    return used[draw(budget, targets[used], seed=seed, names=names)]
+        chosen = []
+        for own, classes in zip(budgets, tasks, strict=True):
+            rows = np.flatnonzero(np.isin(targets, classes))
+            chosen.append(rows[choice.draw(own, targets[rows], seed=seed, names=names)])
+        return np.concatenate(chosen)
+    return used[choice.draw(budget, targets[used], seed=seed, names=names)]
 
 
 def _frozen(

@@ -22,6 +22,7 @@ from contsemi.evaluation.answers import Evaluation, evaluate
 from contsemi.evaluation.study import Study
 from contsemi.evaluation.trace import Trace, fixed_subset
 from contsemi.labels import LabelBudget
+from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import HookList
 from contsemi.metrics.forgetting import forgetting
@@ -30,7 +31,7 @@ from contsemi.pipeline.footprint import state_bytes
 from contsemi.pipeline.halving import MOST_HALVINGS, with_smaller_parts
 from contsemi.pipeline.saving import Saving
 from contsemi.pipeline.signals import Signals
-from contsemi.pipeline.standing import environment, identity, refuse_if_no_room
+from contsemi.pipeline.standing import bound, environment, identity, refuse_if_no_room
 from contsemi.pipeline.switches import switches
 from contsemi.pipeline.watch import Watch
 from contsemi.records.manifest import manifest
@@ -41,7 +42,7 @@ from contsemi.records.trajectories import load_trajectories
 from contsemi.report.screen.console import Display, shown_by
 from contsemi.report.screen.events import TaskDone
 from contsemi.storage.checkpoint import Checkpoints
-from contsemi.storage.folder import OutputFolder, bound
+from contsemi.storage.folder import OutputFolder
 
 __all__ = ["run"]
 
@@ -72,7 +73,9 @@ def run(config: Config) -> dict[str, Any]:
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
         display = stack.enter_context(shown_by(config.display, ranks.first, stack))
         # A process that was killed just now, and is started again, may hold its lock a while yet.
-        output = OutputFolder(Path(config.output), plain, 0 if ranks.alone else _LOCK_SECONDS)
+        output = OutputFolder(
+            Path(config.output), plain, 0 if ranks.alone else _LOCK_SECONDS, bound=bound
+        )
         with together(ranks):
             refuse_differing(ranks, "ranks", bound(plain) | {"resume": config.resume})
             if ranks.first:
@@ -84,7 +87,15 @@ def run(config: Config) -> dict[str, Any]:
             train, test = one_first(ranks, load)
             for remark in train.remarks:
                 display.note(remark)
-            stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
+            stream = build(
+                config.scenario,
+                budget,
+                train,
+                test,
+                config.seed,
+                data=config.data,
+                choice=Choice.named(config.labels),
+            )
             learner = Learner(config, ranks, reads_again=True) if ours else None
         device = choose_device(config.device, ranks)
         precision = choose_precision(config.precision, device)

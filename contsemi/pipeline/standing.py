@@ -12,9 +12,18 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from contsemi.config import with_effect
 from contsemi.errors import StateDamaged, StorageFailed
 
-__all__ = ["RunRecord", "changes", "environment", "identity", "refuse_if_no_room", "rows_of"]
+__all__ = [
+    "RunRecord",
+    "bound",
+    "changes",
+    "environment",
+    "identity",
+    "refuse_if_no_room",
+    "rows_of",
+]
 
 Count = Annotated[int, Field(ge=0)]
 _MARGIN = 16 << 20  # metrics, pictures and the page
@@ -84,6 +93,11 @@ class RunRecord(BaseModel):
 def rows_of(matrix: NDArray[np.float64]) -> list[list[float | None]]:
     """A matrix with ``None`` where it has NaN, which JSON lacks."""
     return [[None if np.isnan(x) else float(x) for x in row] for row in matrix]
+
+
+def bound(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a configuration that a run is bound to: it does not go on with others."""
+    return with_effect(config, "numbers", "measured")
 
 
 def identity(facts: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -8,18 +8,42 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from contsemi.config import Data
 from contsemi.data.imageset import ImageSet
+from contsemi.data.names import OFFICIAL
 from contsemi.data.sources.cache import Cached, cached, file_state, key
 from contsemi.data.sources.decoding import Failure, decode_into
+from contsemi.data.sources.source import Source, refuse_digits, root_of
 from contsemi.data.twins import twins
 from contsemi.errors import InputError
 
-__all__ = ["load", "load_pool", "shown"]
+__all__ = ["Folder", "load", "load_pool", "shown"]
 
 NAMED_PROBLEMS = 20
 JUNK = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # besides everything that begins with "."
 LAYOUT = "expected train/<class>/<images> and test/<class>/<images>"
 MAKE_TEST = "make one: move about a fifth of each class from train/<class>/ to test/<class>/"
+
+
+@dataclass(kw_only=True, eq=False)
+class Folder(Source):
+    """One folder a class."""
+
+    def load(self, data: Data, dataset: str) -> tuple[ImageSet, ImageSet]:
+        """See :func:`load`."""
+        refuse_digits(data, dataset)
+        root = root_of(data, dataset)
+        train, test = load(root, size=data.size, cache=data.cache, workers=data.workers)
+        _refuse_other_classes(train, dataset, root)
+        return train, test
+
+
+def _refuse_other_classes(train: ImageSet, dataset: str, root: Path) -> None:
+    """Refuses a folder of another number of classes than the dataset's."""
+    expected = len(OFFICIAL.get(dataset, train.classes))
+    if len(train.classes) != expected:
+        problem = f"holds {len(train.classes)} classes, {dataset} has {expected}"
+        raise InputError(f"data.root={shown(root)}", problem, f"give {dataset}'s folder")
 
 
 @dataclass(slots=True)

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contsemi.config import Data
 from contsemi.data.imageset import ImageSet
 from contsemi.data.names import OFFICIAL
 from contsemi.data.sources.cache import Cached, cached, file_state, key
 from contsemi.data.sources.decode import Unreadable, decode
 from contsemi.data.sources.decoding import Failure, decode_into
+from contsemi.data.sources.source import Source, refuse_digits, root_of
 from contsemi.errors import InputError
 
-__all__ = ["fetch", "find", "load"]
+__all__ = ["Parquet", "fetch", "find", "load"]
 
 PATTERNS = ("{0}.parquet", "{0}-*.parquet", "{0}/*.parquet", "*/{0}-*.parquet", "*/{0}/*.parquet")
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
@@ -35,6 +37,19 @@ class _Columns:
     coarse: str | None
     classes: tuple[str, ...] | None
     coarse_classes: tuple[str, ...] | None
+
+
+@dataclass(kw_only=True, eq=False)
+class Parquet(Source):
+    """A folder of parquet files, or the id of a dataset of the hub."""
+
+    def load(self, data: Data, dataset: str) -> tuple[ImageSet, ImageSet]:
+        """See :func:`load`."""
+        refuse_digits(data, dataset)
+        root = root_of(data, dataset)
+        if not root.is_dir():
+            root = fetch(str(data.root), may_download=data.download)
+        return load(root, dataset, size=data.size, cache=data.cache, workers=data.workers)
 
 
 def find(root: Path, split: str) -> list[Path]:

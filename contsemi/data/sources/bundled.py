@@ -1,0 +1,22 @@
+"""What comes with a library: the digits of scikit-learn."""
+
+from dataclasses import dataclass
+
+from contsemi.config import Data
+from contsemi.data.imageset import ImageSet
+from contsemi.data.sources import digits
+from contsemi.data.sources.source import Source
+from contsemi.errors import InputError
+
+__all__ = ["Bundled"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Bundled(Source):
+    """The digits, which need no folder."""
+
+    def load(self, data: Data, dataset: str) -> tuple[ImageSet, ImageSet]:
+        """See :func:`contsemi.data.sources.digits.load`."""
+        if dataset != "digits":
+            raise InputError("data.source", f"{dataset} is not bundled", "use source=auto")
+        return digits.load(data.size)
