@@ -172,9 +172,9 @@ class Views(Section):
     name: str = Field(description="name of the policy")
     mean: Rgb = Field(description="mean per channel of pixels in [0, 1]")
     std: DeviationRgb = Field(description="standard deviation per channel of pixels in [0, 1]")
-    large: Crop = Field(description="the large views of unlabelled images")
-    small: Crop = Field(description="the small views of unlabelled images (multi-crop)")
-    labelled: Crop = Field(description="the views of labelled images")
+    policies: dict[str, Crop] = Field(
+        description="how each kind of views is made, by the name that methods ask for"
+    )
     drawn: dict[str, Chosen] = Field(
         description="operations that are drawn for each view, after those above; [] for none"
     )
