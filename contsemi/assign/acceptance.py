@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["accepted", "cluster_confidence"]
+__all__ = ["accepted", "cluster_confidence", "confidence_ranks"]
 
 
 @torch.no_grad()
@@ -32,19 +32,36 @@ def cluster_confidence(
 
 
 @torch.no_grad()
-def accepted(confidence: Tensor, rate: float) -> Tensor:
-    """The share of the rows of greatest confidence, round(rate N) of them; of equal ones the first.
+def confidence_ranks(confidence: Tensor) -> Tensor:
+    """The place of each row in the order of confidence; of equal ones the first comes first.
 
     Args:
         confidence: [N].
-        rate: in [0, 1].
 
     Returns:
-        bool [N].
+        int64 [N], 0 for the surest.
 
-    >>> accepted(torch.tensor([0.2, 0.9, 0.5]), 2 / 3)
+    >>> confidence_ranks(torch.tensor([0.2, 0.9, 0.5]))
+    tensor([2, 0, 1])
+    """
+    order = confidence.argsort(descending=True, stable=True)
+    return torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device))
+
+
+def accepted(ranks: Tensor, rate: float, number: int) -> Tensor:
+    """The rows that are among the surest round(rate N) of all N.
+
+    Args:
+        ranks: int64 [...], some of :func:`confidence_ranks`.
+        rate: in [0, 1].
+        number: N.
+
+    Returns:
+        bool [...].
+
+    Source: Chen et al. 2022, section 3.2 (IFND).
+
+    >>> accepted(torch.tensor([2, 0, 1]), 2 / 3, 3)
     tensor([False,  True,  True])
     """
-    number = round(rate * len(confidence))
-    best = confidence.argsort(descending=True, stable=True)[:number]
-    return torch.zeros_like(confidence, dtype=torch.bool).index_fill(0, best, True)
+    return ranks < round(rate * number)

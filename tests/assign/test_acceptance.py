@@ -5,20 +5,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contsemi.assign.acceptance import accepted, cluster_confidence
+from contsemi.assign.acceptance import accepted, cluster_confidence, confidence_ranks
 
 
 @given(st.lists(st.floats(0, 1), max_size=40), st.floats(0, 1))
 def test_as_many_as_asked_for_and_the_surest(confidence, rate):
     confidence = torch.tensor(confidence)
-    found = accepted(confidence, rate)
+    found = accepted(confidence_ranks(confidence), rate, len(confidence))
     assert found.sum() == round(rate * len(confidence))
     if found.any() and not found.all():
         assert confidence[found].min() >= confidence[~found].max()
 
 
 def test_of_equal_ones_the_first():
-    assert accepted(torch.ones(4), 0.5).tolist() == [True, True, False, False]
+    ranks = confidence_ranks(torch.ones(4))
+    assert accepted(ranks, 0.5, 4).tolist() == [True, True, False, False]
 
 
 def test_confidence_by_hand():
