@@ -10,24 +10,25 @@ __all__ = ["cross_consistency", "unevenness"]
 LOWEST = -1e30
 
 
-def cross_consistency(scores: Tensor) -> Tensor:
-    """Mean of (S_ij - S_ji)^2 over i != j: a similarity is to survive the transformations.
+def cross_consistency(scores: Tensor, *, allow: Tensor) -> Tensor:
+    """Mean of (S_ij - S_ji)^2 over pairs: a similarity is to survive the transformations.
 
     Args:
         scores: [N, N], of view 1 of image i with view 2 of image j.
+        allow: bool [N, N], symmetric, the pairs that count.
 
     Returns:
-        A scalar; zero for N < 2, and where S is symmetric.
+        A scalar; zero without a pair, and where S is symmetric.
 
     Source: after the abstract of Seyfi et al. 2022 (XMoCo); its equations were not read.
 
     >>> import torch
-    >>> cross_consistency(torch.tensor([[1.0, 0.3], [0.1, 1.0]]))
+    >>> allow = ~torch.eye(2, dtype=torch.bool)
+    >>> cross_consistency(torch.tensor([[1.0, 0.3], [0.1, 1.0]]), allow=allow)
     tensor(0.0400)
     """
     scores = wide(scores)
-    number = len(scores)
-    return ((scores - scores.T) ** 2).sum() / max(number * (number - 1), 1)
+    return ((scores - scores.T) ** 2 * allow).sum() / allow.sum().clamp(min=1)
 
 
 def unevenness(scores: Tensor, *, temperature: float, allow: Tensor) -> Tensor:
