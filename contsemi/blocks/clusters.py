@@ -10,7 +10,6 @@ from torch.nn import functional
 from contsemi.assign.acceptance import cluster_confidence, confidence_ranks
 from contsemi.assign.kmeans import kmeans
 from contsemi.blocks.block import Block
-from contsemi.learner.pool import Pool
 from contsemi.types import Experience
 
 __all__ = ["Clusters"]
@@ -60,7 +59,7 @@ class Clusters(Block):
         return self.num_seen + max(self._number(level) for level in self.per_class)
 
     @torch.no_grad()
-    def refresh(self, pool: Pool) -> None:
+    def refresh(self, pool: Any) -> None:
         """Finds the clusters of all images of the task."""
         rows = functional.normalize(pool.outputs("teacher", "projector")["projector"], dim=1)
         labels = pool.labels.to(rows.device)

@@ -84,7 +84,9 @@ def test_without_neighbours_or_confidence_it_is_moco(change, pairs_step):
     queue = stored(objective)
     step = pairs_step()
     loss = objective.terms(step)["contrast"]
-    expected = moco(step.student("query")["projector"], step.teacher("key")["projector"], queue, 0.1)
+    expected = moco(
+        step.student("query")["projector"], step.teacher("key")["projector"], queue, 0.1
+    )
     torch.testing.assert_close(loss, expected)
 
 
