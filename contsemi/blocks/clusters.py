@@ -9,13 +9,13 @@ from torch.nn import functional
 
 from contsemi.assign.acceptance import cluster_confidence, confidence_ranks
 from contsemi.assign.kmeans import kmeans
-from contsemi.blocks.block import Block
+from contsemi.blocks.sized import Sized
 from contsemi.types import Experience
 
 __all__ = ["Clusters"]
 
 
-class Clusters(Block):
+class Clusters(Sized):
     """k-means of the slow network's embeddings of a task's images, with labels as starts.
 
     Numbers of clusters: that of a class is its column; free ones come after all columns. Each class
@@ -31,6 +31,9 @@ class Clusters(Block):
     Source: Chen et al. 2022 (IFND); Huang et al. 2022 (ProPos).
     """
 
+    table: Tensor
+    ranks: Tensor
+
     def __init__(
         self,
         per_class: Sequence[float],
@@ -43,8 +46,8 @@ class Clusters(Block):
         self.per_class, self.iterations, self.temperature = per_class, iterations, temperature
         self.refresh_every = every
         self.num_classes, self.num_seen = 0, 0
-        self.table = torch.empty(0, 0, dtype=torch.int64)  # [levels, P]
-        self.ranks = torch.empty(0, 0, dtype=torch.int64)
+        for name in ("table", "ranks"):  # [levels, P]
+            self.register_buffer(name, torch.empty(len(per_class), 0, dtype=torch.int64))
 
     def begin(self, experience: Experience) -> None:
         """Nobody is in a cluster before the first :meth:`refresh` of the task."""
@@ -102,22 +105,16 @@ class Clusters(Block):
 
     def _at(self, table: Tensor, places: Tensor) -> Tensor:
         if not table.shape[1]:
-            return (
-                places.expand(len(self.per_class), -1)
-                .new_full((), -1)
-                .expand(len(self.per_class), len(places))
-            )
-        return table.to(places.device)[:, places.clamp(min=0)].where(places >= 0, -1)
+            return torch.full_like(places, -1).expand(len(table), -1)
+        return table[:, places.clamp(min=0)].where(places >= 0, -1)
 
     def _number(self, per_class: float) -> int:
         return max(1, round(per_class * self.num_classes))
 
     def get_extra_state(self) -> dict[str, Tensor]:
-        """The tables, and the classes they are of."""
-        sizes = torch.tensor([self.num_classes, self.num_seen])
-        return {"table": self.table, "ranks": self.ranks, "sizes": sizes}
+        """How many classes the tables are of."""
+        return {"sizes": torch.tensor([self.num_classes, self.num_seen])}
 
     def set_extra_state(self, state: Any) -> None:
         """Takes back what :meth:`get_extra_state` gave."""
-        self.table, self.ranks = state["table"].clone(), state["ranks"].clone()
         self.num_classes, self.num_seen = map(int, state["sizes"])
