@@ -33,6 +33,7 @@ class Clusters(Sized):
 
     table: Tensor
     ranks: Tensor
+    known: Tensor
 
     def __init__(
         self,
@@ -48,6 +49,8 @@ class Clusters(Sized):
         self.num_classes, self.num_seen = 0, 0
         for name in ("table", "ranks"):  # [levels, P]
             self.register_buffer(name, torch.empty(len(per_class), 0, dtype=torch.int64))
+        # Which numbers are those of clusters, on the last level.
+        self.register_buffer("known", torch.empty(0, dtype=torch.bool))
 
     def begin(self, experience: Experience) -> None:
         """Nobody is in a cluster before the first :meth:`refresh` of the task."""
@@ -55,6 +58,7 @@ class Clusters(Sized):
         shape = (len(self.per_class), len(experience.unlabelled))
         self.table = torch.full(shape, -1, device=self.table.device)
         self.ranks = self.table.clone()
+        self.known = torch.zeros(self.most, dtype=torch.bool, device=self.table.device)
 
     @property
     def most(self) -> int:
@@ -89,6 +93,8 @@ class Clusters(Sized):
             tables.append(torch.where(labels >= 0, labels, numbers[found.cluster]))
             ranks.append(confidence_ranks(torch.where(labels >= 0, 2, sure)))
         self.table, self.ranks = torch.stack(tables), torch.stack(ranks)
+        none = torch.zeros(self.most, dtype=torch.bool, device=rows.device)
+        self.known = none.index_fill(0, numbers[: len(found.centroids)], True)
 
     def forward(self, places: Tensor, labels: Tensor) -> Tensor:
         """The clusters int64 [levels, N] of images at places int64 [N], or of labels; -1 for none.

@@ -8,6 +8,8 @@ from contsemi.losses.numerics import wide
 
 __all__ = ["centres", "hard_shares", "scattering"]
 
+LOWEST = -1e30
+
 
 def hard_shares(cluster: Tensor, clusters: int) -> Tensor:
     """One-hot shares [N, K] in float32 of clusters int64 [N]; none for -1.
@@ -41,7 +43,7 @@ def centres(rows: Tensor, shares: Tensor) -> Tensor:
 
 
 def scattering(
-    own: Tensor, other: Tensor, present: Tensor, *, temperature: float, empty: float
+    own: Tensor, other: Tensor, present: Tensor, *, temperature: float, empty: Tensor | float
 ) -> Tensor:
     """Each centre is to be told from all other centres by its like in the other view.
 
@@ -50,8 +52,8 @@ def scattering(
         other: [K, D] unit centres of the other view, by the slow network; no gradient.
         present: bool [K], clusters that have a row.
         temperature: divides the cosines.
-        empty: logit of a cluster without a row. The official code has -10, so that each leaks
-            e^-10 into the sum; -inf leaves it out.
+        empty: logit of a cluster without a row, one for all or [K]. The official code has -10, so
+            that each leaks e^-10 into the sum; -inf leaves it out.
 
     Returns:
         A scalar, the mean over the clusters present; zero if there is none.
@@ -67,6 +69,7 @@ def scattering(
     logits = own @ own.T / temperature
     positive = (own * other.detach().to(own)).sum(dim=1) / temperature
     logits = torch.where(diagonal, positive[:, None], logits)
-    logits = logits.masked_fill(~present & ~diagonal, max(empty, -1e30))
+    least = torch.as_tensor(empty, dtype=logits.dtype, device=logits.device).clamp(min=LOWEST)
+    logits = torch.where(present | diagonal, logits, least)
     rows = logits.logsumexp(dim=1) - positive
     return (rows * present).sum() / present.sum().clamp(min=1)

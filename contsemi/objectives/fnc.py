@@ -18,13 +18,12 @@ from torch.nn import functional
 from contsemi.assign.false_negatives import false_negatives, support_scores
 from contsemi.assign.relation import overruled
 from contsemi.blocks.bank import Bank
+from contsemi.blocks.by_view import by_view, equal_views, labels_of_all
 from contsemi.blocks.choices import ema_momenta, one_of
 from contsemi.blocks.labelled import labels_term
-from contsemi.errors import InputError
 from contsemi.losses.false_negatives import attraction, elimination
-from contsemi.losses.numerics import wide
 from contsemi.objectives.objective import Objective
-from contsemi.types import Needs, Outputs, Step, View
+from contsemi.types import Needs, Step
 
 __all__ = ["Fnc"]
 
@@ -45,22 +44,10 @@ class Fnc(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("variant", self.variant, "attract", "eliminate")
-        if self.labelled_views not in (0, self.large_views):
-            raise InputError(
-                "objective.labelled_views",
-                f"expected as many views as of the others, {self.large_views}",
-                "use that number, or 0",
-            )
         self.stored = Bank(max(self.bank, 1), current_only=self.current_only)
         sees = ("student", "teacher") if self.bank else ("student",)
-        numbers = {"unlabelled": ("large", self.large_views)}
-        numbers["labelled"] = ("labelled", self.labelled_views)
         self.needs = Needs(
-            views={
-                name: View(rows=rows, policy=name, number=number, seen_by=sees)
-                for rows, (name, number) in numbers.items()
-                if number
-            },
+            views=equal_views(self.large_views, self.labelled_views, seen_by=sees),
             heads=("projector", "classifier"),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
@@ -70,15 +57,12 @@ class Fnc(Objective):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``contrast`` of all images, each counted once, and ``labels``."""
         terms = labels_term(step, smoothing=self.smoothing)
-        labels = torch.cat([torch.full_like(step.unlabelled_ids, -1), step.labels])
-        sizes = {"large": step.batch_size, "labelled": len(step.labels)}
-        views = _by_view([(step.student(name), size) for name, size in sizes.items()])
+        views = by_view(step, "student", "projector")
         if views is None:
             return terms
-        slow = None
-        if self.bank:
-            slow = _by_view([(step.teacher(name), size) for name, size in sizes.items()])
-        support = views.detach() if slow is None else slow
+        labels, views = labels_of_all(step), functional.normalize(views, dim=2)
+        slow = by_view(step, "teacher", "projector") if self.bank else None
+        support = views.detach() if slow is None else functional.normalize(slow.detach(), dim=2)
         number, images = views.shape[:2]
         place = torch.arange(number * images, device=labels.device)
         candidates, theirs, row = support.flatten(0, 1), labels.repeat(number), place
@@ -114,15 +98,3 @@ class Fnc(Objective):
         self.stored.push(rows, labels=labels, born=born)
         row = (self.stored["born"] - first).clamp(min=-1).where(self.stored.filled, -2)
         return self.stored.rows, self.stored["labels"], row
-
-
-def _by_view(parts: Sequence[tuple[Outputs | None, int]]) -> Tensor | None:
-    """The unit rows [V, N, D] of the images of all parts, given with their numbers."""
-    rows = [
-        functional.normalize(wide(part["projector"]), dim=1).view(
-            -1, number, part["projector"].shape[1]
-        )
-        for part, number in parts
-        if part is not None
-    ]
-    return torch.cat(rows, dim=1) if rows else None
