@@ -130,6 +130,8 @@ def step_of():
                 "labelled_ids": 1000 + torch.arange(len(labels)),
                 "unlabelled_ids": ids,
                 "places": given.pop("places", ids),
+                "coarse": torch.full_like(labels, -1),
+                "coarse_only": torch.empty(0, dtype=torch.int64),
                 "columns": torch.arange(classes),
                 "num_old": 0,
                 "num_seen": classes,
