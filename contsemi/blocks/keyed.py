@@ -48,6 +48,7 @@ def keyed_needs(
     labelled_views: int,
     supports_per_class: int,
     teacher: Sequence[float],
+    key_policy: str = "large",
 ) -> Needs:
     """What a method needs that compares queries with keys; see :func:`keyed_views`.
 
@@ -57,9 +58,12 @@ def keyed_needs(
         labelled_views: as there.
         supports_per_class: of :class:`~contsemi.types.Needs`.
         teacher: momentum of the slow network at the start and at the end of a task.
+        key_policy: as there.
     """
     return Needs(
-        views=keyed_views(both_ways=both_ways, labelled_views=labelled_views),
+        views=keyed_views(
+            both_ways=both_ways, labelled_views=labelled_views, key_policy=key_policy
+        ),
         heads=heads,
         supports_per_class=supports_per_class,
         labelled_from="all",
@@ -67,12 +71,15 @@ def keyed_needs(
     )
 
 
-def keyed_views(*, both_ways: bool, labelled_views: int) -> dict[str, View]:
-    """The views that :func:`keyed` reads: a strong query and a weak key of each image.
+def keyed_views(
+    *, both_ways: bool, labelled_views: int, key_policy: str = "large"
+) -> dict[str, View]:
+    """The views that :func:`keyed` reads: a query and a key of each image.
 
     Args:
         both_ways: whether each view is a query and a key, both of the policy of queries.
         labelled_views: queries of each labelled image; 0 leaves these out.
+        key_policy: of the keys of unlabelled images, where they are not queries besides.
 
     Raises:
         InputError: another number of labelled views than of the others.
@@ -84,16 +91,16 @@ def keyed_views(*, both_ways: bool, labelled_views: int) -> dict[str, View]:
             f"expected {number} or 0, as many as of the other images, got {labelled_views}",
             f"use {number}",
         )
-    kinds = [("unlabelled", "query", "key", "large", "weak")]
+    kinds = [("unlabelled", "query", "key", "large", key_policy)]
     if labelled_views:
         kinds.append(("labelled", "labelled", "labelled_key", "labelled", "labelled"))
     views = {}
-    for rows, query, key, strong, weak in kinds:
+    for rows, query, key, policy, of_keys in kinds:
         if both_ways:
-            views[query] = View(rows=rows, policy=strong, number=2, seen_by=("student", "teacher"))
+            views[query] = View(rows=rows, policy=policy, number=2, seen_by=("student", "teacher"))
         else:
-            views[query] = View(rows=rows, policy=strong)
-            views[key] = View(rows=rows, policy=weak, seen_by=("teacher",))
+            views[query] = View(rows=rows, policy=policy)
+            views[key] = View(rows=rows, policy=of_keys, seen_by=("teacher",))
     return views
 
 

@@ -55,6 +55,7 @@ class Ascl(Objective):
             labelled_views=self.labelled_views,
             supports_per_class=self.supports_per_class,
             teacher=self.teacher,
+            key_policy="weak",
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:
