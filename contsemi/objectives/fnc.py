@@ -3,7 +3,7 @@
 Source: Huynh et al. 2022, "Boosting contrastive self-supervised learning with false negative
 cancellation". All views of an image support the search, and all are contrasted. ``attract`` makes
 the candidates found positives, ``eliminate`` leaves them out. The candidates are the batch, and
-with a ``bank`` the slow network's embeddings of this and of earlier batches. The paper has no
+with a ``queue`` the slow network's embeddings of this and of earlier batches. The paper has no
 labels: here two labelled images are of one kind if they are of one class, and a linear classifier
 on the features, which is what predicts, is trained on the labels.
 """
@@ -36,22 +36,22 @@ class Fnc(Objective):
     variant: str  # attract or eliminate
     threshold: float  # cosine that a false negative exceeds
     most: int  # false negatives of an image, at most
-    bank: int  # rows of the memory, those of the batch included; 0 for the batch alone
-    current_only: bool  # whether a task begins with an empty memory
-    teacher: Sequence[float]  # momentum of the slow network with a bank
+    queue: int  # rows of the memory, those of the batch included; 0 for the batch alone
+    current_only: bool  # whether a task begins with an empty queue
+    teacher: Sequence[float]  # momentum of the slow network with a queue
     smoothing: float  # of the labels
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("variant", self.variant, "attract", "eliminate")
-        self.stored = Bank(max(self.bank, 1), current_only=self.current_only)
-        sees = ("student", "teacher") if self.bank else ("student",)
+        self.stored = Bank(max(self.queue, 1), current_only=self.current_only)
+        sees = ("student", "teacher") if self.queue else ("student",)
         self.needs = Needs(
             views=equal_views(self.large_views, self.labelled_views, seen_by=sees),
             heads=("projector", "classifier"),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher) if self.bank else None,
+            teacher=ema_momenta(self.teacher) if self.queue else None,
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:
@@ -61,7 +61,7 @@ class Fnc(Objective):
         if views is None:
             return terms
         labels, views = labels_of_all(step), functional.normalize(views, dim=2)
-        slow = by_view(step, "teacher", "projector") if self.bank else None
+        slow = by_view(step, "teacher", "projector") if self.queue else None
         support = views.detach() if slow is None else functional.normalize(slow.detach(), dim=2)
         number, images = views.shape[:2]
         place = torch.arange(number * images, device=labels.device)

@@ -48,7 +48,7 @@ class Propos(Objective):
     clusters: float  # for each class of the task
     iterations: int  # of k-means
     warmup: int  # epochs of a task without noise and scattering
-    bank: int  # earlier targets that count in the centres; 0 for none
+    queue: int  # earlier targets that count in the centres; 0 for none
     teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
     smoothing: float  # of the labels
 
@@ -56,7 +56,7 @@ class Propos(Objective):
         super().__post_init__()
         one_of("version", self.version, "v2", "v1")
         one_of("noise_in", self.noise_in, "own", "other")
-        self.stored = Bank(self.bank, current_only=True) if self.bank else None
+        self.stored = Bank(self.queue, current_only=True) if self.queue else None
         self.found = Clusters([self.clusters], iterations=self.iterations)
         with drawing_from(torch.Generator().manual_seed(0)):
             self.predict_other: nn.Module = mlp(self.dimensions, [*self.predictor, self.dimensions])

@@ -17,7 +17,7 @@ OPTIONS = {
     "variant": "attract",
     "threshold": 0.7,
     "most": 10,
-    "bank": 0,
+    "queue": 0,
     "current_only": True,
     "teacher": [0.99, 0.99],
     "smoothing": 0.0,
@@ -41,7 +41,7 @@ def test_the_official_arrays(file, seen, step_of):
             "most": int(at["topk"]),
             "large_views": views,
             "labelled_views": 0,
-            "bank": 0 if memory is None else len(memory),
+            "queue": 0 if memory is None else len(memory),
         }
     )
     hidden, slow = at["hidden"].requires_grad_(), None
@@ -98,10 +98,10 @@ def test_with_all_labels_known_attraction_is_supcon(seen, step_of, random):
     torch.testing.assert_close(loss, 2 * supcon)
 
 
-@pytest.mark.parametrize("bank", [0, 64])
+@pytest.mark.parametrize("queue", [0, 64])
 def test_images_with_and_without_labels_stand_together(bank, seen, step_of, random):
     """One class, far apart: they attract by their labels; of two classes they are as any others."""
-    far, fast, slow = {"threshold": 1.01, "bank": bank}, random(2, 5, 5), random(2, 5, 5, seed=3)
+    far, fast, slow = {"threshold": 1.01, "queue": bank}, random(2, 5, 5), random(2, 5, 5, seed=3)
 
     def loss(labels):
         unlabelled = 5 - len(labels)
@@ -119,7 +119,7 @@ def test_images_with_and_without_labels_stand_together(bank, seen, step_of, rand
 
 def test_a_memory_larger_than_what_was_seen_changes_nothing(seen, step_of, random):
     view = {"large": seen(random(6, 5), random(6, 5, seed=1), number=2)}
-    losses = [Fnc(**OPTIONS | {"bank": b}).terms(step_of(view, 3))["contrast"] for b in (6, 64)]
+    losses = [Fnc(**OPTIONS | {"queue": b}).terms(step_of(view, 3))["contrast"] for b in (6, 64)]
     torch.testing.assert_close(*losses)
 
 

@@ -28,7 +28,7 @@ OPTIONS = {
     "clusters": 1.0,
     "iterations": 20,
     "warmup": 0,
-    "bank": 0,
+    "queue": 0,
     "teacher": [0.996, 0.996],
     "smoothing": 0.0,
     "labelled_views": 2,
@@ -135,7 +135,7 @@ def test_images_in_no_cluster_have_nothing_to_scatter(step):
 
 
 def test_queued_targets_count_in_the_centres(step):
-    options = {"bank": 8, "empty": -math.inf}
+    options = {"queue": 8, "empty": -math.inf}
     objective = clustered(Propos(**OPTIONS | options), torch.arange(12) % 3, 3)
     first = step(4, ids=torch.arange(4), places=torch.arange(4))
     objective.terms(first)
