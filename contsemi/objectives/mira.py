@@ -77,7 +77,7 @@ class Mira(Objective):
         some = step.student("large") or step.student("labelled")
         assert some is not None
         directions = some.directions["clusters"]
-        targets = self._assigned(functional.normalize(slow, dim=2) @ directions.T, step)
+        targets = self._assigned(functional.normalize(slow, dim=2) @ directions.T.to(slow), step)
         size, loss = step.batch_size, targets.new_zeros(())
         for names, share in (
             (("large", "small"), targets[:, :size]),

@@ -99,9 +99,9 @@ def test_with_all_labels_known_attraction_is_supcon(seen, step_of, random):
 
 
 @pytest.mark.parametrize("queue", [0, 64])
-def test_images_with_and_without_labels_stand_together(bank, seen, step_of, random):
+def test_images_with_and_without_labels_stand_together(queue, seen, step_of, random):
     """One class, far apart: they attract by their labels; of two classes they are as any others."""
-    far, fast, slow = {"threshold": 1.01, "queue": bank}, random(2, 5, 5), random(2, 5, 5, seed=3)
+    far, fast, slow = {"threshold": 1.01, "queue": queue}, random(2, 5, 5), random(2, 5, 5, seed=3)
 
     def loss(labels):
         unlabelled = 5 - len(labels)
