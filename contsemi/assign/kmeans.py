@@ -1,6 +1,7 @@
 """k-means of the embeddings of a task's images, by FAISS."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -111,7 +112,7 @@ def _spread(rows: Tensor, clusters: int, seed: int, start: Tensor | None) -> Ten
     return torch.stack(chosen)
 
 
-def _faiss():  # type: ignore[no-untyped-def]
+def _faiss() -> Any:
     try:
         import faiss
     except ImportError:

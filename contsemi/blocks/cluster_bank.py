@@ -9,7 +9,7 @@ from torch.nn import functional
 from contsemi.assign.kmeans import Clustering, kmeans
 from contsemi.assign.upkeep import member_means, without_small
 from contsemi.blocks.sized import Sized
-from contsemi.types import Experience
+from contsemi.types import Experience, Pool
 
 __all__ = ["ClusterBank"]
 
@@ -61,7 +61,7 @@ class ClusterBank(Sized):
             setattr(self, name, buffer[:0])
 
     @torch.no_grad()
-    def refresh(self, pool: Any) -> None:
+    def refresh(self, pool: Pool) -> None:
         """Clusters all images at the start of a task, and looks after the clusters later."""
         draw = pool.draw("clusters")
         seed = int(torch.randint(2**31, (), generator=draw, device=draw.device))
@@ -81,7 +81,7 @@ class ClusterBank(Sized):
 
     def start(self, rows: Tensor, labels: Tensor, *, seed: int) -> None:
         """k-means of unit rows [P, D] with labels int64 [P], -1 for none."""
-        classes = labels.unique()
+        classes = torch.unique(labels)
         self.classes = classes[classes >= 0]
         member = (labels == self.classes[:, None]).to(rows)
         centre = member @ rows / member.sum(dim=1, keepdim=True)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from contsemi.assign.acceptance import cluster_confidence, confidence_ranks
 from contsemi.assign.kmeans import kmeans
 from contsemi.blocks.sized import Sized
-from contsemi.types import Experience
+from contsemi.types import Experience, Pool
 
 __all__ = ["Clusters"]
 
@@ -66,11 +66,11 @@ class Clusters(Sized):
         return self.num_seen + max(self._number(level) for level in self.per_class)
 
     @torch.no_grad()
-    def refresh(self, pool: Any) -> None:
+    def refresh(self, pool: Pool) -> None:
         """Finds the clusters of all images of the task."""
         rows = functional.normalize(pool.outputs("teacher", "projector")["projector"], dim=1)
         labels = pool.labels.to(rows.device)
-        classes = labels.unique()
+        classes = torch.unique(labels)
         classes = classes[classes >= 0]
         member = (labels == classes[:, None]).to(rows)
         start = functional.normalize(member @ rows, dim=1) if len(classes) else None

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.relation import both_labelled, same_class
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.block import Block
+from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.keyed import Keyed
 from contsemi.types import Experience
 
@@ -72,7 +72,7 @@ class KeyQueue(Block):
 
     def __init__(self, rows: int, *, current_only: bool) -> None:
         super().__init__()
-        self.stored = Bank(rows, current_only=current_only)
+        self.stored = Fifo(rows, current_only=current_only)
         self._next: Keyed | None = None
 
     def begin(self, experience: Experience) -> None:

@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from contsemi.assign.false_negatives import false_negatives, support_scores
 from contsemi.assign.relation import overruled
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.by_view import by_view, equal_views, labels_of_all
 from contsemi.blocks.choices import ema_momenta, one_of
+from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
 from contsemi.losses.false_negatives import attraction, elimination
 from contsemi.objectives.objective import Objective
@@ -44,7 +44,7 @@ class Fnc(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("variant", self.variant, "attract", "eliminate")
-        self.stored = Bank(max(self.queue, 1), current_only=self.current_only)
+        self.stored = Fifo(max(self.queue, 1), current_only=self.current_only)
         sees = ("student", "teacher") if self.queue else ("student",)
         self.needs = Needs(
             views=equal_views(self.large_views, self.labelled_views, seen_by=sees),

@@ -84,5 +84,5 @@ class Ifnd(Objective):
         start, end = self.rate
         rate = start + (end - start) * step.progress
         sure = accepted(self.found.rank(places, labels), rate, self.found.table.shape[1])
-        clusters = self.found(places, labels)
+        clusters: Tensor = self.found(places, labels)
         return clusters.where(sure | (labels >= 0), -1)

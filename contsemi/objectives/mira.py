@@ -11,6 +11,7 @@ the labels.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from contsemi.blocks.by_view import by_view, equal_views, labels_of_all
 from contsemi.blocks.choices import ema_momenta, enough_views
 from contsemi.blocks.labelled import labels_term
 from contsemi.errors import InputError
+from contsemi.losses.numerics import wide
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.models.heads import clusters
 from contsemi.objectives.objective import Objective
@@ -97,27 +99,26 @@ class Mira(Objective):
         """The network's scores of all views of some kinds; the clusters may have to stay."""
         if step.epoch >= self.frozen:
             return step.views("clusters", *names)
-        rows = step.views("projector", *names)
+        rows = wide(step.views("projector", *names))
         return functional.normalize(rows, dim=1) @ directions.T.to(rows)
 
     def _assigned(self, scores: Tensor, step: Step) -> Tensor:
         """The assignments [V, N, K] of all images, each view by itself."""
         labels = labels_of_all(step)
         start, end = self.beta
-        options = {
-            "temperature": self.teacher_temperature,
-            "beta": end + (start - end) * (1 + math.cos(math.pi * step.progress)) / 2,
-        }
+        assigned = partial(
+            mira,
+            temperature=self.teacher_temperature,
+            beta=end + (start - end) * (1 + math.cos(math.pi * step.progress)) / 2,
+            iterations=self.iterations,
+        )
         if not self.of_class:
-            return torch.stack(
-                [mira(view, iterations=self.iterations, **options) for view in scores]
-            )
+            return torch.stack([assigned(view) for view in scores])
         owner = torch.arange(scores.shape[2], device=scores.device) // self.of_class
         size, own = step.batch_size, owner == labels[step.batch_size :, None]
         known = (scores[:, size:] / self.teacher_temperature).masked_fill(~own, -torch.inf)
         known = known.softmax(dim=2)
         free = [
-            mira(view[:size], fixed=fixed, iterations=self.iterations, **options)
-            for view, fixed in zip(scores, known, strict=True)
+            assigned(view[:size], fixed=fixed) for view, fixed in zip(scores, known, strict=True)
         ]
         return torch.cat([torch.stack(free), known], dim=1)

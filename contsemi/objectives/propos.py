@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.by_view import by_view, equal_views, labels_of_all
 from contsemi.blocks.choices import ema_momenta, one_of
 from contsemi.blocks.clusters import Clusters
+from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
 from contsemi.errors import InputError
 from contsemi.losses.regression import swapped_regression
@@ -56,7 +56,7 @@ class Propos(Objective):
         super().__post_init__()
         one_of("version", self.version, "v2", "v1")
         one_of("noise_in", self.noise_in, "own", "other")
-        self.stored = Bank(self.queue, current_only=True) if self.queue else None
+        self.stored = Fifo(self.queue, current_only=True) if self.queue else None
         self.found = Clusters([self.clusters], iterations=self.iterations)
         with drawing_from(torch.Generator().manual_seed(0)):
             self.predict_other: nn.Module = mlp(self.dimensions, [*self.predictor, self.dimensions])
