@@ -60,6 +60,10 @@ class ClusterBank(Sized):
         for name, buffer in self.named_buffers():
             setattr(self, name, buffer[:0])
 
+    def due(self, step: int, steps_per_epoch: int) -> bool:
+        """Also whenever it has no image yet."""
+        return not len(self.rows) or super().due(step, steps_per_epoch)
+
     @torch.no_grad()
     def refresh(self, pool: Pool) -> None:
         """Clusters all images at the start of a task, and looks after the clusters later."""
