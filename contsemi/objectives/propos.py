@@ -23,13 +23,11 @@ from contsemi.blocks.choices import ema_momenta, one_of
 from contsemi.blocks.clusters import Clusters
 from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
-from contsemi.errors import InputError
 from contsemi.losses.regression import swapped_regression
 from contsemi.losses.scattering import centres, hard_shares, scattering
 from contsemi.models.heads import mlp
-from contsemi.models.initialise import drawing_from
 from contsemi.objectives.objective import Objective
-from contsemi.types import Needs, Step
+from contsemi.types import Head, Needs, Step
 
 __all__ = ["Propos"]
 
@@ -39,7 +37,6 @@ class Propos(Objective):
     """Alignment of views and scattering of clusters."""
 
     predictor: Sequence[int]  # hidden widths
-    dimensions: int  # width that the predictor takes and gives: the projector's last one
     version: str  # v2 counts the alignment from 0; v1, the first release, from -2
     noise: float  # standard deviation of the noise
     noise_in: str  # own: on the projection, before the predictor; other: on the target (NCC)
@@ -58,16 +55,25 @@ class Propos(Objective):
         one_of("noise_in", self.noise_in, "own", "other")
         self.stored = Fifo(self.queue, current_only=True) if self.queue else None
         self.found = Clusters([self.clusters], iterations=self.iterations)
-        with drawing_from(torch.Generator().manual_seed(0)):
-            self.predict_other: nn.Module = mlp(self.dimensions, [*self.predictor, self.dimensions])
+        self.predict_other: nn.Module | None = None
         self._next: tuple[Tensor, Tensor, Tensor] | None = None
         self.needs = Needs(
             views=equal_views(2, self.labelled_views, seen_by=("student", "teacher")),
-            heads=("projector", "classifier"),
+            heads=(
+                "projector",
+                Head(name="aligned", on="projector", build=self._made),
+                "classifier",
+            ),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
             teacher=ema_momenta(self.teacher),
         )
+
+    def _made(self, width: int, draw: torch.Generator) -> nn.Module:
+        """Makes the predictor when the network is built, whose projector has this width."""
+        if self.predict_other is None:
+            self.predict_other = mlp(width, [*self.predictor, width])
+        return nn.Identity()
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``alignment`` and ``scattering`` of all images, and ``labels``."""
@@ -75,12 +81,6 @@ class Propos(Objective):
         own, slow = (by_view(step, network, "projector") for network in ("student", "teacher"))
         if own is None or slow is None:
             return terms
-        if own.shape[2] != self.dimensions and isinstance(self.predict_other, nn.Sequential):
-            raise InputError(
-                "objective.dimensions",
-                f"the projector gives {own.shape[2]}, this is {self.dimensions}",
-                f"use {own.shape[2]}",
-            )
         terms["alignment"] = self._alignment(own, slow.detach(), step)
         if step.epoch >= self.warmup:
             terms["scattering"] = self._scattering(own, slow.detach(), step)
@@ -95,6 +95,7 @@ class Propos(Objective):
                 own = own + self.noise * noise
             else:
                 slow = slow + self.noise * noise
+        assert self.predict_other is not None, "no network was built with the heads of the needs"
         loss = swapped_regression(
             self.predict_other(own.flatten(0, 1)),
             functional.normalize(slow.flatten(0, 1), dim=1),

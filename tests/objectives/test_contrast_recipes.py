@@ -41,4 +41,3 @@ def test_recipes(recipe, tmp_path):
     assert config.projector[-1] == size
     objective, _ = build_part("objectives", config.objective, Objective)
     assert objective.needs.teacher[0] == momentum
-    assert config.objective.get("dimensions", size) == size

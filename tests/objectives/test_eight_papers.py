@@ -11,7 +11,7 @@ from torch.nn import functional
 from contsemi.compose import resources
 from contsemi.learner.parts import build_part
 from contsemi.objectives.objective import Objective
-from contsemi.types import Experience, Outputs, Seen
+from contsemi.types import Experience, Head, Outputs, Seen
 
 METHODS = [
     ("mira", {"clusters": 12}),
@@ -28,8 +28,8 @@ METHODS = [
     ("xmoco", {}),
     ("interclr", {"clusters": 2.0, "negatives": 5, "pool": 0.5}),
     ("interclr", {"clusters": 2.0, "negatives": 5, "sampling": "hard"}),
-    ("propos", {"dimensions": 5, "predictor": [8]}),
-    ("propos", {"dimensions": 5, "predictor": [8], "queue": 16, "noise_in": "other"}),
+    ("propos", {"predictor": [8]}),
+    ("propos", {"predictor": [8], "queue": 16, "noise_in": "other"}),
 ]
 NAMES = [f"{name} {change}" for name, change in METHODS]
 POOL, CLASSES, SIZE = 20, 4, 5
@@ -46,6 +46,10 @@ def built(name, change, labelled=True):
     section = OmegaConf.to_container(OmegaConf.load(path))
     section |= change | ({} if labelled else {"labelled_views": 0})
     objective, _ = build_part("objectives", section, Objective)
+    torch.manual_seed(0)
+    for head in objective.needs.heads:  # as when a network is built
+        if isinstance(head, Head):
+            head.build(SIZE, torch.Generator())
     return objective
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from contsemi.errors import InputError
 from contsemi.losses.regression import swapped_regression
 from contsemi.objectives.propos import Propos
+from contsemi.types import Head
 
 FILE = Path(__file__).parents[1] / "reference" / "objectives" / "propos.npz"
 with np.load(FILE, allow_pickle=False) as file:
@@ -19,7 +19,6 @@ with np.load(FILE, allow_pickle=False) as file:
 
 OPTIONS = {
     "predictor": [8],
-    "dimensions": 5,
     "version": "v2",
     "noise": 0.0,
     "noise_in": "own",
@@ -35,6 +34,15 @@ OPTIONS = {
 }
 
 
+def made(**options):
+    """The objective, with the predictor that it gets when a network is built."""
+    objective = Propos(**options)
+    (head,) = (head for head in objective.needs.heads if isinstance(head, Head))
+    torch.manual_seed(0)
+    assert isinstance(head.build(5, torch.Generator()), nn.Identity)
+    return objective
+
+
 def clustered(objective, cluster, clusters, *, num_seen=4):
     """Images 0, 1, ... in these of so many free clusters."""
     objective.found.num_seen = num_seen
@@ -48,7 +56,7 @@ def test_it_equals_the_official_code(setting, arrays, seen, step_of):
     at = arrays("propos", setting)
     views = [torch.from_numpy(at[f"view{v}"]).requires_grad_() for v in (1, 2)]
     options = {"version": "v1", "temperature": float(at["temperature"])}
-    objective = clustered(Propos(**OPTIONS | options), at["cluster_of"], int(at["clusters"]))
+    objective = clustered(made(**OPTIONS | options), at["cluster_of"], int(at["clusters"]))
     objective.predict_other = nn.Identity()
     rows = torch.cat(views)
     step = step_of({"large": seen(rows, rows, number=2)}, len(views[0]))
@@ -75,7 +83,7 @@ def step(seen, step_of, random):
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_without_noise_the_alignment_is_byols(step, version):
-    objective, one = Propos(**OPTIONS | {"version": version}), step()
+    objective, one = made(**OPTIONS | {"version": version}), step()
     loss = objective.terms(one)["alignment"]
     predictions = objective.predict_other(one.student("large")["projector"])
     targets = functional.normalize(one.teacher("large")["projector"], dim=1)
@@ -89,7 +97,7 @@ def test_noise_is_of_the_right_size_and_place(step):
     drawn = noise * torch.randn(2, 6, 5, generator=draw).flatten(0, 1)
     own, slow = one.student("large")["projector"], one.teacher("large")["projector"]
     for noise_in, z, u in (("own", own + drawn, slow), ("other", own, slow + drawn)):
-        objective = Propos(**OPTIONS | {"noise": noise, "noise_in": noise_in})
+        objective = made(**OPTIONS | {"noise": noise, "noise_in": noise_in})
         objective.predict_other = nn.Identity()
         loss = objective.terms(one)["alignment"]
         expected = swapped_regression(z, functional.normalize(u, dim=1), batch_size=6)
@@ -97,9 +105,9 @@ def test_noise_is_of_the_right_size_and_place(step):
 
 
 def test_the_first_epochs_are_byol_alone(step):
-    objective = Propos(**OPTIONS | {"warmup": 2, "noise": 0.5})
+    objective = made(**OPTIONS | {"warmup": 2, "noise": 0.5})
     clustered(objective, torch.arange(6) % 2, 2)
-    quiet = Propos(**OPTIONS)
+    quiet = made(**OPTIONS)
     terms = objective.terms(step(epoch=1))
     assert "scattering" not in terms
     assert torch.equal(terms["alignment"], quiet.terms(step())["alignment"])
@@ -114,14 +122,14 @@ def test_two_orthogonal_clusters_and_one(seen, step_of):
         (-math.inf, [0, 0], 0.0),
         (-10.0, [0, 1], math.log(math.exp(2) + 1 + math.exp(-10)) - 2),  # a third one is empty
     ):
-        objective = clustered(Propos(**OPTIONS | {"empty": empty}), cluster, 3)
+        objective = clustered(made(**OPTIONS | {"empty": empty}), cluster, 3)
         loss = objective.terms(one)["scattering"]
         assert loss.item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_labelled_images_are_in_the_cluster_of_their_class(step):
     """An image without a label that is in the cluster of a class shares its centre."""
-    objective = Propos(**OPTIONS | {"empty": -math.inf})
+    objective = made(**OPTIONS | {"empty": -math.inf})
     clustered(objective, torch.tensor([-3, -3, 0]), 1)  # 4 - 3: class 1
     one = step(3, [1, 2])
     found = objective.found(torch.tensor([0, 1, 2, -1, -1]), torch.tensor([-1, -1, -1, 1, 2]))
@@ -130,13 +138,13 @@ def test_labelled_images_are_in_the_cluster_of_their_class(step):
 
 
 def test_images_in_no_cluster_have_nothing_to_scatter(step):
-    objective = Propos(**OPTIONS)
+    objective = made(**OPTIONS)
     assert objective.terms(step())["scattering"] == 0
 
 
 def test_queued_targets_count_in_the_centres(step):
     options = {"queue": 8, "empty": -math.inf}
-    objective = clustered(Propos(**OPTIONS | options), torch.arange(12) % 3, 3)
+    objective = clustered(made(**OPTIONS | options), torch.arange(12) % 3, 3)
     first = step(4, ids=torch.arange(4), places=torch.arange(4))
     objective.terms(first)
     objective.after_step()
@@ -157,8 +165,3 @@ def test_queued_targets_count_in_the_centres(step):
         logits = (a @ a.T / 0.5).diagonal_scatter((a * b).sum(1) / 0.5)
         losses.append(functional.cross_entropy(logits, torch.arange(3)))
     torch.testing.assert_close(loss, torch.stack(losses).mean())
-
-
-def test_a_wrong_width_is_refused(step):
-    with pytest.raises(InputError, match="use 5"):
-        Propos(**OPTIONS | {"dimensions": 7}).terms(step())
