@@ -22,7 +22,7 @@ def hard_triplets(
         labels: int64 [N].
         k: pairs of each anchor, at most.
         margin: hinge of the squared distances.
-        soft: whether log(1 + exp(·)) takes the place of the hinge; then there is no margin.
+        soft: whether log(1 + exp(·)) takes the place of the hinge.
 
     Returns:
         A scalar, the mean over the pairs that there are; zero if there is none.
@@ -44,25 +44,39 @@ def hard_triplets(
     far = distance.masked_fill(~same, -torch.inf).topk(k, dim=1).values
     there = near.isfinite() & far.isfinite()
     apart = torch.where(there, far, 0.0) - torch.where(there, near, 0.0)
-    each = F.softplus(apart) if soft else (apart + margin).clamp(min=0)
+    each = F.softplus(apart + margin) if soft else (apart + margin).clamp(min=0)
     return (each * there).sum() / there.sum().clamp(min=1)
 
 
-def repelled(anchors: Tensor, others: Tensor, *, margin: float = 1.0) -> Tensor:
-    """Mean of max(0, margin - squared distance) over all pairs of an anchor and another row.
+def repelled(
+    embeddings: Tensor, apart: Tensor, *, k: int, margin: float = 1.0, soft: bool = False
+) -> Tensor:
+    """Triplets without a positive: each row is pushed off the k nearest of the other group.
 
     Args:
-        anchors: [N, D].
-        others: [M, D].
+        embeddings: [N, D].
+        apart: bool [N], which of two groups each row is of.
+        k: pairs of each row, at most.
         margin: squared distance from which on a pair no longer counts.
+        soft: whether log(1 + exp(·)) takes the place of the hinge.
 
     Returns:
-        A scalar; zero if there is no pair.
+        A scalar, the mean over the pairs that there are; zero if there is none.
 
-    Source: Boschini et al. 2022, eq. 7 (CCIC, unsupervised triplets without positives).
+    Source: Boschini et al. 2022, eq. 7 (CCIC).
 
-    >>> repelled(torch.tensor([[0.0]]), torch.tensor([[0.5], [2.0]]))
-    tensor(0.3750)
+    >>> rows = torch.tensor([[0.0], [0.5], [2.0]])
+    >>> repelled(rows, torch.tensor([False, True, True]), k=1)
+    tensor(0.5000)
     """
-    distance = (wide(anchors)[:, None] - wide(others)).square().sum(dim=2)
-    return (margin - distance).clamp(min=0).sum() / max(distance.numel(), 1)
+    rows = wide(embeddings)
+    k = min(k, len(rows))
+    if not k:
+        return rows.sum()
+    distance = (rows[:, None] - rows).square().sum(dim=2)
+    same = apart[:, None] == apart
+    near = distance.masked_fill(same, torch.inf).topk(k, dim=1, largest=False).values
+    there = near.isfinite()
+    near = torch.where(there, near, 0.0)
+    each = F.softplus(margin - near) if soft else (margin - near).clamp(min=0)
+    return (each * there).sum() / there.sum().clamp(min=1)
