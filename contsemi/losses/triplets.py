@@ -49,13 +49,13 @@ def hard_triplets(
 
 
 def repelled(
-    embeddings: Tensor, apart: Tensor, *, k: int, margin: float = 1.0, soft: bool = False
+    embeddings: Tensor, groups: Tensor, *, k: int, margin: float = 1.0, soft: bool = False
 ) -> Tensor:
     """Triplets without a positive: each row is pushed off the k nearest of the other group.
 
     Args:
         embeddings: [N, D].
-        apart: bool [N], which of two groups each row is of.
+        groups: int64 [N], which of two groups each row is of; a negative one takes no part.
         k: pairs of each row, at most.
         margin: squared distance from which on a pair no longer counts.
         soft: whether log(1 + exp(·)) takes the place of the hinge.
@@ -66,7 +66,7 @@ def repelled(
     Source: Boschini et al. 2022, eq. 7 (CCIC).
 
     >>> rows = torch.tensor([[0.0], [0.5], [2.0]])
-    >>> repelled(rows, torch.tensor([False, True, True]), k=1)
+    >>> repelled(rows, torch.tensor([0, 1, 1]), k=1)
     tensor(0.5000)
     """
     rows = wide(embeddings)
@@ -74,8 +74,8 @@ def repelled(
     if not k:
         return rows.sum()
     distance = (rows[:, None] - rows).square().sum(dim=2)
-    same = apart[:, None] == apart
-    near = distance.masked_fill(same, torch.inf).topk(k, dim=1, largest=False).values
+    pairs = (groups[:, None] != groups) & (groups[:, None] >= 0) & (groups >= 0)
+    near = distance.masked_fill(~pairs, torch.inf).topk(k, dim=1, largest=False).values
     there = near.isfinite()
     near = torch.where(there, near, 0.0)
     each = F.softplus(margin - near) if soft else (margin - near).clamp(min=0)

@@ -54,7 +54,7 @@ def test_repulsion_equals_the_official_code(path):
     memory = torch.from_numpy(data["is_memory"]) > 0
     loss = repelled(
         rows,
-        memory,
+        memory.long(),
         k=int(data["k"]),
         margin=float(data["margin"]),
         soft=bool(data["soft_margin"]),
@@ -85,7 +85,7 @@ def test_no_row_no_loss():
     rows = torch.zeros(0, 3, requires_grad=True)
     for loss in (
         hard_triplets(rows, torch.zeros(0, dtype=torch.int64), k=2, margin=1.0),
-        repelled(rows, torch.zeros(0, dtype=torch.bool), k=2),
+        repelled(rows, torch.zeros(0, dtype=torch.int64), k=2),
     ):
         loss.backward()
         assert loss == 0
@@ -93,6 +93,6 @@ def test_no_row_no_loss():
 
 def test_one_group_alone_is_not_pushed():
     rows = torch.zeros(3, 2, requires_grad=True)
-    loss = repelled(rows, torch.ones(3, dtype=torch.bool), k=2)
+    loss = repelled(rows, torch.tensor([1, 1, -1]), k=2)
     loss.backward()
     assert loss == 0 and not rows.grad.any()
