@@ -7,6 +7,7 @@ stored ones of earlier tasks. An image is of the class that most of the nearest 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,7 @@ class Ccic(Objective):
     memory_weight: float  # of the stored images' labels beside the current ones'
     hardest: int  # farthest images of its class and nearest of others that an image is pulled by
     margin: float  # of squared distances of features
+    soft: bool  # whether a softplus takes the place of the hinge
     until: float  # share of a task after which triplets are plain and nothing is pushed off
     neighbours: int  # stored images that vote
 
@@ -64,19 +66,18 @@ class Ccic(Objective):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``labels``, ``guesses``, ``triplets`` and ``apart``."""
         terms = self._mixed(step)
+        hinge: dict[str, Any] = {"k": self.hardest, "margin": self.margin, "soft": self.soft}
         early = step.num_old > 0 and step.progress < self.until
         labelled, between = step.student("labelled"), step.student("between")
         pulled = between if early else labelled
         if pulled is not None:
-            terms["triplets"] = hard_triplets(
-                pulled.features, step.labels, k=self.hardest, margin=self.margin
-            )
+            terms["triplets"] = hard_triplets(pulled.features, step.labels, **hinge)
         apart = step.student("apart")
         if early and labelled is not None and apart is not None:
             stored = torch.where(step.from_memory, 1, -1)
             groups = torch.cat([stored.new_zeros(len(apart)), stored])
             rows = torch.cat([apart.features, labelled.features])
-            terms["apart"] = repelled(rows, groups, k=self.hardest, margin=self.margin)
+            terms["apart"] = repelled(rows, groups, **hinge)
         return terms
 
     def _mixed(self, step: Step) -> dict[str, Tensor]:
@@ -87,7 +88,7 @@ class Ccic(Objective):
         logits, number = mixed.student["classifier"], len(step.labels)
         own = torch.cat(self._own(step, logits))
         rest = torch.zeros(len(logits) - number, dtype=torch.bool, device=logits.device)
-        chosen = {"partners": mixed.partners, "share": mixed.share}
+        chosen: dict[str, Any] = {"partners": mixed.partners, "share": mixed.share}
         stored, current = (torch.cat([m, rest]) for m in (step.from_memory, ~step.from_memory))
         terms = {}
         if number:

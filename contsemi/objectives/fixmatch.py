@@ -1,6 +1,6 @@
 """FixMatch: what the network is sure of in a weak view is to hold in a strong one.
 
-Source: Sohn et al. 2020, "FixMatch". Later rules of what is sure enough are one key: FlexMatch (Zhang
+Source: Sohn et al. 2020, "FixMatch". Later rules of what is sure are one key: FlexMatch (Zhang
 et al. 2021), FreeMatch (Wang et al. 2023), SoftMatch (Chen et al. 2023), AdaMatch's alignment and
 relative threshold (Berthelot et al. 2022). In a stream the unlabelled images are told apart among
 the classes of their task, or among all classes seen.
