@@ -1,5 +1,7 @@
 """Rows of a slow network stored by class, and the direction of each class they make."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -83,6 +85,14 @@ class ClassRows(Block):
         place = _last_of_each(place, len(self.labels))
         self.rows = room.index_copy(0, place, rows.to(room))[:-1]
         self.labels = kinds.index_copy(0, place, labels)[:-1]
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        """Makes room for what the state holds before it is copied in."""
+        for name in ("rows", "labels", "written"):
+            if prefix + name in state_dict:
+                room = torch.empty_like(state_dict[prefix + name], device=self.labels.device)
+                setattr(self, name, room)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _make_room(self, width: int) -> None:
         size = self.capacity * (1 if self.one_queue else self.num_classes)
