@@ -227,6 +227,9 @@ class Optim(Section):
     lr: Annotated[float, Field(gt=0, le=1000)] = Field(description="peak learning rate")
     start_lr: Rate = Field(description="learning rate at the start of the warm-up")
     final_lr: Rate = Field(description="learning rate at the end of the cosine")
+    curve: Literal["half", "quarter"] = Field(
+        description="down to final_lr by half a cosine, or by the first part of one (FixMatch)"
+    )
     warmup: Probability = Field(description="share of a task's steps that warm up linearly")
     classifier_lr: Rate | None = Field(
         description="peak learning rate of the classifier, which is then not decayed; null for lr"
