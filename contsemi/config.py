@@ -145,6 +145,13 @@ class Jitter(Section):
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(description="shift drawn from [-h, h]")
 
 
+class RandAugment(Section):
+    """Operations drawn for each view from those of RandAugment, in FixMatch's ranges."""
+
+    operations: Annotated[int, Field(ge=0, le=14)] = Field(description="drawn for each view")
+    probability: Probability = Field(description="probability that a drawn one is carried out")
+
+
 class Crop(Section):
     """One kind of augmented view."""
 
@@ -162,6 +169,11 @@ class Crop(Section):
     blur_sigma: Interval = Field(description="standard deviation of the blur in pixels")
     erase: Probability = Field(description="probability of erasing a rectangle")
     erase_scale: Interval = Field(description="share of the area that is erased")
+    reflect: Annotated[float, Field(ge=0, lt=1)] = Field(
+        description="translation in ± share of the side, the image mirrored at its edge"
+    )
+    rand_augment: RandAugment = Field(description="strong operations, after all others")
+    cutout: Probability = Field(description="side of a grey square, as a share of the view's")
 
 
 class Init(Section):

@@ -6,8 +6,8 @@ from torch import Tensor
 
 __all__ = ["autocontrast", "posterise", "sharpened"]
 
-# PIL's SMOOTH: the pixel itself counts 5, its eight neighbours 1
-KERNEL = (1.0, 1.0, 1.0, 1.0, 5.0, 1.0, 1.0, 1.0, 1.0)
+# PIL's SMOOTH: the pixel itself counts 5, each of its eight neighbours 1
+OWN, OTHER = 5 / 13, 1 / 13
 
 
 def autocontrast(images: Tensor) -> Tensor:
@@ -42,8 +42,8 @@ def sharpened(images: Tensor, factor: Tensor) -> Tensor:
     """
     if min(images.shape[2:]) < 3:
         return images
-    kernel = torch.tensor(KERNEL, device=images.device, dtype=images.dtype) / sum(KERNEL)
-    kernel = kernel.view(1, 1, 3, 3).expand(images.shape[1], 1, 3, 3)
+    kernel = images.new_full((images.shape[1], 1, 3, 3), OTHER)
+    kernel[:, :, 1, 1] = OWN
     smooth = images.clone()
     smooth[:, :, 1:-1, 1:-1] = F.conv2d(images, kernel, groups=images.shape[1])
     return smooth.lerp_(images, factor[:, None, None, None]).clamp_(0, 1)

@@ -12,6 +12,8 @@ from contsemi.views.colour import draw_greyscale, draw_jitter
 from contsemi.views.draws import Drawn, Draws
 from contsemi.views.erase import draw_erase
 from contsemi.views.geometry import Boxes, draw_boxes
+from contsemi.views.rand_augment import draw_cutout, draw_rand_augment
+from contsemi.views.reflected import draw_reflected
 from contsemi.views.tone import draw_equalise, draw_solarise
 from contsemi.views.warp import draw_warp
 
@@ -70,6 +72,8 @@ def draw_plan(crop: Crop, draws: Draws, side: int, fill: Sequence[float]) -> Pla
     """
     boxes = draw_boxes(draws, side, scale=crop.scale, ratio=crop.ratio, flip=crop.flip)
     steps: list[Drawn] = []
+    if crop.reflect > 0:
+        steps.append(draw_reflected(draws, crop.size, crop.reflect))
     if crop.rotate > 0 or crop.shift > 0:
         steps.append(draw_warp(draws, rotate=crop.rotate, shift=crop.shift))
     if crop.jitter.probability > 0:
@@ -84,4 +88,11 @@ def draw_plan(crop: Crop, draws: Draws, side: int, fill: Sequence[float]) -> Pla
         steps.append(draw_equalise(draws, crop.equalise))
     if crop.erase > 0:
         steps.append(draw_erase(draws, crop.size, crop.erase, crop.erase_scale, fill))
+    if crop.rand_augment.operations > 0:
+        drawn = crop.rand_augment
+        steps.append(
+            draw_rand_augment(draws, operations=drawn.operations, probability=drawn.probability)
+        )
+    if crop.cutout > 0:
+        steps.append(draw_cutout(draws, crop.size, crop.cutout))
     return Plan(boxes, tuple(steps), crop.size)

@@ -125,7 +125,8 @@ def draw_rand_augment(draws: Draws, *, operations: int, probability: float) -> R
         operations: of each view.
         probability: that a drawn operation is carried out.
     """
-    ranges = torch.tensor(list(OPERATIONS.values()), device=draws.generator.device)
+    ranges = torch.tensor(list(OPERATIONS.values()))
+    ranges = ranges.to(draws.generator.device, non_blocking=True)
     kinds = (draws.uniform(0.0, 1.0, operations) * len(NAMES)).long().clamp_(max=len(NAMES) - 1)
     done = draws.uniform(0.0, 1.0, operations) < probability
     kinds = kinds * done  # place 0 is "identity"

@@ -8,6 +8,8 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
 from contsemi.views.draws import Draws
+from contsemi.views.erase import Erase
+from contsemi.views.plan import draw_plan
 from contsemi.views.rand_augment import (
     NAMES,
     OPERATIONS,
@@ -149,3 +151,17 @@ def test_reflection_is_drawn_evenly(generator):
     shift = draw_reflected(Draws(generator, 9000), 32, 0.125).shift
     counts = torch.bincount(shift.flatten() + 4, minlength=9) / shift.numel()
     torch.testing.assert_close(counts, torch.full((9,), 1 / 9), atol=0.01, rtol=0)
+
+
+def test_a_policy_has_them_in_the_order_of_the_paper(policy):
+    crop = policy(
+        "cifar",
+        reflect=0.125,
+        rand_augment={"operations": 2, "probability": 0.5},
+        cutout=0.5,
+        jitter={"probability": 0.0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0},
+        solarise=0.0,
+        equalise=0.0,
+    ).large
+    plan = draw_plan(crop, Draws(torch.Generator().manual_seed(0), 4), 32, [0.5] * 3)
+    assert [type(step) for step in plan.steps] == [Reflected, RandAugment, Erase]
