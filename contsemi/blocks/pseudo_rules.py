@@ -210,7 +210,8 @@ class Relative(PseudoRule):
     def forward(self, guesses: Guesses) -> Picked:
         """Without a labelled image the threshold is as it stands, and the target stays."""
         mean = self._followed_at("mean", guesses.columns, guesses.probs.mean(dim=0))
-        target, least = self.target[guesses.columns].to(mean), self.threshold
+        target = self.target[guesses.columns].to(mean)
+        least: float | Tensor = self.threshold
         if guesses.labelled is not None:
             of_labelled = guesses.labelled[:, guesses.columns].mean(dim=0)
             target = self._followed_at("target", guesses.columns, of_labelled)

@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from contsemi.assign.among import everywhere
 from contsemi.assign.near_classes import nearest_votes
-from contsemi.assign.sharpen import guessed
+from contsemi.assign.targets import guess_rows, label_rows
 from contsemi.losses.mixed import mixed_losses
 from contsemi.losses.numerics import wide
 from contsemi.losses.triplets import hard_triplets, repelled
@@ -100,15 +99,16 @@ class Ccic(Objective):
         return terms
 
     def _own(self, step: Step, logits: Tensor) -> list[Tensor]:
-        classes, weak = logits.shape[1], step.student("weak")
-        own = [F.one_hot(step.labels, classes).to(torch.promote_types(logits.dtype, torch.float32))]
+        own, weak = [label_rows(step.labels, logits)], step.student("weak")
         if weak is not None:
-            guess = guessed(
-                weak["classifier"][:, step.columns],
-                batch_size=step.batch_size,
-                temperature=self.temperature,
+            own.append(
+                guess_rows(
+                    weak["classifier"],
+                    step.columns,
+                    views=self.guesses,
+                    temperature=self.temperature,
+                )
             )
-            own.append(everywhere(guess, step.columns, classes).repeat(self.guesses, 1))
         return own
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:

@@ -6,7 +6,7 @@ rises. The slow network lives on from task to task, or begins anew with the netw
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -35,6 +35,8 @@ class Dynamic(Objective):
     centre_twice: bool
     among: str  # classes that an unlabelled image is of: `current` ones or all `seen`
     smoothing: float  # of the labels
+
+    centre: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from contsemi.assign.among import everywhere
-from contsemi.assign.sharpen import guessed
+from contsemi.assign.targets import guess_rows, label_rows
 from contsemi.blocks.choices import ema_momenta, one_of
 from contsemi.losses.mixed import mixed_losses
 from contsemi.objectives.objective import Objective
@@ -75,18 +73,15 @@ class MixMatch(Objective):
 
     def _own(self, step: Step, logits: Tensor) -> list[Tensor]:
         """The labels of the labelled images and the guesses of all views of the others."""
-        classes, weak = logits.shape[1], step.student("weak")
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        own = [F.one_hot(step.labels, classes).to(wide)]
-        if weak is None:
-            return own
-        columns = step.columns
-        if self.among == "seen":
-            columns = torch.arange(step.num_seen, device=columns.device)
-        guess = guessed(
-            weak["classifier"][:, columns],
-            batch_size=step.batch_size,
-            temperature=self.temperature,
-        )
-        own.append(everywhere(guess, columns, classes).repeat(self.guesses, 1))
+        own, weak = [label_rows(step.labels, logits)], step.student("weak")
+        if weak is not None:
+            columns = step.columns if self.among == "current" else None
+            own.append(
+                guess_rows(
+                    weak["classifier"],
+                    columns,
+                    views=self.guesses,
+                    temperature=self.temperature,
+                )
+            )
         return own

@@ -120,6 +120,8 @@ def hiermatch(**given):
     values = {
         "coarse_classes": 2,
         "top": [],
+        "on": "mixmatch",
+        "threshold": 0.95,
         "mixes": "shared",
         "guesses": 1,
         "temperature": 0.5,
@@ -185,6 +187,38 @@ def test_labels_of_no_known_coarse_class_are_left_out():
     step = a_step({"mixed_fine": mixed}, [2, 3], batch=0)
     expected = functional.cross_entropy(said["fine"], torch.tensor([2, 3]))
     torch.testing.assert_close(objective.terms(step)["labels"], expected)
+
+
+def test_levels_by_sure_classes():
+    """The sum of FixMatch's losses over the levels, each with the rows that have a label of it."""
+    objective = hiermatch(on="fixmatch", threshold=0.5)
+    rows = {"labelled": 2, "coarse": 3, "weak": 4, "strong": 4}
+    draw = torch.Generator().manual_seed(0)
+    said = {
+        name: levels(objective, torch.randn(n, 8, generator=draw))[0] for name, n in rows.items()
+    }
+    only = torch.tensor([1, 0, 0])
+    step = a_step(
+        {name: Seen(student=each, number=1) for name, each in said.items()},
+        [2, 3],
+        coarse=torch.tensor([1, -1]),
+        coarse_only=only,
+        batch=4,
+    )
+    terms = objective.terms(step)
+    coarse = torch.cat([said["labelled"]["coarse"][:1], said["coarse"]["coarse"]])
+    expected = functional.cross_entropy(
+        said["labelled"]["fine"], torch.tensor([2, 3])
+    ) + functional.cross_entropy(coarse, torch.cat([torch.tensor([1]), only]))
+    torch.testing.assert_close(terms["labels"], expected)
+    expected = 0
+    for level, first in (("fine", 2), ("coarse", 0)):
+        probs = said["weak"][level][:, first:].softmax(1)
+        rows = functional.cross_entropy(
+            said["strong"][level][:, first:], probs.argmax(1), reduction="none"
+        )
+        expected = expected + (rows * (probs.amax(1) >= 0.5)).mean()
+    torch.testing.assert_close(terms["guesses"], expected)
 
 
 def test_more_coarse_classes_than_the_head_has():

@@ -244,6 +244,8 @@ def hiermatch(data, **given):
     values = {
         "coarse_classes": coarse,
         "top": above,
+        "on": "mixmatch",
+        "threshold": 0.95,
         "mixes": "shared",
         "guesses": 2,
         "temperature": data.get("temperature", 0.5),
@@ -330,7 +332,7 @@ def test_hiermatch_with_a_pile_for_each_level(path):
         with torch.no_grad():
             weak = said(**{name: head(torch.cat(rows[1:]))})
         seen = {"weak": of(weak, 2), f"mixed_{name}": of(said(**{name: head(mixed)}), **drawn)}
-        coarse = data[f"labels{level}"]
+        coarse = data[f"labels{level}"] if level else torch.full_like(data["labels0"], -1)
         if level == 2:  # any coarse class that lies below
             coarse = torch.tensor([list(objective.top).index(int(each)) for each in coarse])
         step = a_step(
