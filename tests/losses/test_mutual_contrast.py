@@ -113,3 +113,15 @@ def test_few_rows_are_finite(number):
         (grad,) = torch.autograd.grad(loss, now)
         assert loss.isfinite() and grad.isfinite().all()
         assert number or loss == 0
+
+
+@pytest.mark.parametrize(
+    "path", sorted(REFERENCE.glob("cassle_losses_*.npz")), ids=lambda p: p.stem
+)
+def test_equal_and_opposite_rows_are_as_in_the_official_code(path):
+    data = np.load(path, allow_pickle=False)
+    now = torch.cat([torch.from_numpy(data["z1"]), torch.from_numpy(data["z2"])])
+    for kind, then in (("equal", now), ("opposite", -now)):
+        loss = mutual_contrast(now, then, temperature=float(data["temperature"]))
+        np.testing.assert_allclose(loss, data[f"contrastive_{kind}"], rtol=1e-9)
+        np.testing.assert_allclose(sphere_regression(now, then), data[f"byol_{kind}"], atol=1e-12)
