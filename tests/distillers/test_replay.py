@@ -55,6 +55,7 @@ def a_step(seen, batch):
         num_old=2,
         num_seen=4,
         progress=0.5,
+        draw=lambda purpose: torch.Generator(),
     )
 
 

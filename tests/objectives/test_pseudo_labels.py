@@ -34,6 +34,7 @@ def a_step(seen, labels=(), **given):
             "num_old": 2,
             "num_seen": CLASSES,
             "progress": 0.5,
+            "draw": lambda purpose: torch.Generator(),
         }
         | given,
     )

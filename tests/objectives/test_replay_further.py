@@ -91,6 +91,7 @@ def a_step(seen, batch, classes, **given):
             "num_old": 0,
             "num_seen": classes,
             "progress": 0.5,
+            "draw": lambda purpose: torch.Generator(),
         }
         | given,
     )
