@@ -7,7 +7,7 @@ from torch import Tensor
 
 from contsemi.assign.class_sums import class_directions
 from contsemi.blocks.block import Block
-from contsemi.types import Experience
+from contsemi.types import Experience, Pool
 
 __all__ = ["ClassRows"]
 
@@ -17,7 +17,11 @@ class ClassRows(Block):
 
     What :meth:`hold` is given enters once the optimiser has stepped: a batch never meets itself.
 
+    Rings begin a task with the labelled images of its pool, as the slow network sees them then; so no
+    class waits for its first step.
+
     Args:
+        head: of the slow network, whose outputs are stored.
         capacity: rows of each class; with ``one_queue`` rows in all.
         one_queue: whether all classes share one queue, first in, first out, as in the paper; old
             classes are then pushed out within ``capacity`` rows.
@@ -36,10 +40,12 @@ class ClassRows(Block):
     written: Tensor
 
     def __init__(
-        self, capacity: int, *, one_queue: bool = False, drop_overflow: bool = False
+        self, head: str, capacity: int, *, one_queue: bool = False, drop_overflow: bool = False
     ) -> None:
         super().__init__()
-        self.capacity, self.one_queue, self.drop_overflow = capacity, one_queue, drop_overflow
+        self.head, self.capacity = head, capacity
+        self.one_queue, self.drop_overflow = one_queue, drop_overflow
+        self.refresh_every = None if one_queue else "task"
         self.register_buffer("rows", torch.empty(0, 0))
         self.register_buffer("labels", torch.empty(0, dtype=torch.int64))
         self.register_buffer("written", torch.zeros(int(one_queue), dtype=torch.int64))
@@ -54,6 +60,14 @@ class ClassRows(Block):
             self.written = torch.cat([self.written, new])
         if self.rows.shape[1]:
             self._make_room(self.rows.shape[1])
+
+    def refresh(self, pool: Pool) -> None:
+        """The labelled images of the task's pool enter."""
+        known = (pool.labels >= 0).nonzero()[:, 0]
+        if len(known):
+            rows = pool.outputs("teacher", self.head)[self.head]
+            self.hold(rows[known], pool.labels[known])
+            self.after_step()
 
     def directions(self) -> tuple[Tensor, Tensor]:
         """[C, D] unit directions, zero for a class without a row, and bool [C] which have one."""

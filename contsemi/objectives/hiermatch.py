@@ -28,7 +28,7 @@ class HierMatch(Objective):
 
     coarse_classes: int  # classes of the second level
     top: Sequence[int]  # the third level's class of each of them; empty for two levels
-    on: str  # what each level is learned by: mixmatch or fixmatch
+    base: str  # what each level is learned by: mixmatch or fixmatch
     among: str  # fine classes that an unlabelled image is of: `current` ones or all `seen`
     ramp: float  # share of a task over which the weight of the guesses rises from 0 to 1
     teacher: Sequence[float]  # momenta of the EMA network that predicts; empty for none
@@ -44,7 +44,7 @@ class HierMatch(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("on", self.on, "mixmatch", "fixmatch")
+        one_of("base", self.base, "mixmatch", "fixmatch")
         one_of("mixes", self.mixes, "shared", "own")
         one_of("among", self.among, "current", "seen")
         if self.top and len(self.top) != self.coarse_classes:
@@ -55,7 +55,7 @@ class HierMatch(Objective):
             )
         self.levels = ("fine", "coarse", "top") if self.top else ("fine", "coarse")
         self.register_buffer("above", torch.tensor([*self.top], dtype=torch.int64), False)
-        self.by = SureLevels(threshold=self.threshold) if self.on == "fixmatch" else self._mixed()
+        self.by = SureLevels(threshold=self.threshold) if self.base == "fixmatch" else self._mixed()
         self.needs = Needs(
             views=self.by.views(),
             heads=tuple(self._head(level) for level in range(len(self.levels))),

@@ -82,7 +82,12 @@ class Trex(Objective):
         )
 
     def _bank(self) -> ClassRows:
-        return ClassRows(self.memory, one_queue=self.one_queue, drop_overflow=self.drop_overflow)
+        return ClassRows(
+            "expendable",
+            self.memory,
+            one_queue=self.one_queue,
+            drop_overflow=self.drop_overflow,
+        )
 
     def _classes(self) -> Head:
         """The learned directions, one for each class."""

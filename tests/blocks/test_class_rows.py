@@ -22,7 +22,7 @@ def ring(stored, column):
 
 
 def test_old_classes_are_not_pushed_out():
-    stored = ClassRows(2)
+    stored = ClassRows("head", 2)
     stored.begin(experience(2))
     filled(stored, ([1.0, 2.0, 3.0], [0, 1, 0]))
     stored.begin(experience(3))
@@ -33,7 +33,7 @@ def test_old_classes_are_not_pushed_out():
 
 
 def test_one_queue_pushes_them_out():
-    stored = ClassRows(4, one_queue=True)
+    stored = ClassRows("head", 4, one_queue=True)
     stored.begin(experience(3))
     filled(stored, ([1.0, 2.0], [0, 1]), ([5.0, 6.0, 7.0, 8.0], [2] * 4))
     assert sorted(stored.labels.tolist()) == [2] * 4
@@ -42,7 +42,7 @@ def test_one_queue_pushes_them_out():
 
 def test_the_queue_wraps_or_drops():
     for drop, expected in ((False, [5.0, 2.0, 3.0, 4.0]), (True, [1.0, 2.0, 3.0, 4.0])):
-        stored = ClassRows(4, one_queue=True, drop_overflow=drop)
+        stored = ClassRows("head", 4, one_queue=True, drop_overflow=drop)
         stored.begin(experience(1))
         filled(stored, ([1.0, 2.0, 3.0], [0] * 3), ([4.0, 5.0], [0] * 2))
         assert stored.rows[:, 0].tolist() == expected
@@ -54,14 +54,14 @@ def test_the_queue_wraps_or_drops():
 def test_more_rows_than_there_is_room_for(number):
     values = [float(i) for i in range(number)]
     for one_queue in (False, True):
-        stored = ClassRows(3, one_queue=one_queue)
+        stored = ClassRows("head", 3, one_queue=one_queue)
         stored.begin(experience(1))
         filled(stored, (values, [0] * number))
         assert sorted(stored.rows[:, 0].tolist()) == values[-3:]
 
 
 def test_nothing_enters_before_the_optimiser_steps():
-    stored = ClassRows(2)
+    stored = ClassRows("head", 2)
     stored.begin(experience(1))
     stored.hold(torch.ones(1, 3), torch.zeros(1, dtype=torch.int64))
     assert not stored.directions()[1].any()
@@ -72,7 +72,7 @@ def test_nothing_enters_before_the_optimiser_steps():
 
 
 def test_labels_of_no_class_are_dropped():
-    stored = ClassRows(2)
+    stored = ClassRows("head", 2)
     stored.begin(experience(1))
     filled(stored, ([1.0, 2.0], [-1, 0]))
     assert ring(stored, 0) == [2.0] and int((stored.labels >= 0).sum()) == 1
@@ -80,7 +80,7 @@ def test_labels_of_no_class_are_dropped():
 
 @pytest.mark.parametrize("one_queue", [False, True])
 def test_state_comes_back(one_queue):
-    stored, again = (ClassRows(3, one_queue=one_queue) for _ in range(2))
+    stored, again = (ClassRows("head", 3, one_queue=one_queue) for _ in range(2))
     for each in (stored, again):
         each.begin(experience(2))
     filled(stored, ([1.0, 2.0, 3.0], [0, 1, 0]))
@@ -89,3 +89,20 @@ def test_state_comes_back(one_queue):
         each.begin(experience(3))
         filled(each, ([7.0, 8.0], [2, 0]))
     assert torch.equal(stored.rows, again.rows) and torch.equal(stored.labels, again.labels)
+
+
+class ThePool:
+    labels = torch.tensor([-1, 2, 0, -1])
+
+    def outputs(self, network, *heads):
+        assert (network, heads) == ("teacher", ("head",))
+        return {"head": torch.arange(4.0)[:, None]}
+
+
+def test_a_task_begins_with_the_labelled_images_of_its_pool():
+    stored = ClassRows("head", 2)
+    assert stored.refresh_every == "task"
+    stored.begin(experience(3))
+    stored.refresh(ThePool())
+    assert [ring(stored, c) for c in range(3)] == [[2.0], [], [1.0]]
+    assert ClassRows("head", 2, one_queue=True).refresh_every is None  # as in the paper

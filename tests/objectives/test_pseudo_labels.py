@@ -121,7 +121,7 @@ def hiermatch(**given):
     values = {
         "coarse_classes": 2,
         "top": [],
-        "on": "mixmatch",
+        "base": "mixmatch",
         "threshold": 0.95,
         "mixes": "shared",
         "guesses": 1,
@@ -192,7 +192,7 @@ def test_labels_of_no_known_coarse_class_are_left_out():
 
 def test_levels_by_sure_classes():
     """The sum of FixMatch's losses over the levels, each with the rows that have a label of it."""
-    objective = hiermatch(on="fixmatch", threshold=0.5)
+    objective = hiermatch(base="fixmatch", threshold=0.5)
     rows = {"labelled": 2, "coarse": 3, "weak": 4, "strong": 4}
     draw = torch.Generator().manual_seed(0)
     said = {

@@ -245,7 +245,7 @@ def hiermatch(data, **given):
     values = {
         "coarse_classes": coarse,
         "top": above,
-        "on": "mixmatch",
+        "base": "mixmatch",
         "threshold": 0.95,
         "mixes": "shared",
         "guesses": 2,
