@@ -17,8 +17,8 @@ class ClassRows(Block):
 
     What :meth:`hold` is given enters once the optimiser has stepped: a batch never meets itself.
 
-    Rings begin a task with the labelled images of its pool, as the slow network sees them then; so no
-    class waits for its first step.
+    Rings begin a task with the labelled images of its pool, as the slow network then sees them; so
+    no class waits for its first step.
 
     Args:
         head: of the slow network, whose outputs are stored.

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import torch
 
 from contsemi.distillers.distiller import Distiller
-from contsemi.distillers.together import Together
+from contsemi.learner.together import Together
 from contsemi.types import Needs
 
 
