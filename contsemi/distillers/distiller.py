@@ -1,5 +1,7 @@
 """The contract of a distiller: an objective's shape, with the frozen past in each step."""
 
+from dataclasses import dataclass, field
+
 from torch import Tensor, nn
 
 from contsemi.types import Experience, Needs, Step
@@ -7,13 +9,17 @@ from contsemi.types import Experience, Needs, Step
 __all__ = ["Distiller"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Distiller(nn.Module):
     """What is kept of earlier tasks: one file a paper; composes with any objective.
 
     ``terms`` is called in every task; there is no frozen network in the first one.
     """
 
-    needs: Needs
+    needs: Needs = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__init__()
 
     def begin(self, experience: Experience) -> None:
         """A task begins."""
