@@ -52,10 +52,13 @@ class SimReg(Distiller):
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``regression``: the weighted sum over the frozen networks that there are."""
-        seen = [each for each in step.seen.values() if each.student is not None and each.past]
         losses = []
         for place, (name, share) in enumerate(zip(self._names(), self.shares, strict=True)):
-            pairs = [(s.student, s.past[place]) for s in seen if len(s.past) > place]
+            pairs = [
+                (each.student, each.past[place])
+                for each in step.seen.values()
+                if each.student is not None and len(each.past) > place
+            ]
             if pairs:
                 now = torch.cat([student[name] for student, _ in pairs])
                 then = torch.cat([past.features for _, past in pairs])
