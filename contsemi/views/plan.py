@@ -13,6 +13,8 @@ from contsemi.views.drawn.operation import Operation
 from contsemi.views.draws import Drawn, Draws
 from contsemi.views.erase import draw_erase
 from contsemi.views.geometry import Boxes, draw_boxes
+from contsemi.views.rand_augment import draw_cutout, draw_rand_augment
+from contsemi.views.reflected import draw_reflected
 from contsemi.views.tone import draw_equalise, draw_solarise
 from contsemi.views.warp import draw_warp
 
@@ -78,6 +80,8 @@ def draw_plan(
     """
     boxes = draw_boxes(draws, side, scale=crop.scale, ratio=crop.ratio, flip=crop.flip)
     steps: list[Drawn] = []
+    if crop.reflect > 0:
+        steps.append(draw_reflected(draws, crop.size, crop.reflect))
     if crop.rotate > 0 or crop.shift > 0:
         steps.append(draw_warp(draws, rotate=crop.rotate, shift=crop.shift))
     if crop.jitter.probability > 0:
@@ -92,5 +96,12 @@ def draw_plan(
         steps.append(draw_equalise(draws, crop.equalise))
     if crop.erase > 0:
         steps.append(draw_erase(draws, crop.size, crop.erase, crop.erase_scale, fill))
+    if crop.rand_augment.operations > 0:
+        chosen = crop.rand_augment
+        steps.append(
+            draw_rand_augment(draws, operations=chosen.operations, probability=chosen.probability)
+        )
+    if crop.cutout > 0:
+        steps.append(draw_cutout(draws, crop.size, crop.cutout))
     steps += [operation.draw(draws, crop.size) for operation in drawn]
     return Plan(boxes, tuple(steps), crop.size)
