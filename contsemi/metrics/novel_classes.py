@@ -95,7 +95,10 @@ def novel_accuracy(
     def share(rows: NDArray[np.bool_]) -> float:
         return float(rows.mean()) if len(rows) else float("nan")
 
-    return NovelAccuracy(share(right), share(right[old]), share(right[~old]))
+    new = ~old
+    if not separately:  # by class: one that is marked both ways counts in both
+        old, new = (np.isin(labels, labels[rows]) for rows in (old, new))
+    return NovelAccuracy(share(right), share(right[old]), share(right[new]))
 
 
 def purity(clusters: Integers, labels: Integers) -> float:
