@@ -46,7 +46,7 @@ def semi_kmeans(
     """
     if starts < 1:
         raise ValueError(f"{starts} starts: one is the least")
-    _, known = labels.unique(return_inverse=True)
+    _, known = torch.unique(labels, return_inverse=True)
     rows = torch.cat([labelled, free])
     fixed = torch.cat([known, known.new_full((len(free),), -1)])
     best: Clusters | None = None
@@ -100,7 +100,7 @@ def estimated_classes(
     """
     from scipy.optimize import linear_sum_assignment
 
-    _, known = labels.unique(return_inverse=True)
+    _, known = torch.unique(labels, return_inverse=True)
     least = int(known.max()) + 1
     most = min(most, len(labelled) + len(free))
     if most < least:

@@ -49,7 +49,8 @@ def neighbour_agreement(logits: Tensor, targets: Tensor) -> Tensor:
     """
     log_probs = F.log_softmax(wide(logits), dim=-1)
     rows = (torch.special.xlogy(targets, targets) - targets * log_probs).sum(dim=-1)
-    return rows.sum(dim=-1) / max(rows.shape[-1], 1)
+    mean: Tensor = rows.sum(dim=-1) / max(rows.shape[-1], 1)
+    return mean
 
 
 def moved_shares(shares: Tensor, logits: Tensor, *, momentum: float) -> Tensor:

@@ -45,7 +45,7 @@ class TaskAttention(nn.Module):
         """Rows of the tasks, supports and queries together."""
 
         def split(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+            return x.view(*x.shape[:-1], self.heads, -1).transpose(-3, -2)
 
         query, key, value = (split(x(rows)) for x in (self.queries, self.keys, self.values))
         weights = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)

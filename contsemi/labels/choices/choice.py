@@ -69,7 +69,7 @@ class Choice:
         with torch.no_grad():
             found = self.picks(candidates, budget, generator)
         found = found[found >= 0]
-        if len(found) > budget or len(found.unique()) < len(found):
+        if len(found) > budget or len(set(found.tolist())) < len(found):
             raise ValueError(f"{type(self).__name__} picked an image twice, or over the budget")
         return self._filled(candidates, found, budget)
 

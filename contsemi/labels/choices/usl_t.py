@@ -89,7 +89,7 @@ class UslT(Choice):
 
         for _ in range(self.epochs):
             order = torch.randperm(number, generator=generator, device=device)
-            for index in order.split(self.batch):
+            for index in torch.split(order, self.batch):
                 partner = near[index, drawn(near.shape[1], len(index))]
                 strong, strong_partner = (
                     views[drawn(len(views), len(places)), places] for places in (index, partner)
@@ -99,8 +99,7 @@ class UslT(Choice):
                     weak = self._logits(rows[index], directions)
                     neighbour = self._logits(strong_partner, directions)
                 loss, shares = self._loss(logits, weak, neighbour, shares)
-                adam.zero_grad()
-                loss.backward()
+                (directions.grad,) = torch.autograd.grad(loss, directions)
                 adam.step()
         return directions.detach()
 
