@@ -13,9 +13,9 @@ from pathlib import Path
 
 from contsemi import __version__
 from contsemi.config import Config
+from contsemi.devices.environment import ranked, said_once, speaks
+from contsemi.devices.process import prepare
 from contsemi.errors import ContsemiError, InputError, RankLost
-from contsemi.process import prepare
-from contsemi.ranked import ranked, said_once, speaks
 
 __all__ = ["main"]
 

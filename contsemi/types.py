@@ -8,13 +8,23 @@ classes are always columns ``[0, num_old)``, the current ones ``[num_old, num_se
 that grows only ever gains columns on the right.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Experience", "MemoryRows", "Mixed", "Needs", "Outputs", "Past", "Step"]
+__all__ = [
+    "Batch",
+    "Experience",
+    "Forward",
+    "MemoryRows",
+    "Mixed",
+    "Needs",
+    "Outputs",
+    "Past",
+    "Step",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,10 @@ class Outputs:
         """Everything in float32, the precision of the losses (float64 stays)."""
         heads = {name: _wide(value) for name, value in self.heads.items()}
         return Outputs(_wide(self.features), heads, self.directions)
+
+
+# a forward pass: images float [N, 3, s, s] and the heads asked for
+Forward = Callable[[Tensor, Sequence[str]], Outputs]
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -20,13 +20,13 @@ from measuring import machine, seconds, show, spread
 
 from contsemi import compose, data, pipeline
 from contsemi.data.scenario import build
-from contsemi.engine.checkpoint import Checkpoints
-from contsemi.engine.learner import Learner
 from contsemi.errors import Interrupted
 from contsemi.labels import LabelBudget
+from contsemi.learner.learner import Learner
 from contsemi.models.ema import frozen_copy
-from contsemi.saving import Saving
-from contsemi.watch import AUTO_SECONDS, AUTO_SHARE
+from contsemi.pipeline.saving import Saving
+from contsemi.pipeline.watch import AUTO_SECONDS, AUTO_SHARE
+from contsemi.storage.checkpoint import Checkpoints
 
 RESUMES = 20
 

@@ -20,9 +20,9 @@ from torch.nn import functional
 
 from contsemi import compose, data
 from contsemi.data.scenario import build
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
 from contsemi.labels import LabelBudget
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
 from contsemi.memory.drift import Drift, fit_drift, still_found
 from contsemi.models.ema import frozen_copy
 from contsemi.models.network import Network

@@ -25,7 +25,7 @@ from bench_index_report import picture, table
 from torch import Tensor
 from torch.nn import functional
 
-from contsemi.memory.index import Index, Kind, choose
+from contsemi.search.index import Index, Kind, choose
 
 CLUSTERS, INNER, WIDTH, QUERIES = 1000, 16, 128, 256
 BLOCK, PIECE = 1_000_000, 100_000  # rows made at a time, and of one plain product

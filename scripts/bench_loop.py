@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from contsemi.process import prepare
+from contsemi.devices.process import prepare
 
 if __name__ == "__main__":
     prepare(1)
@@ -27,11 +27,11 @@ from torch.nn import functional
 from contsemi import compose, data
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, build
-from contsemi.engine import optimisers
-from contsemi.engine.evaluation import evaluate
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
+from contsemi.evaluation.answers import evaluate
 from contsemi.labels import LabelBudget
+from contsemi.learner import optimisers
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
 from contsemi.losses.cross_entropy import label_cross_entropy
 
 ROWS = 32

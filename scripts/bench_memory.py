@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
-from contsemi.process import prepare
+from contsemi.devices.process import prepare
 
 if __name__ == "__main__":
     prepare(0)
@@ -25,14 +25,14 @@ from measuring import machine, seconds, show, spread
 from step_recipe import random_stream
 
 from contsemi import compose
+from contsemi.blocks.bank import Bank
+from contsemi.blocks.queue import Queue
 from contsemi.data.scenario import Stream
-from contsemi.engine.learner import Learner
-from contsemi.engine.precision import set_threads
-from contsemi.memory.bank import Bank
+from contsemi.devices.precision import set_threads
+from contsemi.learner.learner import Learner
 from contsemi.memory.embeddings import Embeddings
-from contsemi.memory.index import Index
-from contsemi.memory.queue import Queue
 from contsemi.memory.whole_vote import WholeVote
+from contsemi.search.index import Index
 
 EACH = 50  # random images of a class: a batch must fit into a task, and its end must not take long
 # What a step may ask of the memory. One call inside another counts once.

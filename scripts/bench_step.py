@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from contsemi.process import MALLOC, prepare
+from contsemi.devices.process import MALLOC, prepare
 
 if __name__ == "__main__":
     prepare(0)
@@ -45,7 +45,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from contsemi.data.scenario import Stream
-from contsemi.engine.precision import set_threads
+from contsemi.devices.precision import set_threads
 
 EACH = 500  # images of a class, as in CIFAR-100
 PLAIN = Path(__file__).with_name("plain_loop.py")

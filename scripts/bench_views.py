@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contsemi.process import prepare
+from contsemi.devices.process import prepare
 
 if __name__ == "__main__":
     prepare(0)

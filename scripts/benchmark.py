@@ -22,7 +22,7 @@ import yaml
 
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.paired import mean_and_deviation, paired_difference
-from contsemi.report.run import Run, load_run
+from contsemi.records.finished import Run, load_run
 
 COLUMNS = {
     "average accuracy": ("class_incremental", "average_accuracy"),

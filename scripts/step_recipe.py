@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from contsemi import compose
 from contsemi.data.imageset import ImageSet
 from contsemi.data.scenario import Stream, build
-from contsemi.engine.learner import Learner
-from contsemi.engine.precision import autocast
-from contsemi.engine.viewing import make_views
+from contsemi.devices.precision import autocast
 from contsemi.labels import LabelBudget
+from contsemi.learner.learner import Learner
+from contsemi.learner.viewing import make_views
 from contsemi.models.network import Network
 
 __all__ = ["UNLABELLED", "Step", "Trivial", "random_stream", "sizes"]

@@ -10,11 +10,11 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from contsemi import resources
-from contsemi.engine import optimisers
-from contsemi.engine.checkpoint import Checkpoints
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
+from contsemi.compose import resources
+from contsemi.learner import optimisers
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
+from contsemi.storage.checkpoint import Checkpoints
 
 ROOMS = {"objective": "objectives", "distiller": "distillers"}
 PACKAGE = Path(__file__).resolve().parents[1] / "contsemi"

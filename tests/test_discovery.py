@@ -9,8 +9,8 @@ import pytest
 from contsemi import discovery
 from contsemi.discovery import find_class, find_module
 from contsemi.distillers.distiller import Distiller
-from contsemi.engine.parts import build_part
 from contsemi.errors import InputError
+from contsemi.learner.parts import build_part
 from contsemi.objectives.objective import Objective
 from contsemi.objectives.suave import Suave
 from contsemi.types import Needs

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
-from contsemi.engine.tensors import flatten
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
+from contsemi.storage.tensors import flatten
 
 METHODS = ["method=contsemi", "method=suave", "method=finetune"]
 WITH_MEMORY = [METHODS[0], "memory.embeddings=40", "distiller.neighbours=5"]

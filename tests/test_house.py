@@ -28,9 +28,9 @@ def test_rooms_import_downwards_only() -> None:
     [
         ("losses/planted.py", "from contsemi.models import ema", "rooms"),
         ("losses/planted.py", "import contsemi.data", "rooms"),
-        ("report/planted.py", "import contsemi.engine", "reads records"),
-        ("engine/planted.py", "import avalanche", "avalanche"),
-        ("engine/planted.py", "import omegaconf", "hydra"),
+        ("report/planted.py", "import contsemi.learner", "reads records"),
+        ("learner/planted.py", "import avalanche", "avalanche"),
+        ("learner/planted.py", "import omegaconf", "hydra"),
         ("memory/planted.py", "def f():\n    import faiss", "faiss"),
         ("labels/planted.py", "import torch", "torch"),
         ("unheard_of.py", "", "rooms"),

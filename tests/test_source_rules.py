@@ -13,7 +13,7 @@ FILES = sorted(file for room in ("contsemi", "scripts") for file in (ROOT / room
 PICKLERS = ("pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
 UNSAFE_YAML = ("load", "load_all", "unsafe_load", "unsafe_load_all", "full_load", "full_load_all")
 # Where a class of the pickle module is the base of a restricted one.
-RESTRICTED = {"contsemi/data/cifar.py"}
+RESTRICTED = {"contsemi/data/sources/cifar.py"}
 
 
 def full_names(tree):

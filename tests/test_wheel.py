@@ -41,7 +41,9 @@ def test_the_wheel_runs_from_an_empty_folder(installed: Path, tmp_path: Path) ->
     printed = _call(installed, tmp_path, *command, "--cfg", "job", "scenario=cifar10_5tasks")
     assert "name: cifar10_5tasks" in printed
     assert "cifar10_5tasks" in _call(installed, tmp_path, *command, "--help")
-    program = "from contsemi import resources as r; print(r.conf(), r.scenarios(), sep='\\n')"
+    program = (
+        "from contsemi.compose import resources as r; print(r.conf(), r.scenarios(), sep='\\n')"
+    )
     folders = [Path(line) for line in _call(installed, tmp_path, "-c", program).splitlines()]
     assert folders == [installed / "contsemi/_resources" / n for n in ("conf", "scenarios")]
     assert list(tmp_path.iterdir()) == []

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from contsemi import resources
+from contsemi.compose import resources
 from contsemi.errors import InputError
 
 if TYPE_CHECKING:

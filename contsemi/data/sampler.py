@@ -10,7 +10,7 @@ from torch import Tensor
 
 from contsemi.seeding import generator
 
-__all__ = ["LabelledPool", "share_of_rank", "steps_per_epoch", "unlabelled_batch"]
+__all__ = ["LabelledPool", "steps_per_epoch", "unlabelled_batch"]
 
 
 def steps_per_epoch(num_rows: int, batch_size: int) -> int:
@@ -44,26 +44,6 @@ def unlabelled_batch(
 
 
 @lru_cache(maxsize=64)
-def share_of_rank(count: int, rank: int, size: int) -> Tensor:
-    """The positions in a batch whose rows one of several processes works on.
-
-    A row and the one as far from the other end are with the same rank, so that rows can be mixed
-    with their partners. Ranks differ by at most two rows.
-
-    Args:
-        count: rows of the whole batch.
-        rank: of the process, from 0.
-        size: number of processes.
-
-    Returns:
-        int64 [n], ascending; over all ranks every position once.
-    """
-    pairs = (count + 1) // 2
-    first = torch.arange(pairs * rank // size, pairs * (rank + 1) // size)
-    last = count - 1 - first.flip(0)
-    return torch.cat([first, last[last >= pairs]])
-
-
 class LabelledPool:
     """The labelled rows that a task may draw from: its own and the exemplars of earlier ones.
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from contsemi.config import Data, Scenario
 from contsemi.data.arrivals import Arrivals
 from contsemi.data.classes import task_classes
-from contsemi.data.folder import load_pool
 from contsemi.data.imageset import ImageSet
+from contsemi.data.sources.folder import load_pool
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget, digest, draw, draw_per_task, read_list
 from contsemi.seeding import generator

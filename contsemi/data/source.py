@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from contsemi.config import Data
-from contsemi.data import cifar, digits, folder, parquet
 from contsemi.data.imageset import ImageSet
 from contsemi.data.names import OFFICIAL
+from contsemi.data.sources import cifar, digits, folder, parquet
 from contsemi.errors import InputError
 
 __all__ = ["detect", "load"]

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.memory.exemplars import best_of_each
-from contsemi.memory.index import Index, Kind
 from contsemi.memory.whole_vote import WholeVote
+from contsemi.search.index import Index, Kind
 from contsemi.types import MemoryRows
 
 __all__ = ["Embeddings"]
@@ -29,7 +29,7 @@ class Embeddings:
 
     Args:
         budget: rows kept over all classes.
-        index: how rows are searched; see :class:`contsemi.memory.index.Index`.
+        index: how rows are searched; see :class:`contsemi.search.index.Index`.
     """
 
     def __init__(self, budget: int, index: Kind = "auto") -> None:

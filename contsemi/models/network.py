@@ -10,9 +10,7 @@ from contsemi.models.heads import Classifier, Prototypes, mlp
 from contsemi.models.initialise import drawing_from
 from contsemi.types import Outputs
 
-__all__ = ["HEADS", "Network", "Run", "freeze_batch_norm"]
-
-Run = Callable[[Tensor, Sequence[str]], Outputs]  # a forward pass: images and heads
+__all__ = ["HEADS", "Network", "freeze_batch_norm"]
 
 HEADS = ("projector", "predictor", "auxiliary", "mapped", "prototypes", "clusters", "classifier")
 ON_PROJECTOR = ("predictor", "mapped", "prototypes", "clusters")
@@ -130,7 +128,7 @@ class Network(nn.Module):
         """Adds classes on the right until there are ``num_classes``; old rows stay bit-equal.
 
         The grown parameters are new objects: an optimiser has to be made anew, and its state
-        carried over by ``contsemi.engine.optimisers.carry_state``.
+        carried over by ``contsemi.learner.optimisers.carry_state``.
 
         Args:
             num_classes: at least the present number.

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contsemi.choices import enough_views
-from contsemi.losses.labelled import labels_term
-from contsemi.losses.regression import class_means, predicted, regression
+from contsemi.blocks.choices import enough_views
+from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.predicted import predicted, regression
+from contsemi.losses.regression import class_means
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.assign.relation import overruled
-from contsemi.choices import enough_views, one_of
-from contsemi.losses.labelled import labels_term
-from contsemi.losses.regression import Predicted, predicted, regression
-from contsemi.memory.bank import Bank
-from contsemi.memory.refitted import Refitted
-from contsemi.memory.visits import Visits
+from contsemi.blocks.bank import Bank
+from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.predicted import Predicted, predicted, regression
+from contsemi.blocks.refitted import Refitted
+from contsemi.blocks.visits import Visits
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 

@@ -8,9 +8,9 @@ vote for them; the classifier learns from all supports, and its gradient reaches
 
 from torch import Tensor
 
-from contsemi.choices import enough_views, one_of
-from contsemi.losses.labelled import labels_term
-from contsemi.losses.paws import paws
+from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.support_votes import paws
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 

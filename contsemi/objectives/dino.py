@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from contsemi.choices import enough_views, one_of
-from contsemi.losses.labelled import labels_term
+from contsemi.blocks.centre import Centre
+from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.labelled import labels_term
 from contsemi.losses.swapped import swapped_cross_entropy
-from contsemi.memory.centre import Centre
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.relation import overruled
-from contsemi.choices import enough_views
-from contsemi.losses.labelled import labels_term
-from contsemi.losses.regression import predicted, regression
-from contsemi.memory.bank import Bank
+from contsemi.blocks.bank import Bank
+from contsemi.blocks.choices import enough_views
+from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.predicted import predicted, regression
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 

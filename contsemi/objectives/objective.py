@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from contsemi.choices import ema_momenta
+from contsemi.blocks.block import Block
+from contsemi.blocks.choices import ema_momenta
 from contsemi.losses.nearest import nearest_classes
-from contsemi.memory.block import Block
 from contsemi.types import Experience, Needs, Outputs, Step
 
 __all__ = ["Objective"]

@@ -9,9 +9,9 @@ classifier on detached features is trained beside.
 import torch
 from torch import Tensor
 
-from contsemi.choices import enough_views, one_of
-from contsemi.losses.labelled import labels_term
-from contsemi.losses.paws import paws
+from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.support_votes import paws
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contsemi.assign.vote import vote
+from contsemi.blocks.bank import Bank
+from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.predicted import Predicted, predicted
 from contsemi.losses.agreement import invariance
 from contsemi.losses.contrast import first_contrast
-from contsemi.losses.labelled import labels_term
-from contsemi.losses.regression import Predicted, predicted
-from contsemi.memory.bank import Bank
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 

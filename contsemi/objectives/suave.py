@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contsemi.choices import enough_views, one_of
+from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.labelled import by_rows, labelled_cross_entropy
+from contsemi.blocks.shares import Shares
 from contsemi.losses.cross_entropy import soft_cross_entropy
-from contsemi.losses.labelled import by_rows, labelled_cross_entropy
 from contsemi.losses.swapped import swapped_cross_entropy
-from contsemi.memory.shares import Shares
 from contsemi.objectives.objective import Objective
 from contsemi.types import Mixed, Outputs, Step
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from contsemi.losses.labelled import labels_term
+from contsemi.blocks.labelled import labels_term
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 

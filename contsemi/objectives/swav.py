@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from contsemi.choices import enough_views
-from contsemi.losses.labelled import labels_term
+from contsemi.blocks.choices import enough_views
+from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.shares import Shares
 from contsemi.losses.swapped import swapped_cross_entropy
-from contsemi.memory.shares import Shares
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 

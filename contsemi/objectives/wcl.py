@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from contsemi.assign.components import weak_relation
 from contsemi.assign.relation import same_class
+from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.neighbourhood import Neighbourhood
 from contsemi.errors import InputError
 from contsemi.losses.contrast import paired_contrast, relation_contrast, view_contrast
-from contsemi.losses.labelled import labels_term
-from contsemi.memory.neighbourhood import Neighbourhood
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 

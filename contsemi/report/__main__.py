@@ -5,14 +5,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from contsemi.atomic import storage, write_atomically
 from contsemi.errors import ContsemiError, InputError
+from contsemi.records.finished import load_run
 from contsemi.report.comparison import Group, compare, comparison_tables, remarks
-from contsemi.report.console import Display
 from contsemi.report.interactive import interactive_comparison, interactive_page
-from contsemi.report.pages import draw
+from contsemi.report.pages.draw import draw
 from contsemi.report.paired_table import paired_tables
-from contsemi.report.run import load_run
+from contsemi.report.screen.console import Display
+from contsemi.storage.atomic import storage, write_atomically
 
 __all__ = ["main"]
 
@@ -80,9 +80,9 @@ def _report(folders: Sequence[str], output: str | None, *, interactive: bool) ->
 
 def _comparison(groups: Sequence[Group]) -> dict[str, bytes]:
     # Matplotlib takes half a second to import; tables do not need it.
-    from contsemi.report.comparison_html import comparison_page
-    from contsemi.report.render import render
-    from contsemi.report.scatter import comparison_figure
+    from contsemi.report.figures.render import render
+    from contsemi.report.figures.scatter import comparison_figure
+    from contsemi.report.pages.comparison_html import comparison_page
 
     figure = comparison_figure(groups)
     pictures = {f"comparison.{end}": render(figure, end) for end in ("png", "svg")}

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from contsemi.report.grid import grid
-from contsemi.report.run import Run
+from contsemi.records.finished import Run
+from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
 
 __all__ = ["COMPARED", "Group", "compare", "comparison_tables", "remarks"]

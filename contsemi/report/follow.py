@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from contsemi.errors import ContsemiError, InputError
-from contsemi.report.html import page
-from contsemi.report.progress_html import progress_page
-from contsemi.report.run import load_run
+from contsemi.records.finished import load_run
+from contsemi.report.pages.html import page
+from contsemi.report.pages.progress_html import progress_page
 
 __all__ = ["HOST", "current_page", "serve"]
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from contsemi.errors import InputError
 from contsemi.metrics.matrix import Matrix
 from contsemi.metrics.projection import project
-from contsemi.report.answers import read_all
+from contsemi.records.answers import read_all
+from contsemi.records.finished import Run
 from contsemi.report.comparison import Group
-from contsemi.report.document import document
-from contsemi.report.palette import HEAT, task_colours
-from contsemi.report.run import Run
+from contsemi.report.figures.palette import HEAT, task_colours
+from contsemi.report.pages.document import document
 from contsemi.report.words import one_line
 
 if TYPE_CHECKING:

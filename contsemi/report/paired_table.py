@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.paired import Difference, paired_difference
 from contsemi.report.comparison import COMPARED, Group
-from contsemi.report.grid import grid
+from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
 
 __all__ = ["INTERVAL", "differences", "paired_rows", "paired_tables"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from contsemi.data import decode as pillow
+from contsemi.data.sources import decode as pillow
 from contsemi.errors import InputError
 from contsemi.strategies.rows import as_uint8
 

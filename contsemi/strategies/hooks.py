@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contsemi.engine.loop import Hooks, Loop
 from contsemi.errors import InputError
+from contsemi.learner.loop import Hooks, Loop
 from contsemi.strategies.rows import as_float, as_uint8
 from contsemi.strategies.scores import ScoresById
 from contsemi.types import Step

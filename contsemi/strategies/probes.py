@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.data.scenario import TestTask
-from contsemi.engine.probing import PROBES, Probes
-from contsemi.engine.trace import fixed_subset
 from contsemi.errors import InputError
+from contsemi.evaluation.probing import PROBES, Probes
+from contsemi.evaluation.trace import fixed_subset
 from contsemi.metrics.matrix import Undefined
 from contsemi.strategies._avalanche import MetricValue, PluginMetric
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from contsemi.engine.learner import Learner
-from contsemi.engine.precision import autocast
+from contsemi.devices.precision import autocast
+from contsemi.learner.learner import Learner
 from contsemi.strategies.rows import as_uint8
 
 __all__ = ["UNSEEN", "ScoresById"]

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from contsemi.config import Config
 from contsemi.data.sampler import steps_per_epoch
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import HookList, Hooks, fit
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import HookList, Hooks, fit
 from contsemi.strategies._avalanche import EvaluationPlugin, SupervisedTemplate, default_evaluator
 from contsemi.strategies.decode import check_range
 from contsemi.strategies.hooks import AvalancheHooks, LoaderSource

@@ -8,7 +8,7 @@ import torch
 
 from contsemi.assign.centre import centred_softmax
 
-REFERENCE = sorted((Path(__file__).parent / "reference").glob("dino_*.npz"))
+REFERENCE = sorted((Path(__file__).parents[1] / "reference" / "core").glob("dino_*.npz"))
 
 
 @pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.stem)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from contsemi.assign.components import _squared, components, nearest_others
 
-WCL = np.load(Path(__file__).parent / "reference" / "wcl.npz", allow_pickle=False)
+WCL = np.load(
+    Path(__file__).parents[1] / "reference" / "objectives" / "wcl.npz", allow_pickle=False
+)
 
 
 def mask(numbers):

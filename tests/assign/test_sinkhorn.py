@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contsemi.assign.sinkhorn import sinkhorn
 
-REFERENCE = sorted((Path(__file__).parent / "reference").glob("sinkhorn_*.npz"))
+REFERENCE = sorted((Path(__file__).parents[1] / "reference" / "core").glob("sinkhorn_*.npz"))
 
 
 def official(scores: np.ndarray, epsilon: float, iterations: int) -> np.ndarray:

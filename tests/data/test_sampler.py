@@ -3,7 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsemi.data.sampler import LabelledPool, share_of_rank, steps_per_epoch, unlabelled_batch
+from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_batch
+from contsemi.devices.ranks import share_of_rank
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -12,9 +12,9 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from contsemi.config import Data, Scenario
-from contsemi.data import digits
 from contsemi.data.imageset import ImageSet
 from contsemi.data.scenario import Stream, build
+from contsemi.data.sources import digits
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget, digest
 

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from contsemi.config import Data
-from contsemi.data import cifar, load, parquet, source
+from contsemi.data import load, source
+from contsemi.data.sources import cifar, parquet
 from contsemi.errors import InputError
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from contsemi.data import folder
+from contsemi.data.sources import folder
 from contsemi.data.twins import row_digests, twins
 from contsemi.errors import InputError
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from contsemi.distillers.feature import FeatureDistillation
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
 from contsemi.types import Outputs, Past
 
 

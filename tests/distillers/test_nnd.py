@@ -10,13 +10,13 @@ from scipy.special import softmax
 from contsemi.distillers.feature import FeatureDistillation
 from contsemi.distillers.nnd import NearestNeighbourDistillation
 from contsemi.errors import InputError
-from contsemi.memory.index import Index
 from contsemi.memory.whole_vote import WholeVote
 from contsemi.objectives.csl import Csl
 from contsemi.objectives.paws import Paws
+from contsemi.search.index import Index
 from contsemi.types import MemoryRows, Outputs, Past
 
-FOLDER = Path(__file__).parents[1] / "losses" / "reference"
+FOLDER = Path(__file__).parents[1] / "reference" / "core"
 REFERENCE = sorted(FOLDER.glob("nncsl_*.npz"))
 BATCH, OLD, SEEN, WIDTH = 3, 4, 6, 5
 LABELS = torch.tensor([0, 5, 3, 4, 1])  # two of new classes

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from contsemi.report.results import without_timings
+from contsemi.records.results import without_timings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

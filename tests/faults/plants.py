@@ -23,8 +23,8 @@ def wrap(owner, name, around):
 def stages(descriptor):
     """s a step, w a save, e an evaluation, t a switch of tasks, o something else."""
     from contsemi import pipeline
-    from contsemi.engine.checkpoint import Checkpoints
-    from contsemi.engine.learner import Learner
+    from contsemi.learner.learner import Learner
+    from contsemi.storage.checkpoint import Checkpoints
 
     def tell(letter):
         real["write"](descriptor, letter)
@@ -108,7 +108,7 @@ def loss_at(step, value):
     """The loss of one step of the run has another value."""
     import torch
 
-    from contsemi.engine.learner import Learner
+    from contsemi.learner.learner import Learner
 
     count = [0]
 
@@ -126,7 +126,7 @@ def weight_at(step, value):
     """One weight has another value after one update of the run."""
     import torch
 
-    from contsemi.engine.learner import Learner
+    from contsemi.learner.learner import Learner
 
     count = [0]
 
@@ -162,7 +162,7 @@ def slow_evaluation(seconds):
     """The first evaluation takes long."""
     import time
 
-    from contsemi.engine import evaluation
+    from contsemi.evaluation import answers as evaluation
 
     def around(call, *args, **kwargs):
         end = time.monotonic() + seconds
@@ -197,7 +197,7 @@ def global_draws():
     import numpy as np
     import torch
 
-    from contsemi.engine.learner import Learner
+    from contsemi.learner.learner import Learner
 
     def around(call, *args):
         random.random()
@@ -217,7 +217,7 @@ def bug(name):
 
 
 def _metrics_not_truncated():
-    from contsemi.report.ledger import Ledger
+    from contsemi.storage.ledger import Ledger
 
     Ledger.truncate = lambda self, mark: None
 
@@ -229,13 +229,13 @@ def _in_place(path, content):
 
 
 def _written_in_place():
-    from contsemi.engine import checkpoint
+    from contsemi.storage import checkpoint
 
     checkpoint.write_atomically = _in_place
 
 
 def _manifest_first():
-    from contsemi.engine import checkpoint
+    from contsemi.storage import checkpoint
 
     write, held = checkpoint.write_atomically, []
 
@@ -251,7 +251,7 @@ def _manifest_first():
 
 
 def _deleted_before_commit():
-    from contsemi.engine.checkpoint import Checkpoints
+    from contsemi.storage.checkpoint import Checkpoints
 
     def around(call, self, *args):
         if self._known is not None:
@@ -264,7 +264,7 @@ def _deleted_before_commit():
 
 def _not_restored(part):
     def plant():
-        from contsemi.engine.learner import Learner
+        from contsemi.learner.learner import Learner
 
         def around(call, self, state, experience, images, step):
             names = {"exemplars", "embeddings"} & {part}
@@ -279,7 +279,7 @@ def _not_restored(part):
 
 
 def _step_off_by_one():
-    from contsemi.engine.learner import Learner
+    from contsemi.learner.learner import Learner
 
     def around(call, self, state, experience, images, step):
         call(self, state, experience, images, None if step is None else step + 1)
@@ -288,7 +288,7 @@ def _step_off_by_one():
 
 
 def _place_off_by_one():
-    from contsemi.saving import Saving
+    from contsemi.pipeline.saving import Saving
 
     def around(call, self):
         place = call(self)
@@ -298,14 +298,13 @@ def _place_off_by_one():
 
 
 def _no_folder_sync():
-    from contsemi import atomic
-    from contsemi.report import ledger
+    from contsemi.storage import atomic, ledger
 
     atomic.sync_folder = ledger.sync_folder = lambda folder: None
 
 
 def _no_file_sync():
-    from contsemi import atomic
+    from contsemi.storage import atomic
 
     class Forgetful:
         """The module os, but for files; what is written down of its calls stays in place."""

@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from contsemi.engine.checkpoint import Checkpoints
 from contsemi.errors import StateDamaged
+from contsemi.storage.checkpoint import Checkpoints
 
 GENERATIONS = 4  # saved one after another; the last two are there
 

@@ -14,7 +14,7 @@ RACE = r"""
     import os, signal, sys, time
     from pathlib import Path
     from contsemi.errors import InputError
-    from contsemi.output import OutputFolder
+    from contsemi.storage.folder import OutputFolder
 
     folder, count, begin = Path(sys.argv[1]), int(sys.argv[2]), time.time() + 0.02 * 8
     children = []

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from contsemi.engine.checkpoint import Checkpoints
 from contsemi.errors import StateDamaged
-from contsemi.report.ledger import Mark
-from contsemi.report.records import Records
+from contsemi.records.records import Records
+from contsemi.storage.checkpoint import Checkpoints
+from contsemi.storage.ledger import Mark
 
 sys.path.append(str(Path(__file__).parent))  # last: other folders have a conftest, too
 from disk import Disk

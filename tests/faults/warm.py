@@ -54,7 +54,7 @@ def child(job, pipe):
 
 def quick_draw(run):
     """The files of the report without matplotlib, written as the real ones are."""
-    from contsemi import atomic
+    from contsemi.storage import atomic
 
     for name in ("report.html", "forgetting.png"):
         atomic.write_atomically(run.folder / name, b"drawn")
@@ -116,7 +116,7 @@ def prepare():
 
     import contsemi.objectives.suave
     import contsemi.pipeline
-    import contsemi.report.pages
+    import contsemi.report.pages.draw
     import contsemi.run
     import contsemi.strategies.baselines
     from contsemi import compose

@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 import torch
 
-from contsemi import compose, resources, run
-from contsemi.engine.checkpoint import Checkpoints
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
+from contsemi import compose, run
+from contsemi.compose import resources
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
+from contsemi.storage.checkpoint import Checkpoints
 from contsemi.strategies.baselines import Baseline
 from contsemi.views import Augment
 from contsemi.views.draws import Draws

@@ -28,7 +28,7 @@ def _ended(call, *given, **named):
 
 def checkpoint(words):
     """Folder of saved states, and the digest of their run."""
-    from contsemi.engine.checkpoint import Checkpoints
+    from contsemi.storage.checkpoint import Checkpoints
 
     checkpoints = Checkpoints(Path(words[0]), words[1])
     code = _ended(checkpoints.load)
@@ -57,7 +57,7 @@ def weights(words):
 
 def cifar(words):
     """The folder of a CIFAR whose files, whatever they hold, have the official sums."""
-    from contsemi.data import cifar
+    from contsemi.data.sources import cifar
 
     root, dataset = Path(words[0]), words[1]
     layout = cifar.LAYOUTS[dataset]
@@ -73,7 +73,7 @@ def cifar(words):
 
 def archive(words):
     """The same, packed: only the archive's own sum is made to fit."""
-    from contsemi.data import cifar
+    from contsemi.data.sources import cifar
 
     root, dataset = Path(words[0]), words[1]
     layout = cifar.LAYOUTS[dataset]
@@ -85,14 +85,14 @@ def archive(words):
 
 def images(words):
     """A folder of images, and one for the cache."""
-    from contsemi.data import folder
+    from contsemi.data.sources import folder
 
     return _ended(folder.load, Path(words[0]), size=8, cache=words[1], workers=1)
 
 
 def parquet(words):
     """A folder of parquet files, and one for the cache."""
-    from contsemi.data import parquet
+    from contsemi.data.sources import parquet
 
     return _ended(parquet.load, Path(words[0]), "folder", size=8, cache=words[1], workers=1)
 
@@ -119,13 +119,13 @@ def sketch(words):
             figure.savefig(io.BytesIO(), format=ending, dpi=20)
         return b""
 
-    with patch("contsemi.report.render.render", small):
+    with patch("contsemi.report.figures.render.render", small):
         return report(words)
 
 
 def output(words):
     """The folder of a run, and its configuration: whether it may be gone on with."""
-    from contsemi.output import OutputFolder
+    from contsemi.storage.folder import OutputFolder
 
     with warnings.catch_warnings():
         folder = OutputFolder(Path(words[0]), json.loads(words[1]))
@@ -134,15 +134,15 @@ def output(words):
 
 def progress(words):
     """The folder of a run that still trains, as its page shows it."""
-    from contsemi.report.progress_html import progress_page
+    from contsemi.report.pages.progress_html import progress_page
 
     return _ended(progress_page, Path(words[0]))
 
 
 def record(words):
     """The newest record of saved states whose digests are right, for a run of so many tasks."""
-    from contsemi.engine.checkpoint import Checkpoints
-    from contsemi.run_record import RunRecord
+    from contsemi.pipeline.standing import RunRecord
+    from contsemi.storage.checkpoint import Checkpoints
 
     folder, run, tasks = words
 
@@ -168,7 +168,8 @@ def recipes(words):
     """A folder of YAML files, and the words that choose among them."""
     import composed
 
-    from contsemi import compose, resources
+    from contsemi import compose
+    from contsemi.compose import resources
 
     root, *chosen = words
     composed.groups.compose = composed.compose.__wrapped__

@@ -155,7 +155,7 @@ def _run(place, finished):
 
 def _resealed(content, draw):
     """A manifest whose digest is right: whoever can write it can hash it."""
-    from contsemi.engine.checkpoint import _canonical, hashlib
+    from contsemi.storage.checkpoint import _canonical, hashlib
 
     body = json.loads(content)["body"]
     for entry in body["generations"]:

@@ -123,7 +123,7 @@ def test_saved_states(kind, running, finished, place) -> None:
 )
 def test_a_manifest_that_names_other_files(name, running, finished, place) -> None:
     """Its own digest fits: whoever can write it can hash it."""
-    from contsemi.engine.checkpoint import _canonical, hashlib
+    from contsemi.storage.checkpoint import _canonical, hashlib
 
     folder = unfinished(finished, place)
     body = json.loads((folder / "MANIFEST.json").read_text())["body"]

@@ -11,7 +11,7 @@ from conftest import matches, refused
 from makers import CONTENT, chunk, frames, image, make, photos, png
 from PIL import Image
 
-from contsemi.data.decode import Unreadable, decode
+from contsemi.data.sources.decode import Unreadable, decode
 
 MOST = 512 * 2**20  # bytes beside what the parent has
 

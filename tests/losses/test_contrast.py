@@ -16,7 +16,9 @@ from contsemi.losses.contrast import (
     relation_contrast,
 )
 
-WCL = np.load(Path(__file__).parent / "reference" / "wcl.npz", allow_pickle=False)
+WCL = np.load(
+    Path(__file__).parents[1] / "reference" / "objectives" / "wcl.npz", allow_pickle=False
+)
 
 
 def leaf(array):

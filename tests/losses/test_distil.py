@@ -12,7 +12,7 @@ from contsemi.losses.distil import feature_distillation, nearest_neighbour_disti
 from contsemi.losses.nearest import soft_nearest_neighbours
 from contsemi.losses.paws import mean_entropy_maximisation, sharpened_targets
 
-REFERENCE = sorted((Path(__file__).parent / "reference").glob("nncsl_*.npz"))
+REFERENCE = sorted((Path(__file__).parents[1] / "reference" / "core").glob("nncsl_*.npz"))
 
 
 class Block:

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from contsemi.losses.regression import class_means, predicted, regression, swapped_regression
+from contsemi.blocks.predicted import predicted, regression
+from contsemi.losses.regression import class_means, swapped_regression
 from contsemi.types import Outputs
 
-BYOL = np.load(Path(__file__).parent / "reference" / "byol.npz", allow_pickle=False)
+BYOL = np.load(
+    Path(__file__).parents[1] / "reference" / "objectives" / "byol.npz", allow_pickle=False
+)
 
 
 def random(*shape, seed=0):

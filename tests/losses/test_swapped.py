@@ -14,7 +14,7 @@ from contsemi.assign.sinkhorn import sinkhorn
 from contsemi.losses.cross_entropy import label_cross_entropy, soft_cross_entropy
 from contsemi.losses.swapped import swapped_cross_entropy
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference" / "core"
 Data = dict[str, Any]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contsemi.memory.exemplars import Exemplars, balanced_quota
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference" / "core"
 
 
 @settings(deadline=None)

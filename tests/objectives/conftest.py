@@ -14,7 +14,7 @@ def arrays():
     """The arrays of one file of reference/, those of one setting of it without its number."""
 
     def load(name, setting=None):
-        path = Path(__file__).parent / "reference" / f"{name}.npz"
+        path = Path(__file__).parents[1] / "reference" / "objectives" / f"{name}.npz"
         with np.load(path, allow_pickle=False) as file:
             start = "" if setting is None else f"{setting}_"
             return {key[len(start) :]: file[key] for key in file.files if key.startswith(start)}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from contsemi.engine.schedules import cosine
 from contsemi.errors import InputError
+from contsemi.learner.schedules import cosine
 from contsemi.losses.regression import class_means, swapped_regression
 from contsemi.models.ema import Ema
 from contsemi.objectives.byol import Byol

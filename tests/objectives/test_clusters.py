@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from contsemi import compose
-from contsemi.engine.evaluation import evaluate
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
 from contsemi.errors import InputError
+from contsemi.evaluation.answers import evaluate
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
 from contsemi.objectives.daino import Daino
 from contsemi.objectives.dino import Dino
 from contsemi.objectives.swav import Swav

@@ -11,7 +11,7 @@ from contsemi.errors import InputError
 from contsemi.objectives.csl import Csl
 from contsemi.types import Outputs
 
-FOLDER = Path(__file__).parents[1] / "losses" / "reference"
+FOLDER = Path(__file__).parents[1] / "reference" / "core"
 OPTIONS = {
     "temperature": 0.1,
     "sharpening": 0.25,

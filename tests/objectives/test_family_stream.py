@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from contsemi.engine.checkpoint import Checkpoints
-from contsemi.engine.evaluation import evaluate
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
+from contsemi.evaluation.answers import evaluate
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
+from contsemi.storage.checkpoint import Checkpoints
 
 METHODS = [
     ("byol",),

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
 from contsemi.errors import InputError
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
 from contsemi.objectives.paws import Paws
 from contsemi.types import Outputs
 
-FOLDER = Path(__file__).parents[1] / "losses" / "reference"
+FOLDER = Path(__file__).parents[1] / "reference" / "core"
 OPTIONS = {
     "temperature": 0.1,
     "sharpening": 0.25,

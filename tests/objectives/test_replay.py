@@ -18,7 +18,7 @@ from contsemi.objectives.suave import Suave
 from contsemi.objectives.swav import Swav
 from contsemi.types import Experience, Mixed, Outputs, Step
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference" / "core"
 
 
 def names(pattern):

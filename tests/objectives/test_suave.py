@@ -170,8 +170,8 @@ def test_the_default_is_the_plain_loss_bit_for_bit(later):
     """Queue, EMA and mixing are off: nothing to save, and no operation more than before."""
     from omegaconf import OmegaConf
 
-    from contsemi import resources
     from contsemi.assign.sinkhorn import sinkhorn
+    from contsemi.compose import resources
     from contsemi.losses.cross_entropy import label_cross_entropy
     from contsemi.losses.swapped import swapped_cross_entropy
 

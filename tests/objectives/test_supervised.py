@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import fit
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
 from contsemi.objectives.supervised import Supervised
 from contsemi.types import Outputs
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from contsemi.engine.learner import Learner
 from contsemi.errors import InputError
+from contsemi.learner.learner import Learner
 from contsemi.losses.contrast import relation_contrast
 from contsemi.objectives.wcl import Wcl
 

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch.nn import functional
 
-from contsemi import resources
 from contsemi.assign.components import components, nearest_others
-from contsemi.engine.parts import build_part
+from contsemi.blocks.bank import Bank
+from contsemi.compose import resources
+from contsemi.learner.parts import build_part
 from contsemi.losses.agreement import invariance
 from contsemi.losses.contrast import first_contrast, paired_contrast, relation_contrast
 from contsemi.losses.regression import swapped_regression
-from contsemi.memory.bank import Bank
 from contsemi.objectives.objective import Objective
 from contsemi.types import Experience
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from contsemi import pipeline
-from contsemi.engine.checkpoint import Checkpoints
-from contsemi.report.results import without_timings
+from contsemi.records.results import without_timings
+from contsemi.storage.checkpoint import Checkpoints
 
 EMBEDDINGS = ("memory.embeddings=30", "distiller.neighbours=5")
 TWO_TASKS = ("scenario.classes=4", "scenario.tasks=2", *EMBEDDINGS, "optim.epochs=3")
@@ -50,7 +50,7 @@ def saved_in():
 @pytest.fixture
 def undrawn(monkeypatch):
     """Runs draw no pictures, which take most of the time of a small one."""
-    monkeypatch.setattr("contsemi.report.pages.draw", lambda run: [])
+    monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 import torch
 import yaml
 
-from contsemi import pipeline, resources
+from contsemi import pipeline
+from contsemi.compose import resources
 from contsemi.errors import Diverged, InputError, OutOfDeviceMemory
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from contsemi import pipeline
 from contsemi.errors import InputError, Interrupted, StateDamaged
+from contsemi.pipeline.watch import Watch
 from contsemi.run import main
-from contsemi.watch import Watch
 
 # The same again
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from contsemi.records.finished import load_run
 from contsemi.report.comparison import compare, comparison_tables, remarks
-from contsemi.report.run import load_run
 
 
 @pytest.fixture

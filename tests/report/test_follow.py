@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from contsemi.errors import InputError
+from contsemi.records.records import Records
 from contsemi.report.__main__ import main
 from contsemi.report.follow import HOST, current_page, serve
-from contsemi.report.records import Records
 
 
 @pytest.fixture

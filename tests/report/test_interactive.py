@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from contsemi.records.finished import load_run
 from contsemi.report.__main__ import main
-from contsemi.report.run import load_run
 
 pytest.importorskip("plotly")
 

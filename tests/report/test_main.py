@@ -58,7 +58,7 @@ def test_the_same_run_elsewhere(make_run, tmp_path):
 def test_torch_is_never_imported(make_run):
     code = (
         "import json, sys\n"
-        "import contsemi.metrics.accuracy, contsemi.metrics.summary, contsemi.report.records\n"
+        "import contsemi.metrics.accuracy, contsemi.metrics.summary, contsemi.records.records\n"
         "from contsemi.report.__main__ import main\n"
         "assert main(sys.argv[1:]) == 0\n"
         "heavy = {'torch', 'avalanche', 'hydra', 'faiss', 'matplotlib.pyplot'}\n"

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from contsemi.engine.loop import Hooks
 from contsemi.errors import InputError
+from contsemi.learner.loop import Hooks
 from contsemi.strategies.hooks import AvalancheHooks, LoaderSource, columns_of
 
 TABLE = torch.tensor([-1, 2, 0, -1, 1])  # class ids 2, 4, 1 are columns 0, 1, 2

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from contsemi.engine.learner import Learner
+from contsemi.learner.learner import Learner
 from contsemi.strategies.scores import UNSEEN, ScoresById
 
 

@@ -7,9 +7,9 @@ import torch
 from avalanche.core import SupervisedPlugin
 
 from contsemi import compose
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import Hooks, fit
 from contsemi.errors import InputError
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import Hooks, fit
 from contsemi.strategies import SemiSupervisedStrategy
 from contsemi.strategies.streams import ImageRows, assemble, task_of
 
@@ -342,7 +342,7 @@ def test_going_on_inside_a_task(ours, tiny_config):
 
 
 def test_importing_contsemi_does_not_import_avalanche():
-    code = "import contsemi, contsemi.engine.loop, sys; sys.exit('avalanche' in sys.modules)"
+    code = "import contsemi, contsemi.learner.loop, sys; sys.exit('avalanche' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

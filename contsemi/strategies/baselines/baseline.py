@@ -11,9 +11,9 @@ from torch import Tensor
 
 from contsemi.config import Config
 from contsemi.discovery import find_class
-from contsemi.engine.forward import embed
-from contsemi.engine.loop import Hooks
 from contsemi.errors import InputError
+from contsemi.learner.forward import embed
+from contsemi.learner.loop import Hooks
 from contsemi.seeding import derive
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.rows import labelled_stream

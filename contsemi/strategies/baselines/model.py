@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.config import Config
-from contsemi.engine.precision import Resident, autocast
+from contsemi.devices.precision import Resident, autocast
 from contsemi.models.heads import Classifier
 from contsemi.seeding import generator
 from contsemi.strategies.scores import UNSEEN

@@ -6,8 +6,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import Loop
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import Loop
 from contsemi.strategies._avalanche import MaskedCrossEntropy
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.terms import Terms

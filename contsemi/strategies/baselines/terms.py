@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from contsemi.config import Config
 from contsemi.data.sampler import steps_per_epoch
-from contsemi.engine import optimisers, schedules
-from contsemi.engine.loop import Hooks
-from contsemi.engine.precision import channels_last, choose_device, choose_precision
+from contsemi.devices.precision import channels_last, choose_device, choose_precision
+from contsemi.learner import optimisers, schedules
+from contsemi.learner.loop import Hooks
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.seeding import derive, generator

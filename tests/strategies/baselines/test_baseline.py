@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from contsemi import compose, resources
-from contsemi.engine.learner import Learner
-from contsemi.engine.loop import Hooks, fit
+from contsemi import compose
+from contsemi.compose import resources
 from contsemi.errors import InputError
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import Hooks, fit
 from contsemi.strategies._avalanche import (
     AGEMPlugin,
     MIRPlugin,

@@ -10,16 +10,16 @@ import pytest
 
 from contsemi import pipeline
 from contsemi.errors import Diverged, InputError, Interrupted
+from contsemi.pipeline.watch import Watch
+from contsemi.records.finished import load_run
+from contsemi.records.results import without_timings
 from contsemi.report.__main__ import main as report
-from contsemi.report.results import without_timings
-from contsemi.report.run import load_run
-from contsemi.watch import Watch
 
 
 @pytest.fixture
 def start(load, monkeypatch):
     """Runs a baseline through the pipeline, without the pictures."""
-    monkeypatch.setattr("contsemi.report.pages.draw", lambda run: [])
+    monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
 
     def run(folder, name, *words):
         return pipeline.run(load(name, *words, f"output={folder}"))

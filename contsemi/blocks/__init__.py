@@ -1,0 +1,1 @@
+"""What methods are built of, beside losses and assignments."""

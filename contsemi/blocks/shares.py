@@ -1,0 +1,72 @@
+"""Images shared out evenly among clusters, earlier images of the task counted in."""
+
+from torch import Tensor
+
+from contsemi.assign.sinkhorn import sinkhorn_by_view
+from contsemi.blocks.block import Block
+from contsemi.blocks.queue import Queue
+from contsemi.types import Experience, Outputs, Step
+
+__all__ = ["Shares"]
+
+
+class Shares(Block):
+    """Sinkhorn-Knopp over the batch and a queue.
+
+    Args:
+        head: the head whose scores share the images out.
+        epsilon: temperature of the shares.
+        iterations: of Sinkhorn-Knopp.
+        queue: earlier embeddings of each large view, of this task, that share the balance; 0 for
+            none.
+        queue_from: epoch of a task from which the queue is filled; it is used once full.
+
+    Source: Caron et al. 2020, section 3.1 (SwAV).
+    """
+
+    def __init__(
+        self, head: str, *, epsilon: float, iterations: int, queue: int, queue_from: int
+    ) -> None:
+        super().__init__()
+        self.head, self.epsilon, self.iterations = head, epsilon, iterations
+        self.queue, self.queue_from = (Queue(queue) if queue else None), queue_from
+
+    def forward(self, step: Step, large: Outputs | None, columns: Tensor | None = None) -> Tensor:
+        """The shares of the large views.
+
+        Args:
+            step: whose batch size and epoch count.
+            large: outputs of the A large views by the network that decides.
+            columns: int64 [K], the directions that take part; ``None`` for all.
+
+        Returns:
+            [A * B, K], without gradient.
+
+        Raises:
+            ValueError: there are no large views.
+        """
+        if large is None:
+            raise ValueError("a step without the views that decide the assignments")
+        scores, directions, rows = large[self.head].detach(), large.directions, None
+        scores = scores if columns is None else scores[:, columns]
+        if self.queue is not None and step.epoch >= self.queue_from:
+            towards = directions[self.head]
+            rows = self.queue.scores(towards if columns is None else towards[columns])
+            self.queue.hold(large["projector"], batch_size=step.batch_size)
+        return sinkhorn_by_view(
+            scores,
+            batch_size=step.batch_size,
+            epsilon=self.epsilon,
+            iterations=self.iterations,
+            queue=rows,
+        )
+
+    def after_step(self) -> None:
+        """The batch enters the queue."""
+        if self.queue is not None:
+            self.queue.push()
+
+    def end(self, experience: Experience) -> None:
+        """The queue is emptied: its rows are of this task's images."""
+        if self.queue is not None:
+            self.queue.clear()

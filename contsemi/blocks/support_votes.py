@@ -1,0 +1,58 @@
+"""What the labelled rows of a step vote for its unlabelled views, and how views are to agree."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
+from contsemi.losses.paws import consistency, mean_entropy_maximisation
+from contsemi.types import Step
+
+__all__ = ["paws"]
+
+
+def paws(
+    step: Step,
+    columns: Tensor,
+    *,
+    temperature: float,
+    sharpening: float,
+    smoothing: float,
+    anchor: str = "projector",
+    rows: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """``consistency`` and ``me_max``: the votes of a step's labelled rows for its unlabelled views.
+
+    Args:
+        step: the step; no terms if it lacks labelled or unlabelled rows.
+        columns: int64 [C], the classes whose labelled rows vote; the others weigh nothing.
+        temperature: of the similarities.
+        sharpening: T of :func:`sharpen`.
+        smoothing: of the labels.
+        anchor: the head whose embeddings learn. That of the targets is ``projector``.
+        rows: int64, the labelled rows of these classes where they are known beforehand: no other
+            is then compared with.
+
+    Source: Assran et al. 2021 (PAWS), for all seen classes; Kang et al. 2023 (CSL), for those of
+        the task.
+    """
+    if step.labelled is None or step.large is None or not step.batch_size:
+        return {}
+    supports, labels = step.labelled, step.labels
+    if rows is not None and len(rows):
+        supports, labels = supports.rows(step.in_each_view(rows)), labels.index_select(0, rows)
+    soft, weights = support_labels(
+        labels, columns, smoothing=smoothing, dtype=supports[anchor].dtype
+    )
+    vote = partial(soft_nearest_neighbours, labels=soft, temperature=temperature, weights=weights)
+    log_probs = vote(step.views(anchor), supports[anchor])
+    targets = log_probs[: len(step.large)].detach()
+    if anchor != "projector":
+        with torch.no_grad():
+            targets = vote(step.large["projector"], supports["projector"])
+    agreement = consistency(log_probs, targets, batch_size=step.batch_size, sharpening=sharpening)
+    return {
+        "consistency": agreement,
+        "me_max": mean_entropy_maximisation(log_probs, sharpening=sharpening),
+    }

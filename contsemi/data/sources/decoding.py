@@ -1,0 +1,148 @@
+"""Many images into one file, in parallel processes, with a progress bar on a terminal."""
+
+import multiprocessing
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from contsemi.data.sources.decode import Unreadable, decode
+from contsemi.errors import InputError
+
+__all__ = ["Failure", "decode_into"]
+
+CHUNK = 64  # images a process gets at a time
+SMALL = 16 * 2**20  # bytes of files below which starting processes costs more than it saves
+
+Item = Path | bytes
+Failure = tuple[int, str]  # number of the image, what is wrong with it
+
+
+def decode_into(
+    file: Path,
+    offset: int,
+    items: Iterable[Item],
+    *,
+    total: int,
+    size: int,
+    num_bytes: int,
+    workers: int,
+    title: str,
+) -> list[Failure]:
+    """Decodes images and writes them one after another into an existing file.
+
+    Args:
+        file: the file to write into.
+        offset: bytes before the first image.
+        items: paths or encoded bytes of the images; taken a few chunks ahead only.
+        total: how many there are.
+        size: side of the decoded images in pixels.
+        num_bytes: encoded bytes of all, to judge whether processes pay.
+        workers: processes, 0 for one per core.
+        title: what the progress bar says.
+
+    Returns:
+        The images that could not be read, in order; their place in the file stays empty.
+    """
+    workers = min(workers or os.cpu_count() or 1, -(-total // CHUNK))
+    failures: list[Failure] = []
+    with _progress(title, total) as advance:
+        if workers <= 1 or num_bytes < SMALL:
+            for start, chunk in _chunks(items):
+                failures += _decode_chunk(file, offset, start, chunk, size)
+                advance(len(chunk))
+            return failures
+        # spawn, because forking after torch has started its threads can hang
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            pending: deque[tuple[int, int, Future[list[Failure]]]] = deque()
+            for start, chunk in _chunks(items):
+                with _script_hidden():
+                    job = pool.submit(_decode_chunk, file, offset, start, chunk, size)
+                pending.append((start, len(chunk), job))
+                if len(pending) > 4 * workers:
+                    failures += _finish(*pending.popleft(), advance)
+            while pending:
+                failures += _finish(*pending.popleft(), advance)
+    return failures
+
+
+def _decode_chunk(
+    file: Path, offset: int, start: int, items: Sequence[Item], size: int
+) -> list[Failure]:
+    """Decodes images ``start``, ``start + 1``, ... and writes them to their place."""
+    failures: list[Failure] = []
+    pixels = np.zeros((len(items), 3, size, size), np.uint8)
+    for number, item in enumerate(items):
+        try:
+            pixels[number] = decode(item, size)
+        except Unreadable as error:
+            failures.append((start + number, str(error)))
+    with file.open("r+b") as stream:
+        stream.seek(offset + start * 3 * size * size)
+        stream.write(pixels.data)
+    return failures
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[tuple[int, list[Item]]]:
+    iterator, start = iter(items), 0
+    while chunk := list(islice(iterator, CHUNK)):
+        yield start, chunk
+        start += len(chunk)
+
+
+class _Advance(Protocol):
+    def __call__(self, images: int) -> None: ...
+
+
+def _finish(
+    start: int, count: int, job: "Future[list[Failure]]", advance: _Advance
+) -> list[Failure]:
+    try:
+        failures = job.result()
+    except BrokenProcessPool as error:
+        problem = f"a decoding process died at images {start} to {start + count - 1}"
+        raise InputError("data.workers", problem, "set data.workers=1 to learn which") from error
+    advance(count)
+    return failures
+
+
+@contextmanager
+def _script_hidden() -> Iterator[None]:
+    """Keeps a process that is started from importing the user's script.
+
+    That would import torch in every process, and run a script without a main guard once more.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[_Advance]:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda images: progress.advance(task, images)

@@ -1,0 +1,1 @@
+"""Where and with whom a run computes: ranks, gathering, norms, precision, pieces, compiling."""

@@ -1,0 +1,134 @@
+"""The outputs of all ranks, in the order of one process, with the gradient of the own rows."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from contsemi.devices.ranks import Ranks, share_of_rank
+from contsemi.types import Outputs
+
+__all__ = ["block", "gather_even", "gather_outputs"]
+
+Sizes = tuple[tuple[int, int], ...]
+
+
+def gather_outputs(
+    ranks: Ranks, groups: Sequence[Outputs | None], sizes: Sequence[tuple[int, int]]
+) -> list[Outputs | None]:
+    """Outputs of the whole batch from those of each rank's share, by one collective operation.
+
+    The gradient of a gathered row goes to the rank that made it. All ranks have the same loss, so
+    nothing has to be exchanged backwards. A head that the loss does not use gets no gradient at
+    all, as without gathering.
+
+    Args:
+        ranks: the processes.
+        groups: this rank's rows of each group, view-major; ``None`` for groups without rows.
+        sizes: rows of one view of the whole batch, and views, of each group.
+    """
+    present = [i for i, group in enumerate(groups) if group is not None]
+    if ranks.alone or not present:
+        return list(groups)
+    own = [group for group in groups if group is not None]
+    heads = list(own[0].heads)
+    columns = [torch.cat([group.features for group in own])]
+    columns += [torch.cat([group[head] for group in own]) for head in heads]
+    given: Sizes = tuple(sizes[i] for i in present)
+    layout = _Layout.of(ranks.rank, ranks.size, given)
+    features, *found = _Gather.apply(ranks, layout, *columns)
+    complete = list(groups)
+    start = 0
+    for i, group, (count, views) in zip(present, own, given, strict=True):
+        rows = slice(start, start + count * views)
+        start = rows.stop
+        values = {head: value[rows] for head, value in zip(heads, found, strict=True)}
+        complete[i] = Outputs(features[rows], values, group.directions)
+    return complete
+
+
+def gather_even(ranks: Ranks, own: Outputs, count: int) -> Outputs:
+    """Outputs of ``count`` rows of which each rank has made a block, in order; no gradient.
+
+    Args:
+        ranks: the processes.
+        own: of this rank's block; see :func:`block`.
+        count: rows of all blocks.
+    """
+    if ranks.alone:
+        return own
+    columns = [own.features, *own.heads.values()]
+    widths = [column.shape[1] for column in columns]
+    matrix = _padded(torch.cat(columns, dim=1), _ceil(count, ranks.size))
+    whole = torch.split(ranks.gather(matrix)[:count], widths, dim=1)
+    features, *found = (column.contiguous() for column in whole)
+    return Outputs(features, dict(zip(own.heads, found, strict=True)), own.directions)
+
+
+def block(ranks: Ranks, count: int) -> slice:
+    """The rows of this rank's block among ``count``; the last blocks may be short or empty."""
+    size = _ceil(count, ranks.size)
+    return slice(min(count, ranks.rank * size), min(count, (ranks.rank + 1) * size))
+
+
+class _Layout:
+    """Where each rank's rows stand in the whole batch.
+
+    Attributes:
+        own: int64 [n], positions of this rank's rows in the whole batch of all groups.
+        order: int64 [N], position of each row of the whole batch among the gathered ones, of which
+            every rank has ``longest``.
+    """
+
+    def __init__(self, rank: int, size: int, sizes: Sizes) -> None:
+        shares = [_positions(each, size, sizes) for each in range(size)]
+        self.longest = max(map(len, shares))
+        self.own = shares[rank]
+        self.order = torch.empty(sum(map(len, shares)), dtype=torch.int64)
+        for each, share in enumerate(shares):
+            self.order[share] = each * self.longest + torch.arange(len(share))
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def of(rank: int, size: int, sizes: Sizes) -> "_Layout":
+        """The layout, made once: batches of a task have the same sizes."""
+        return _Layout(rank, size, sizes)
+
+
+def _positions(rank: int, size: int, sizes: Sizes) -> Tensor:
+    """Places in the whole batch of a rank's rows, in the order in which it has them."""
+    found, start = [], 0
+    for count, views in sizes:
+        share = share_of_rank(count, rank, size)
+        found.append((start + torch.arange(views)[:, None] * count + share).flatten())
+        start += count * views
+    return torch.cat(found)
+
+
+class _Gather(torch.autograd.Function):
+    """Matrices [n, W_i] of this rank's rows -> matrices [N, W_i] of all rows."""
+
+    @staticmethod
+    def forward(ctx: Any, ranks: Ranks, layout: _Layout, *own: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.layout = layout
+        widths = [each.shape[1] for each in own]
+        everyone = ranks.gather(_padded(torch.cat(own, dim=1), layout.longest))
+        whole = everyone[layout.order.to(everyone.device, non_blocking=True)]
+        return tuple(each.contiguous() for each in torch.split(whole, widths, dim=1))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        own = ctx.layout.own
+        return None, None, *(None if g is None else g[own.to(g.device)] for g in grads)
+
+
+def _padded(matrix: Tensor, rows: int) -> Tensor:
+    return functional.pad(matrix, (0, 0, 0, rows - len(matrix)))
+
+
+def _ceil(count: int, parts: int) -> int:
+    return -(-count // parts)

@@ -1,0 +1,1 @@
+"""What the evaluator asks of anything that predicts, and what it finds."""

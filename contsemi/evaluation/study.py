@@ -1,0 +1,155 @@
+"""What a run measures beside its accuracy matrices, on the evaluator's side alone.
+
+Here the labels that the budget hides are known. They reach files and nothing else: training is the
+same to the bit, whatever is studied (``tests/test_honesty.py``).
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contsemi.config import Config
+from contsemi.data.scenario import Stream, TestTask
+from contsemi.evaluation.answers import Answers, Evaluation
+from contsemi.evaluation.probing import HasFeatures, Probes
+from contsemi.evaluation.trace import fixed_subset
+from contsemi.metrics.answers import Answered
+from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.pseudo_labels import pseudo_label_quality
+from contsemi.records.records import Records
+from contsemi.types import Outputs
+
+__all__ = ["Study"]
+
+
+class Studied(HasFeatures, Protocol):
+    """A learner or a baseline."""
+
+    def look(self, images: Tensor) -> Outputs:
+        """Outputs of uint8 images [N, 3, S, S]."""
+
+    def scores(self, outputs: Outputs) -> Tensor:
+        """[N, C] over the columns seen so far."""
+
+
+class Study:
+    """Measures after each task, and writes it down.
+
+    Args:
+        config: the run.
+        stream: the tasks.
+        train_targets: int64 [N], true class ids of the training images.
+        test_images: uint8 [N, 3, S, S].
+        records: where to write.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        stream: Stream,
+        train_targets: Tensor,
+        test_images: Tensor,
+        records: Records,
+    ) -> None:
+        self.asked, self.stream, self.records = config.evaluate, stream, records
+        self.hidden = _columns(train_targets, stream)
+        few = fixed_subset(stream.test, config.evaluate.embeddings, config.seed)
+        kept = torch.cat([task.indices for task in few]) if config.evaluate.embeddings else None
+        self.drawn = np.zeros(0, np.int64) if kept is None else kept.numpy()
+        self.probes = None
+        if config.evaluate.probes:
+            self.probes = Probes(
+                config.evaluate.probes,
+                bank=self._bank(config.evaluate.probe_images, config.seed),
+                bank_images=stream.images,
+                test=fixed_subset(stream.test, config.evaluate.images, config.seed),
+                test_images=test_images,
+                seed=config.seed,
+            )
+
+    def begin(self, learner: HasFeatures) -> None:
+        """Asks the untrained network, which forward transfer is measured from."""
+        if self.probes is not None:
+            self._write("probe", self.probes.ask(learner, 0), task=-1, step=0)
+
+    def after_task(self, learner: Studied, measured: Evaluation, task: int, step: int) -> None:
+        """Measures at the end of a task.
+
+        Args:
+            learner: what is studied.
+            measured: its evaluation.
+            task: from 0.
+            step: optimiser steps done since the start of the run.
+        """
+        assert measured.answers is not None
+        answered = self._answered(measured.answers)
+        self.records.write_answers(answered, task)
+        calibration = {
+            "expected_calibration_error": answered.reliability().error,
+            "negative_log_likelihood": answered.negative_log_likelihood(),
+        }
+        self._write("calibration", calibration, task=task, step=step)
+        if self.probes is not None:
+            self._write("probe", self.probes.ask(learner, task + 1), task=task, step=step)
+        if self.asked.pseudo_labels is not None:
+            found = self._pseudo_labels(learner, task, self.asked.pseudo_labels)
+            self._write("pseudo_labels", found, task=task, step=step)
+
+    def _write(
+        self, group: str, values: Mapping[str, float | Undefined], *, task: int, step: int
+    ) -> None:
+        for name, value in values.items():
+            self.records.metric(step=step, task=task, name=f"{group}/{name}", value=value)
+
+    def _answered(self, answers: Answers) -> Answered:
+        embedded = np.flatnonzero(np.isin(answers.rows, self.drawn))
+        own = answers.log_probs[np.arange(len(answers.targets)), answers.targets]
+        return Answered(
+            rows=answers.rows.astype(np.int32),
+            targets=answers.targets.astype(np.int32),
+            predicted=answers.log_probs.argmax(1).astype(np.int32),
+            within=answers.within.astype(np.int32),
+            confidence=np.exp(answers.log_probs.max(1)),
+            log_prob=own,
+            embedded=embedded.astype(np.int32),
+            embeddings=answers.points[embedded].astype(np.float16),
+            centres=answers.centres.astype(np.float16),
+        )
+
+    def _bank(self, images: int, seed: int) -> list[TestTask]:
+        """Training images of each task with their true columns."""
+        tasks = []
+        for task in self.stream.test:
+            rows = torch.isin(self.hidden, torch.tensor(task.columns)).nonzero().squeeze(1)
+            tasks.append(TestTask(task.columns, rows, self.hidden[rows]))
+        return fixed_subset(tasks, images, seed, "probes")
+
+    def _pseudo_labels(
+        self, learner: Studied, task: int, threshold: float
+    ) -> dict[str, float | Undefined]:
+        """What the learner says of the task's images without a label, against the truth."""
+        experience = self.stream.experiences[task]
+        rows = experience.unlabelled[~torch.isin(experience.unlabelled, experience.labelled)]
+        if not len(rows):
+            nothing = Undefined("there are no unlabelled images")
+            return {"precision": nothing, "coverage": nothing}
+        with torch.no_grad():
+            probs = learner.scores(learner.look(self.stream.images[rows])).softmax(1).cpu()
+        sure, given = probs.max(1)
+        truth = torch.full((len(self.stream.images),), -1)
+        truth[: len(self.hidden)] = self.hidden
+        quality = pseudo_label_quality(
+            given.numpy(), truth[rows].numpy(), sure.numpy(), threshold=threshold
+        )
+        return {"precision": quality.precision, "coverage": quality.coverage}
+
+
+def _columns(targets: Tensor, stream: Stream) -> Tensor:
+    """int64 [N], the column of each class id; -1 for classes that are not in use."""
+    highest = max(int(targets.max()), *stream.class_order)
+    column_of = torch.full((highest + 1,), -1)
+    column_of[list(stream.class_order)] = torch.arange(len(stream.class_order))
+    return column_of[targets]

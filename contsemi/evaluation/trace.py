@@ -1,0 +1,109 @@
+"""Evaluation while training: every few steps, on test images that are chosen once for the run.
+
+One pass over the chosen images of the tasks seen so far gives both accuracies of every task, so an
+evaluation costs no more than those images, however many tasks there are. It reads the network and
+draws from no generator that training uses: the weights are the same with it and without it.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from contsemi.data.scenario import TestTask
+from contsemi.evaluation.answers import Evaluation, evaluate
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import Hooks, Loop
+from contsemi.seeding import generator
+
+__all__ = ["Trace", "fixed_subset"]
+
+
+def fixed_subset(
+    tasks: Sequence[TestTask], images: int, seed: int, purpose: str = "evaluate"
+) -> list[TestTask]:
+    """A random part of each test task; the same for the same seed, whenever it is drawn.
+
+    Args:
+        tasks: the test tasks of the whole stream.
+        images: most test images over all tasks, shared out evenly; 0 for all images.
+        seed: of the run.
+        purpose: of the draw; another one draws another part.
+
+    Returns:
+        The tasks with fewer images, at least one each.
+    """
+    if not images:
+        return list(tasks)
+    share = max(1, images // len(tasks))
+    chosen = []
+    for number, task in enumerate(tasks):
+        draw = generator(seed, purpose, number)
+        kept = torch.randperm(len(task.indices), generator=draw)[:share].sort().values
+        chosen.append(
+            TestTask(indices=task.indices[kept], targets=task.targets[kept], columns=task.columns)
+        )
+    return chosen
+
+
+class Trace(Hooks):
+    """Evaluates inside tasks and hands every row on.
+
+    Besides every n-th step the last step of each task is measured, so that the fall at the next
+    switch has something to fall from.
+
+    Args:
+        images: uint8 [N, 3, S, S] test images.
+        tasks: of :func:`fixed_subset`.
+        every_steps: evaluate after so many steps of a task; 0 for none by steps.
+        every_epochs: evaluate after so many epochs of a task; 0 for none by epochs.
+        record: is given each row and the task in training, from 0.
+        learner: what is asked; ``None`` for the learner of the loop.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        tasks: Sequence[TestTask],
+        *,
+        every_steps: int,
+        every_epochs: int,
+        record: Callable[[Evaluation, int], None],
+        learner: Learner | None = None,
+    ) -> None:
+        # Gathered once: a step then reads no more of the test set than it needs.
+        self.images = images[torch.cat([task.indices for task in tasks])]
+        starts = torch.tensor([0, *(len(task.indices) for task in tasks)]).cumsum(0).tolist()
+        self.tasks = [
+            TestTask(
+                indices=torch.arange(start, start + len(task.indices)),
+                targets=task.targets,
+                columns=task.columns,
+            )
+            for start, task in zip(starts, tasks, strict=False)
+        ]
+        self.every_steps, self.every_epochs, self.record = every_steps, every_epochs, record
+        self.learner = learner
+
+    def after_training_iteration(self, loop: Loop) -> None:
+        """Evaluates where it is time."""
+        learner = loop.learner
+        if self.due(loop.epoch, loop.iteration, learner):
+            experience = learner.experience
+            assert experience is not None
+            seen = experience.index + 1
+            asked = self.learner or learner
+            measured = evaluate(asked, self.images, self.tasks, seen, predictors=False)
+            self.record(measured, experience.index)
+
+    def due(self, epoch: int, iteration: int, learner: Learner) -> bool:
+        """Whether the step that is just over is one to evaluate after."""
+        steps = learner.steps_per_epoch
+        done = epoch * steps + iteration + 1
+        if done == learner.epochs * steps:
+            return True
+        at_step = self.every_steps and done % self.every_steps == 0
+        whole = iteration == steps - 1
+        return bool(
+            at_step or (self.every_epochs and whole and (epoch + 1) % self.every_epochs == 0)
+        )

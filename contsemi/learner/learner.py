@@ -1,0 +1,395 @@
+"""One network that learns a stream: what a task, a batch and a step are made of.
+
+The learner owns everything that a run learns or remembers, and nothing else: no files, no screen,
+no hidden label. Its state is named in one place, :meth:`Learner.state`.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contsemi.blocks.bank import Bank
+from contsemi.config import Config
+from contsemi.devices.compiling import compiler
+from contsemi.devices.gathering import gather_outputs
+from contsemi.devices.micro_batches import in_pieces
+from contsemi.devices.precision import (
+    Resident,
+    autocast,
+    channels_last,
+    choose_device,
+    choose_precision,
+)
+from contsemi.devices.ranks import ALONE, Ranks
+from contsemi.devices.synced_norm import synchronise
+from contsemi.distillers.distiller import Distiller
+from contsemi.errors import InputError
+from contsemi.learner import optimisers, schedules
+from contsemi.learner.forward import join, run_groups
+from contsemi.learner.parts import build_network, build_part
+from contsemi.learner.predicting import Predicting
+from contsemi.learner.remember import remember
+from contsemi.learner.task import LabelledSource, TaskRows
+from contsemi.learner.viewing import make_views
+from contsemi.memory.embeddings import Embeddings
+from contsemi.memory.exemplars import Exemplars
+from contsemi.memory.moments import Moments
+from contsemi.models.ema import Ema, frozen_copy
+from contsemi.models.network import Network, freeze_batch_norm
+from contsemi.objectives.objective import Objective
+from contsemi.seeding import generator
+from contsemi.types import Batch, Experience, Mixed, Outputs, Past, Step
+from contsemi.views import Augment
+
+__all__ = ["Learner"]
+
+
+class Learner(Predicting):
+    """A network with its objective, distiller, memory and optimiser.
+
+    Args:
+        config: the run.
+        ranks: the processes that train together; this one alone if it is not given.
+        reads_again: whether all tasks point into one array that can be read at any time, so that
+            exemplars need not be copied.
+
+    Attributes:
+        network: the network that is trained.
+        teacher: its EMA copy, or ``None``.
+        past: the frozen network of the end of the previous task, or ``None``.
+        exemplars, embeddings: what is remembered of earlier tasks.
+        moments: class means and covariance at the end of the previous task; only kept where
+            they predict.
+        num_seen: columns seen so far.
+        pieces: into which the rows of a step are split, so that the device can hold one.
+        rows: the rows of the present task, ``None`` between tasks.
+        epochs, steps_per_epoch: of the current task; 0 epochs for an objective without training.
+        labelled_source: when set, gives the images uint8 [L, 3, S, S] and columns [L] of the
+            labelled part of a batch in place of the learner's own sampler.
+    """
+
+    def __init__(self, config: Config, ranks: Ranks = ALONE, *, reads_again: bool = False) -> None:
+        self.config, self.ranks, self.reads_again = config, ranks, reads_again
+        self.device = choose_device(config.device, self.ranks)
+        self.precision = choose_precision(config.precision, self.device)
+        self.compiled = compiler(config.compile, self.device, self.ranks)
+        self.objective, weights = build_part("objectives", config.objective, Objective)
+        self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
+        self.weights = weights | distil_weights
+        self.needs = self.objective.needs | self.distiller.needs
+        self.network = build_network(config, self.needs)
+        synchronise(self.network, self.ranks)
+        channels_last(self.network.to(self.device))
+        self.objective.to(self.device)
+        self.distiller.to(self.device)
+        self.teacher: Ema | None = None
+        self.past: Network | None = None
+        self.augment = Augment(config.views)
+        self.resident = Resident(self.device)
+        self.exemplars = Exemplars(config.memory.exemplars)
+        rows = config.memory.embeddings if self.needs.memory else 0
+        self.embeddings = Embeddings(rows, config.memory.index)
+        self.moments: Moments | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.labelled_source: LabelledSource | None = None
+        self.rows: TaskRows | None = None
+        self.num_seen = 0
+        self.pieces = config.batch.pieces
+        self.step_in_task = 0
+        self.forget_labelled_outputs()
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a task."""
+        return self.config.optim.epochs if self.needs.trains else 0
+
+    @property
+    def task(self) -> TaskRows:
+        """The rows of the present task.
+
+        Raises:
+            RuntimeError: no task has begun.
+        """
+        if self.rows is None:
+            raise RuntimeError("begin() has not been called, or end() has")
+        return self.rows
+
+    @property
+    def experience(self) -> Experience | None:
+        """The present task, ``None`` between tasks."""
+        return None if self.rows is None else self.rows.experience
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch of the present task; 0 between tasks."""
+        return 0 if self.rows is None else self.rows.steps_per_epoch
+
+    @property
+    def progress(self) -> float:
+        """Share of the present task's steps already done, in [0, 1)."""
+        return self.step_in_task / max(1, self.epochs * self.steps_per_epoch)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the step at hand."""
+        total = self.epochs * self.steps_per_epoch
+        return schedules.learning_rate(self.config.optim, self.step_in_task, total)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes kept of earlier tasks, network copies not counted."""
+        banks = [part for part in self.objective.modules() if isinstance(part, Bank)]
+        kept = [self.exemplars, self.embeddings, self.moments, *banks]
+        return sum(part.memory_bytes for part in kept if part is not None)
+
+    # A task
+
+    def begin(self, experience: Experience, images: Tensor) -> None:
+        """A task begins: heads grow, samplers and optimiser are made.
+
+        Args:
+            experience: the task.
+            images: uint8 [N, 3, S, S], the array that the task's indices point into.
+        """
+        self._reach(images)
+        self._grow(experience)
+        self._enter(experience, images, step=0)
+
+    def _reach(self, images: Tensor) -> None:
+        if self.reads_again:
+            self.exemplars.source = self.resident(images)
+
+    def _enter(self, experience: Experience, images: Tensor, step: int) -> None:
+        """Makes the samplers of a task that begins or goes on."""
+        self.step_in_task = step
+        self.rows = TaskRows(
+            experience,
+            self.resident(images),
+            self.exemplars,
+            self.needs,
+            self.config.batch,
+            seed=self.config.seed,
+            device=self.device,
+            ranks=self.ranks,
+        )
+        self.forget_labelled_outputs()
+
+    def _grow(self, experience: Experience) -> None:
+        """Gives the heads the task's columns; optimiser state of old columns is kept."""
+        seed = self.config.seed
+        self.num_seen = experience.num_seen
+        self.network.grow(self.num_seen, generator(seed, "grow", experience.index))
+        if self.needs.teacher is not None:
+            if self.teacher is None:
+                self.teacher = Ema(self.network, momentum=_pair(self.needs.teacher)[0])
+            else:
+                self.teacher.grow(self.network)
+        self.objective.begin(experience)  # first, as its own parameters may grow with the classes
+        self.distiller.begin(experience)
+        if self.needs.trains:
+            modules = [self.network, self.objective, self.distiller]
+            fresh = optimisers.make(self.config.optim, modules)
+            if self.optimizer is not None:
+                optimisers.carry_state(self.optimizer, fresh)
+            self.optimizer = fresh
+
+    def end(self) -> None:
+        """The task is over: the past is frozen and the memory takes the task in."""
+        experience = self.task.experience
+        self.objective.end(experience)
+        self.distiller.end(experience)
+        if self.config.predict == "moments":
+            self.moments = self.class_moments()
+        remember(self, self.task)
+        if self.needs.past or self.config.predict == "moments":
+            self.past = frozen_copy(self.predictor)
+        self.rows = None
+        self.forget_labelled_outputs()
+
+    # A step
+
+    def batch(self, epoch: int, iteration: int) -> Batch:
+        """The images of one step.
+
+        Args:
+            epoch: epoch in this task.
+            iteration: step in this epoch.
+        """
+        return self.task.batch(epoch, iteration, self.labelled_source)
+
+    def forward(self, batch: Batch) -> Step:
+        """Augments the batch and runs every network that the needs name over it."""
+        experience, needs = self.task.experience, self.needs
+        views = make_views(
+            batch,
+            needs,
+            self.augment,
+            seed=(self.config.seed, experience.index, self.step_in_task),
+            ranks=self.ranks,
+            near=self.task.near(batch.unlabelled_ids, self.step_in_task),
+        )
+        teacher: list[Outputs | None] = [None, None]
+        past = None
+        groups = [views.labelled, views.large, views.small, views.mixed_labelled, views.mixed_large]
+        large, small = (
+            (len(batch.unlabelled_ids), n) for n in (needs.large_views, needs.small_views)
+        )
+        labelled = (len(batch.labels), needs.labelled_views)
+        sizes = (labelled, large, small, (labelled[0], 1), (large[0], 1))
+        everyone = partial(gather_outputs, self.ranks)
+        parts = self.compiled
+        if self.pieces > 1:
+            parts = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
+        with autocast(self.device, self.precision):
+            self._training_mode()
+            joined = join(groups)
+            online = everyone(run_groups(parts(self.network), joined, needs.heads), sizes)
+            with torch.no_grad():
+                if self.teacher is not None:
+                    seen = [views.large, views.labelled if needs.teacher_labelled else None]
+                    seen_by = run_groups(parts(self.teacher.network), join(seen), needs.heads)
+                    teacher = everyone(seen_by, (large, labelled))
+                if self.past is not None and needs.past:
+                    plain = views.mixed_labelled is None and views.mixed_large is None
+                    known = joined if plain else join(groups[:3])
+                    told = run_groups(parts(self.past), known, needs.heads)
+                    frozen = everyone(told[:3], sizes[:3])
+                    past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
+        return Step(
+            labelled=online[0],
+            labels=batch.labels,
+            from_memory=batch.from_memory,
+            large=online[1],
+            small=online[2],
+            teacher=teacher[0],
+            teacher_labelled=teacher[1],
+            past=past,
+            memory=self.embeddings.view(),
+            labelled_ids=batch.labelled_ids,
+            unlabelled_ids=batch.unlabelled_ids,
+            columns=self.task.columns,
+            num_old=experience.num_old,
+            num_seen=experience.num_seen,
+            progress=self.progress,
+            epoch=self.step_in_task // max(1, self.steps_per_epoch),
+            mixed_labelled=None if online[3] is None else Mixed(online[3], views.labelled_share),
+            mixed_large=None if online[4] is None else Mixed(online[4], views.large_share),
+            current_rows=batch.current_rows,
+            old_rows=batch.old_rows,
+        )
+
+    def _training_mode(self) -> None:
+        """Batch statistics, or those of the first task where the configuration freezes them."""
+        if not self.network.training:  # to set all modules anew in each step takes a while
+            self.network.train()
+        if self.config.optim.freeze_batch_norm and self.task.experience.index:
+            freeze_batch_norm(self.network)
+
+    def loss(self, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of all terms, and the terms by name.
+
+        Raises:
+            InputError: a term has no weight in the configuration.
+        """
+        terms = self.objective.terms(step) | self.distiller.terms(step)
+        unknown = terms.keys() - self.weights.keys()
+        if unknown:
+            raise InputError(
+                "objective.weights",
+                f"the term {min(unknown)!r} has no weight",
+                f"add weights: {{{min(unknown)}: 1.0}} to the method's YAML",
+            )
+        # of few operations: each has its own in the backward pass
+        parts = [v if (w := self.weights[name]) == 1 else w * v for name, v in terms.items()]
+        total = sum(parts[1:], parts[0]) if parts else torch.zeros((), device=self.device)
+        return total, terms
+
+    def backward(self, loss: Tensor) -> None:
+        """Fresh gradients of the loss."""
+        if self.optimizer is None:
+            raise RuntimeError("backward() before begin()")
+        self.optimizer.zero_grad(set_to_none=True)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.ranks.sum_gradients([self.network], [self.objective, self.distiller])
+        frozen = self.config.optim.freeze_directions * self.steps_per_epoch
+        if not self.task.experience.index and self.step_in_task < frozen:
+            for param in self.network.direction_parameters():
+                param.grad = None
+
+    def update(self) -> None:
+        """One optimiser step and all that follows it."""
+        if self.optimizer is None:
+            raise RuntimeError("update() before begin()")
+        total = self.epochs * self.steps_per_epoch
+        optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total)
+        self.network.after_step()
+        if self.teacher is not None:
+            start, end = _pair(self.needs.teacher)
+            self.teacher.momentum = schedules.cosine(
+                self.step_in_task, total_steps=total, start=start, end=end
+            )
+            self.teacher.update(self.network)
+        self.objective.after_step()
+        self.distiller.after_step()
+        self.step_in_task += 1
+        self.forget_labelled_outputs()
+
+    # State
+
+    def state(self) -> dict[str, Any]:
+        """All that must survive, as tensors by name, nested by owner."""
+        return {
+            "network": self.network.state_dict(),
+            "teacher": self.teacher.network.state_dict() if self.teacher else {},
+            "past": self.past.state_dict() if self.past else {},
+            "objective": self.objective.state_dict(),
+            "distiller": self.distiller.state_dict(),
+            "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
+            "exemplars": self.exemplars.state(),
+            "moments": self.moments.state() if self.moments else {},
+            "embeddings": self.embeddings.state(),
+        }
+
+    def restore(
+        self, state: dict[str, Any], experience: Experience, images: Tensor, step: int | None
+    ) -> None:
+        """Takes the state of a learner of the same configuration back.
+
+        Args:
+            state: of :meth:`state`; empty tensors may be missing.
+            experience: the task in which, or after which, the state was saved.
+            images: the array that the task's indices point into.
+            step: steps done in that task; ``None`` if it was over, so that nothing of it is read
+                but its exemplars, where they were not copied.
+        """
+        self._reach(images)
+        if state.get("past"):
+            known = experience.num_seen if step is None else experience.num_old
+            self.network.grow(known, generator(0, "restore"))
+            self.past = frozen_copy(self.network)
+            self.past.load_state_dict(state["past"])
+        self._grow(experience)
+        self.network.load_state_dict(state.get("network", {}))
+        if self.teacher is not None:
+            self.teacher.network.load_state_dict(state["teacher"])
+        self.objective.load_state_dict(state.get("objective", {}))
+        self.distiller.load_state_dict(state.get("distiller", {}))
+        if self.optimizer is not None:
+            optimisers.restore(self.optimizer, state.get("optimizer", {}))
+        for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
+            part.load({key: value.to(self.device) for key, value in state[name].items()})
+        if state.get("moments"):
+            kept = {key: value.to(self.device) for key, value in state["moments"].items()}
+            self.moments = Moments(**kept)
+        if step is not None:
+            self._enter(experience, images, step)
+
+
+def _pair(momentum: float | tuple[float, float] | None) -> tuple[float, float]:
+    """The EMA momentum at the start and at the end of a task."""
+    if momentum is None:
+        raise ValueError("no EMA asked for")
+    return momentum if isinstance(momentum, tuple) else (momentum, momentum)

@@ -1,0 +1,30 @@
+"""How large the saved state of a run will be, before there is one."""
+
+from contsemi.config import Config
+from contsemi.learner.learner import Learner
+
+__all__ = ["state_bytes"]
+
+# Copies of every weight that an optimiser keeps.
+_SLOTS = {"adamw": 2, "sgd": 1, "lars": 1}
+
+
+def state_bytes(learner: Learner, config: Config, side: int) -> int:
+    """Bytes of the largest saved state, near enough for a look at the free space.
+
+    Args:
+        learner: before its first task.
+        config: the run.
+        side: of the images, in pixels.
+    """
+    own = [*learner.network.parameters(), *learner.network.buffers()]
+    own += [*learner.objective.parameters(), *learner.objective.buffers()]
+    weights = sum(tensor.nbytes for tensor in own)
+    copies = 1 + _SLOTS[config.optim.name] * learner.needs.trains
+    copies += (learner.needs.teacher is not None) + (
+        learner.needs.past or config.predict == "moments"
+    )
+    pixels = 0 if learner.reads_again else 3 * side * side
+    exemplars = config.memory.exemplars * (pixels + 32)
+    embeddings = config.memory.embeddings * (2 * config.projector[-1] + 32)
+    return weights * copies + exemplars + embeddings

@@ -1,0 +1,81 @@
+"""``answers/after_task_03.safetensors``: what was said of each test image, and where it lies.
+
+From these files alone come confusion, accuracy per class, calibration and the map of embeddings;
+they are read without torch, and anything else can be computed from them later.
+"""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from contsemi.errors import InputError
+from contsemi.metrics.answers import Answered
+from contsemi.storage.atomic import storage, write_atomically
+
+__all__ = ["FOLDER", "read", "read_all", "remove", "write"]
+
+FOLDER = "answers"
+NAMES = tuple(field.name for field in fields(Answered))
+
+
+def _path(folder: Path, task: int) -> Path:
+    return folder / FOLDER / f"after_task_{task + 1:02d}.safetensors"
+
+
+def write(folder: Path, answered: Answered, task: int) -> None:
+    """Write the answers after a task.
+
+    Args:
+        folder: the output folder of the run.
+        answered: the answers.
+        task: from 0; files count from 1.
+    """
+    path = _path(folder, task)
+    with storage(path.parent):
+        path.parent.mkdir(exist_ok=True)
+    arrays = {name: np.ascontiguousarray(getattr(answered, name)) for name in NAMES}
+    write_atomically(path, save(arrays))
+
+
+def read(path: Path) -> Answered:
+    """Read what :func:`write` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("no regular file")  # a pipe would be waited for
+        arrays = load_file(path)
+        found = Answered(**{name: arrays[name] for name in NAMES})
+        sizes = {len(getattr(found, name)) for name in ("rows", "targets", "predicted", "within")}
+        if sizes != {len(found.confidence)} or sizes != {len(found.log_prob)}:
+            raise ValueError("arrays of different lengths")
+        return found
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            str(path),
+            f"expected a file as contsemi writes it, got: {error}",
+            "restore the file, or run the same command again",
+        ) from error
+
+
+def read_all(folder: Path) -> dict[int, Answered]:
+    """The answers after every task that left a file: task from 0 -> answers."""
+    found = {
+        int(match[1]) - 1: path
+        for path in sorted((folder / FOLDER).glob("*.safetensors"))
+        if (match := re.fullmatch(r"after_task_(\d+)", path.stem))
+    }
+    return {task: read(path) for task, path in sorted(found.items())}
+
+
+def remove(folder: Path) -> None:
+    """Forget the answers of an earlier run; files of others are not touched."""
+    with storage(folder / FOLDER):
+        for path in (folder / FOLDER).glob("after_task_*.safetensors"):
+            path.unlink(missing_ok=True)

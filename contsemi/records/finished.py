@@ -1,0 +1,162 @@
+"""A finished run, read back from its output folder."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml  # type: ignore[import-untyped,unused-ignore]
+
+from contsemi.errors import InputError
+from contsemi.metrics.matrix import Matrix, as_matrix
+from contsemi.metrics.summary import HEADLINE
+from contsemi.metrics.trajectory import Trajectory
+from contsemi.records.matrix_csv import from_csv
+from contsemi.records.plain import from_yaml
+from contsemi.records.trajectories import load_trajectories
+
+__all__ = ["Run", "load_run"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as its files tell it.
+
+    Attributes:
+        folder: the output folder.
+        results: content of ``results.json``.
+        class_incremental: accuracy matrix [T, T], fractions, NaN where not measured.
+        task_incremental: likewise, within the classes of each task.
+        config: content of ``config.yaml``; empty where the file is missing.
+        manifest: content of ``manifest.json``; empty where the file is missing.
+        trajectories: evaluations inside tasks by kind of accuracy; empty where there were none.
+    """
+
+    folder: Path
+    results: dict[str, Any]
+    class_incremental: Matrix
+    task_incremental: Matrix
+    config: dict[str, Any] = field(default_factory=dict)
+    manifest: dict[str, Any] = field(default_factory=dict)
+    trajectories: dict[str, Trajectory] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> str:
+        """The label budget in words."""
+        ratio = self.results["label_ratio"]
+        return ", ".join(map(str, ratio)) if isinstance(ratio, list) else str(ratio)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics of the matrices that its results hold."""
+        kinds = [self.results[kind] for kind in ("class_incremental", "task_incremental")]
+        return [name for name in kinds[0] if name in kinds[1]]
+
+    @property
+    def title(self) -> str:
+        """Method, scenario, labels and seed in one line."""
+        facts = self.results
+        return (
+            f"{facts['method']} · {facts['scenario']} · labels {self.labels} · seed {facts['seed']}"
+        )
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """Read the output folder of a finished run.
+
+    Raises:
+        InputError: the folder is not that of a finished run, or a file in it is damaged.
+    """
+    path = Path(folder)
+    if not (path / "results.json").is_file():
+        raise InputError(
+            str(path),
+            "expected the folder of a finished run, found no results.json in it"
+            if path.is_dir()
+            else "there is no such folder",
+            "give the output= folder of a run that came to its end",
+        )
+    results = _read(path / "results.json", _results)
+    matrices = [
+        _read(path / f"accuracy_matrix{kind}.csv", lambda text: as_matrix(from_csv(text)))
+        for kind in ("", "_task_incremental")
+    ]
+    return Run(
+        folder=path,
+        results=results,
+        class_incremental=matrices[0],
+        task_incremental=matrices[1],
+        config=_read(path / "config.yaml", _mapping(from_yaml), missing={}),
+        manifest=_read(path / "manifest.json", _mapping(json.loads), missing={}),
+        trajectories=_trajectories(path),
+    )
+
+
+def _trajectories(path: Path) -> dict[str, Trajectory]:
+    try:
+        return load_trajectories(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            str(path / "metrics.jsonl"),
+            f"expected a file as contsemi writes it, got: {error}",
+            "restore the file, or run the same command again",
+        ) from error
+
+
+def _read(path: Path, parse: Callable[[str], T], *, missing: T | None = None) -> T:
+    if missing is not None and not path.exists():
+        return missing
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("no regular file")  # a pipe would be waited for
+        return parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = error.strerror or str(error)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        problem = f"expected a file as contsemi writes it, got: {str(error) or 'nested too deep'}"
+    raise InputError(str(path), problem, "restore the file, or run the same command again")
+
+
+def _mapping(parse: Callable[[str], Any]) -> Callable[[str], dict[str, Any]]:
+    def checked(text: str) -> dict[str, Any]:
+        value = parse(text)
+        if not isinstance(value, dict):
+            raise ValueError("not a mapping of keys to values")
+        return value
+
+    return checked
+
+
+def _results(text: str) -> dict[str, Any]:
+    """Check what the report reads, so that a damaged file is one line and not a traceback."""
+    value = _mapping(json.loads)(text)
+    for key in ("method", "scenario", "seed", "label_ratio", "memory_bytes", "seconds"):
+        if key not in value:
+            raise ValueError(f"key {key!r} is missing")
+    for kind in ("class_incremental", "task_incremental"):
+        summary = value.get(kind)
+        for name in (*HEADLINE, *(summary if isinstance(summary, dict) else ())):
+            if not isinstance(summary, dict) or not _number_or_none(summary.get(name, "")):
+                raise ValueError(f"{kind}.{name} is not a number or null")
+    for key in ("memory_bytes", "seconds", "images_per_second"):
+        if not _number_or_none(value.setdefault(key, None)):
+            raise ValueError(f"{key} is not a number or null")
+    if not isinstance(value["seed"], int):
+        raise ValueError("seed is not a whole number")
+    predictors = value.get("predictors") or {}
+    if not isinstance(predictors, dict) or not all(map(_numbers, predictors.values())):
+        raise ValueError("predictors are not a table of numbers")
+    return value
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_number_or_none, value.values()))
+
+
+def _number_or_none(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))

@@ -1,0 +1,154 @@
+"""The files of an output folder, written so that a crash at any moment leaves them readable."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from contsemi.metrics.answers import Answered
+from contsemi.metrics.matrix import Matrix, Undefined
+from contsemi.records.answers import remove, write
+from contsemi.records.matrix_csv import to_csv
+from contsemi.records.plain import to_json, to_yaml
+from contsemi.storage.atomic import make_folder, storage, write_atomically
+from contsemi.storage.ledger import Ledger, Mark
+
+__all__ = ["NoRecords", "Records"]
+
+# What a run writes after tasks and at its end; the first says that it is complete.
+RESULTS = (
+    "results.json",
+    "accuracy_matrix.csv",
+    "accuracy_matrix_task_incremental.csv",
+    "forgetting.png",
+    "stability.png",
+    "report.html",
+)
+
+
+class Records:
+    """Writer of one run's folder: configuration, manifest, metrics and results.
+
+    Args:
+        folder: the output folder; made where it is missing.
+
+    Raises:
+        StorageFailed: every method, where the disk is full, read-only or gone.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        with storage(self.folder):
+            make_folder(self.folder)
+        self._metrics = Ledger(self.folder / "metrics.jsonl")
+
+    def start_anew(self) -> None:
+        """Forget a run that this folder held; files of others are not touched."""
+        self.truncate(Mark.start())
+        for name in RESULTS:
+            with storage(self.folder / name):
+                (self.folder / name).unlink(missing_ok=True)
+        remove(self.folder)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write ``config.yaml``: every key, its defaults filled in."""
+        write_atomically(self.folder / "config.yaml", to_yaml(config))
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write ``manifest.json``; see :func:`contsemi.records.manifest.manifest`."""
+        write_atomically(self.folder / "manifest.json", to_json(manifest))
+
+    def write_matrices(self, class_incremental: Matrix, task_incremental: Matrix) -> None:
+        """Write both accuracy matrices [T, T]; may be called after every task."""
+        write_atomically(self.folder / "accuracy_matrix.csv", to_csv(class_incremental))
+        write_atomically(
+            self.folder / "accuracy_matrix_task_incremental.csv", to_csv(task_incremental)
+        )
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write ``results.json``, last of all: its presence says that the run is complete."""
+        write_atomically(self.folder / "results.json", to_json(results))
+
+    def write_answers(self, answered: Answered, task: int) -> None:
+        """Write what was said of each test image after a task, counted from 0."""
+        write(self.folder, answered, task)
+
+    def metric(self, *, step: int, task: int, name: str, value: float | Undefined | None) -> None:
+        """Append one line to ``metrics.jsonl``; it reaches the disk with :meth:`flush`.
+
+        Args:
+            step: optimiser steps done since the start of the run.
+            task: index of the task from 0; the file counts from 1, as the matrix and the screen.
+            name: for example ``"loss/prototypes"``.
+            value: ``null`` where not finite; a metric that is not defined adds its ``reason``.
+        """
+        facts = {"step": step, "task": task + 1, "name": name, "value": value}
+        if isinstance(value, Undefined):
+            facts["reason"] = value.reason
+        self._metrics.write(to_json(facts, indent=None))
+
+    def flush(self) -> Mark:
+        """Bring all metrics to the disk and say how far their file goes."""
+        return self._metrics.flush()
+
+    def lacks(self, mark: Mark) -> str:
+        """What is wrong with the metrics up to a mark; empty if they are those of then."""
+        return self._metrics.lacks(mark)
+
+    def truncate(self, mark: Mark) -> None:
+        """Forget the metrics written after a mark, before training goes on from there.
+
+        Args:
+            mark: what :meth:`flush` returned when the checkpoint was written.
+
+        Raises:
+            StateDamaged: the metrics up to there are not those of then.
+        """
+        self._metrics.truncate(mark)
+
+    def close(self) -> None:
+        """Write what is buffered; the object may be used again."""
+        self._metrics.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class NoRecords(Records):
+    """What the processes write that are not the first of their run: nothing."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def start_anew(self) -> None:
+        """Nothing."""
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def write_matrices(self, class_incremental: Matrix, task_incremental: Matrix) -> None:
+        """Nothing."""
+
+    def write_answers(self, answered: Answered, task: int) -> None:
+        """Nothing."""
+
+    def metric(self, *, step: int, task: int, name: str, value: float | Undefined | None) -> None:
+        """Nothing."""
+
+    def truncate(self, mark: Mark) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""

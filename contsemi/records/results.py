@@ -1,0 +1,104 @@
+"""The content of ``results.json``, from the two accuracy matrices of a run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.stability import summarise_trajectory
+from contsemi.metrics.summary import summarise
+from contsemi.metrics.trajectory import Trajectory
+from contsemi.records.measured import GROUPS
+
+__all__ = ["TIMINGS", "results", "without_timings"]
+
+TIMINGS = ("seconds", "images_per_second")
+"""The keys in which two runs of the same command may differ."""
+
+
+def results(
+    *,
+    method: str,
+    scenario: str,
+    seed: int,
+    label_ratio: Any,
+    class_incremental: ArrayLike,
+    task_incremental: ArrayLike,
+    memory_bytes: int,
+    seconds: float,
+    images_per_second: float | None,
+    switches: Sequence[str] = (),
+    pieces: int = 1,
+    changes: Sequence[str] = (),
+    predictors: Mapping[str, Mapping[str, float]] | None = None,
+    test_images: Sequence[int] | None = None,
+    while_training: Mapping[str, Trajectory] | None = None,
+    measured: Mapping[str, Mapping[str, float | Undefined]] | None = None,
+) -> dict[str, Any]:
+    """The results of a run; a metric that is not defined is ``None`` and says why.
+
+    Args:
+        method: name of the method.
+        scenario: name of the scenario.
+        seed: of the run.
+        label_ratio: the label budget, written in one way (runs are grouped by it).
+        class_incremental: R [T, T], fractions, NaN where not measured.
+        task_incremental: likewise.
+        memory_bytes: all that is kept of earlier tasks: exemplars, embeddings, moments, banks.
+        seconds: wall-clock time of the run, over all its resumptions.
+        images_per_second: images trained a second.
+        switches: names of the switches of official code that were on.
+        pieces: into which the rows of a step were split to fit into memory.
+        changes: what changed under the run (versions, threads, device) between its resumptions.
+        predictors: averages after the last task by each predictor; ``headline`` is the
+            objective's own, whose matrices are given.
+        test_images: [T], test images of each task, for the accuracy in which each weighs the same.
+        while_training: evaluations inside tasks by kind; nothing where there were none.
+        measured: calibration, probes and pseudo-labels, as far as they were asked for.
+    """
+    summaries = {
+        "class_incremental": summarise(class_incremental, test_images),
+        "task_incremental": summarise(task_incremental, test_images),
+    }
+    traces = {
+        f"while_training.{kind}": summarise_trajectory(trajectory)
+        for kind, trajectory in (while_training or {}).items()
+    }
+    beside = {group: (measured or {}).get(group, {}) for group in GROUPS}
+    return {
+        "method": method,
+        "scenario": scenario,
+        "seed": seed,
+        "label_ratio": label_ratio,
+        **{kind: _numbers(summary) for kind, summary in summaries.items()},
+        "while_training": {
+            kind.partition(".")[2]: _numbers(summary) for kind, summary in traces.items()
+        }
+        or None,
+        **{group: _numbers(summary) or None for group, summary in beside.items()},
+        "undefined": {
+            f"{kind}.{name}": value.reason
+            for kind, summary in (summaries | traces | beside).items()
+            for name, value in summary.items()
+            if isinstance(value, Undefined)
+        },
+        "predictors": {name: dict(values) for name, values in (predictors or {}).items()},
+        "switches": list(switches),
+        "pieces": pieces,
+        "changes": list(changes),
+        "memory_bytes": memory_bytes,
+        "seconds": seconds,
+        "images_per_second": images_per_second,
+    }
+
+
+def without_timings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What two runs of the same command on the same machine must have in common."""
+    return {key: value for key, value in content.items() if key not in TIMINGS}
+
+
+def _numbers(summary: Mapping[str, float | Undefined]) -> dict[str, float | None]:
+    return {
+        name: None if isinstance(value, Undefined) else value for name, value in summary.items()
+    }

@@ -1,0 +1,1 @@
+"""Nearest rows, nothing else."""

@@ -1,0 +1,95 @@
+"""Devices, precisions and threads."""
+
+import os
+
+import pytest
+import torch
+from torch import nn
+
+from contsemi.devices.precision import (
+    Resident,
+    autocast,
+    channels_last,
+    choose_device,
+    choose_precision,
+    set_threads,
+)
+from contsemi.errors import InputError
+
+CPU = torch.device("cpu")
+
+
+def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
+    for there in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda there=there: int(there))
+        assert choose_device("auto").type == ("cuda" if there else "cpu")
+    assert choose_device("cpu") == CPU
+
+
+@pytest.mark.parametrize(("name", "found"), [("cuda", 0), ("cuda:1", 1), ("cuda:7", 2)])
+def test_a_gpu_that_is_not_there_is_said(name, found, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+    with pytest.raises(InputError, match=rf"device: {name} asked for, {found} GPUs found; use dev"):
+        choose_device(name)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    assert choose_device(name) == torch.device(name)
+
+
+def test_precision_by_name_and_by_chip(monkeypatch):
+    assert choose_precision("bf16", CPU) == torch.bfloat16
+    assert choose_precision("fp32", CPU) == torch.float32
+    for first, second in ((True, False), (False, True), (False, False)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda first=first: first)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda second=second: second)
+        expected = torch.bfloat16 if first or second else torch.float32
+        assert choose_precision("auto", CPU) == expected
+    for fast in (True, False):
+        # Emulated bfloat16, which older GPUs have, is slower than float32.
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda emulated, fast=fast: fast or emulated
+        )
+        expected = torch.bfloat16 if fast else torch.float32
+        assert choose_precision("auto", torch.device("cuda")) == expected
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_products_run_in_the_precision_and_parameters_stay(precision):
+    layer = nn.Linear(4, 4)
+    with autocast(CPU, precision):
+        product = layer(torch.randn(2, 4))
+    assert product.dtype == precision
+    product.sum().backward()
+    assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
+
+
+def test_threads_are_fixed():
+    before = torch.get_num_threads()
+    try:
+        assert set_threads(1) == torch.get_num_threads() == 1
+        assert set_threads(0) == len(os.sched_getaffinity(0))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_convolutions_get_their_memory_format():
+    layer = channels_last(nn.Conv2d(3, 4, 3))
+    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_images_stay_where_they_are_on_a_cpu():
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    assert Resident(torch.device("cpu"))(images) is images
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_images_are_copied_to_a_gpu_once_where_there_is_room(monkeypatch):
+    images = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
+    resident = Resident(torch.device("cuda", 0))
+    copy = resident(images)
+    assert copy.device.type == "cuda"
+    assert torch.equal(copy.cpu(), images)
+    assert resident(images) is copy
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10, 10))
+    assert Resident(torch.device("cuda", 0))(images) is images

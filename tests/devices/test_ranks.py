@@ -1,0 +1,168 @@
+"""Two processes have the losses of one: every method of the YAML files among the slow tests.
+
+pytest tests/engine/test_distributed.py -m slow
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from contsemi.compose import resources
+from contsemi.devices.ranks import ALONE, Ranks
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import Hooks, fit
+
+
+def yaml_files(group):
+    return sorted(path.stem for path in (resources.conf() / group).glob("*.yaml"))
+
+
+def section(group, name):
+    return OmegaConf.to_container(OmegaConf.load(resources.conf() / group / f"{name}.yaml"))
+
+
+PAIRS = [(name, "none") for name in yaml_files("objective") if name != "none"]
+PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
+PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
+MIXED = {"mix_labelled": True, "mix_large": True, "teacher": [0.9, 1.0], "queue": 40}
+
+
+class Losses(Hooks):
+    """Notes every term of every step."""
+
+    def __init__(self):
+        self.steps = []
+
+    def before_backward(self, loop):
+        terms = {name: value.item() for name, value in loop.terms.items()}
+        self.steps.append({"loss": loop.loss.item(), **terms})
+
+
+@pytest.fixture(scope="module")
+def base(small):
+    """A small run whose batches and pools do not divide evenly."""
+    return small(
+        "precision=fp32",
+        "optim.epochs=1",
+        "optim.lr=0.003",
+        "optim.warmup=0",
+        "model.blocks=[1,1]",
+        "projector=[16,16]",
+        "batch.unlabelled=21",
+        "batch.labelled=7",
+        "memory.embeddings=41",
+        "memory.exemplars=33",
+    )
+
+
+@pytest.fixture(scope="module")
+def stream(base, stream_of):
+    whole, test = stream_of(base)
+    short = [replace(each, unlabelled=each.unlabelled[:43]) for each in whole.experiences[:2]]
+    return short, whole.images, test.images[:31]
+
+
+def configured(base, objective, distiller, **more):
+    votes = {"neighbours": 5} if distiller == "nnd" else {}  # so that embeddings vote
+    return base.model_copy(
+        update={
+            "objective": section("objective", objective) | more,
+            "distiller": section("distiller", distiller) | votes,
+        }
+    )
+
+
+def train(config, stream, ranks):
+    """Two tasks in float64, where no rounding grows into a difference: losses and scores."""
+    experiences, images, test = stream
+    learner = Learner(config, ranks)
+    for module in (learner.network, learner.objective, learner.distiller):
+        module.double()
+    learner.network.register_forward_pre_hook(lambda _, args: (args[0].double(), *args[1:]))
+    losses = Losses()
+    for experience in experiences:
+        fit(learner, experience, images, losses)
+    return losses.steps, learner.predict(test).tolist()
+
+
+def same(found, expected, tolerance=1e-9):
+    (steps, scores), (steps_alone, scores_alone) = found, expected
+    assert [step.keys() for step in steps] == [step.keys() for step in steps_alone]
+    for step, alone in zip(steps, steps_alone, strict=True):
+        assert step == pytest.approx(alone, rel=tolerance, abs=tolerance)
+    torch.testing.assert_close(torch.tensor(scores), torch.tensor(scores_alone))
+
+
+@pytest.fixture(scope="module")
+def found(base, in_ranks, stream):
+    """Pair of objective and distiller -> what two processes say of it, all in one start."""
+    configs = {pair: configured(base, *pair) for pair in PAIRS}
+    return in_ranks(lambda ranks: {k: train(v, stream, ranks) for k, v in configs.items()})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", PAIRS, ids="".join)
+def test_two_processes_have_the_losses_of_one(pair, base, found, stream):
+    config = configured(base, *pair)
+    alone = train(config, stream, ALONE)
+    assert len(alone[0]) == (4 if Learner(config).needs.trains else 0)
+    for each in found:
+        same(each[pair], alone)
+
+
+def test_two_processes_have_the_losses_of_one_with_all_that_a_step_may_have(base, in_ranks, stream):
+    """Mixed images, a teacher, a queue, a frozen past, exemplars and embeddings that vote."""
+    config = configured(base, "suave", "nnd", **MIXED)
+    alone = train(config, stream, ALONE)
+    for each in in_ranks(lambda ranks: train(config, stream, ranks)):
+        same(each, alone)
+
+
+@pytest.mark.slow
+def test_the_comparison_can_fail(base, stream, in_ranks, monkeypatch):
+    """Without the other's gradients, or with batch statistics of the own rows."""
+    config = configured(base, "suave", "none")
+    alone = train(config, stream, ALONE)
+    for target in ("Ranks.sum_gradients", "learner.synchronise"):
+        with monkeypatch.context() as broken:
+            room = "distributed" if target.startswith("Ranks") else ""
+            name = f"contsemi.learner.{room}{'.' if room else ''}{target}"
+            broken.setattr(name, lambda *_: None)
+            found = in_ranks(lambda ranks: train(config, stream, ranks))
+        with pytest.raises(AssertionError):
+            same(found[0], alone, tolerance=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [3, 5])
+def test_more_processes_than_rows_for_each(size, base, stream, in_ranks):
+    """Some processes have no labelled row, or none at all."""
+    sizes = base.batch.model_copy(update={"unlabelled": 4, "labelled": 3})
+    config = configured(base.model_copy(update={"batch": sizes}), "suave", "nnd", **MIXED)
+    experiences = [replace(each, unlabelled=each.unlabelled[:9]) for each in stream[0]]
+    few = (experiences, *stream[1:])
+    alone = train(config, few, ALONE)
+    for each in in_ranks(lambda ranks: train(config, few, ranks), size):
+        same(each, alone)
+
+
+def test_gradients_of_shared_parameters_are_not_counted_twice(in_ranks):
+    def job(ranks):
+        split, whole = torch.nn.Linear(2, 1, bias=False), torch.nn.Linear(2, 1, bias=False)
+        split.weight.grad = torch.tensor([[1.0, 2.0]]) * (ranks.rank + 1)
+        whole.weight.grad = torch.tensor([[4.0, 5.0]])
+        ranks.sum_gradients([split], [whole])
+        return split.weight.grad.tolist(), whole.weight.grad.tolist()
+
+    assert in_ranks(job) == [([[3.0, 6.0]], [[4.0, 5.0]])] * 2
+
+
+def test_one_process_waits_for_nobody():
+    ranks = Ranks()
+    rows = torch.arange(3)
+    assert ranks.alone and ranks.first
+    assert ranks.own(rows) is rows and ranks.gather(rows) is rows and ranks.sum(rows) is rows
+    assert ranks.agree(7) == 7
+    assert ranks.share(3).tolist() == [0, 1, 2]

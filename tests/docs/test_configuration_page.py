@@ -1,0 +1,66 @@
+"""The page of all keys is what its script makes of the schema, the YAML files and the code."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contsemi.compose import schema
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def script():
+    file = ROOT / "scripts" / "configuration_page.py"
+    spec = importlib.util.spec_from_file_location("configuration_page", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_up_to_date(script):
+    there = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert there == script.page(), "python scripts/configuration_page.py writes it anew"
+
+
+def test_every_key_has_its_row(script):
+    rows = re.findall(r"(?m)^\| `([\w.]+)` \|.*\| \S.* \|$", script.page())
+    keys = {key for key, _, section in schema.fields() if not section}
+    for group in script.ROOMS:
+        for file in (ROOT / "conf" / group).glob("*.yaml"):
+            values = yaml.safe_load(file.read_text(encoding="utf-8"))
+            keys |= {f"{group}.{k}" for k in script.check.keys(values) if k != "name"}
+    assert keys == set(rows)
+
+
+def test_comments_of_fields_are_read(script):
+    source = '''
+class Method:
+    """One.
+
+    Args:
+        first: of the
+            first kind.
+    """
+
+    # Above it,
+    # in two lines.
+    second: int
+    third: int  # beside
+    fourth: int = field(default=0)
+'''
+    assert script._meanings(source) == {
+        "first": "of the first kind",
+        "second": "Above it, in two lines",
+        "third": "beside",
+    }
+
+
+def test_sentences(script):
+    assert script._sentence("vote_temperature", "of it", "") == "vote temperature of it"
+    assert script._sentence("ramp", "Share of a task", "short") == "share of a task (short)"
+    assert script._sentence("ramp", "EMA network", "") == "EMA network"
+    assert script._sentence("variant", "a, b", "a, b (or c)") == "a, b (or c)"

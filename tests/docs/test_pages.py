@@ -1,0 +1,90 @@
+"""What the pages of docs/ show is run: their commands compose, their Python trains, links exist.
+
+python -m pytest -m slow tests/test_pages.py
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from contsemi import pipeline
+from contsemi.compose import argv, expand
+from contsemi.report.__main__ import main as report
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = ("first_run", "own_images", "avalanche", "clusters")
+
+
+def blocks(page, kind):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_are_right_ones(page, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    lines = "\n".join(blocks(page, "bash")).splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if line]
+    words = [each[each.index("-m") + 1 :] for each in words]  # python -m, or torchrun ... -m
+    assert all(each[0] in ("contsemi.run", "contsemi.report") for each in words)
+    for command in (each[1:] for each in words if each[0] == "contsemi.run"):
+        given = argv.split(command)
+        assert given.action == "cfg" or expand(given.tokens, multirun=given.multirun)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_exist(page):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    local = [to for to in re.findall(r"\]\(([^)]+)\)", text) if "://" not in to]
+    assert [to for to in local if not (DOCS / to).exists()] == []
+
+
+@pytest.fixture
+def played(tmp_path, monkeypatch):
+    """Runs all Python of a page from top to bottom, in an empty folder; its variables."""
+    monkeypatch.chdir(tmp_path)
+
+    def play(page):
+        names = {}
+        for source in blocks(page, "python"):
+            exec(compile(source, f"docs/{page}.md", "exec"), names)
+        return names
+
+    return play
+
+
+@pytest.mark.slow
+def test_the_first_run(played, small, capsys):
+    for seed in (0, 1):
+        pipeline.run(small(f"seed={seed}", f"output=outputs/{'first' if seed else 'other'}"))
+    names = played("first_run")
+    assert names["results"]["seed"] == 1 and names["losses"]
+    assert Path("outputs/short/report.html").exists()
+    assert report(["outputs/first", "outputs/other"]) == 0
+    assert "average accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_own_images(played, capsys):
+    played("own_images")
+    assert Path("outputs/photos/results.json").exists()
+    assert 0 <= float(capsys.readouterr().out.split()[-1]) <= 1
+
+
+@pytest.mark.slow
+def test_avalanche_both_ways(played):
+    names = played("avalanche")
+    matrix = names["ours"].matrix("class_incremental")
+    end = "eval_phase/test_stream"
+    for column in range(5):  # Avalanche's own accuracy, to the last digit
+        own = names["results"][f"Top1_Acc_Exp/{end}/Task000/Exp{column:03d}"]
+        assert matrix[-1, column] == pytest.approx(own, abs=1e-12)
+    assert "forgetting/class_incremental" in Path("log.txt").read_text()
+    names["loggers"][-1].finish()
+    assert any(Path("runs").glob("wandb/offline-run-*/run-*.wandb"))
+    assert Path("csv/eval_results.csv").stat().st_size > 0 and any(Path("board").iterdir())
+    assert sum(len(each.dataset) for each in names["stream"].train_stream) > 250

@@ -1,0 +1,71 @@
+"""Signals: at once where nothing is lost, after the step where something would be."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from contsemi.errors import Interrupted
+from contsemi.pipeline.signals import Signals
+
+
+def test_the_first_signal_is_remembered_and_handlers_come_back():
+    signals = Signals()
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with signals.caught(), signals.patient():
+        signals.stop_if_asked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.received == signal.SIGTERM
+        with pytest.raises(Interrupted) as caught:
+            signals.stop_if_asked()
+    assert caught.value.exit_code == 143
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_outside_of_a_step_it_ends_at_once(number):
+    signals = Signals()
+    signals.then = "starts anew"
+    with signals.caught():
+        with signals.patient():
+            pass
+        with pytest.raises(Interrupted, match="the same command starts anew") as caught:
+            os.kill(os.getpid(), number)
+    assert caught.value.exit_code == 128 + number
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_the_process(second):
+    program = f"""
+        import os, signal, time
+        from contsemi.pipeline.signals import Signals
+        signals = Signals()
+        with signals.caught(), signals.patient():
+            os.kill(os.getpid(), signal.SIGINT)
+            print("still here", flush=True)
+            os.kill(os.getpid(), {int(second)})
+            time.sleep(5)
+            print("too long", flush=True)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert done.stdout == "still here\n"
+    assert done.returncode == -second
+
+
+def test_outside_the_main_thread_signals_are_left_alone():
+    said = []
+
+    def work():
+        with Signals().caught():
+            said.append("worked")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert said == ["worked"]

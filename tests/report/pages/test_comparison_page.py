@@ -1,0 +1,128 @@
+"""Several runs on one page, in one picture, and in the paired table."""
+
+import itertools
+import re
+import time
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from contsemi.records.finished import load_run
+from contsemi.report.__main__ import main
+from contsemi.report.comparison import compare
+from contsemi.report.figures.render import render
+from contsemi.report.figures.scatter import comparison_figure
+from contsemi.report.pages.comparison_html import comparison_page
+from contsemi.report.pages.svg_scatter import round_ticks
+from contsemi.report.paired_table import differences, paired_rows
+
+
+@pytest.fixture
+def folders(make_run):
+    """Two methods of three seeds; the second is worse and dearer."""
+
+    def matrix(seed, worse):
+        base = np.random.default_rng(seed).uniform(0.6, 0.8, (3, 3))
+        return np.where(np.tri(3, dtype=bool), base - worse * (0.1 + 0.01 * seed), np.nan)
+
+    return [
+        make_run(
+            name=f"{method}-{seed}",
+            method=method,
+            seed=seed,
+            matrix=matrix(seed, worse),
+            seconds=10.0 * (1 + worse) + seed,
+            memory_bytes=1000 * (1 + worse),
+        )
+        for worse, method in enumerate(("good", "<i>bad</i>"))
+        for seed in range(3)
+    ]
+
+
+@pytest.fixture
+def groups(folders):
+    return compare([load_run(folder) for folder in folders])
+
+
+def test_differences_are_paired_by_seed(groups):
+    ((group, best, pairs),) = differences(groups)
+    assert (group.method, best.method) == ("<i>bad</i>", "good")
+    found = pairs["average_accuracy"]
+    assert found.seeds == (0, 1, 2)
+    one, two = (list(g.by_seed("average_accuracy").values()) for g in (group, best))
+    expected = stats.ttest_rel(one, two).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.mean == pytest.approx(-0.11)
+    assert found.is_clear
+    assert paired_rows(groups)[0][2].startswith("-11.0 [-1")
+
+
+def test_runs_with_the_same_seed_are_one_pair(folders):
+    groups = compare([load_run(folder) for folder in (*folders, folders[0])])
+    assert differences(groups)[0][2]["average_accuracy"].seeds == (0, 1, 2)
+
+
+def test_one_seed_has_no_pair(folders):
+    groups = compare([load_run(folder) for folder in (folders[0], folders[3])])
+    assert paired_rows(groups) == []
+    assert b"No two methods" in comparison_page(groups)
+
+
+def test_the_page(groups):
+    text = comparison_page(groups).decode()
+    assert "<i>" not in text
+    assert "&lt;i&gt;bad" in text
+    assert groups[0].spread("average_accuracy") in text
+    assert paired_rows(groups)[0][2] in text
+    assert text.count("<svg") == 3
+    assert text.count("<circle") == 18
+    assert not re.search(r"https?:|@import|url\(|<script", text)
+    for svg in re.findall(r"<svg.*?</svg>", text, re.S):
+        ET.fromstring(svg)
+        inside = [float(x) for x in re.findall(r'cx="([\d.]+)"', svg)]
+        assert all(50 <= x <= 344 for x in inside)
+
+
+def test_the_picture(groups):
+    figure = comparison_figure(groups)
+    first = figure.axes[0].collections
+    for group, dots in zip(groups, first, strict=True):
+        values = [group.values[name] for name in ("forgetting", "average_accuracy")]
+        np.testing.assert_allclose(dots.get_offsets(), 100 * np.array(values).T)
+    pictures = {end: render(figure, end) for end in ("png", "svg")}
+    assert pictures["png"].startswith(b"\x89PNG")
+    ET.fromstring(pictures["svg"])
+    again = comparison_figure(groups)
+    assert pictures == {end: render(again, end) for end in ("png", "svg")}
+
+
+def test_the_command(folders, tmp_path, capsys):
+    """Six runs answer in less than five seconds."""
+    began = time.process_time()
+    assert main([*map(str, folders), "--output", str(tmp_path / "new" / "page")]) == 0
+    assert time.process_time() - began < 5
+    out = capsys.readouterr().out
+    assert "Student's t interval, 95%" in out
+    names = {path.name for path in (tmp_path / "new" / "page").iterdir()}
+    assert names == {"comparison.html", "comparison.png", "comparison.svg"}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(-1000, 1000), st.floats(0.01, 1e6))
+def test_ticks_are_round_and_inside(low, width):
+    ticks = round_ticks(low, low + width)
+    assert 2 <= len(ticks) <= 6
+    slack = 1e-6 * width
+    assert low - slack <= ticks[0] and ticks[-1] <= low + width + slack
+    steps = [b - a for a, b in itertools.pairwise(ticks)]
+    assert steps == pytest.approx([steps[0]] * len(steps))
+    assert f"{steps[0]:.6e}"[0] in "125"
+
+
+def test_ticks_of_accuracies():
+    assert round_ticks(23.0, 43.0) == [25.0, 30.0, 35.0, 40.0]
+    assert round_ticks(0.0, 0.5) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
