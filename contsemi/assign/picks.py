@@ -133,7 +133,8 @@ def regularised_picks(
         horizon: of :func:`repulsion`.
         nearest: of :func:`repulsion`.
         own_cluster: whether the pick of a row's own cluster pushes it, too.
-        known: [M, D] rows that are labelled already (of earlier tasks); they push all the time.
+        known: [M, D] rows that are labelled already (of earlier tasks); they push all the time, and
+            together no more than as many picks as there are clusters would.
         masked_far: of :func:`repulsion`.
 
     Returns:
@@ -149,7 +150,8 @@ def regularised_picks(
     pushed = torch.zeros_like(dense)
     standing = torch.zeros_like(dense)
     if known is not None and len(known):
-        standing = repulsion(rows, known, alpha=alpha, horizon=horizon, nearest=nearest)
+        whole = repulsion(rows, known, alpha=alpha, horizon=horizon, nearest=nearest)
+        standing = whole * min(1.0, number / len(known))
         pushed = standing * (1 - momentum)
     picks = best_of_each(dense - weight * pushed, clusters, number)
     for _ in range(iterations - 1):

@@ -18,7 +18,10 @@ class VitSmall(nn.Module):
             views) are interpolated from them, as in DINO.
         patch: side of a patch in pixels.
         prompts: learned tokens behind the class token, in each layer other ones; 0 for none.
-        prompts_read: of how many of the last layer's prompts :meth:`extras` is the mean.
+        prompts_read: so many of the last layer's prompts make, as their mean, an extra.
+
+    Attributes:
+        extras: name -> width of what :meth:`with_extras` has beside the features.
     """
 
     num_features = 384
@@ -33,6 +36,7 @@ class VitSmall(nn.Module):
         self.trunk.heads = nn.Identity()
         self.patch, self.prompts_read = patch, prompts_read
         self.prompts: Prompts | None = None
+        self.extras = {"prompts": self.num_features} if prompts else {}
         if prompts:
             layers = len(self.trunk.encoder.layers)
             self.prompts = Prompts(layers, prompts, self.num_features, patch=patch)
@@ -41,15 +45,12 @@ class VitSmall(nn.Module):
         """[N, 3, s, s] to [N, 384]."""
         return self.tokens(images)[:, 0]
 
-    def extras(self, tokens: Tensor) -> dict[str, Tensor]:
-        """What there is beside the features: ``prompts`` [N, 384], where there are any.
-
-        Args:
-            tokens: as :meth:`tokens` gives them.
-        """
-        if self.prompts is None:
-            return {}
-        return {"prompts": tokens[:, 1 : 1 + self.prompts_read].mean(dim=1)}
+    def with_extras(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The features, and beside them ``prompts`` [N, 384] where there are any."""
+        tokens = self.tokens(images)
+        read = tokens[:, 1 : 1 + self.prompts_read]
+        extras = {} if self.prompts is None else {"prompts": read.mean(dim=1)}
+        return tokens[:, 0], extras
 
     def tokens(self, images: Tensor) -> Tensor:
         """[N, 3, s, s] to all tokens of the last layer [N, 1 + prompts + patches, 384]."""

@@ -105,8 +105,11 @@ def test_prompts_are_read_by_every_layer_and_change_what_the_class_token_is() ->
     x = images(32)
     tokens = prompted.tokens(x)
     assert tokens.shape == (2, 1 + 3 + 4, 384) and plain.tokens(x).shape == (2, 1 + 4, 384)
-    assert plain.extras(plain.tokens(x)) == {}
-    extra = prompted.extras(tokens)["prompts"]
+    assert plain.with_extras(x)[1] == plain.extras == {}
+    features, extras = prompted.with_extras(x)
+    torch.testing.assert_close(features, prompted(x))
+    assert prompted.extras == {name: value.shape[1] for name, value in extras.items()}
+    extra = extras["prompts"]
     torch.testing.assert_close(extra, (tokens[:, 1] + tokens[:, 2]) / 2)
     assert not torch.allclose(prompted(x), plain(x))
     extra.square().sum().backward()

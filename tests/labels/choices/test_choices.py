@@ -2,9 +2,11 @@
 
 import inspect
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,22 +20,26 @@ from contsemi.labels.choices.random import Random
 from contsemi.labels.choices.usl import Usl
 from contsemi.labels.choices.usl_t import UslT
 
-USL = {
-    "neighbours": 5, "neighbours_share": 0.0, "kmeans_iterations": 10, "iterations": 3,
-    "weight": 0.5, "momentum": 0.9, "alpha": 0.5, "horizon": 4.0, "nearest": 0,
-    "own_cluster": False, "avoid_labelled": True, "starts": "spread",
-}  # fmt: skip
-USL_T = {
-    "heads": 2, "epochs": 8, "batch": 16, "lr": 0.05, "weight_decay": 1e-4, "neighbours": 5,
-    "adjustment": 2.5, "temperature": 0.5, "threshold": 0.0, "local_weight": 0.5, "momentum": 0.5,
-    "balance": False, "over_batch": True, "scale": 40.0, "select": "probability",
-}  # fmt: skip
+CONF = Path(__file__).parents[3] / "conf" / "labels"
+
+
+def keys_of(name, **changed):
+    """The keys of a policy's YAML file, some of them changed."""
+    keys = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    assert keys.pop("name") == name
+    keys.pop("ranges", None)
+    assert set(changed) <= set(keys)
+    return keys | changed
+
+
+USL = keys_of("usl", neighbours=5, neighbours_share=0.0, kmeans_iterations=10, iterations=3)
+USL_T = keys_of("usl_t", heads=2, epochs=8, batch=16, lr=0.05, neighbours=5)
 CHOICES = {
-    "random": Random(),
-    "kmeans": Kmeans(iterations=10, avoid_labelled=True),
-    "kcenter": Kcenter(avoid_labelled=True),
-    "density": Density(neighbours=4, neighbours_share=0.0),
-    "margin": Margin(at_first="random"),
+    "random": Random(**keys_of("random")),
+    "kmeans": Kmeans(**keys_of("kmeans")),
+    "kcenter": Kcenter(**keys_of("kcenter")),
+    "density": Density(**keys_of("density", neighbours=4)),
+    "margin": Margin(**keys_of("margin")),
     "usl": Usl(**USL),
     "usl_t": UslT(**USL_T),
 }
@@ -150,8 +156,6 @@ def test_density_takes_the_densest():
 
 
 def test_usl_t_selects_as_the_official_code(official):
-    from pathlib import Path
-
     from contsemi.assign.picks import best_of_each
 
     path = Path(__file__).parents[2] / "reference" / "parts" / "uslt_selection_f64.npz"
