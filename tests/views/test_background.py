@@ -15,6 +15,7 @@ from contsemi.views.background import (
 )
 from contsemi.views.draws import Draws
 from contsemi.views.geometry import Boxes, draw_boxes
+from contsemi.views.plan import draw_plan
 
 
 def masked(images, mask):
@@ -149,3 +150,34 @@ def test_rows_and_joins_keep_the_donors(donors):
     part = step.rows(slice(3, 5))
     assert isinstance(part, Background) and part.donors is donors
     assert torch.equal(part.joined(step.rows(slice(0, 1))).donor, step.donor[[3, 4, 0]])
+
+
+def plan_of(policy, background, donors=None, seed=0):
+    crop = policy("cifar").large
+    draws = Draws(torch.Generator().manual_seed(seed), 12)
+    return draw_plan(crop, draws, 32, [0.5] * 3, background=background, donors=donors)
+
+
+def test_a_plan_is_the_same_but_for_the_background(policy, photographs, donors):
+    """All else is drawn as without it, and the mask is moved by the crop and by nothing else."""
+    plain, changed = plan_of(policy, 0.0), plan_of(policy, 1.0, donors)
+    assert plain.background is None
+    whole = torch.full((12, 1, 32, 32), 255, dtype=torch.uint8)
+    both = torch.cat([photographs, whole], dim=1)
+    expected = plain.apply(photographs)
+    assert torch.equal(plain.apply(both), expected)
+    torch.testing.assert_close(changed.apply(both), expected)
+    whole[:, :, 10:20] = 0
+    found = changed.apply(torch.cat([photographs, whole], dim=1))
+    assert found.shape == expected.shape and not torch.allclose(found, expected)
+
+
+def test_parts_of_a_plan_keep_their_background(policy, photographs, donors):
+    plan = plan_of(policy, 0.7, donors)
+    images = torch.cat([photographs, photographs[:, :1]], dim=1)
+    expected = plan.apply(images)
+    halves = [slice(0, 5), slice(5, 12)]
+    parts = [plan.rows(half) for half in halves]
+    found = [part.apply(images[half]) for part, half in zip(parts, halves, strict=True)]
+    torch.testing.assert_close(torch.cat(found), expected)
+    torch.testing.assert_close(parts[0].joined(parts[1]).to("cpu").apply(images), expected)
