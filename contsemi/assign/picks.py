@@ -1,11 +1,13 @@
 """Which rows to pick: dense ones, one of each cluster, apart from each other (USL)."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from contsemi.assign.distances import nearest_distances, pieces, squared_distances
 
-__all__ = ["best_of_each", "density", "farthest_first", "regularised_picks", "repulsion"]
+__all__ = ["Repulsion", "best_of_each", "density", "farthest_first", "regularised_picks"]
 
 FAR = 1e10  # the released code's distance of what does not count; it still adds FAR^-alpha
 
@@ -59,46 +61,51 @@ def best_of_each(scores: Tensor, clusters: Tensor, number: int) -> Tensor:
     return torch.where(first < len(scores), first, -1)
 
 
-def repulsion(
-    rows: Tensor,
-    others: Tensor,
-    *,
-    alpha: float,
-    horizon: float | None = None,
-    barred: Tensor | None = None,
-    nearest: int | None = None,
-    masked_far: bool = False,
-) -> Tensor:
-    """Sum of squared distance^-alpha over the others: how near a row is to what is picked already.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repulsion:
+    """How strongly picks push other rows away: the sum of squared distance^-alpha.
 
-    Args:
-        rows: [N, D].
-        others: [M, D], those picked.
+    Attributes:
         alpha: exponent.
-        horizon: squared distance from which on others do not count; ``None`` for any.
-        barred: bool [N, M], pairs that do not count.
-        nearest: only so many of the nearest others count, barred ones among them; ``None`` for all.
+        horizon: squared distance from which on picks do not count; ``None`` for any.
+        nearest: only so many of the nearest picks count, barred ones among them; ``None`` for all.
         masked_far: the released code's switch: what does not count is at 1e10, and adds a little.
 
-    Returns:
-        [N]; others that coincide with a row do not count, as they would add infinity.
-
-    >>> repulsion(torch.tensor([[0.0]]), torch.tensor([[2.0], [0.0]]), alpha=0.5)
-    tensor([0.5000])
+    Source: Wang et al. 2022, eq. 7.
     """
-    sums = [rows.new_empty(0)]
-    for span in pieces(len(rows), len(others), rows.element_size()):
-        apart = squared_distances(rows[span], others)
-        away = torch.zeros_like(apart, dtype=torch.bool) if barred is None else barred[span]
-        if nearest is not None and nearest < len(others):  # before any is left out, as released
-            apart, index = apart.topk(nearest, dim=1, largest=False)
-            away = away.gather(1, index)
-        away = away | (apart == 0)
-        if horizon is not None:
-            away = away | (apart >= horizon)
-        apart = apart.masked_fill(away, FAR if masked_far else torch.inf)
-        sums.append(apart.pow(-alpha).sum(dim=1))
-    return torch.cat(sums)
+
+    alpha: float
+    horizon: float | None = None
+    nearest: int | None = None
+    masked_far: bool = False
+
+    def of(self, rows: Tensor, picks: Tensor, barred: Tensor | None = None) -> Tensor:
+        """How much each row is pushed.
+
+        Args:
+            rows: [N, D].
+            picks: [M, D].
+            barred: bool [N, M], pairs that do not count.
+
+        Returns:
+            [N]; picks that coincide with a row do not count, as they would add infinity.
+
+        >>> Repulsion(alpha=0.5).of(torch.tensor([[0.0]]), torch.tensor([[2.0], [0.0]]))
+        tensor([0.5000])
+        """
+        sums = [rows.new_empty(0)]
+        for span in pieces(len(rows), len(picks), rows.element_size()):
+            apart = squared_distances(rows[span], picks)
+            away = torch.zeros_like(apart, dtype=torch.bool) if barred is None else barred[span]
+            if self.nearest is not None and self.nearest < len(picks):  # before any is left out
+                apart, index = apart.topk(self.nearest, dim=1, largest=False)
+                away = away.gather(1, index)
+            away = away | (apart == 0)
+            if self.horizon is not None:
+                away = away | (apart >= self.horizon)
+            apart = apart.masked_fill(away, FAR if self.masked_far else torch.inf)
+            sums.append(apart.pow(-self.alpha).sum(dim=1))
+        return torch.cat(sums)
 
 
 def regularised_picks(
@@ -106,16 +113,13 @@ def regularised_picks(
     dense: Tensor,
     clusters: Tensor,
     number: int,
+    repulsion: Repulsion,
     *,
     iterations: int,
     weight: float,
     momentum: float,
-    alpha: float,
-    horizon: float | None = None,
-    nearest: int | None = None,
     own_cluster: bool = False,
     known: Tensor | None = None,
-    masked_far: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """One dense row of each cluster, pushed away from the rows picked in the others.
 
@@ -126,16 +130,13 @@ def regularised_picks(
         dense: [N] densities.
         clusters: int64 [N], in [0, number).
         number: K.
+        repulsion: of the picks.
         iterations: selections, at least one.
         weight: of the repulsion against the density.
         momentum: share of the repulsion before that stays.
-        alpha: exponent of :func:`repulsion`.
-        horizon: of :func:`repulsion`.
-        nearest: of :func:`repulsion`.
         own_cluster: whether the pick of a row's own cluster pushes it, too.
         known: [M, D] rows that are labelled already (of earlier tasks); they push all the time, and
             together no more than as many picks as there are clusters would.
-        masked_far: of :func:`repulsion`.
 
     Returns:
         int64 [K], the picks in the order of the clusters, -1 for an empty one; and the repulsion
@@ -144,29 +145,20 @@ def regularised_picks(
     Source: Wang et al. 2022, eq. 5 to 8, algorithm 1.
 
     >>> regularised_picks(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([1.0, 2.0, 1.0]),
-    ...     torch.tensor([0, 0, 1]), 2, iterations=2, weight=0.1, momentum=0.0, alpha=0.5)[0]
+    ...     torch.tensor([0, 0, 1]), 2, Repulsion(alpha=0.5), iterations=2, weight=0.1,
+    ...     momentum=0.0)[0]
     tensor([1, 2])
     """
-    pushed = torch.zeros_like(dense)
     standing = torch.zeros_like(dense)
     if known is not None and len(known):
-        whole = repulsion(rows, known, alpha=alpha, horizon=horizon, nearest=nearest)
-        standing = whole * min(1.0, number / len(known))
-        pushed = standing * (1 - momentum)
+        standing = repulsion.of(rows, known) * min(1.0, number / len(known))
+    pushed = (1 - momentum) * standing
     picks = best_of_each(dense - weight * pushed, clusters, number)
     for _ in range(iterations - 1):
         found = picks[picks >= 0]
         same = None if own_cluster else clusters[:, None] == clusters[found]
-        force = repulsion(
-            rows,
-            rows[found],
-            alpha=alpha,
-            horizon=horizon,
-            barred=same,
-            nearest=nearest,
-            masked_far=masked_far,
-        )
-        pushed = momentum * pushed + (1 - momentum) * (force + standing)
+        force = standing + repulsion.of(rows, rows[found], same)
+        pushed = momentum * pushed + (1 - momentum) * force
         picks = best_of_each(dense - weight * pushed, clusters, number)
     return picks, pushed
 

@@ -1,5 +1,7 @@
 """Semi-supervised k-means: labelled rows stay with their class, all others are free."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -98,38 +100,38 @@ def estimated_classes(
     ...                   iterations=9, generator=torch.Generator().manual_seed(0))
     3
     """
-    from scipy.optimize import linear_sum_assignment
-
     _, known = torch.unique(labels, return_inverse=True)
-    least = int(known.max()) + 1
-    most = min(most, len(labelled) + len(free))
+    least, most = int(known.max()) + 1, min(most, len(labelled) + len(free))
     if most < least:
         raise ValueError(f"{most} clusters at most cannot hold {least} known classes")
-    none, rows = labelled[:0], torch.cat([labelled, free])
-    right: dict[int, float] = {}
-
-    def score(clusters: int) -> float:
-        found = semi_kmeans(
-            none,
-            labels[:0],
-            rows,
-            clusters,
-            starts=starts,
-            iterations=iterations,
-            generator=generator,
-        ).assignment[: len(labelled)]
-        counts = torch.zeros(clusters, least, dtype=torch.int64, device=found.device)
-        counts.index_put_((found, known), torch.ones_like(known), accumulate=True)
-        table = counts.cpu().numpy()
-        return float(table[linear_sum_assignment(table, maximize=True)].sum())
-
+    rows, none = torch.cat([labelled, free]), labels[:0]
+    right: dict[int, int] = {}
     low, high = least, most
     for _ in range(2):
-        tried = sorted({round(n) for n in torch.linspace(low, high, trials).tolist()})
-        for clusters in tried:
-            right.setdefault(clusters, score(clusters))
-        best = min(right, key=lambda clusters: (-right[clusters], clusters))
-        every = sorted(right)
-        place = every.index(best)
-        low, high = every[max(place - 1, 0)], every[min(place + 1, len(every) - 1)]
-    return min(right, key=lambda clusters: (-right[clusters], clusters))
+        for clusters in sorted(
+            {round(n) for n in torch.linspace(low, high, trials).tolist()} - set(right)
+        ):
+            found = semi_kmeans(
+                rows[:0], none, rows, clusters, starts=starts, iterations=iterations,
+                generator=generator,
+            )  # fmt: skip
+            right[clusters] = _matched(found.assignment[: len(known)], known, clusters)
+        tried = sorted(right)
+        place = tried.index(_best(right))
+        low, high = tried[max(place - 1, 0)], tried[min(place + 1, len(tried) - 1)]
+    return _best(right)
+
+
+def _best(right: Mapping[int, int]) -> int:
+    """The smallest of the numbers of greatest value."""
+    return min(right, key=lambda number: (-right[number], number))
+
+
+def _matched(found: Tensor, known: Tensor, clusters: int) -> int:
+    """Rows whose cluster is matched to their class, one class a cluster at most."""
+    from scipy.optimize import linear_sum_assignment
+
+    counts = torch.zeros(clusters, int(known.max()) + 1, dtype=torch.int64, device=found.device)
+    counts.index_put_((found, known), torch.ones_like(known), accumulate=True)
+    table = counts.cpu().numpy()
+    return int(table[linear_sum_assignment(table, maximize=True)].sum())

@@ -9,11 +9,11 @@ import torch
 from contsemi.assign.distances import nearest_distances
 from contsemi.assign.lloyd import lloyd
 from contsemi.assign.picks import (
+    Repulsion,
     best_of_each,
     density,
     farthest_first,
     regularised_picks,
-    repulsion,
 )
 
 FOLDER = Path(__file__).parents[1] / "reference" / "parts"
@@ -39,21 +39,23 @@ def number(arrays, name, default=None):
     return arrays[name].item() if name in arrays else default
 
 
-def picks_after(arrays, iterations, **more):
+def picks_after(arrays, iterations, masked_far=False):
     horizon = number(arrays, "horizon", -1)
     return regularised_picks(
         arrays["features"],
         1 / arrays["mean_distance"],
         arrays["cluster"],
         number(arrays, "centroids_asked", number(arrays, "budget")),
+        Repulsion(
+            alpha=number(arrays, "alpha"),
+            horizon=None if horizon == -1 else horizon,
+            nearest=number(arrays, "nearest_picks"),
+            masked_far=masked_far,
+        ),
         iterations=iterations,
         weight=number(arrays, "reg_weight"),
         momentum=number(arrays, "reg_momentum"),
-        alpha=number(arrays, "alpha"),
-        horizon=None if horizon == -1 else horizon,
-        nearest=number(arrays, "nearest_picks"),
         own_cluster=number(arrays, "exclude_same_cluster", 1) == 0,
-        **more,
     )
 
 
@@ -124,7 +126,7 @@ def test_twin_dense_points_of_adjacent_clusters_are_separated():
     rows = torch.tensor([[-0.1], [-2.0], [0.1], [2.0]])
     dense = torch.tensor([1.0, 0.9, 1.0, 0.9])
     clusters = torch.tensor([0, 0, 1, 1])
-    settings = {"iterations": 2, "momentum": 0.0, "alpha": 0.5}
+    settings = {"repulsion": Repulsion(alpha=0.5), "iterations": 2, "momentum": 0.0}
     near = regularised_picks(rows, dense, clusters, 2, weight=0.0, **settings)[0]
     apart = regularised_picks(rows, dense, clusters, 2, weight=0.1, **settings)[0]
     assert near.tolist() == [0, 2]
@@ -134,7 +136,7 @@ def test_twin_dense_points_of_adjacent_clusters_are_separated():
 def test_labelled_rows_push_from_the_first_selection_on():
     rows, dense = torch.tensor([[0.0], [3.0]]), torch.tensor([1.0, 0.9])
     one = torch.zeros(2, dtype=torch.int64)
-    settings = {"iterations": 1, "weight": 1.0, "momentum": 0.0, "alpha": 0.5}
+    settings = {"iterations": 1, "weight": 1.0, "momentum": 0.0, "repulsion": Repulsion(alpha=0.5)}
     assert regularised_picks(rows, dense, one, 1, **settings)[0].tolist() == [0]
     known = torch.tensor([[-0.5]])
     assert regularised_picks(rows, dense, one, 1, known=known, **settings)[0].tolist() == [1]
@@ -144,10 +146,10 @@ def test_repulsion_in_pieces_is_that_in_one(monkeypatch):
     draw = torch.Generator().manual_seed(0)
     rows, others = (torch.randn(n, 4, generator=draw) for n in (50, 7))
     barred = torch.rand(50, 7, generator=draw) < 0.3
-    settings = {"alpha": 1.0, "horizon": 8.0, "barred": barred, "nearest": 5}
-    whole = repulsion(rows, others, **settings)
+    repulsion = Repulsion(alpha=1.0, horizon=8.0, nearest=5)
+    whole = repulsion.of(rows, others, barred)
     monkeypatch.setattr("contsemi.assign.distances.PIECE_BYTES", 100)
-    torch.testing.assert_close(repulsion(rows, others, **settings), whole)
+    torch.testing.assert_close(repulsion.of(rows, others, barred), whole)
     torch.testing.assert_close(
         density(rows, 5), 1 / torch.cdist(rows, rows).square().sort(1).values[:, :5].mean(1)
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.lloyd import lloyd, spread_starts
-from contsemi.assign.picks import density, regularised_picks
+from contsemi.assign.picks import Repulsion, density, regularised_picks
 from contsemi.errors import InputError
 from contsemi.labels.choices.choice import Candidates, Choice, unit_rows
 
@@ -59,13 +59,15 @@ class Usl(Choice):
             density(rows, number),
             clusters,
             budget,
+            Repulsion(
+                alpha=self.alpha,
+                horizon=self.horizon or None,
+                nearest=self.nearest or None,
+                masked_far=self.masked_far,
+            ),
             iterations=self.iterations,
             weight=self.weight,
             momentum=self.momentum,
-            alpha=self.alpha,
-            horizon=self.horizon or None,
-            nearest=self.nearest or None,
             own_cluster=self.own_cluster,
             known=known,
-            masked_far=self.masked_far,
         )[0]
