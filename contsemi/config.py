@@ -180,9 +180,9 @@ class Views(Section):
     name: str = Field(description="name of the policy")
     mean: Rgb = Field(description="mean per channel of pixels in [0, 1]")
     std: PositiveRgb = Field(description="standard deviation per channel of pixels in [0, 1]")
-    large: Crop = Field(description="the large views of unlabelled images")
-    small: Crop = Field(description="the small views of unlabelled images (multi-crop)")
-    labelled: Crop = Field(description="the views of labelled images")
+    policies: dict[str, Crop] = Field(
+        description="how each kind of views is made, by the name that methods ask for"
+    )
     test_size: Pixels = Field(description="side of test images in pixels")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
         description="share of the side kept by the centre crop of test images"

@@ -15,6 +15,7 @@ from contsemi.learner import optimisers
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.storage.checkpoint import Checkpoints
+from contsemi.types import Head
 
 ROOMS = {"objective": "objectives", "distiller": "distillers"}
 PACKAGE = Path(__file__).resolve().parents[1] / "contsemi"
@@ -134,11 +135,11 @@ def test_twenty_steps_lower_the_loss(learner):
     """A centre that moves raises the bar: then measured by the targets of the beginning."""
     batch = learner.batch(0, 0)
     at = learner.steps_per_epoch  # late enough for every ramp to have begun
-    targets = copy.deepcopy((learner.teacher, learner.objective))
+    targets = copy.deepcopy((learner.networks.teacher, learner.objective))
     before = loss_of(learner, batch, at)[0].item()
     train(learner, 20)
     if hasattr(learner.objective, "centre"):
-        learner.teacher, learner.objective = targets
+        learner.networks.teacher, learner.objective = targets
     assert loss_of(learner, batch, at)[0].item() < before
 
 
@@ -149,8 +150,8 @@ def test_gradients_reach_the_backbone(learner):
     grads = {name: p.grad for name, p in learner.network.backbone.named_parameters()}
     assert [name for name, grad in grads.items() if grad is None or not grad.any()] == []
     assert all(p.grad is None or p.grad.isfinite().all() for p in learner.network.parameters())
-    if learner.past is not None:
-        assert all(p.grad is None and not p.requires_grad for p in learner.past.parameters())
+    frozen = [p for past in learner.networks.pasts for p in past.parameters()]
+    assert all(p.grad is None and not p.requires_grad for p in frozen)
     memory = learner.embeddings.view()
     assert memory is None or not (memory.embeddings.requires_grad or memory.probs.requires_grad)
 
@@ -162,7 +163,8 @@ def test_every_term_has_a_gradient(learner):
     """
     train(learner, 2)
     network = learner.network
-    probes = [p for head in learner.needs.detached for p in getattr(network, head).parameters()]
+    declared = [head for head in learner.needs.heads if isinstance(head, Head) and head.detached]
+    probes = [p for head in declared for p in network.get_submodule(head.name).parameters()]
     weights = [*[p for p in network.backbone.parameters() if p.ndim > 1][:1], *probes]
     for name in learner.weights:
         _, terms = loss_of(learner, learner.batch(0, 2), at=2)

@@ -26,7 +26,7 @@ class FeatureDistillation(Distiller):
         super().__init__()
         self.head = "mapped" if linear else "projector"
         self.needs = Needs(
-            heads=("projector", *(("mapped",) if linear else ())), past=True, labelled_from="all"
+            heads=("projector", *(("mapped",) if linear else ())), pasts=1, labelled_from="all"
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from contsemi.blocks.choices import enough_views, one_of
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.support_votes import paws
+from contsemi.models.heads import classifier
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
@@ -50,8 +51,8 @@ class Paws(Objective):
         self.temperature, self.sharpening, self.smoothing = temperature, sharpening, smoothing
         self.anchor = "predictor" if predictor else "projector"
         self.needs = self.asks(
-            *dict.fromkeys(("projector", self.anchor, "classifier")),
-            detached=("classifier",) if detach else (),
+            *dict.fromkeys(("projector", self.anchor)),
+            classifier(detached=detach),
             supports_at_test=predict == "neighbours",
         )
 

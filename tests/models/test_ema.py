@@ -5,12 +5,16 @@ import torch
 from torch import Tensor
 
 from contsemi.models.ema import Ema, frozen_copy
-from contsemi.models.network import HEADS, Network
+from contsemi.models.heads import USUAL
+from contsemi.models.network import Network
 from contsemi.models.pixels import build as pixels
 
 
 def draw(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+HEADS = tuple(name for name in USUAL if name != "clusters")  # which are declared
 
 
 def network(heads: tuple[str, ...] = HEADS, classes: int = 3) -> Network:
