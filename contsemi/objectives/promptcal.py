@@ -54,6 +54,7 @@ class Promptcal(Objective):
     teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
     # Widths of the head on the backbone's prompts; none for a backbone that has no prompts.
     prompt_projector: Sequence[int]
+    prompt_weight: float  # of the loss on them
     smoothing: float  # of the labels of the classifier
 
     def __post_init__(self) -> None:
@@ -64,8 +65,8 @@ class Promptcal(Objective):
                 "the two views of an image are each other's first positive",
                 "use 2, or 0",
             )
-        self.stored = Fifo(self.bank, current_only=True)
-        self.stored_prompts = Fifo(self.bank, current_only=True)
+        self.kin = Fifo(self.bank, current_only=True)
+        self.prompt_kin = Fifo(self.bank, current_only=True)
         heads: tuple[str | Head, ...] = ("projector", classifier(detached=True))
         if self.prompt_projector:
             heads = (*heads, Head(name="prompted", on="prompts", build=self._prompted))
@@ -75,15 +76,15 @@ class Promptcal(Objective):
         return mlp(width, self.prompt_projector)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """``views``, ``classes``, ``affinity``, ``labels``; ``prompts`` is their sum there."""
+        """``views``, ``classes``, ``affinity``, with what prompts add to them, and ``labels``."""
         terms = labels_term(step, smoothing=self.smoothing)
         if not any(name in step.seen for name in VIEWS):
             return terms
-        terms |= self._branch(step, "projector", self.stored)
+        found = self._branch(step, "projector", self.kin)
         if self.prompt_projector:
-            of_prompts = self._branch(step, "prompted", self.stored_prompts)
-            terms["prompts"] = torch.stack(list(of_prompts.values())).sum()
-        return terms
+            more = self._branch(step, "prompted", self.prompt_kin)
+            found = {name: term + self.prompt_weight * more[name] for name, term in found.items()}
+        return terms | found
 
     def _branch(self, step: Step, head: str, stored: Fifo) -> dict[str, Tensor]:
         """The loss on one head, in parts that are to be added up."""

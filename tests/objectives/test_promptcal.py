@@ -99,7 +99,7 @@ def test_the_second_stage_without_stored_rows_is_the_official_cross_loss(path, o
 
 def test_the_first_stage_is_within_the_student():
     large, labelled = pair(4), pair(2, seed=5)
-    terms = promptcal().terms(step_of(large, labelled, [0, 1], progress=0.0))
+    terms = promptcal(first_stage=0.3).terms(step_of(large, labelled, [0, 1], progress=0.0))
     views = [
         torch.cat(halves) for halves in zip(large[0].chunk(2), labelled[0].chunk(2), strict=True)
     ]
@@ -137,10 +137,10 @@ def test_the_bank_holds_the_slow_network_and_no_hidden_label():
     made = promptcal()
     large, labelled = pair(4), pair(2, seed=5)
     made.terms(step_of(large, labelled, [0, 1], progress=0.0))
-    assert made.stored["labels"].tolist() == [-1, -1, -1, -1, 0, 1] * 2
+    assert made.kin["labels"].tolist() == [-1, -1, -1, -1, 0, 1] * 2
     unit = torch.nn.functional.normalize(large[1], dim=1)
-    torch.testing.assert_close(made.stored.rows[:4], unit[:4])
-    assert made.stored_prompts.allocated is False
+    torch.testing.assert_close(made.kin.rows[:4], unit[:4])
+    assert made.prompt_kin.allocated is False
 
 
 def test_the_bank_wraps_as_in_the_official_code(official):
@@ -173,7 +173,7 @@ def test_no_gradient_reaches_the_slow_network_or_the_bank():
     large[1].requires_grad_(False)
     for _ in range(3):
         terms = made.terms(step_of(large))
-    assert terms["affinity"] > 0 and not made.stored.rows.requires_grad
+    assert terms["affinity"] > 0 and not made.kin.rows.requires_grad
     (gradient,) = torch.autograd.grad(terms["affinity"], large[0])
     assert gradient.isfinite().all() and gradient.abs().sum() > 0
 
@@ -182,11 +182,9 @@ def test_prompts_have_a_second_loss_and_a_bank_of_their_own():
     made = promptcal(prompt_projector=[8, 6])
     assert "prompted" in made.needs.head_names
     step = step_of(pair(4), progress=0.0, heads=("projector", "prompted"))
-    terms = made.terms(step)
-    torch.testing.assert_close(
-        terms["prompts"], terms["views"] + terms["classes"] + terms["affinity"]
-    )
-    assert made.stored_prompts.allocated
+    found, plain = made.terms(step), promptcal().terms(step)
+    torch.testing.assert_close(found["views"], 1.35 * plain["views"])
+    assert made.prompt_kin.allocated
 
 
 def test_steps_without_labels_or_without_images():

@@ -153,7 +153,7 @@ def test_rows_and_joins_keep_the_donors(donors):
 
 
 def plan_of(policy, background, donors=None, seed=0):
-    crop = policy("cifar").large
+    crop = policy("cifar").policies["large"]
     draws = Draws(torch.Generator().manual_seed(seed), 12)
     return draw_plan(crop, draws, 32, [0.5] * 3, background=background, donors=donors)
 

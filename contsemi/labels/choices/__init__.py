@@ -1,1 +1,1 @@
-"""Which images of a task get their label, by how they lie in an embedding: one policy a file."""
+"""Which images get their label: one file a policy, ``labels=NAME``."""

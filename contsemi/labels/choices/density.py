@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.picks import density
-from contsemi.labels.choices.choice import Candidates, Choice, unit_rows
+from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 
 __all__ = ["Density"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Density(Choice):
+class Density(ByEmbedding):
     """The densest images; they may all be of one kind."""
 
     neighbours: int  # least number of neighbours that make the density

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.picks import farthest_first
-from contsemi.labels.choices.choice import Candidates, Choice, unit_rows
+from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 
 __all__ = ["Kcenter"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Kcenter(Choice):
+class Kcenter(ByEmbedding):
     """Always the image that is farthest from all labelled ones; nothing is drawn."""
 
     avoid_labelled: bool  # whether images that are labelled already count as chosen

@@ -8,13 +8,13 @@ from torch import Tensor
 from contsemi.assign.distances import squared_distances
 from contsemi.assign.lloyd import lloyd, spread_starts
 from contsemi.assign.picks import best_of_each
-from contsemi.labels.choices.choice import Candidates, Choice, unit_rows
+from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 
 __all__ = ["Kmeans"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Kmeans(Choice):
+class Kmeans(ByEmbedding):
     """One image a cluster of the unit embeddings."""
 
     iterations: int  # of Lloyd's algorithm

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from contsemi.errors import InputError
-from contsemi.labels.choices.choice import Candidates, Choice
+from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
 
 __all__ = ["Margin"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Margin(Choice):
+class Margin(ByEmbedding):
     """Smallest difference between the two greatest probabilities first."""
 
     wants_scores: ClassVar[bool] = True

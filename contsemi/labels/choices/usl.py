@@ -8,13 +8,13 @@ from torch import Tensor
 from contsemi.assign.lloyd import lloyd, spread_starts
 from contsemi.assign.picks import Repulsion, density, regularised_picks
 from contsemi.errors import InputError
-from contsemi.labels.choices.choice import Candidates, Choice, unit_rows
+from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 
 __all__ = ["Usl"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Usl(Choice):
+class Usl(ByEmbedding):
     """Unsupervised selective labelling on frozen embeddings.
 
     Source: Wang, Lian and Yu 2022, "Unsupervised selective labeling for more effective

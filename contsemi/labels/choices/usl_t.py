@@ -10,7 +10,7 @@ from torch import Tensor
 from contsemi.assign.distances import nearest_distances
 from contsemi.assign.picks import best_of_each, density
 from contsemi.errors import InputError
-from contsemi.labels.choices.choice import Candidates, Choice, unit_rows
+from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 from contsemi.losses.cluster_heads import (
     confident_loss,
     moved_shares,
@@ -22,7 +22,7 @@ __all__ = ["UslT"]
 
 
 @dataclass(kw_only=True, eq=False)
-class UslT(Choice):
+class UslT(ByEmbedding):
     """Linear cluster heads, trained on frozen embeddings to agree with neighbours.
 
     The paper's large-scale version: the encoder stays. Strong views are those of

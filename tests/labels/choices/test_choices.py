@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contsemi.errors import InputError
-from contsemi.labels.choices.choice import Candidates, Choice
+from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
 from contsemi.labels.choices.density import Density
 from contsemi.labels.choices.kcenter import Kcenter
 from contsemi.labels.choices.kmeans import Kmeans
 from contsemi.labels.choices.margin import Margin
-from contsemi.labels.choices.random import Random
 from contsemi.labels.choices.usl import Usl
 from contsemi.labels.choices.usl_t import UslT
 
@@ -35,7 +34,6 @@ def keys_of(name, **changed):
 USL = keys_of("usl", neighbours=5, neighbours_share=0.0, kmeans_iterations=10, iterations=3)
 USL_T = keys_of("usl_t", heads=2, epochs=8, batch=16, lr=0.05, neighbours=5)
 CHOICES = {
-    "random": Random(**keys_of("random")),
     "kmeans": Kmeans(**keys_of("kmeans")),
     "kcenter": Kcenter(**keys_of("kcenter")),
     "density": Density(**keys_of("density", neighbours=4)),
@@ -180,11 +178,11 @@ def test_usl_t_by_density_with_views_and_linear_heads():
 
 def test_bad_embeddings_budgets_and_picks_are_refused():
     with pytest.raises(ValueError, match="not finite"):
-        Random().choose(Candidates(embeddings=torch.tensor([[torch.nan]])), 1, seeded())
+        CHOICES["kcenter"].choose(Candidates(embeddings=torch.tensor([[torch.nan]])), 1, seeded())
     with pytest.raises(ValueError, match="budget of -1"):
-        Random().choose(Candidates(embeddings=torch.zeros(1, 1)), -1, seeded())
+        CHOICES["kcenter"].choose(Candidates(embeddings=torch.zeros(1, 1)), -1, seeded())
 
-    class Twice(Choice):
+    class Twice(ByEmbedding):
         def picks(self, candidates, budget, generator):
             return torch.zeros(2, dtype=torch.int64)
 

@@ -1,4 +1,4 @@
-"""The contract of a label choice: it sees embeddings, never a label that was not bought."""
+"""The contract of a choice by embeddings: it never sees a label that was not bought."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from contsemi.assign.picks import farthest_first
 
-__all__ = ["Candidates", "Choice", "unit_rows"]
+__all__ = ["ByEmbedding", "Candidates", "unit_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,10 @@ class Candidates:
 
 
 @dataclass(kw_only=True, eq=False)
-class Choice:
+class ByEmbedding:
     """A policy: a dataclass whose fields are the keys of its YAML, and one method, ``picks``."""
 
+    group: ClassVar[str] = "labels"
     wants_scores: ClassVar[bool] = False  # whether ``Candidates.scores`` are read
     wants_views: ClassVar[bool] = False  # whether ``Candidates.views`` are read
 
