@@ -9,6 +9,8 @@ import yaml
 from contsemi.blocks.fifo import Fifo
 from contsemi.errors import InputError
 from contsemi.losses.affinity import label_contrast, views_contrast
+from contsemi.models import build_backbone
+from contsemi.models.network import Network
 from contsemi.objectives.promptcal import Promptcal
 from contsemi.types import Experience, Outputs, Seen, Step
 
@@ -199,3 +201,15 @@ def test_steps_without_labels_or_without_images():
 def test_a_third_view_is_refused():
     with pytest.raises(InputError, match="first positive"):
         promptcal(large_views=3)
+
+
+def test_a_network_with_prompts_has_the_head_on_them():
+    draw = torch.Generator().manual_seed(0)
+    vit = {"name": "vit_small", "image_size": 32, "patch": 16, "prompts": 3, "prompts_read": 2}
+    made = promptcal(prompt_projector=[8, 6])
+    network = Network(build_backbone(vit, draw), made.needs.heads, [8, 6], draw)
+    network.grow(3, draw)
+    outputs = network(torch.randn(4, 3, 32, 32, generator=draw), made.needs.head_names)
+    assert outputs["projector"].shape == outputs["prompted"].shape == (4, 6)
+    outputs["prompted"].square().sum().backward()
+    assert (network.backbone.prompts.tokens.grad != 0).any()
