@@ -177,7 +177,10 @@ def test_finite_at_scores_of_ten_thousand(step):
 
 @pytest.mark.parametrize(
     ("change", "key"),
-    [({"predict_by": "nobody"}, "objective.predict_by"), ({"large_views": 1}, "objective.large_views")],
+    [
+        ({"predict_by": "nobody"}, "objective.predict_by"),
+        ({"large_views": 1}, "objective.large_views"),
+    ],
 )
 def test_what_cannot_be_learned_from_is_refused(change, key):
     with pytest.raises(InputError, match=key):
