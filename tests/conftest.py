@@ -136,7 +136,10 @@ def make_step():
 
 def load_arrays(path):
     with np.load(path, allow_pickle=False) as file:
-        return {name: torch.from_numpy(np.asarray(value)) for name, value in file.items()}
+        return {
+            name: str(value) if value.dtype.kind == "U" else torch.from_numpy(np.asarray(value))
+            for name, value in file.items()
+        }
 
 
 def heads_only(**heads):

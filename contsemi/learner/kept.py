@@ -21,18 +21,19 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         learner: of any task, or between two.
 
     Returns:
-        ``exemplars``, ``embeddings`` and ``moments``; ``objective.NAME`` and ``distiller.NAME`` of
-        their banks; ``past``, the frozen network; ``average``, the EMA copy.
+        ``exemplars``, ``embeddings`` and, under its name, what the predictor keeps;
+        ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen networks;
+        ``average``, the EMA copy.
     """
-    moments, teacher = learner.predictor.moments, learner.networks.teacher
     kept = {
         "exemplars": learner.exemplars.memory_bytes,
         "embeddings": learner.embeddings.memory_bytes,
-        "moments": 0 if moments is None else moments.memory_bytes,
+        learner.config.predict["name"]: learner.predictor.decides.memory_bytes,
     }
     for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):
         for name, module in part.named_modules():
             kept[f"{owner}.{name}"] = getattr(module, "memory_bytes", 0)
-    kept["past"] = sum(map(network_bytes, learner.networks.pasts))
-    kept["average"] = 0 if teacher is None else network_bytes(teacher.network)
+    networks = learner.networks
+    kept["past"] = sum(map(network_bytes, networks.pasts))
+    kept["average"] = 0 if networks.teacher is None else network_bytes(networks.teacher.network)
     return {name: size for name, size in kept.items() if size}

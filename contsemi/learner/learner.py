@@ -31,16 +31,16 @@ from contsemi.learner import optimisers, schedules
 from contsemi.learner.forward import Embedder
 from contsemi.learner.networks import Networks
 from contsemi.learner.parts import build_network, build_part, check_policies
-from contsemi.learner.predicting import Predictor
+from contsemi.learner.predicting import Predicting
 from contsemi.learner.remember import remember
 from contsemi.learner.seeing import see
 from contsemi.learner.task import LabelledSource, TaskRows
 from contsemi.learner.viewing import make_views
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
-from contsemi.memory.moments import Moments
 from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.objectives.objective import Objective
+from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Batch, Experience, Outputs, Step
 from contsemi.views import Augment
@@ -59,7 +59,7 @@ class Learner:
 
     Attributes:
         networks: the network that is trained, its EMA copy, and the frozen ones.
-        predictor: says what images are of.
+        predictor: says what images are of, and what it keeps for that.
         exemplars, embeddings: what is remembered of earlier tasks.
         pieces: into which the rows of a step are split, so that the device can hold one.
         rows: the rows of the present task, ``None`` between tasks.
@@ -74,8 +74,8 @@ class Learner:
         self.precision = choose_precision(config.precision, self.device)
         self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
-        self.objective, weights = build_part("objectives", config.objective, Objective)
-        self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
+        self.objective, weights = build_part(config.objective, Objective)
+        self.distiller, distil_weights = build_part(config.distiller, Distiller)
         self.weights = weights | distil_weights
         self.needs = self.objective.needs | self.distiller.needs
         check_policies(self.needs, config.views)
@@ -89,10 +89,12 @@ class Learner:
         self.exemplars = Exemplars(config.memory.exemplars)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
-        by_moments = config.predict == "moments"
-        self.networks = Networks(network, self.needs, max(self.needs.pasts, int(by_moments)))
-        self.predictor = Predictor(
+        decides = Predictor.named(config.predict)
+        pasts = max(self.needs.pasts, int(decides.needs_past))
+        self.networks = Networks(network, self.needs, pasts)
+        self.predictor = Predicting(
             config,
+            decides,
             self.objective,
             self.needs.head_names,
             self.networks,
@@ -160,8 +162,8 @@ class Learner:
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
         banks = [part for part in self.objective.modules() if isinstance(part, Bank)]
-        kept = [self.exemplars, self.embeddings, self.predictor.moments, *banks]
-        return sum(part.memory_bytes for part in kept if part is not None)
+        own = self.exemplars.memory_bytes + self.embeddings.memory_bytes
+        return own + self.predictor.decides.memory_bytes + sum(x.memory_bytes for x in banks)
 
     # A task
 
@@ -213,8 +215,7 @@ class Learner:
         experience = self.task.experience
         self.objective.end(experience)
         self.distiller.end(experience)
-        if self.predictor.by_moments:
-            self.predictor.moments = self.predictor.class_moments()
+        self.predictor.decides.end(self.predictor)
         beside = self.memory_bytes - self.exemplars.memory_bytes - self.embeddings.memory_bytes
         remember(
             self.predictor.pool,
@@ -228,7 +229,7 @@ class Learner:
         self.rows = None
         self.predictor.enter(None)
 
-    # What is said of images; see :class:`~contsemi.learner.predicting.Predictor`
+    # What is said of images; see :class:`~contsemi.learner.predicting.Predicting`
 
     def predict(self, images: Tensor) -> Tensor:
         """Scores [N, num_seen] of un-augmented images over all seen columns."""
@@ -378,7 +379,7 @@ class Learner:
             "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
             "scaling": self.scaling.state(),
             "exemplars": self.exemplars.state(),
-            "moments": self.predictor.moments.state() if self.predictor.moments else {},
+            "predictor": self.predictor.decides.state(),
             "embeddings": self.embeddings.state(),
         }
 
@@ -407,8 +408,7 @@ class Learner:
         self.scaling.load(state.get("scaling", {}))
         for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
             part.load({key: value.to(self.device) for key, value in state[name].items()})
-        if state.get("moments"):
-            kept = {key: value.to(self.device) for key, value in state["moments"].items()}
-            self.predictor.moments = Moments(**kept)
+        kept = state.get("predictor", {})
+        self.predictor.decides.load({name: x.to(self.device) for name, x in kept.items()})
         if step is not None:
             self._enter(experience, images, step)

@@ -33,6 +33,7 @@ class Networks:
         self.student, self.keep = student, pasts
         self.momenta = _pair(needs.teacher)
         self.copies_buffers = needs.teacher_buffers == "copied"
+        self.restarts = bool(needs.teacher_restarts)
         self.teacher: Ema | None = None
         self.pasts: tuple[Network, ...] = ()
 
@@ -62,7 +63,7 @@ class Networks:
         self.student.grow(num_classes, draw)
         if self.momenta is None:
             return
-        if self.teacher is None:
+        if self.teacher is None or self.restarts:
             self.teacher = Ema(
                 self.student, momentum=self.momenta[0], copies_buffers=self.copies_buffers
             )

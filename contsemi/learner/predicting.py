@@ -9,42 +9,40 @@ from torch.nn import functional
 
 from contsemi.config import Config
 from contsemi.errors import InputError
-from contsemi.learner.class_moments import present_moments
 from contsemi.learner.forward import Embedder
+from contsemi.learner.material import material
 from contsemi.learner.networks import Networks
 from contsemi.learner.pool import TaskPool
 from contsemi.learner.predictors import predictions
 from contsemi.learner.task import TaskRows
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
-from contsemi.memory.moments import Moments
 from contsemi.models.heads import Prototypes
 from contsemi.objectives.objective import Objective
+from contsemi.predictors.predictor import Material, Predictor
 from contsemi.types import Outputs
 
-__all__ = ["Predictor"]
+__all__ = ["Predicting"]
 
 
-class Predictor:
+class Predicting:
     """Scores of images by the network that predicts, the labelled images at hand and the memory.
 
     Args:
         config: the run.
+        decides: from outputs to the scores that count.
         objective: what is learned.
         heads: of the network, that the method needs.
         networks: of the run.
         embed: runs them.
         exemplars, embeddings: what is remembered of earlier tasks.
         draw: gives a generator for a purpose.
-
-    Attributes:
-        moments: class means and covariance at the end of the previous task; only kept where they
-            predict.
     """
 
     def __init__(
         self,
         config: Config,
+        decides: Predictor,
         objective: Objective,
         heads: tuple[str, ...],
         networks: Networks,
@@ -53,10 +51,10 @@ class Predictor:
         embeddings: Embeddings,
         draw: Callable[[str], torch.Generator],
     ) -> None:
-        self.config, self.objective, self.heads = config, objective, heads
+        self.config, self.decides = config, decides
+        self.objective, self.heads = objective, heads
         self.networks, self.embed = networks, embed
         self.exemplars, self.embeddings, self.draw = exemplars, embeddings, draw
-        self.moments: Moments | None = None
         self.task: TaskRows | None = None
         self.forget()
 
@@ -68,8 +66,8 @@ class Predictor:
     def forget(self) -> None:
         """The networks or the images at hand have changed."""
         self._labelled: tuple[Outputs, Tensor] | None = None
-        self._moments: Moments | None = None
         self._pool: TaskPool | None = None
+        self.decides.changed()
 
     @property
     def num_seen(self) -> int:
@@ -77,9 +75,9 @@ class Predictor:
         return self.networks.student.num_classes
 
     @property
-    def by_moments(self) -> bool:
-        """Whether class moments decide."""
-        return self.config.predict == "moments"
+    def between_tasks(self) -> bool:
+        """Whether no task is at hand."""
+        return self.task is None
 
     @property
     def pool(self) -> TaskPool:
@@ -131,22 +129,36 @@ class Predictor:
                 num_seen=self.num_seen,
                 index=self.config.memory.index,
             )
-            if self.by_moments:
-                others = {"objective": self.objective.predict(outputs, self.supports())} | others
+            if not self.decides.is_objective:
+                others = {"objective": self.objective_scores(outputs)} | others
             return {"headline": self.scores(outputs), **others}
 
     def scores(self, outputs: Outputs) -> Tensor:
         """Scores [N, num_seen] of outputs of the network that predicts, as ``predict`` says."""
-        if not self.by_moments:
-            return self.objective.predict(outputs, self.supports())
-        return self.class_moments().scores(outputs.features, shrinkage=self.config.memory.shrinkage)
+        return self.decides.scores(outputs, self)
+
+    def objective_scores(self, outputs: Outputs) -> Tensor:
+        """The objective's own scores [N, num_seen], whatever decides."""
+        return self.objective.predict(outputs, self.supports())
+
+    def material(self) -> Material:
+        """The images of the task at hand, as the network that predicts sees them.
+
+        Raises:
+            RuntimeError: no task has begun.
+        """
+        return material(
+            self.pool,
+            self.objective_scores,
+            current_only=self.config.scenario.unlabelled == "current",
+            moved=self.decides.needs_past,
+        )
 
     def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """The space in which the headline decides: images in it, and what stands for each class.
 
-        These are the features and the class means where moments predict, else the embeddings and
-        the prototypes where there are such, else the features and the means of the labelled
-        images at hand.
+        That is the predictor's own, else the embeddings and the prototypes where there are such,
+        else the features and the means of the labelled images at hand.
 
         Args:
             outputs: of :meth:`look`, N images.
@@ -154,9 +166,8 @@ class Predictor:
         Returns:
             [N, D] and [num_seen, D]; NaN for a class that nothing stands for.
         """
-        if self.by_moments:
-            moments = self.class_moments()
-            return outputs.features, moments.means.where(moments.counts[:, None] > 0, torch.nan)
+        if (own := self.decides.space(outputs, self)) is not None:
+            return own
         if "prototypes" in outputs.heads and "projector" in outputs.heads:
             directions = cast(Prototypes, self.networks.predicting.prototypes).rows().detach()
             return (
@@ -169,28 +180,10 @@ class Predictor:
                 means[column] = labelled[0].features[labelled[1] == column].mean(0)
         return outputs.features, means
 
-    def class_moments(self) -> Moments:
-        """The moments of all seen classes in the present network's features.
-
-        Raises:
-            RuntimeError: no task has begun.
-        """
-        if self.task is None and self.moments is not None:
-            return self.moments
-        if self._moments is None:
-            self._moments = present_moments(
-                self.pool,
-                self.moments,
-                lambda outputs: self.objective.predict(outputs, self.supports()),
-                ridge=self.config.memory.ridge,
-                current_only=self.config.scenario.unlabelled == "current",
-            )
-        return self._moments
-
     @torch.no_grad()
     def probs(self, outputs: Outputs) -> Tensor:
         """Probabilities [N, num_seen] by the objective."""
-        return self.objective.predict(outputs, self.supports()).softmax(1)
+        return self.objective_scores(outputs).softmax(1)
 
     def supports(self) -> tuple[Outputs, Tensor] | None:
         """Outputs and columns of the labelled images at hand, if the objective predicts by them.

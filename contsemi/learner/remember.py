@@ -1,16 +1,18 @@
 """What the memory takes in when a task is over."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from contsemi.config import Config
 from contsemi.learner.pool import TaskPool
-from contsemi.learner.predicting import Predictor
-from contsemi.memory.drift import fit_drift
+from contsemi.learner.predicting import Predicting
+from contsemi.memory.drift.drift import Drift
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars, sure_rows
-from contsemi.memory.selection import priorities
+from contsemi.memory.selection.selection import Offered, Selection
 from contsemi.seeding import generator
 from contsemi.types import Outputs
 
@@ -19,7 +21,7 @@ __all__ = ["remember"]
 
 def remember(
     pool: TaskPool,
-    predictor: Predictor,
+    predictor: Predicting,
     exemplars: Exemplars,
     embeddings: Embeddings,
     config: Config,
@@ -64,24 +66,24 @@ def remember(
 
 
 def _order(
-    predictor: Predictor, config: Config, images: Tensor, labels: Tensor, ids: Tensor
+    predictor: Predicting, config: Config, images: Tensor, labels: Tensor, ids: Tensor
 ) -> Tensor | None:
     """The order in which a class keeps its images, by the policy of the configuration."""
-    selection = config.memory.selection
-    rows = margins = None
-    if selection in ("herding", "kmeans", "margin") and len(ids):
-        outputs = predictor.look(images)
-        rows = outputs.features
-        if selection == "margin":
-            probs = predictor.probs(outputs)
-            own = labels[:, None]
-            others = probs.scatter(1, own, 0.0)
-            margins = probs.gather(1, own).squeeze(1) - others.amax(1)
-    elif not len(ids):
+    if not len(ids):
         return None
-    return priorities(
-        selection, labels=labels, ids=ids, rows=rows, margins=margins, seed=config.seed
+
+    @cache
+    def outputs() -> Outputs:
+        return predictor.look(images)
+
+    offered = Offered(
+        labels=labels,
+        ids=ids,
+        seed=config.seed,
+        features=lambda: outputs().features,
+        probs=lambda: predictor.probs(outputs()),
     )
+    return Selection.named(config.memory.selection).priorities(offered)
 
 
 def _sure(pool: TaskPool, probs: Tensor, config: Config) -> Tensor:
@@ -113,7 +115,8 @@ def _remember_embeddings(
     if pool.networks.pasts and len(embeddings):
         old, new, weights = pool.moved(_unit)
         draw = generator(config.seed, "drift", index)
-        embeddings.carry(fit_drift(config.memory.drift, old, new, weights=weights, draw=draw))
+        drift = Drift.named(config.memory.drift)
+        embeddings.carry(drift.fit(old, new, weights=weights, draw=draw))
         embeddings.renew(exemplars.ids, new[len(now) :])
     embeddings.add(now, probs, pool.ids, index, limit=limit)
 

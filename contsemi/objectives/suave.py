@@ -35,7 +35,9 @@ class Suave(Objective):
 
     temperature: float  # of all predictions
     epsilon: float  # temperature of the assignments
-    iterations: int  # of Sinkhorn-Knopp
+    iterations: int  # of Sinkhorn-Knopp or MIRA
+    assign: str = "sinkhorn"  # who shares the images out: sinkhorn, all evenly, or mira
+    beta: float = 0.0  # weight of the mutual information, of `mira`
     smoothing: float  # of the labels
     # Share of a task over which the weight of the clustering rises from 0 to 1: until the labels
     # have placed new prototypes, assignments would fix classes at random.
@@ -65,6 +67,8 @@ class Suave(Objective):
             iterations=self.iterations,
             queue=self.queue,
             queue_from=self.queue_from,
+            assign=self.assign,
+            beta=self.beta,
         )
         self.needs = self.asks(
             "projector",

@@ -29,7 +29,9 @@ class Swav(Objective):
     clusters: int  # K; a batch (with its queue) should have a few rows for each
     temperature: float  # of the predictions of clusters
     epsilon: float  # temperature of the assignments
-    iterations: int  # of Sinkhorn-Knopp
+    iterations: int  # of Sinkhorn-Knopp or MIRA
+    assign: str = "sinkhorn"  # who shares the images out: sinkhorn, all evenly, or mira
+    beta: float = 0.0  # weight of the mutual information, of `mira`
     queue: int  # earlier embeddings of each large view, of this task, that share the balance
     queue_from: int  # epoch of a task from which the queue is filled; it is used once full
     smoothing: float  # of the labels
@@ -44,6 +46,8 @@ class Swav(Objective):
             iterations=self.iterations,
             queue=self.queue,
             queue_from=self.queue_from,
+            assign=self.assign,
+            beta=self.beta,
         )
         self.needs = self.asks(
             "projector",

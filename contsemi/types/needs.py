@@ -103,6 +103,8 @@ class Needs:
             the end of a task with a cosine between; a single number stays.
         teacher_buffers: whether the statistics of that copy are its ``own``, gathered by its own
             passes, or ``copied`` from the network at each step.
+        teacher_restarts: whether that copy begins each task anew, as the network then is; it lives
+            on otherwise.
         pasts: frozen networks of the ends of so many earlier tasks.
         memory: whether rows of the embedding memory are to be in ``step.memory``.
         supports_at_test: whether ``predict`` needs the outputs of the labelled images at hand.
@@ -114,6 +116,7 @@ class Needs:
     labelled_from: str | None = None
     teacher: float | tuple[float, float] | None = None
     teacher_buffers: str | None = None
+    teacher_restarts: bool | None = None
     pasts: int = 0
     memory: bool = False
     supports_at_test: bool = False
@@ -134,6 +137,9 @@ class Needs:
             labelled_from="all" if "all" in sources else next(iter(sources), None),
             teacher=_agreed("teacher", self.teacher, other.teacher),
             teacher_buffers=_agreed("teacher_buffers", self.teacher_buffers, other.teacher_buffers),
+            teacher_restarts=_agreed(
+                "teacher_restarts", self.teacher_restarts, other.teacher_restarts
+            ),
             pasts=max(self.pasts, other.pasts),
             memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,

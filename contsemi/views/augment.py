@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from contsemi.config import Crop, Views
+from contsemi.views.drawn.operation import Operation
 from contsemi.views.draws import Draws
 from contsemi.views.geometry import interpolation
 from contsemi.views.plan import Plan, draw_plan
@@ -64,6 +65,7 @@ class Augment:
 
     def __init__(self, views: Views) -> None:
         self.config = views
+        self.drawn = list(Operation.several(views.drawn).values())
         # x / std - mean / std; a number on the CPU goes along with any device's tensors
         self._moments = [
             (torch.tensor(-mean / std), std)
@@ -192,7 +194,7 @@ class Augment:
             count = len(images) if part is None else part[0]
             draws = Draws(generator, rows=views * count)
             side, fill = images.shape[-1], self.config.mean
-            plan = draw_plan(self._crop(asked), draws, side=side, fill=fill)
+            plan = draw_plan(self._crop(asked), draws, side=side, fill=fill, drawn=self.drawn)
             if part is not None:
                 places = torch.arange(views)[:, None] * count + part[1]
                 plan = plan.rows(places.flatten().to(images.device, non_blocking=True))

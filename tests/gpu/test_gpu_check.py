@@ -95,6 +95,8 @@ def test_parts_hold_on_the_pretended_gpu(part, gpu_check, gpu, monkeypatch):
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     found = list(gpu_check.run_part(part, "cuda:0", quick=True))
+    # examples print their tensors, and those of the pretended GPU have another name
+    found = [each for each in found if not each.name.startswith("example")]
     bad = [(each.name, each.detail, each.numbers) for each in found if each.holds is False]
     assert len(found) > 2 and not bad
 
