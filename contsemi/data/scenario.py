@@ -14,6 +14,7 @@ from contsemi.config import Data, Scenario
 from contsemi.data.arrivals import Arrivals
 from contsemi.data.classes import task_classes
 from contsemi.data.imageset import ImageSet, Named
+from contsemi.data.joined import joined
 from contsemi.data.sources.folder import load_pool
 from contsemi.data.twins import row_digests
 from contsemi.errors import InputError
@@ -121,7 +122,8 @@ def build(
     test_targets = test.targets.numpy()
     column_of = _columns(order, len(train.classes))
     pool = _pool(scenario, test, data)
-    images = train.images if pool is None else torch.cat([train.images, pool])
+    cache = None if data is None else data.cache
+    images = train.images if pool is None else joined(train.images, pool, cache)
     outside = None if pool is None else np.arange(len(train), len(images))
     return Stream(
         name=scenario.name,
