@@ -1,5 +1,6 @@
 """Sweeps that Hydra's launchers start elsewhere, for example as jobs of a Slurm cluster."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -88,6 +89,7 @@ def launch(runs: Sequence[Run], launcher: Sequence[str], train: Callable[[Config
 def _job(train: Callable[[Config], None], composed: "DictConfig") -> int:
     """One run where the launcher started it; the exit code comes back to the command."""
     values = plain(composed)
+    _tell_ranks()
     try:
         train(check.validate(values, values))
     except ContsemiError as error:
@@ -97,3 +99,14 @@ def _job(train: Callable[[Config], None], composed: "DictConfig") -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _tell_ranks() -> None:
+    """A job of several tasks is one run of as many processes, which meet as torchrun's do."""
+    counts = (os.environ.get(name, "1") for name in ("SLURM_NTASKS", "SUBMITIT_LOCAL_NTASKS"))
+    if all(count == "1" for count in counts) or "WORLD_SIZE" in os.environ:
+        return
+    from submitit.helpers import TorchDistributedEnvironment
+
+    # every process takes the GPU of its local rank by itself
+    TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
