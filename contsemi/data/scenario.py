@@ -107,7 +107,7 @@ def build(
     outside = None if pool is None else np.arange(len(train), len(images))
     return Stream(
         name=scenario.name,
-        experiences=_experiences(tasks, labelled, outside, targets, train.classes, scenario, seed),
+        experiences=_experiences(tasks, labelled, outside, train, scenario, seed),
         images=images,
         test=[_test_task(task, column_of, test_targets) for task in tasks],
         class_order=tuple(order),
@@ -129,14 +129,15 @@ def _experiences(
     tasks: Sequence[Sequence[int]],
     labelled: Integers,
     outside: Integers | None,
-    targets: Integers,
-    names: Sequence[str],
+    train: ImageSet,
     scenario: Scenario,
     seed: int,
 ) -> list[Experience]:
     """The tasks as training may see them; ``outside`` are rows of images of another folder."""
     order = [number for task in tasks for number in task]
+    targets, names = train.targets.numpy(), train.classes
     column_of = _columns(order, len(names))
+    known, (above, num_coarse) = train.coarse, _coarse(order, train)
     experiences, seen = [], 0
     for index, task in enumerate(tasks):
         start, seen = seen, seen + len(task)
@@ -156,9 +157,25 @@ def _experiences(
                 labels=torch.from_numpy(column_of[targets[rows]]),
                 unlabelled=torch.from_numpy(own),
                 class_names=tuple(names[number] for number in task),
+                coarse=torch.full((len(rows),), -1) if known is None else known[rows],
+                coarse_of=above[:seen],
+                num_coarse=num_coarse,
             )
         )
     return experiences
+
+
+def _coarse(order: Sequence[int], train: ImageSet) -> tuple[Tensor, int]:
+    """The coarse class of each column, -1 for a class of several or of none, and their number."""
+    above = torch.full((len(order),), -1)
+    if train.coarse is None:
+        return above, 0
+    for column, number in enumerate(order):
+        found = train.coarse[train.targets == number]
+        if (found == found[:1]).all():
+            above[column] = found[0]
+    named = train.coarse_classes
+    return above, int(train.coarse.max()) + 1 if named is None else len(named)
 
 
 def _test_task(task: Sequence[int], column_of: Integers, targets: Integers) -> TestTask:

@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.config import Config
+from contsemi.learner.inference import Inference
 from contsemi.learner.pool import TaskPool
-from contsemi.learner.predicting import Predictor
 from contsemi.memory.drift import fit_drift
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars, sure_rows
@@ -19,7 +19,7 @@ __all__ = ["remember"]
 
 def remember(
     pool: TaskPool,
-    predictor: Predictor,
+    inference: Inference,
     exemplars: Exemplars,
     embeddings: Embeddings,
     config: Config,
@@ -34,7 +34,7 @@ def remember(
 
     Args:
         pool: the task's images.
-        predictor: says what they are of.
+        inference: says what they are of.
         exemplars: take images.
         embeddings: takes embeddings, of which the exemplars renew their own.
         config: the run.
@@ -45,7 +45,7 @@ def remember(
     images, labels, ids = task.labelled[current], task.labels[current], task.ids[current]
     count = len(ids)
     if embeddings.budget or config.memory.pseudo_labels is not None:
-        probs = predictor.probs(pool.outputs("predicting"))
+        probs = inference.probs(pool.outputs("predicting"))
         sure = _sure(pool, probs, config)
         images = torch.cat([images, pool.images(sure)])
         labels = torch.cat([labels, probs[sure].argmax(1)])
@@ -57,23 +57,23 @@ def remember(
         images,
         labels,
         ids,
-        order=_order(predictor, config, images, labels, ids),
+        order=_order(inference, config, images, labels, ids),
         spare=torch.arange(len(ids), device=ids.device) >= count,
         limit=None if limit is None else limit - beside - embeddings.memory_bytes,
     )
 
 
 def _order(
-    predictor: Predictor, config: Config, images: Tensor, labels: Tensor, ids: Tensor
+    inference: Inference, config: Config, images: Tensor, labels: Tensor, ids: Tensor
 ) -> Tensor | None:
     """The order in which a class keeps its images, by the policy of the configuration."""
     selection = config.memory.selection
     rows = margins = None
     if selection in ("herding", "kmeans", "margin") and len(ids):
-        outputs = predictor.look(images)
+        outputs = inference.look(images)
         rows = outputs.features
         if selection == "margin":
-            probs = predictor.probs(outputs)
+            probs = inference.probs(outputs)
             own = labels[:, None]
             others = probs.scatter(1, own, 0.0)
             margins = probs.gather(1, own).squeeze(1) - others.amax(1)

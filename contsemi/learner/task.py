@@ -189,4 +189,4 @@ class TaskRows:
 
     def _wanted(self) -> tuple[int, Tensor]:
         """Rows of each class, and the classes, of a stratified draw."""
-        return self.needs.supports_per_class, torch.arange(self.experience.num_seen)
+        return self.needs.supports_per_class or 0, torch.arange(self.experience.num_seen)

@@ -1,5 +1,8 @@
 """ViT-S: torchvision's vision transformer, 12 layers, 6 heads, 384 wide, without a classifier."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +15,8 @@ __all__ = ["build"]
 class VitSmall(nn.Module):
     """[N, 3, s, s] to the class token [N, 384], for any side s that is a multiple of the patch.
 
+    Beside it the tokens of the patches are to be had: the extra ``tokens``, [N, T, 384].
+
     Args:
         image_size: the side whose position embeddings are learned; those of other sides (small
             views) are interpolated from them, as in DINO.
@@ -19,6 +24,7 @@ class VitSmall(nn.Module):
     """
 
     num_features = 384
+    extras: ClassVar[Mapping[str, int]] = {"tokens": 384}
 
     def __init__(self, *, image_size: int, patch: int) -> None:
         super().__init__()
@@ -30,6 +36,15 @@ class VitSmall(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, s, s] to [N, 384]."""
+        return self._encoded(images)[:, 0]
+
+    def with_extras(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same, and the tokens."""
+        encoded = self._encoded(images)
+        return encoded[:, 0], {"tokens": encoded[:, 1:]}
+
+    def _encoded(self, images: Tensor) -> Tensor:
+        """All tokens [N, 1 + T, 384], that of the class first."""
         if images.shape[-1] % self.patch or images.shape[-2] % self.patch:
             raise InputError(
                 "model.patch",
@@ -44,7 +59,7 @@ class VitSmall(nn.Module):
         # torchvision's encoder adds the positions of its one size: its parts are called here.
         x = self.trunk.encoder.dropout(tokens + self._positions(side))
         encoded: Tensor = self.trunk.encoder.ln(self.trunk.encoder.layers(x))
-        return encoded[:, 0]
+        return encoded
 
     def _positions(self, side: torch.Size) -> Tensor:
         learned: Tensor = self.trunk.encoder.pos_embedding

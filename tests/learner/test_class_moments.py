@@ -22,23 +22,23 @@ def test_all_seen_classes_are_on_the_same_terms(trained):
     learner, _, test = trained
     scores = learner.predict(test.images[:50])
     assert scores.shape == (50, 4) and scores.isfinite().all()
-    counts = learner.predictor.moments.counts
+    counts = learner.inference.moments.counts
     assert counts.shape == (4,) and (counts > 0).all()
     assert (
         learner.memory_bytes
-        == learner.exemplars.memory_bytes + learner.predictor.moments.memory_bytes
+        == learner.exemplars.memory_bytes + learner.inference.moments.memory_bytes
     )
 
 
 def test_every_image_of_the_task_counts_once_and_for_a_class_of_the_task(trained):
     learner, stream, _ = trained
     experience = stream.experiences[2]
-    before = learner.predictor.moments.counts
+    before = learner.inference.moments.counts
     learner.begin(experience, stream.images)
-    added = learner.predictor.class_moments().counts
+    added = learner.inference.class_moments().counts
     torch.testing.assert_close(added[:4], before)
     assert float(added[4:].sum()) == pytest.approx(len(experience.unlabelled), rel=1e-4)
-    learner.predictor.enter(None)
+    learner.inference.enter(None)
 
 
 def test_labelled_images_count_for_their_own_class(trained):
@@ -53,10 +53,10 @@ def test_labelled_images_count_for_their_own_class(trained):
 
     predict, learner.objective.predict = learner.objective.predict, wrong
     try:
-        counts = learner.predictor.class_moments().counts
+        counts = learner.inference.class_moments().counts
     finally:
         learner.objective.predict = predict
-        learner.predictor.enter(None)
+        learner.inference.enter(None)
     given = (experience.labels == 4).sum()
     assert counts[4] == given and given > 0
 
@@ -67,7 +67,7 @@ def test_the_moments_of_now_are_made_once_for_each_state_of_the_network(
     config = small("optim.epochs=1")
     stream, test = stream_of(config)
     made = []
-    import contsemi.learner.predicting as module
+    import contsemi.learner.inference as module
 
     real = module.present_moments
     monkeypatch.setattr(module, "present_moments", lambda *a, **k: made.append(1) or real(*a, **k))
@@ -99,5 +99,5 @@ def test_the_frozen_past_is_not_run_in_a_step_that_does_not_ask_for_it(
     learner.begin(stream.experiences[1], stream.images)
     learner.forward(learner.batch(0, 0))
     assert not calls
-    learner.predictor.class_moments()
+    learner.inference.class_moments()
     assert calls

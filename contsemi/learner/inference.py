@@ -22,10 +22,10 @@ from contsemi.models.heads import Prototypes
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs
 
-__all__ = ["Predictor"]
+__all__ = ["Inference"]
 
 
-class Predictor:
+class Inference:
     """Scores of images by the network that predicts, the labelled images at hand and the memory.
 
     Args:
