@@ -106,6 +106,8 @@ def make_step():
             if student is None and teacher is None and past.get(name) is None:
                 continue
             known = next(x for x in (student, teacher, past.get(name)) if x is not None)
+            if not len(known):
+                continue
             frozen = () if past.get(name) is None else (past[name],)
             number = len(known) // max(len(rows), 1)
             seen[name] = Seen(student=student, teacher=teacher, past=frozen, number=number)

@@ -36,7 +36,7 @@ def gather_outputs(
         return list(groups)
     heads = list(groups[0].heads)
     columns = [torch.cat([group.features for group in groups])]
-    columns += [torch.cat([group[head] for group in groups]) for head in heads]
+    columns += [torch.cat([group[head].flatten(1) for group in groups]) for head in heads]
     layout = _Layout.of(ranks.rank, ranks.size, tuple(itertools.chain(*sizes)))
     features, *found = _Gather.apply(ranks, layout, *columns)
     complete = []
@@ -44,7 +44,10 @@ def gather_outputs(
     for group, blocks in zip(groups, sizes, strict=True):
         rows = slice(start, start + sum(count * views for count, views in blocks))
         start = rows.stop
-        values = {head: value[rows] for head, value in zip(heads, found, strict=True)}
+        values = {
+            head: value[rows].view(-1, *group[head].shape[1:])
+            for head, value in zip(heads, found, strict=True)
+        }
         complete.append(Outputs(features[rows], values, group.directions))
     return complete
 
@@ -74,12 +77,16 @@ def gather_even(ranks: Ranks, own: Outputs, count: int) -> Outputs:
     """
     if ranks.alone:
         return own
-    columns = [own.features, *own.heads.values()]
+    columns = [own.features, *(value.flatten(1) for value in own.heads.values())]
     widths = [column.shape[1] for column in columns]
     matrix = _padded(torch.cat(columns, dim=1), _ceil(count, ranks.size))
     whole = torch.split(ranks.gather(matrix)[:count], widths, dim=1)
     features, *found = (column.contiguous() for column in whole)
-    return Outputs(features, dict(zip(own.heads, found, strict=True)), own.directions)
+    values = {
+        head: value.view(-1, *own[head].shape[1:])
+        for head, value in zip(own.heads, found, strict=True)
+    }
+    return Outputs(features, values, own.directions)
 
 
 def block(ranks: Ranks, count: int) -> slice:

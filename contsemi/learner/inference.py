@@ -22,10 +22,10 @@ from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Material, Predictor
 from contsemi.types import Outputs
 
-__all__ = ["Predicting"]
+__all__ = ["Inference"]
 
 
-class Predicting:
+class Inference:
     """Scores of images by the network that predicts, the labelled images at hand and the memory.
 
     Args:
