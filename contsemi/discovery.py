@@ -2,8 +2,8 @@
 
 A name in the configuration is a module of that name, here or in an installed package;
 configuration never runs code by path. An installed package offers modules by entry points, a group
-for each room (``contsemi.objectives``, ``contsemi.memory.selection``, ...), and its folder ``conf/``
-is searched like ours. Nothing of it is imported before one of its names is chosen.
+for each room (``contsemi.objectives``, ``contsemi.memory.selection``, ...), and its folder
+``conf/`` is searched like ours. Nothing of it is imported before one of its names is chosen.
 """
 
 import importlib
@@ -159,7 +159,7 @@ def offered(room: str) -> dict[str, str]:
 
 @cache
 def conf_folders() -> tuple[tuple[str, Path], ...]:
-    """Name and folder ``conf/`` of each installed package that offers something; none is imported."""
+    """Name and folder ``conf/`` of each installed package that offers something."""
     found = entry_points()
     groups = [f"contsemi.{room}" for room in ROOMS.values()]
     modules = [entry.module for group in groups for entry in found.select(group=group)]

@@ -154,8 +154,7 @@ def _check_root(config: Config) -> None:
         raise InputError("data.source", f"{source} holds no digits", "use source=auto")
     if config.scenario.dataset == "digits" and root is not None and source in ("auto", "bundled"):
         problem = f"has no effect on {config.scenario.name}, whose digits are bundled"
-        fix = f"write scenario=image_folder data.root={suggest.path(root)}"
-        raise InputError("data.root", problem, fix)
+        raise InputError("data.root", problem, "add scenario=image_folder")
     if root is None:
         if config.scenario.dataset == "folder" and source in ("auto", *_FOLDERS):
             raise InputError("data.root", "is required", "write data.root=FOLDER with your images")

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import itertools
 import os
 import socket
 import stat
@@ -236,6 +237,7 @@ def _cut(value: Any, other: Any) -> str:
     text, beside = str(value), str(other)
     if len(text) <= 40:
         return text
-    same = len(os.path.commonprefix([text, beside]))
+    pairs = zip(text, beside, strict=False)
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     start = max(0, min(same - 10, len(text) - 40))
     return f"{'...' * (start > 0)}{text[start : start + 40]}{'...' * (start + 40 < len(text))}"
