@@ -144,7 +144,8 @@ json.dump(found, sys.stdout)
 
 def results(folder):
     content = json.loads((folder / "results.json").read_text())
-    return content["class_incremental"]["accuracy_matrix"], content["memory_bytes"]
+    kinds = ("class_incremental", "task_incremental")
+    return [content[kind]["average_accuracy"] for kind in kinds], content["memory_bytes"]
 
 
 def test_they_run_and_leave_their_traces(command, tmp_path):
@@ -162,7 +163,7 @@ def test_they_run_and_leave_their_traces(command, tmp_path):
 
 @pytest.mark.slow
 def test_what_they_hold_goes_on_after_an_interruption(command, tmp_path):
-    words = [*SMALL, *EVERYTHING, "optim.epochs=40", "checkpoint.seconds=0"]
+    words = [*SMALL[:1], *SMALL[2:], *EVERYTHING, "optim.epochs=40", "checkpoint.seconds=0"]
     code, _, err = command(*words, "output=whole")
     assert code == 0, err
     process = subprocess.Popen(
@@ -192,7 +193,4 @@ def test_they_run_on_two_processes(command, tmp_path):
     assert code == 0, err
     (two, kept), (one, held) = results(tmp_path / "two"), results(tmp_path / "one")
     assert kept == held
-    for row, other in zip(two, one, strict=True):
-        assert [a for a in row if a is not None] == pytest.approx(
-            [a for a in other if a is not None], abs=0.051
-        )
+    assert two == pytest.approx(one, abs=0.026)  # two of the 80 test images
