@@ -179,7 +179,7 @@ def test_what_they_hold_goes_on_after_an_interruption(command, tmp_path):
     assert process.wait() == 130
     code, out, err = command(*words, "output=parted")
     assert code == 0, err
-    assert "goes on from a checkpoint in task 2" in out
+    assert re.search("goes on from a checkpoint in task [12]", out)
     assert results(tmp_path / "parted") == results(tmp_path / "whole")
 
 
