@@ -173,7 +173,8 @@ class Views(Section):
     small: Crop = Field(description="the small views of unlabelled images (multi-crop)")
     labelled: Crop = Field(description="the views of labelled images")
     drawn: dict[str, Chosen] = Field(
-        description="operations that are drawn for each view, after those above; [] for none"
+        default={},
+        description="operations that are drawn for each view, after those above; [] for none",
     )
     test_size: Pixels = Field(description="side of test images in pixels")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(

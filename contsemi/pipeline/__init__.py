@@ -81,7 +81,7 @@ def run(config: Config) -> dict[str, Any]:
             if ranks.first:
                 stack.enter_context(output)
         if ranks.agree(output.finished):
-            return tell_json(ranks, _show_finished(display, output.path) if ranks.first else {})
+            return tell_json(ranks, _show_finished(display, output) if ranks.first else {})
         with together(ranks):
             load = partial(data.load, config.data, config.scenario.dataset)
             train, test = one_first(ranks, load)
@@ -392,13 +392,15 @@ _SHARED = ("dataset_digests", "label_digest", "class_order", "precision", "versi
 _LOCK_SECONDS = 10.0
 
 
-def _show_finished(display: Display, folder: Path) -> dict[str, Any]:
+def _show_finished(display: Display, output: OutputFolder) -> dict[str, Any]:
     from contsemi.records.finished import load_run
     from contsemi.report.pages.draw import draw
 
-    finished = load_run(folder)
+    finished = load_run(output.path)
+    other = ", ".join(output.made_with("device", "threads"))
     display.note(
-        "this run was finished before, and its images were not read again; "
+        f"this run was finished before{f' with {other}' * bool(other)}, and its images were not "
+        "read again; "
         "resume=never or another output= trains anew"
     )
     display.finish(finished, [*FILES, *draw(finished)])

@@ -92,6 +92,11 @@ class OutputFolder:
         """Whether the run in this folder is over."""
         return self._saved is not None and (self.path / "results.json").exists()
 
+    def made_with(self, *keys: str) -> list[str]:
+        """Those of some keys that had another value when the run in this folder was begun."""
+        saved = self._saved["config"] if self._saved is not None else self.config
+        return [f"{k}={saved.get(k)}" for k in keys if saved.get(k) != self.config.get(k)]
+
     def refuse_other_images(self, manifest: Mapping[str, Any]) -> None:
         """Raises where the run to go on with began with other images or labels.
 
@@ -171,7 +176,8 @@ class OutputFolder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._error("its manifest.json cannot be read", anew) from error
         if differing:
-            changed = ", ".join(sorted(differing)[:3])
+            first = sorted(differing, key=lambda each: (each.partition(" ")[0].count("."), each))
+            changed = ", ".join(first[:3])
             raise self._error(f"holds a run with another {changed}", anew)
 
     def _release(self) -> None:
