@@ -61,7 +61,7 @@ def plan(benchmark: Mapping[str, Any], output: Path, extra: Sequence[str]) -> li
             method,
             seed,
             output / labels.replace("/", "_per_") / method / f"seed{seed}",
-            (
+            _last(
                 *benchmark["shared"],
                 *settings,
                 *extra,
@@ -73,6 +73,11 @@ def plan(benchmark: Mapping[str, Any], output: Path, extra: Sequence[str]) -> li
         for labels in benchmark["labels"]
         for method, settings in benchmark["methods"].items()
     ]
+
+
+def _last(*words: str) -> tuple[str, ...]:
+    """Of settings of the same key the last one, as the command takes each key once."""
+    return tuple({word.partition("=")[0]: word for word in words}.values())
 
 
 def execute(job: Job) -> int:

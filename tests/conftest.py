@@ -64,7 +64,8 @@ def small():
         words = [*(word for word in SMALL if word.split("=")[0] not in given), *words]
         if given & {"method", "objective", "model"}:  # which may not have these keys
             words = [word for word in words if not word.startswith(("model.w", "objective.lab"))]
-        return compose.load(words)
+        last = {word.split("=")[0]: word for word in words}  # a command takes each key once
+        return compose.load(list(last.values()))
 
     return load
 

@@ -65,7 +65,7 @@ def run(config: Config) -> dict[str, Any]:
             if ranks.first:
                 stack.enter_context(folder)
         if ranks.agree(folder.finished):
-            return tell_json(ranks, _show_finished(display, folder.path) if ranks.first else {})
+            return tell_json(ranks, _show_finished(display, folder) if ranks.first else {})
         threads = set_threads(config.threads, ranks.local_size)
         learners = _Learners(config, ranks)
         setting = _open(config, plain, ranks, display, folder, signals, learners, threads)
@@ -184,12 +184,14 @@ def _is_baseline(config: Config) -> bool:
     return bool(config.baseline["name"] != "none")
 
 
-def _show_finished(display: Display, folder: Path) -> dict[str, Any]:
+def _show_finished(display: Display, folder: OutputFolder) -> dict[str, Any]:
+    other = ", ".join(folder.made_with("device", "threads"))
+    before = f" with {other}" if other else ""
     display.note(
-        "this run was finished before, and its images were not read again; "
+        f"this run was finished before{before}, and its images were not read again; "
         "resume=never or another output= trains anew"
     )
-    return show_results(display, folder)
+    return show_results(display, folder.path)
 
 
 def _device_name(device: torch.device) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import itertools
 import os
 import socket
 import stat
@@ -91,6 +92,11 @@ class OutputFolder:
         """Whether the run in this folder is over."""
         return self._saved is not None and (self.path / "results.json").exists()
 
+    def made_with(self, *keys: str) -> list[str]:
+        """Those of some keys that had another value when the run in this folder was begun."""
+        saved = self._saved["config"] if self._saved is not None else self.config
+        return [f"{k}={saved.get(k)}" for k in keys if saved.get(k) != self.config.get(k)]
+
     def refuse_other_images(self, manifest: Mapping[str, Any]) -> None:
         """Raises where the run to go on with began with other images or labels.
 
@@ -170,7 +176,8 @@ class OutputFolder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._error("its manifest.json cannot be read", anew) from error
         if differing:
-            changed = ", ".join(sorted(differing)[:3])
+            first = sorted(differing, key=lambda each: (each.partition(" ")[0].count("."), each))
+            changed = ", ".join(first[:3])
             raise self._error(f"holds a run with another {changed}", anew)
 
     def _release(self) -> None:
@@ -236,6 +243,7 @@ def _cut(value: Any, other: Any) -> str:
     text, beside = str(value), str(other)
     if len(text) <= 40:
         return text
-    same = len(os.path.commonprefix([text, beside]))
+    pairs = zip(text, beside, strict=False)
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     start = max(0, min(same - 10, len(text) - 40))
     return f"{'...' * (start > 0)}{text[start : start + 40]}{'...' * (start + 40 < len(text))}"

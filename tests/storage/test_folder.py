@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import functools
 import json
 import os
 import signal
@@ -14,9 +15,13 @@ import time
 
 import pytest
 
+from contsemi.config import with_effect
 from contsemi.errors import InputError, StorageFailed
-from contsemi.storage.folder import OutputFolder
+from contsemi.storage import folder as module
 
+OutputFolder = functools.partial(
+    module.OutputFolder, bound=lambda config: with_effect(config, "numbers", "measured")
+)
 CONFIG = {
     "seed": 0,
     "resume": "auto",
