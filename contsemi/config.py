@@ -22,6 +22,8 @@ __all__ = [
     "Optim",
     "Scenario",
     "Views",
+    "keys_without_effect",
+    "without",
 ]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -39,6 +41,11 @@ def _ascending(values: list[float]) -> list[float]:
         raise ValueError(f"expected [low, high] with low <= high, got {values}")
     return values
 
+
+# Marks of keys that do not change what is computed: where a run lies, or how fast it goes. The
+# second kind may change the last digits of its numbers.
+PLACE: dict[str, Any] = {"effect": "place"}
+SPEED: dict[str, Any] = {"effect": "speed"}
 
 Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 
@@ -124,14 +131,20 @@ class Data(Section):
     """Where the images lie and how they are decoded."""
 
     source: Literal["auto", "bundled", "torchvision", "parquet", "folder"] = Field(
-        description="layout of data.root; auto finds out"
+        description="layout of data.root; auto finds out", json_schema_extra=PLACE
     )
-    root: str | None = Field(description="folder of the dataset, or a Hugging Face dataset id")
-    download: bool = Field(description="download CIFAR where data.root lacks it")
+    root: str | None = Field(
+        description="folder of the dataset, or a Hugging Face dataset id", json_schema_extra=PLACE
+    )
+    download: bool = Field(
+        description="download CIFAR where data.root lacks it", json_schema_extra=PLACE
+    )
     size: Pixels | None = Field(description="image side in pixels; null keeps the source's own")
-    cache: str | None = Field(description="folder of decoded arrays; null for the user's cache")
+    cache: str | None = Field(
+        description="folder of decoded arrays; null for the user's cache", json_schema_extra=PLACE
+    )
     workers: Annotated[int, Field(ge=0, le=256)] = Field(
-        description="decoding processes, 0 for one per core"
+        description="decoding processes, 0 for one per core", json_schema_extra=PLACE
     )
 
 
@@ -302,7 +315,8 @@ class Checkpoint(Section):
 
     seconds: NonNegative | Literal["auto"] = Field(
         description="save at least this often; 0 only after each task, auto each minute or, where "
-        "that would take more than 1 % of the time, more rarely"
+        "that would take more than 1 % of the time, more rarely",
+        json_schema_extra=PLACE,
     )
 
 
@@ -338,17 +352,28 @@ class Config(Section):
     batch: BatchSizes = Field(description="images of one step")
     evaluate: Evaluate = Field(description="evaluation while training")
     checkpoint: Checkpoint = Field(description="when the state is saved")
-    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda[:n]")
+    device: str = Field(
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu or cuda[:n]",
+        json_schema_extra=SPEED,
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where it is fast")
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = Field(
         description="mode of torch.compile, for the backbone of training steps; not with pieces"
     )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
-        description="CPU threads of torch, 0 for one per core"
+        description="CPU threads of torch; 0 chooses by the work in a step",
+        json_schema_extra=SPEED,
     )
-    output: str | None = Field(min_length=1, description="output folder; null names one")
-    resume: Literal["auto", "never"] = Field(description="go on from a checkpoint, or start anew")
-    display: Literal["auto", "live", "plain", "quiet"] = Field(description="what the screen shows")
+    output: str | None = Field(
+        min_length=1, description="output folder; null names one", json_schema_extra=PLACE
+    )
+    resume: Literal["auto", "never"] = Field(
+        description="go on from a checkpoint, or start anew", json_schema_extra=PLACE
+    )
+    display: Literal["auto", "live", "plain", "quiet"] = Field(
+        description="what the screen shows", json_schema_extra=PLACE
+    )
 
     @field_validator("objective", "distiller", "baseline", "model")
     @classmethod
@@ -356,3 +381,44 @@ class Config(Section):
         if not isinstance(value.get("name"), str):
             raise ValueError("needs a name")
         return value
+
+
+def keys_without_effect(section: type[BaseModel] = Config, above: str = "") -> frozenset[str]:
+    """The keys, with dots, that do not change what a run computes (:data:`PLACE`, :data:`SPEED`).
+
+    Args:
+        section: the group of keys to look at.
+        above: its own key and a dot; empty for the whole.
+    """
+    found: set[str] = set()
+    for name, field in section.model_fields.items():
+        if field.json_schema_extra in (PLACE, SPEED):
+            found.add(above + name)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= keys_without_effect(field.annotation, f"{above}{name}.")
+    return frozenset(found)
+
+
+def without(
+    values: Mapping[str, Any], keys: frozenset[str] | set[str], above: str = ""
+) -> dict[str, Any]:
+    """Nested plain values without some keys, and without the groups that are empty then.
+
+    >>> without({"a": 1, "data": {"root": "here", "size": 8}, "b": {"c": 2}}, {"data.root", "b.c"})
+    {'a': 1, 'data': {'size': 8}}
+
+    Args:
+        values: of a configuration.
+        keys: with dots.
+        above: the key of ``values`` and a dot; empty for the whole.
+    """
+    kept = {}
+    for name, value in values.items():
+        if above + name in keys:
+            continue
+        if isinstance(value, Mapping) and value:
+            value = without(value, keys, f"{above}{name}.")
+            if not value:
+                continue
+        kept[name] = value
+    return kept

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from contsemi import data
-from contsemi.config import Config
+from contsemi.config import Config, keys_without_effect, without
 from contsemi.data.scenario import build
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
-from contsemi.devices.precision import choose_device, choose_precision, set_threads
+from contsemi.devices.precision import choose_device, choose_precision
 from contsemi.devices.ranks import Ranks
+from contsemi.devices.threads import choose_threads
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.learner.learner import Learner
@@ -24,10 +25,11 @@ from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
 from contsemi.pipeline.standing import refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
+from contsemi.pipeline.work import multiply_adds
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
-from contsemi.storage.folder import OutputFolder, bound
+from contsemi.storage.folder import OutputFolder
 
 __all__ = ["run"]
 
@@ -57,16 +59,18 @@ def run(config: Config) -> dict[str, Any]:
     signals = Signals(ranks.agree)
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
         display = stack.enter_context(shown_by(config.display, ranks.first, stack))
-        folder = OutputFolder(Path(config.output), plain, 0 if ranks.alone else _LOCK_SECONDS)
+        signals.tell = display.note
+        free = keys_without_effect()
+        patience = 0 if ranks.alone else _LOCK_SECONDS
+        folder = OutputFolder(Path(config.output), plain, patience, free)
         with together(ranks):
-            refuse_differing(ranks, "ranks", bound(plain) | {"resume": config.resume})
+            refuse_differing(ranks, "ranks", without(plain, free) | {"resume": config.resume})
             if ranks.first:
                 stack.enter_context(folder)
         if ranks.agree(folder.finished):
             return tell_json(ranks, _show_finished(display, folder.path) if ranks.first else {})
-        threads = set_threads(config.threads, ranks.local_size)
         learners = _Learners(config, ranks)
-        setting = _open(config, plain, ranks, display, folder, signals, learners, threads)
+        setting = _open(config, plain, ranks, display, folder, signals, learners)
         with setting.records:
             return _learn(setting, learners)
 
@@ -97,7 +101,6 @@ def _open(
     folder: OutputFolder,
     signals: Signals,
     learners: _Learners,
-    threads: int,
 ) -> Setting:
     """Loads the images and divides them; nothing is written yet.
 
@@ -109,9 +112,14 @@ def _open(
         folder: the output folder, locked.
         signals: what may ask to stop.
         learners: made to make the first one, but for a baseline.
-        threads: of the CPU.
     """
     with together(ranks):
+        device = choose_device(config.device, ranks)
+        work = 0.0 if config.threads or device.type != "cpu" else multiply_adds(config)
+        threads = choose_threads(
+            config.threads, work=work, device=device, processes=ranks.local_size
+        )
+        threads.use()
         load = partial(data.load, config.data, config.scenario.dataset)
         train, test = one_first(ranks, load)
         for remark in train.remarks:
@@ -119,7 +127,6 @@ def _open(
         budget = LabelBudget.parse(config.label_ratio)
         stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
         learner = None if _is_baseline(config) else learners.make_first()
-    device = choose_device(config.device, ranks)
     precision = choose_precision(config.precision, device)
     facts = manifest(
         seed=config.seed,
@@ -127,7 +134,7 @@ def _open(
         label_digest=stream.label_digest,
         labelled=len(stream.label_indices),
         device=_device_name(device),
-        threads=threads,
+        threads=threads.number,
         ranks=ranks.size,
         class_names=stream.class_names,
         label_indices=stream.label_indices.tolist(),
@@ -152,6 +159,7 @@ def _open(
         folder=folder,
         records=(Records if ranks.first else NoRecords)(folder.path),
         signals=signals,
+        threads=threads,
     )
 
 

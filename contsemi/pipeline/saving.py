@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from contsemi.config import keys_without_effect, without
 from contsemi.devices.meeting import tell_state, together
 from contsemi.errors import StateDamaged
 from contsemi.learner.learner import Learner
@@ -15,7 +16,6 @@ from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.standing import Place, Standing, changes, environment, identity, rows_of
 from contsemi.pipeline.tally import Tally
 from contsemi.storage.checkpoint import Checkpoints
-from contsemi.storage.folder import bound
 from contsemi.storage.ledger import Mark
 
 __all__ = ["Saver"]
@@ -45,7 +45,8 @@ class Saver:
         facts = setting.facts
         self.environment = environment(facts)
         self.checkpoints = Checkpoints(
-            setting.records.folder / "checkpoints", identity(facts, bound(facts["config"]))
+            setting.records.folder / "checkpoints",
+            identity(facts, without(facts["config"], keys_without_effect())),
         )
 
     def save(self, place: Place) -> None:

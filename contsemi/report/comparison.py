@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from contsemi.config import keys_without_effect
 from contsemi.records.finished import Run
 from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
@@ -16,18 +17,7 @@ from contsemi.report.words import one_line, percent
 __all__ = ["COMPARED", "Group", "compare", "comparison_tables", "remarks"]
 
 # These change where and how a run goes, not what comes out of it; the label budget is a column.
-ELSEWHERE = {
-    "seed",
-    "label_ratio",
-    "output",
-    "resume",
-    "display",
-    "checkpoint",
-    "evaluate",
-    "data",
-    "device",
-    "threads",
-}
+ELSEWHERE = keys_without_effect() | {"seed", "label_ratio", "evaluate"}
 
 # More differing keys than this would hide the numbers.
 FEW_KEYS = 3
@@ -132,7 +122,7 @@ def _settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """The keys that decide what a run computes, flattened, but for its seed."""
     found: dict[str, str] = {}
     for key, value in config.items():
-        if not prefix and key in ELSEWHERE:
+        if f"{prefix}{key}" in ELSEWHERE:
             continue
         if isinstance(value, Mapping):
             found |= _settings(value, f"{prefix}{key}.")
