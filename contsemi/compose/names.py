@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from contsemi.config import Config, keys_without_effect, without
+from contsemi.config import Config, with_effect
 
 __all__ = ["run_name"]
 
@@ -18,10 +18,10 @@ def run_name(config: Config) -> Path:
     from contsemi.labels.budget import LabelBudget
 
     budget = LabelBudget.parse(config.label_ratio)
-    rest = without(config.model_dump(), keys_without_effect())
-    rest["label_ratio"] = str(budget)
+    effects = ["numbers", "measured"]
     if config.scenario.dataset == "folder":  # other folders hold other images; CIFAR is CIFAR
-        rest["data"]["root"] = config.data.root
+        effects.append("images")
+    rest = with_effect(config.model_dump(), *effects) | {"label_ratio": str(budget)}
     text = json.dumps(rest, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     labels = "per_task" if budget.per_task else str(budget)

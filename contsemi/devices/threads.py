@@ -25,10 +25,6 @@ class Threads:
     number: int
     reason: str
 
-    def use(self) -> None:
-        """Fixes them for this process."""
-        torch.set_num_threads(self.number)
-
 
 def choose_threads(
     asked: int,

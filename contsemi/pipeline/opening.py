@@ -8,22 +8,23 @@ from typing import Any
 import torch
 
 from contsemi import data
-from contsemi.config import Config, keys_without_effect, without
-from contsemi.data.scenario import build
+from contsemi.config import Config
+from contsemi.data.scenario import build, refuse_unfit
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
 from contsemi.devices.precision import choose_device, choose_precision
 from contsemi.devices.ranks import Ranks
-from contsemi.devices.threads import choose_threads
+from contsemi.devices.threads import Threads, choose_threads
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
+from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
 from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.footprint import state_bytes
 from contsemi.pipeline.halving import MOST_HALVINGS, with_smaller_parts
 from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
-from contsemi.pipeline.standing import refuse_if_no_room
+from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.pipeline.work import multiply_adds
 from contsemi.records.manifest import manifest
@@ -60,11 +61,10 @@ def run(config: Config) -> dict[str, Any]:
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
         display = stack.enter_context(shown_by(config.display, ranks.first, stack))
         signals.tell = display.note
-        free = keys_without_effect()
         patience = 0 if ranks.alone else _LOCK_SECONDS
-        folder = OutputFolder(Path(config.output), plain, patience, free)
+        folder = OutputFolder(Path(config.output), plain, patience, bound=bound)
         with together(ranks):
-            refuse_differing(ranks, "ranks", without(plain, free) | {"resume": config.resume})
+            refuse_differing(ranks, "ranks", bound(plain) | {"resume": config.resume})
             if ranks.first:
                 stack.enter_context(folder)
         if ranks.agree(folder.finished):
@@ -115,17 +115,16 @@ def _open(
     """
     with together(ranks):
         device = choose_device(config.device, ranks)
-        work = 0.0 if config.threads or device.type != "cpu" else multiply_adds(config)
-        threads = choose_threads(
-            config.threads, work=work, device=device, processes=ranks.local_size
-        )
-        threads.use()
-        load = partial(data.load, config.data, config.scenario.dataset)
+        threads = _threads(config, device, ranks)
+        budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
+        check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
+        load = partial(data.load, config.data, config.scenario.dataset, check)
         train, test = one_first(ranks, load)
-        for remark in train.remarks:
+        stream = build(
+            config.scenario, budget, train, test, config.seed, data=config.data, choice=choice
+        )
+        for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
-        budget = LabelBudget.parse(config.label_ratio)
-        stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
         learner = None if _is_baseline(config) else learners.make_first()
     precision = choose_precision(config.precision, device)
     facts = manifest(
@@ -161,6 +160,18 @@ def _open(
         signals=signals,
         threads=threads,
     )
+
+
+def _threads(config: Config, device: torch.device, ranks: Ranks) -> Threads:
+    """Fixes the threads of the CPU; before anything is computed, as bits depend on them."""
+    chosen = choose_threads(
+        config.threads,
+        work=0.0 if config.threads or device.type != "cpu" else multiply_adds(config),
+        device=device,
+        processes=ranks.local_size,
+    )
+    torch.set_num_threads(chosen.number)
+    return chosen
 
 
 def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:

@@ -6,14 +6,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from contsemi.config import keys_without_effect, without
 from contsemi.devices.meeting import tell_state, together
 from contsemi.errors import StateDamaged
 from contsemi.learner.learner import Learner
 from contsemi.pipeline.account import Account
 from contsemi.pipeline.interval import Interval
 from contsemi.pipeline.setting import Setting
-from contsemi.pipeline.standing import Place, Standing, changes, environment, identity, rows_of
+from contsemi.pipeline.standing import (
+    Place,
+    Standing,
+    bound,
+    changes,
+    environment,
+    identity,
+    rows_of,
+)
 from contsemi.pipeline.tally import Tally
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.ledger import Mark
@@ -45,8 +52,7 @@ class Saver:
         facts = setting.facts
         self.environment = environment(facts)
         self.checkpoints = Checkpoints(
-            setting.records.folder / "checkpoints",
-            identity(facts, without(facts["config"], keys_without_effect())),
+            setting.records.folder / "checkpoints", identity(facts, bound(facts["config"]))
         )
 
     def save(self, place: Place) -> None:

@@ -26,4 +26,4 @@ def multiply_adds(config: Config) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         backbone(torch.zeros(1, 3, side, side))
     images = _VIEWS * config.batch.unlabelled + config.batch.labelled
-    return counter.get_total_flops() / 2 * images * _PASSES
+    return float(counter.get_total_flops()) / 2 * images * _PASSES

@@ -1,6 +1,6 @@
 """In what two configurations differ, short enough for one line."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["differences"]
@@ -9,7 +9,7 @@ _WIDTH = 40
 _BEFORE = 12  # characters shown before the place where two long values part
 
 
-def differences(old: Any, new: Any, free: Collection[str] = (), path: str = "") -> list[str]:
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
     """Each key with two values, as ``key (old -> new)``, in alphabetical order.
 
     Where the methods differ, that alone is named: their keys differ with them.
@@ -17,22 +17,19 @@ def differences(old: Any, new: Any, free: Collection[str] = (), path: str = "") 
     Args:
         old: nested plain values.
         new: likewise.
-        free: keys, with dots, that do not count.
         path: the key of both.
     """
-    if path in free:
-        return []
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         if not path and old.get("method") != new.get("method"):
             old, new = ({"method": each.get("method")} for each in (old, new))
         return sorted(
             each
             for key in old.keys() | new.keys()
-            for each in differences(old.get(key), new.get(key), free, f"{path}.{key}".lstrip("."))
+            for each in differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
         )
     if old == new:
         return []
-    texts = _parted(str(old), str(new))
+    texts = _parted(*("null" if value is None else str(value) for value in (old, new)))
     return [f"{path} ({texts[0]} -> {texts[1]})"]
 
 

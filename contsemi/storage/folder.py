@@ -1,7 +1,7 @@
 """The output folder of a run: one run a folder, one process at a time, nothing lost."""
 
 import errno
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +32,7 @@ class OutputFolder:
         path: the folder.
         config: the run's configuration, as plain values.
         patience: seconds to wait for a lock that another process holds.
-        free: keys, with dots, in which a run may differ from the one that it goes on with.
+        bound: from a configuration to those of its keys that a run is bound to.
 
     Raises:
         InputError: on entering: the folder is in use, holds another run or files of something
@@ -45,9 +45,9 @@ class OutputFolder:
         path: Path,
         config: Mapping[str, Any],
         patience: float = 0,
-        free: Collection[str] = (),
+        bound: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
     ) -> None:
-        self.path, self.config, self.free = path, config, free
+        self.path, self.config, self.bound = path, config, bound
         self._lock = FolderLock(path / _LOCK, patience)
         self._made: list[Path] = []
         self._saved: dict[str, Any] | None = None
@@ -149,7 +149,7 @@ class OutputFolder:
             return
         try:
             saved = parse_json(read_once(manifest, _MANIFEST_BYTES))
-            differing = differences(dict(saved["config"]), self.config, self.free)
+            differing = differences(self.bound(saved["config"]), self.bound(self.config))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._error("its manifest.json cannot be read", anew) from error
         self._saved = saved

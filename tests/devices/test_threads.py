@@ -40,12 +40,3 @@ def test_the_number_and_its_reason(asked, said, work, device, processes, number,
         environment={"OMP_NUM_THREADS": said},
     )
     assert (found.number, found.reason) == (number, reason)
-
-
-def test_they_are_fixed():
-    before = torch.get_num_threads()
-    try:
-        choose_threads(2, work=0.0, device=CPU).use()
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)

@@ -9,10 +9,9 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from contsemi import data, pipeline
-from contsemi.config import keys_without_effect, without
 from contsemi.evaluation.study import _columns
 from contsemi.metrics.matrix import Undefined
-from contsemi.pipeline.standing import identity
+from contsemi.pipeline.standing import bound, identity
 from contsemi.records.answers import read_all
 from contsemi.records.measured import load_measured
 from contsemi.storage.checkpoint import Checkpoints
@@ -47,7 +46,7 @@ def studied(run):
 
 def state(folder):
     facts = json.loads((folder / "manifest.json").read_text())
-    made_by = identity(facts, without(facts["config"], keys_without_effect()))
+    made_by = identity(facts, bound(facts["config"]))
     return Checkpoints(folder / "checkpoints", made_by).load()[0]
 
 

@@ -16,13 +16,6 @@ def test_a_method_stands_for_the_keys_that_come_with_it():
     ]
 
 
-def test_keys_that_may_differ_do_not_count():
-    old, new = {"data": {"root": "a", "size": 8}}, {"data": {"root": "b", "size": 8}}
-    assert differences(old, new, {"data.root"}) == []
-    assert differences(old, new, {"data"}) == []
-    assert differences(old, new) == ["data.root (a -> b)"]
-
-
 def test_long_values_show_where_they_part():
     names = [f"class {i}" for i in range(40)]
     (said,) = differences({"order": names}, {"order": [*names[:-1], "class 77"]})

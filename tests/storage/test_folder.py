@@ -31,7 +31,14 @@ OWNER = f"process {os.getpid()} on {socket.gethostname()} since 20"
 FACTS = {"dataset_digests": {"train": "1"}, "label_digest": "2"}
 OURS = {"versions": {"contsemi": "0.1"}}
 PAST = "process 1 on here since 2001-01-01 00:00:00"
-FREE = {"output", "resume", "display", "checkpoint.seconds", "data.root"}
+FREE = ("output", "resume", "display", "checkpoint")
+
+
+def bound(config):
+    """What such a run is bound to: all but where it lies."""
+    kept = {key: value for key, value in config.items() if key not in FREE}
+    data = {key: value for key, value in kept.get("data", {}).items() if key != "root"}
+    return kept | {"data": data}
 
 
 def begun(folder, config=CONFIG, **files):
@@ -48,7 +55,7 @@ def contents(folder):
 
 
 def refused(folder, match, **changes):
-    output = OutputFolder(folder, CONFIG | changes, free=FREE)
+    output = OutputFolder(folder, CONFIG | changes, bound=bound)
     with pytest.raises(InputError, match=match) as caught, output:
         raise AssertionError("entered")
     assert str(caught.value).startswith(f"output={folder}: ")
@@ -226,11 +233,11 @@ def test_a_run_killed_before_its_manifest_begins_again(tmp_path):
         ({"seed": 7}, r"another seed \(0 -> 7\)"),
         ({"optim": {"lr": 0.2, "epochs": 3}}, r"another optim\.lr \(0\.1 -> 0\.2\)"),
         ({"projector": [8, 5]}, r"another projector \(\[8, 4\] -> \[8, 5\]\)"),
-        ({"optim": {"lr": 0.1}}, r"another optim\.epochs \(3 -> None\)"),
-        ({"more": 1}, r"another more \(None -> 1\)"),
+        ({"optim": {"lr": 0.1}}, r"another optim\.epochs \(3 -> null\)"),
+        ({"more": 1}, r"another more \(null -> 1\)"),
         ({"seed": 1, "projector": [1]}, r"another projector .*, seed .*; give another output="),
-        ({"data": {"root": "there", "size": 8}}, r"another data\.size \(None -> 8\); give"),
-        ({"method": "paws", "seed": 3}, r"with another method \(None -> paws\); give"),
+        ({"data": {"root": "there", "size": 8}}, r"another data\.size \(null -> 8\); give"),
+        ({"method": "paws", "seed": 3}, r"with another method \(null -> paws\); give"),
     ],
 )
 def test_another_configuration_is_refused_key_by_key(change, said, tmp_path):
@@ -245,7 +252,7 @@ def test_another_configuration_is_refused_key_by_key(change, said, tmp_path):
 def test_what_does_not_change_the_numbers_may_change(tmp_path):
     folder = begun(tmp_path / "run", results_json="{}")
     free = {"output": "b", "display": "quiet", "checkpoint": {}, "data": {"root": "there"}}
-    with OutputFolder(folder, CONFIG | free, free=FREE) as output:
+    with OutputFolder(folder, CONFIG | free, bound=bound) as output:
         assert output.finished
     with OutputFolder(folder, CONFIG | {"resume": "never"}) as output:
         assert not output.finished
