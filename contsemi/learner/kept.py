@@ -21,8 +21,9 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         learner: of any task, or between two.
 
     Returns:
-        ``exemplars``, ``embeddings`` and, under its name, what the predictor keeps; ``objective.NAME`` and ``distiller.NAME`` of
-        their banks; ``past``, the frozen network; ``average``, the EMA copy.
+        ``exemplars``, ``embeddings`` and, under its name, what the predictor keeps;
+        ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen network;
+        ``average``, the EMA copy.
     """
     kept = {
         "exemplars": learner.exemplars.memory_bytes,

@@ -9,7 +9,7 @@ import torch
 
 from contsemi import data
 from contsemi.config import Config
-from contsemi.data.scenario import build, refuse_unfit
+from contsemi.data.scenario import Stream, build, refuse_unfit
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
 from contsemi.devices.precision import choose_device, choose_precision
@@ -126,21 +126,11 @@ def _open(
         for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
         learner = None if _is_baseline(config) else learners.make_first()
-    precision = choose_precision(config.precision, device)
-    facts = manifest(
-        seed=config.seed,
-        class_order=stream.class_order,
-        label_digest=stream.label_digest,
-        labelled=len(stream.label_indices),
-        device=_device_name(device),
-        threads=threads.number,
-        ranks=ranks.size,
-        class_names=stream.class_names,
-        label_indices=stream.label_indices.tolist(),
-        dataset_digests={"train": train.digest, "test": test.digest},
-        precision=str(precision).removeprefix("torch."),
-        config=plain,
-    )
+    facts = _facts(config, stream, device, threads) | {
+        "ranks": ranks.size,
+        "dataset_digests": {"train": train.digest, "test": test.digest},
+        "config": plain,
+    }
     with together(ranks):
         refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
         folder.refuse_other_images(facts)
@@ -159,6 +149,24 @@ def _open(
         records=(Records if ranks.first else NoRecords)(folder.path),
         signals=signals,
         threads=threads,
+    )
+
+
+def _facts(
+    config: Config, stream: Stream, device: torch.device, threads: Threads
+) -> dict[str, Any]:
+    """The content of ``manifest.json``, as far as these decide it."""
+    precision = choose_precision(config.precision, device)
+    return manifest(
+        seed=config.seed,
+        class_order=stream.class_order,
+        label_digest=stream.label_digest,
+        labelled=len(stream.label_indices),
+        device=_device_name(device),
+        threads=threads.number,
+        class_names=stream.class_names,
+        label_indices=stream.label_indices.tolist(),
+        precision=str(precision).removeprefix("torch."),
     )
 
 
