@@ -244,7 +244,10 @@ def through_command(checkout: Path, epochs: int) -> tuple[float, float]:
     """Processor milliseconds a step of a run by the command, and of a bare loop beside it."""
     command = [sys.executable, "-c", COMMAND, str(checkout / "scripts"), f"optim.epochs={epochs}"]
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    # Python looks for modules in the working folder first.
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment, cwd=checkout
+    )
     run, bare = map(float, done.stdout.rpartition("|")[2].split())
     return run, bare
 

@@ -62,7 +62,9 @@ def starter(program: str, checkout: Path = HERE) -> Callable[[], str]:
 
     def start() -> str:
         command = [sys.executable, "-c", program]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=env, cwd=checkout
+        )
         return done.stdout
 
     return start
