@@ -354,7 +354,8 @@ class Config(Section):
         description="mode of torch.compile, for the backbone of training steps; not with pieces"
     )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
-        description="CPU threads of torch, 0 for one per core", json_schema_extra=NOTHING
+        description="CPU threads of torch; 0 chooses by the work in a step",
+        json_schema_extra=NOTHING,
     )
     output: str | None = Field(
         min_length=1, description="output folder; null names one", json_schema_extra=NOTHING

@@ -15,7 +15,7 @@ from contsemi import __version__
 from contsemi.config import Config
 from contsemi.devices.environment import ranked, said_once, speaks
 from contsemi.devices.process import prepare
-from contsemi.errors import ContsemiError, InputError, RankLost
+from contsemi.errors import ENDINGS, ContsemiError, InputError, Interrupted, RankLost
 
 __all__ = ["main"]
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
         _give_streams()
     try:
         return _main(sys.argv[1:] if argv is None else argv, own_process)
-    except ContsemiError as error:
+    except ENDINGS as error:
         if own_process and ranked():
             _leave(error)
         return _failed(error)
@@ -86,7 +86,7 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
         try:
             _train(run.config)
             codes.append(0)
-        except ContsemiError as error:
+        except ENDINGS as error:
             if ranked():  # the others may be in another run of the sweep by now
                 raise
             codes.append(_failed(error))
@@ -103,14 +103,14 @@ def _train(config: Config) -> None:
     pipeline.run(config.model_copy(update={"output": folder}))
 
 
-def _failed(error: ContsemiError) -> int:
+def _failed(error: ContsemiError | Interrupted) -> int:
     if text := " ".join(str(error).split()):
         with suppress(OSError):  # whoever reads it or not, the exit code is the same
             print(f"error: {text}", file=sys.stderr, flush=True)
     return error.exit_code
 
 
-def _leave(error: ContsemiError) -> None:
+def _leave(error: ContsemiError | Interrupted) -> None:
     """Out of a run of several processes: torchrun ends the others as soon as one has ended."""
     # Each of them is on its way out with the exit code that says why.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

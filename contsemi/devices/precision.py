@@ -1,6 +1,5 @@
 """Where tensors live and in which precision the network runs; losses are always float32."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -15,7 +14,6 @@ __all__ = [
     "channels_last",
     "choose_device",
     "choose_precision",
-    "set_threads",
 ]
 
 
@@ -61,17 +59,6 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
     if precision != torch.bfloat16:
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
-
-
-def set_threads(count: int, processes: int = 1) -> int:
-    """Fixes torch's CPU threads, which are part of a run's identity.
-
-    Args:
-        count: threads; 0 shares the cores out among the processes.
-        processes: of this run on this machine.
-    """
-    torch.set_num_threads(count or max(1, len(os.sched_getaffinity(0)) // processes))
-    return torch.get_num_threads()
 
 
 def channels_last(module: nn.Module) -> nn.Module:

@@ -22,7 +22,8 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
 
     Returns:
         ``exemplars``, ``embeddings`` and, under its name, what the predictor keeps;
-        ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen network; ``average``, the EMA copy.
+        ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen network;
+        ``average``, the EMA copy.
     """
     kept = {
         "exemplars": learner.exemplars.memory_bytes,

@@ -9,11 +9,12 @@ import torch
 
 from contsemi import data
 from contsemi.config import Config
-from contsemi.data.scenario import build, refuse_unfit
+from contsemi.data.scenario import Stream, build, refuse_unfit
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
-from contsemi.devices.precision import choose_device, choose_precision, set_threads
+from contsemi.devices.precision import choose_device, choose_precision
 from contsemi.devices.ranks import Ranks
+from contsemi.devices.threads import Threads, choose_threads
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
@@ -25,6 +26,7 @@ from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
+from contsemi.pipeline.work import multiply_adds
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
@@ -58,6 +60,7 @@ def run(config: Config) -> dict[str, Any]:
     signals = Signals(ranks.agree)
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
         display = stack.enter_context(shown_by(config.display, ranks.first, stack))
+        signals.tell = display.note
         patience = 0 if ranks.alone else _LOCK_SECONDS
         folder = OutputFolder(Path(config.output), plain, patience, bound=bound)
         with together(ranks):
@@ -66,9 +69,8 @@ def run(config: Config) -> dict[str, Any]:
                 stack.enter_context(folder)
         if ranks.agree(folder.finished):
             return tell_json(ranks, _show_finished(display, folder) if ranks.first else {})
-        threads = set_threads(config.threads, ranks.local_size)
         learners = _Learners(config, ranks)
-        setting = _open(config, plain, ranks, display, folder, signals, learners, threads)
+        setting = _open(config, plain, ranks, display, folder, signals, learners)
         with setting.records:
             return _learn(setting, learners)
 
@@ -99,7 +101,6 @@ def _open(
     folder: OutputFolder,
     signals: Signals,
     learners: _Learners,
-    threads: int,
 ) -> Setting:
     """Loads the images and divides them; nothing is written yet.
 
@@ -111,9 +112,10 @@ def _open(
         folder: the output folder, locked.
         signals: what may ask to stop.
         learners: made to make the first one, but for a baseline.
-        threads: of the CPU.
     """
     with together(ranks):
+        device = choose_device(config.device, ranks)
+        threads = _threads(config, device, ranks)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
         load = partial(data.load, config.data, config.scenario.dataset, check)
@@ -124,22 +126,11 @@ def _open(
         for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
         learner = None if _is_baseline(config) else learners.make_first()
-    device = choose_device(config.device, ranks)
-    precision = choose_precision(config.precision, device)
-    facts = manifest(
-        seed=config.seed,
-        class_order=stream.class_order,
-        label_digest=stream.label_digest,
-        labelled=len(stream.label_indices),
-        device=_device_name(device),
-        threads=threads,
-        ranks=ranks.size,
-        class_names=stream.class_names,
-        label_indices=stream.label_indices.tolist(),
-        dataset_digests={"train": train.digest, "test": test.digest},
-        precision=str(precision).removeprefix("torch."),
-        config=plain,
-    )
+    facts = _facts(config, stream, device, threads) | {
+        "ranks": ranks.size,
+        "dataset_digests": {"train": train.digest, "test": test.digest},
+        "config": plain,
+    }
     with together(ranks):
         refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
         folder.refuse_other_images(facts)
@@ -157,7 +148,38 @@ def _open(
         folder=folder,
         records=(Records if ranks.first else NoRecords)(folder.path),
         signals=signals,
+        threads=threads,
     )
+
+
+def _facts(
+    config: Config, stream: Stream, device: torch.device, threads: Threads
+) -> dict[str, Any]:
+    """The content of ``manifest.json``, as far as these decide it."""
+    precision = choose_precision(config.precision, device)
+    return manifest(
+        seed=config.seed,
+        class_order=stream.class_order,
+        label_digest=stream.label_digest,
+        labelled=len(stream.label_indices),
+        device=_device_name(device),
+        threads=threads.number,
+        class_names=stream.class_names,
+        label_indices=stream.label_indices.tolist(),
+        precision=str(precision).removeprefix("torch."),
+    )
+
+
+def _threads(config: Config, device: torch.device, ranks: Ranks) -> Threads:
+    """Fixes the threads of the CPU; before anything is computed, as bits depend on them."""
+    chosen = choose_threads(
+        config.threads,
+        work=0.0 if config.threads or device.type != "cpu" else multiply_adds(config),
+        device=device,
+        processes=ranks.local_size,
+    )
+    torch.set_num_threads(chosen.number)
+    return chosen
 
 
 def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
