@@ -12,7 +12,7 @@ from torch import Tensor
 
 from contsemi import data
 from contsemi.config import Config
-from contsemi.data.scenario import Stream, build
+from contsemi.data.scenario import Stream, TestTask, build
 from contsemi.devices.environment import ranked, said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
 from contsemi.devices.precision import choose_device, choose_precision, set_threads
@@ -42,6 +42,7 @@ from contsemi.report.screen.console import Display, shown_by
 from contsemi.report.screen.events import TaskDone
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.folder import OutputFolder, bound
+from contsemi.types import Experience
 
 __all__ = ["run"]
 
@@ -97,6 +98,7 @@ def run(config: Config) -> dict[str, Any]:
             threads=threads,
             ranks=ranks.size,
             class_names=stream.class_names,
+            tasks=[_held(*task) for task in zip(stream.experiences, stream.test, strict=True)],
             label_indices=stream.label_indices.tolist(),
             dataset_digests={"train": train.digest, "test": test.digest},
             precision=str(precision).removeprefix("torch."),
@@ -379,6 +381,16 @@ FILES = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")
 # What the images and labels of all processes have in common.
 _SHARED = ("dataset_digests", "label_digest", "class_order", "precision", "versions")
 _LOCK_SECONDS = 10.0
+
+
+def _held(experience: Experience, test: TestTask) -> dict[str, Any]:
+    """What a task holds, for the page: its classes, and how many images there are of each kind."""
+    return {
+        "columns": list(experience.columns),
+        "labelled": len(experience.labelled),
+        "unlabelled": len(experience.unlabelled),
+        "test": len(test.indices),
+    }
 
 
 def _show_finished(display: Display, folder: Path) -> dict[str, Any]:

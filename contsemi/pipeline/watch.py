@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
@@ -150,20 +150,20 @@ class Watch(Hooks):
         per_task = learner.epochs * learner.steps_per_epoch
         left = (self.tasks - experience.index) * per_task - learner.step_in_task
         spent = (time.monotonic() - self.started) / max(self._steps_here, 1)
-        self.display.progress(
-            Progress(
-                task=experience.index,
-                tasks=self.tasks,
-                epoch=loop.epoch,
-                epochs=learner.epochs,
-                step=loop.iteration + 1,
-                steps=learner.steps_per_epoch,
-                losses=losses,
-                accuracies=self.accuracies,
-                images_per_second=self.images_per_second,
-                seconds_left=left * spent,
-            )
+        place = Progress(
+            task=experience.index,
+            tasks=self.tasks,
+            epoch=loop.epoch,
+            epochs=learner.epochs,
+            step=loop.iteration + 1,
+            steps=learner.steps_per_epoch,
+            losses=losses,
+            accuracies=self.accuracies,
+            images_per_second=self.images_per_second,
+            seconds_left=left * spent,
         )
+        self.display.progress(place)
+        self.records.write_progress(asdict(place))
 
     def check(self) -> None:
         """Stops the run at the first loss that is not sound; nothing after it is ever saved.
