@@ -13,7 +13,6 @@ from contsemi.records.records import Records
 from contsemi.report.__main__ import main
 from contsemi.report.follow import HOST, current_page, serve
 
-
 PLACE = {
     "task": 1,
     "tasks": 5,
