@@ -133,6 +133,9 @@ class Data(Section):
     workers: Annotated[int, Field(ge=0, le=256)] = Field(
         description="decoding processes, 0 for one per core"
     )
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="share of each class that is drawn for the test where no folder has test images"
+    )
 
 
 class Jitter(Section):

@@ -300,7 +300,7 @@ def make_run(tmp_path):
                     class_incremental=matrix,
                     task_incremental=np.sqrt(matrix),
                     while_training=load_trajectories(folder),
-                    **{"memory_bytes": 3_500_000} | facts,
+                    **{"memory": {"exemplars": 3_500_000}} | facts,
                 )
             )
         return folder

@@ -1,64 +1,83 @@
 """Finds out which layout lies at ``data.root`` and opens it."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from contsemi.config import Data
-from contsemi.data.imageset import ImageSet
+from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.names import OFFICIAL
 from contsemi.data.sources import cifar, digits, folder, parquet
+from contsemi.data.sources.listing import LAYOUT, shown
 from contsemi.errors import InputError
 
 __all__ = ["detect", "load"]
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-FOLDER_LAYOUT = "train/<class>/<images> and test/<class>/<images>"
+
+Check = Callable[[Named, Named], None]
 
 
-def load(data: Data, dataset: str) -> tuple[ImageSet, ImageSet]:
+def load(data: Data, dataset: str, check: Check | None = None) -> tuple[ImageSet, ImageSet]:
     """Training and test images of a dataset.
 
     Args:
         data: where the images lie and how they are decoded.
         dataset: ``digits``, ``cifar10``, ``cifar100`` or ``folder``.
+        check: is told the labels of both splits before the images of strangers are decoded; what
+            it raises is raised.
 
     Raises:
         InputError: nothing usable lies at ``data.root``; one line says what was expected.
         StorageFailed: the cache of decoded images cannot be written.
     """
     try:
-        return _load(data, dataset)
+        return _load(data, dataset, check or (lambda train, test: None))
     except OSError as error:
         reason = error.strerror or str(error)
-        what = f": {folder.shown(error.filename)}" if isinstance(error.filename, str) else ""
+        what = f": {shown(error.filename)}" if isinstance(error.filename, str) else ""
         problem = f"cannot be read ({reason}{what})"
         fix = "mend its rights, or give another folder"
-        raise InputError(f"data.root={folder.shown(str(data.root))}", problem, fix) from error
+        raise InputError(f"data.root={shown(str(data.root))}", problem, fix) from error
 
 
-def _load(data: Data, dataset: str) -> tuple[ImageSet, ImageSet]:
+def _load(data: Data, dataset: str, check: Check) -> tuple[ImageSet, ImageSet]:
     if dataset == "digits":
         if data.source not in ("auto", "bundled"):
             raise InputError("data.source", f"{data.source} holds no digits", "use source=auto")
-        return digits.load(data.size)
+        if data.root:
+            problem = "has no effect with the bundled digits"
+            raise InputError("data.root", problem, "add scenario=image_folder, or leave it out")
+        return _checked(digits.load(data.size), check)
     if data.source == "bundled":
         raise InputError("data.source", f"{dataset} is not bundled", "use source=auto")
     if not data.root:
-        what = FOLDER_LAYOUT if dataset == "folder" else f"{dataset} (torchvision's or parquet)"
-        raise InputError("data.root", "is missing", f"give data.root=<folder with {what}>")
+        what = LAYOUT if dataset == "folder" else f"expected {dataset}, torchvision's or parquet"
+        raise InputError("data.root", "is missing", f"give data.root=<folder> ({what})")
     root = Path(data.root).expanduser()
     if root.exists() and not root.is_dir():
-        raise InputError(f"data.root={folder.shown(root)}", "is a file", "give the folder it is in")
+        raise InputError(f"data.root={shown(root)}", "is a file", "give the folder it is in")
     source = detect(data, root, dataset) if data.source == "auto" else data.source
     if source == "parquet":
         if not root.is_dir():
             root = parquet.fetch(data.root, may_download=data.download)
-        return parquet.load(root, dataset, size=data.size, cache=data.cache, workers=data.workers)
+        return parquet.load(
+            root, dataset, size=data.size, cache=data.cache, workers=data.workers, check=check
+        )
     if source == "torchvision":
         if dataset not in cifar.LAYOUTS:
             raise InputError("data.source", "torchvision is for CIFAR only", "use source=auto")
-        return cifar.load(root, dataset, size=data.size, may_download=data.download)
-    train, test = folder.load(root, size=data.size, cache=data.cache, workers=data.workers)
+        return _checked(
+            cifar.load(root, dataset, size=data.size, may_download=data.download), check
+        )
+    train, test = folder.load(
+        root,
+        size=data.size,
+        cache=data.cache,
+        workers=data.workers,
+        test_share=data.test_share,
+        check=check,
+    )
     _check_classes(train, dataset, root)
     return train, test
 
@@ -81,13 +100,20 @@ def detect(data: Data, root: Path, dataset: str) -> str:
         return "parquet"
     if layout:
         return "torchvision"  # which says what is missing, or fetches it
-    where = f"data.root={folder.shown(root)}"
+    where = f"data.root={shown(root)}"
     for other in cifar.LAYOUTS.values():
         if cifar.find(root, other):
             fix = "choose a scenario of that dataset"
             raise InputError(where, f"holds {other.title}, not a folder of images", fix)
-    problem = "has no train/ folder and no parquet files" if root.is_dir() else "no such folder"
-    raise InputError(where, problem, f"expected {FOLDER_LAYOUT}")
+    if root.is_dir():
+        return "folder"  # which says what is missing
+    raise InputError(where, "no such folder", LAYOUT)
+
+
+def _checked(splits: tuple[ImageSet, ImageSet], check: Check) -> tuple[ImageSet, ImageSet]:
+    """Both splits, of a source that has nothing to decode."""
+    check(*(each.named for each in splits))
+    return splits
 
 
 def _check_classes(train: ImageSet, dataset: str, root: Path) -> None:
@@ -95,4 +121,4 @@ def _check_classes(train: ImageSet, dataset: str, root: Path) -> None:
     expected = len(OFFICIAL.get(dataset, train.classes))
     if len(train.classes) != expected:
         problem = f"holds {len(train.classes)} classes, {dataset} has {expected}"
-        raise InputError(f"data.root={folder.shown(root)}", problem, f"give {dataset}'s folder")
+        raise InputError(f"data.root={shown(root)}", problem, f"give {dataset}'s folder")

@@ -5,7 +5,6 @@ and without them.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.data.scenario import TestTask
+from contsemi.evaluation.predicts import HasFeatures
 from contsemi.metrics.clustering_probe import clustering_quality, kmeans
 from contsemi.metrics.few_shot_probe import few_shot_accuracy
 from contsemi.metrics.knn_probe import knn_accuracy
 from contsemi.metrics.linear_probe import linear_probe_accuracy
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["PROBES", "HasFeatures", "Probes"]
+__all__ = ["PROBES", "Probes"]
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -29,13 +29,6 @@ PROBES = ("knn", "linear", "few_shot", "clustering")
 NEIGHBOURS = (1, 20, 200)
 WITHIN = 20  # neighbours within a task
 SHOTS, QUERIES, EPISODES, WAYS = 5, 5, 200, 5
-
-
-class HasFeatures(Protocol):
-    """A learner or a baseline."""
-
-    def features(self, images: Tensor) -> Tensor:
-        """[N, F] of images as the probes were given them."""
 
 
 class Probes:
@@ -80,7 +73,7 @@ class Probes:
             found |= _within_tasks(train, test)
         if not seen:
             return found
-        old_train, old_test = _joined(train[:seen]), _joined(test[:seen])
+        old_train, old_test = _concatenated(train[:seen]), _concatenated(test[:seen])
         if "knn" in self.names:
             for k in NEIGHBOURS:
                 found[f"knn_{k}"] = knn_accuracy(*old_train, *old_test, neighbours=k)
@@ -102,7 +95,7 @@ class Probes:
         if ways < 2:
             return Undefined("episodes need two classes in every task")
         found = few_shot_accuracy(
-            *_joined(parts),
+            *_concatenated(parts),
             ways=ways,
             shots=SHOTS,
             queries=QUERIES,
@@ -138,6 +131,6 @@ def _by_task(features: Tensor, tasks: Sequence[TestTask]) -> list[tuple[Floats, 
     return [(part.numpy(), task.targets.numpy()) for part, task in zip(parts, tasks, strict=True)]
 
 
-def _joined(parts: Sequence[tuple[Floats, Integers]]) -> tuple[Floats, Integers]:
+def _concatenated(parts: Sequence[tuple[Floats, Integers]]) -> tuple[Floats, Integers]:
     features, labels = zip(*parts, strict=True)
     return np.concatenate(features), np.concatenate(labels)

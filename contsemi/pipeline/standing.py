@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,14 +15,48 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contsemi.errors import StateDamaged, StorageFailed
 
-__all__ = ["RunRecord", "changes", "environment", "identity", "refuse_if_no_room", "rows_of"]
+__all__ = [
+    "Place",
+    "Standing",
+    "changes",
+    "environment",
+    "identity",
+    "refuse_if_no_room",
+    "rows_of",
+]
 
 Count = Annotated[int, Field(ge=0)]
 _MARGIN = 16 << 20  # metrics, pictures and the page
 _COPIES = 3  # two generations and the one that is being written
 
 
-class RunRecord(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run goes on.
+
+    Attributes:
+        task: the task to go on with, from 0.
+        inside: (epoch, iteration) to go on from inside it; ``None`` outside of its training.
+        trained: whether the task's training is over, and only its evaluation is left.
+    """
+
+    task: int
+    inside: tuple[int, int] | None = None
+    trained: bool = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of the task is learned."""
+        return self.inside is not None or self.trained
+
+    @staticmethod
+    def of(record: "Standing") -> "Place":
+        """The place that a saved record names."""
+        inside = None if record.place is None else (record.place[0], record.place[1])
+        return Place(record.task, inside, record.trained)
+
+
+class Standing(BaseModel):
     """Where a run stands, as JSON values; strict, because a file can hold anything.
 
     Attributes:
@@ -55,7 +90,7 @@ class RunRecord(BaseModel):
     changes: list[str]
 
     @staticmethod
-    def of(content: Mapping[str, Any], tasks: int) -> "RunRecord":
+    def of(content: Mapping[str, Any], tasks: int) -> "Standing":
         """The record that a file holds.
 
         Args:
@@ -66,7 +101,7 @@ class RunRecord(BaseModel):
             StateDamaged: it is not one of a run of so many tasks.
         """
         try:
-            record = RunRecord.model_validate(dict(content))
+            record = Standing.model_validate(dict(content))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

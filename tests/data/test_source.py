@@ -25,6 +25,7 @@ def data(root: object = None, **keys: Any) -> Data:
         "size": 8,
         "cache": None,
         "workers": 1,
+        "test_share": 0.2,
     }
     return Data(**{**given, **keys})
 
@@ -84,9 +85,10 @@ def test_a_hub_id_is_told_from_a_missing_folder(
 @pytest.mark.parametrize(
     ("dataset", "keys", "message"),
     [
-        ("folder", {}, "data.root: is missing; give data.root=<folder with train/<class>/<images>"),
-        ("cifar10", {}, "data.root: is missing; give data.root=<folder with cifar10 (torchvision"),
+        ("folder", {}, "data.root: is missing; give data.root=<folder> (expected train/<class>/"),
+        ("cifar10", {}, "data.root: is missing; give data.root=<folder> (expected cifar10, torchv"),
         ("cifar10", {"source": "bundled"}, "data.source: cifar10 is not bundled; use source=auto"),
+        ("digits", {"root": "photos"}, "data.root: has no effect with the bundled digits; add"),
         ("digits", {"source": "folder"}, "data.source: folder holds no digits; use source=auto"),
     ],
 )
@@ -101,7 +103,7 @@ def test_places_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a file; give the folder it is in"):
         load(data(tmp_path / "file"), "cifar10")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="has no train/ folder and no parquet files; expected"):
+    with pytest.raises(InputError, match="has no train/ folder; expected"):
         load(data(tmp_path / "empty"), "folder")
     with pytest.raises(InputError, match="torchvision is for CIFAR only"):
         load(data(tmp_path, source="torchvision"), "folder")

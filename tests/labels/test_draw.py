@@ -185,3 +185,34 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not a text file"):
         read_list(tmp_path / "binary", 8)
+
+
+FILES = ["train/cat/1.png", "train/cat/2.png", "train/dog/1.png", "train/dog/odd name.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "rows"),
+    [
+        ("train/cat/2.png\ndog/1.png", [1, 2]),
+        ("odd name.jpg\n./cat/1.png\n2", [3, 0, 2]),
+        ("cat\\2.png", [1]),
+    ],
+)
+def test_a_list_of_file_names(tmp_path: Path, lines: str, rows: list[int]) -> None:
+    (tmp_path / "list.txt").write_text(lines)
+    assert read_list(tmp_path / "list.txt", 4, FILES).tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("1.png", "2 training images are called '1.png'; give the path from the class folder on"),
+        ("bird/1.png", "no training image is called 'bird/1.png'; give its path"),
+        ("4", "row 4 is out of range"),
+    ],
+)
+def test_a_name_that_is_none_or_two(tmp_path: Path, line: str, problem: str) -> None:
+    (tmp_path / "list.txt").write_text(f"cat/2.png\n{line}")
+    with pytest.raises(InputError, match="line 2: ") as caught:
+        read_list(tmp_path / "list.txt", 4, FILES)
+    assert problem in str(caught.value)
