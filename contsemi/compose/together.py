@@ -12,6 +12,7 @@ from contsemi.errors import InputError
 
 __all__ = ["check"]
 
+_FOLDERS = ("torchvision", "parquet", "folder")  # sources that need data.root
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -148,16 +149,20 @@ def _check_output(output: str | None) -> None:
 
 
 def _check_root(config: Config) -> None:
-    root, data = config.data.root, config.data
-    if config.scenario.dataset == "digits" and data.source not in ("auto", "bundled"):
-        raise InputError("data.source", f"{data.source} holds no digits", "use source=auto")
+    root, source = config.data.root, config.data.source["name"]
+    if config.scenario.dataset == "digits" and source in _FOLDERS:
+        raise InputError("data.source", f"{source} holds no digits", "use source=auto")
+    if config.scenario.dataset == "digits" and root is not None and source in ("auto", "bundled"):
+        problem = f"has no effect on {config.scenario.name}, whose digits are bundled"
+        fix = f"write scenario=image_folder data.root={suggest.path(root)}"
+        raise InputError("data.root", problem, fix)
     if root is None:
-        if config.scenario.dataset == "folder":
+        if config.scenario.dataset == "folder" and source in ("auto", *_FOLDERS):
             raise InputError("data.root", "is required", "write data.root=FOLDER with your images")
         return
     kind = _kind("data.root", root)
-    hub = _HUB_ID.fullmatch(root) and data.source in ("auto", "parquet")
-    if not (kind or data.download or hub):
+    hub = _HUB_ID.fullmatch(root) and source in ("auto", "parquet")
+    if not (kind or config.data.download or hub):
         fix = "name the folder of the images"
         raise InputError("data.root", f"no such folder: {suggest.path(root)}", fix)
     if kind not in ("", "folder"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from contsemi.config import Data
     from contsemi.data.imageset import ImageSet
-    from contsemi.data.source import Check
+    from contsemi.data.sources.source import Check
 
 __all__ = ["load"]
 

@@ -17,7 +17,9 @@ from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.sources.folder import load_pool
 from contsemi.data.twins import row_digests
 from contsemi.errors import InputError
-from contsemi.labels import LabelBudget, digest, draw, draw_per_task, read_list
+from contsemi.labels import LabelBudget, digest, read_list
+from contsemi.labels.choices.choice import Choice
+from contsemi.labels.choices.stratified import Stratified
 from contsemi.seeding import generator
 from contsemi.types import Experience
 
@@ -74,14 +76,19 @@ class Stream:
 
 
 def refuse_unfit(
-    scenario: Scenario, budget: LabelBudget, seed: int, train: Named, test: Named
+    scenario: Scenario,
+    budget: LabelBudget,
+    choice: Choice,
+    seed: int,
+    train: Named,
+    test: Named,
 ) -> None:
     """Raises what :func:`build` would, as far as labels and names tell: no image is needed.
 
     Raises:
         InputError: the scenario, the budget or the label list do not fit the dataset.
     """
-    _plan(scenario, budget, seed, train, test)
+    _plan(scenario, budget, choice, seed, train, test)
 
 
 def build(
@@ -92,6 +99,7 @@ def build(
     seed: int,
     *,
     data: Data | None = None,
+    choice: Choice | None = None,
 ) -> Stream:
     """Divides a dataset into tasks and hides the labels beyond the budget.
 
@@ -103,11 +111,12 @@ def build(
         seed: the run's seed, used where the scenario has no ``label_seed`` or ``order_seed``.
         data: how a folder of unlabelled images is decoded; ``None`` for the user's cache and one
             process per core.
+        choice: which images get their label; ``None`` for a share of each class.
 
     Raises:
         InputError: the scenario, the budget or the label list do not fit the dataset.
     """
-    tasks, labelled = _plan(scenario, budget, seed, train.named, test.named)
+    tasks, labelled = _plan(scenario, budget, choice or Stratified(), seed, train.named, test.named)
     order = [number for task in tasks for number in task]
     test_targets = test.targets.numpy()
     column_of = _columns(order, len(train.classes))
@@ -129,7 +138,12 @@ def build(
 
 
 def _plan(
-    scenario: Scenario, budget: LabelBudget, seed: int, train: Named, test: Named
+    scenario: Scenario,
+    budget: LabelBudget,
+    choice: Choice,
+    seed: int,
+    train: Named,
+    test: Named,
 ) -> tuple[list[list[int]], Integers]:
     """The class ids of each task, and the rows that have a label."""
     if train.classes != test.classes:
@@ -138,7 +152,7 @@ def _plan(
     order = [number for task in tasks for number in task]
     _refuse_missing(order, train.targets, test.targets, train.classes)
     label_seed = seed if scenario.label_seed is None else scenario.label_seed
-    return tasks, _labelled(scenario, budget, train, tasks, label_seed)
+    return tasks, _labelled(scenario, budget, choice, train, tasks, label_seed)
 
 
 def _columns(order: Sequence[int], num_classes: int) -> Integers:
@@ -221,6 +235,7 @@ def _test_task(task: Sequence[int], column_of: Integers, targets: Integers) -> T
 def _labelled(
     scenario: Scenario,
     budget: LabelBudget,
+    choice: Choice,
     train: Named,
     tasks: Sequence[Sequence[int]],
     seed: int,
@@ -232,8 +247,12 @@ def _labelled(
     if scenario.labels is not None:
         return _frozen(Path(scenario.labels), budget, budgets, train, used, tasks)
     if budget.per_task:
-        return draw_per_task(budgets, targets, tasks, seed=seed, names=names)
-    return used[draw(budget, targets[used], seed=seed, names=names)]
+        chosen = []
+        for own, classes in zip(budgets, tasks, strict=True):
+            rows = np.flatnonzero(np.isin(targets, classes))
+            chosen.append(rows[choice.draw(own, targets[rows], seed=seed, names=names)])
+        return np.concatenate(chosen)
+    return used[choice.draw(budget, targets[used], seed=seed, names=names)]
 
 
 def _frozen(

@@ -31,50 +31,38 @@ from contsemi.types import MemoryRows, Needs, Past, Step
 __all__ = ["NearestNeighbourDistillation"]
 
 
+@dataclass(kw_only=True, eq=False)
 class NearestNeighbourDistillation(Distiller):
-    """The frozen network's soft nearest-neighbour classes are the target of the current one's.
+    """The frozen network's soft nearest-neighbour classes are the target of the current one's."""
 
-    Args:
-        temperature: of the similarities.
-        smoothing: of the supports' labels.
-        neighbours: rows of the embedding memory that vote for a view: its nearest ones by the
-            index, as the frozen network sees it: a top-k vote, surer of itself than the soft vote
-            of the paper. 0 for none, so that only exemplars vote.
-        whole: whether all rows of the embedding memory vote, exactly while they are few, else
-            by a summary; see :class:`contsemi.memory.whole_vote.WholeVote`.
-        supports: whose labelled rows vote: ``old`` for classes of earlier tasks; ``current`` for
-            the task's own, as the official code does where it keeps no exemplars.
-        alpha: share of the features branch in the term, in [0, 1].
-    """
+    temperature: float  # of the similarities
+    smoothing: float  # of the supports' labels
+    # Rows of the embedding memory that vote for a view: its nearest ones by the index, as the
+    # frozen network sees it: a top-k vote, surer of itself than the soft vote of the paper. 0 for
+    # none, so that only exemplars vote
+    neighbours: int
+    # Whether all rows of the embedding memory vote, exactly while they are few, else by a summary;
+    # see :class:`contsemi.memory.whole_vote.WholeVote`
+    whole: bool
+    # Whose labelled rows vote: `old` for classes of earlier tasks; `current` for the task's own, as
+    # the official code does where it keeps no exemplars
+    supports: str
+    alpha: float  # share of the features branch in the term, in [0, 1]
 
-    def __init__(
-        self,
-        *,
-        temperature: float,
-        smoothing: float,
-        neighbours: int,
-        whole: bool,
-        supports: str,
-        alpha: float,
-    ) -> None:
-        super().__init__()
-        if supports not in ("old", "current"):
-            problem = f"expected old or current, got {supports!r}"
-            raise InputError("distiller.supports", problem, "use old")
-        if whole and neighbours:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.whole and self.neighbours:
             problem = "with distiller.whole all rows vote, not the nearest ones"
             raise InputError("distiller.neighbours", problem, "set it to 0, or whole to false")
-        if supports == "current" and (neighbours or whole):
-            key = "whole" if whole else "neighbours"
+        self.current = self.supports == "current"
+        if self.current and (self.neighbours or self.whole):
+            key = "whole" if self.whole else "neighbours"
             problem = "rows of the embedding memory vote for old classes, not for current ones"
             raise InputError(f"distiller.{key}", problem, "turn it off with supports=current")
-        self.temperature, self.smoothing = temperature, smoothing
-        self.neighbours, self.whole = neighbours, whole
-        self.current, self.alpha = supports == "current", alpha
         self.needs = Needs(
-            heads=("projector", *(("mapped",) if alpha else ())),
+            heads=("projector", *(("mapped",) if self.alpha else ())),
             past=True,
-            memory=whole or neighbours > 0,
+            memory=self.whole or self.neighbours > 0,
             labelled_from="all",
         )
 

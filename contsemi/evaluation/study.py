@@ -18,6 +18,7 @@ from contsemi.evaluation.probing import Probes
 from contsemi.evaluation.trace import fixed_subset
 from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.probes.probe import Probe
 from contsemi.metrics.pseudo_labels import pseudo_label_quality
 from contsemi.records.records import Records
 
@@ -51,7 +52,7 @@ class Study:
         self.probes = None
         if config.evaluate.probes:
             self.probes = Probes(
-                config.evaluate.probes,
+                list(Probe.several(config.evaluate.probes).values()),
                 bank=self._bank(config.evaluate.probe_images, config.seed),
                 bank_images=stream.images,
                 test=fixed_subset(stream.test, config.evaluate.images, config.seed),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from contsemi.errors import InputError
 from contsemi.labels.budget import KEY, LabelBudget
 
-__all__ = ["digest", "draw", "draw_per_task", "read_list"]
+__all__ = ["digest", "draw", "read_list"]
 
 Integers = NDArray[np.int64]
 LARGEST_LIST = 256 * 2**20  # bytes of a frozen list
@@ -70,30 +70,6 @@ def draw(budget: LabelBudget, targets: Integers, *, seed: int, names: Sequence[s
         for rows, number in zip(members, counts, strict=True)
     ]
     return random.permutation(np.concatenate(chosen)).astype(np.int64)
-
-
-def draw_per_task(
-    budgets: Sequence[LabelBudget],
-    targets: Integers,
-    tasks: Sequence[Sequence[int]],
-    *,
-    seed: int,
-    names: Sequence[str],
-) -> Integers:
-    """One draw per task over the images of that task's classes, each with the same seed.
-
-    Args:
-        budgets: one budget per task.
-        targets: int64 [N], the class id of each candidate image.
-        tasks: the class ids of each task.
-        seed: as in :func:`draw`.
-        names: name of each class id.
-    """
-    chosen = []
-    for budget, classes in zip(budgets, tasks, strict=True):
-        rows = np.flatnonzero(np.isin(targets, classes))
-        chosen.append(rows[draw(budget, targets[rows], seed=seed, names=names)])
-    return np.concatenate(chosen)
 
 
 def read_list(path: Path, num_images: int, files: Sequence[str] | None = None) -> Integers:

@@ -21,13 +21,13 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         learner: of any task, or between two.
 
     Returns:
-        ``exemplars``, ``embeddings`` and ``moments``; ``objective.NAME`` and ``distiller.NAME`` of
+        ``exemplars``, ``embeddings`` and, under its name, what the predictor keeps; ``objective.NAME`` and ``distiller.NAME`` of
         their banks; ``past``, the frozen network; ``average``, the EMA copy.
     """
     kept = {
         "exemplars": learner.exemplars.memory_bytes,
         "embeddings": learner.embeddings.memory_bytes,
-        "moments": 0 if learner.moments is None else learner.moments.memory_bytes,
+        learner.config.predict["name"]: learner.decides.memory_bytes,
     }
     for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):
         for name, module in part.named_modules():

@@ -35,10 +35,10 @@ from contsemi.learner.task import LabelledSource, TaskRows
 from contsemi.learner.viewing import make_views
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
-from contsemi.memory.moments import Moments
 from contsemi.models.ema import Ema, frozen_copy
 from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.objectives.objective import Objective
+from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Batch, Experience, Mixed, Outputs, Past, Step
 from contsemi.views import Augment
@@ -60,8 +60,7 @@ class Learner(Predicting):
         teacher: its EMA copy, or ``None``.
         past: the frozen network of the end of the previous task, or ``None``.
         exemplars, embeddings: what is remembered of earlier tasks.
-        moments: class means and covariance at the end of the previous task; only kept where
-            they predict.
+        decides: from outputs to the scores that count, and what it keeps for that.
         num_seen: columns seen so far.
         pieces: into which the rows of a step are split, so that the device can hold one.
         rows: the rows of the present task, ``None`` between tasks.
@@ -75,8 +74,8 @@ class Learner(Predicting):
         self.device = choose_device(config.device, self.ranks)
         self.precision = choose_precision(config.precision, self.device)
         self.compiled = compiler(config.compile, self.device, self.ranks)
-        self.objective, weights = build_part("objectives", config.objective, Objective)
-        self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
+        self.objective, weights = build_part(config.objective, Objective)
+        self.distiller, distil_weights = build_part(config.distiller, Distiller)
         self.weights = weights | distil_weights
         self.needs = self.objective.needs | self.distiller.needs
         self.network = build_network(config, self.needs)
@@ -91,7 +90,7 @@ class Learner(Predicting):
         self.exemplars = Exemplars(config.memory.exemplars)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
-        self.moments: Moments | None = None
+        self.decides = Predictor.named(config.predict)
         self.optimizer: torch.optim.Optimizer | None = None
         self.labelled_source: LabelledSource | None = None
         self.rows: TaskRows | None = None
@@ -141,8 +140,8 @@ class Learner(Predicting):
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
         banks = [part for part in self.objective.modules() if isinstance(part, Bank)]
-        kept = [self.exemplars, self.embeddings, self.moments, *banks]
-        return sum(part.memory_bytes for part in kept if part is not None)
+        own = (self.exemplars.memory_bytes, self.embeddings.memory_bytes, self.decides.memory_bytes)
+        return sum(own) + sum(bank.memory_bytes for bank in banks)
 
     # A task
 
@@ -200,10 +199,9 @@ class Learner(Predicting):
         experience = self.task.experience
         self.objective.end(experience)
         self.distiller.end(experience)
-        if self.config.predict == "moments":
-            self.moments = self.class_moments()
+        self.decides.end(self)
         remember(self, self.task)
-        if self.needs.past or self.config.predict == "moments":
+        if self.needs.past or self.decides.needs_past:
             self.past = frozen_copy(self.predictor)
         self.rows = None
         self.forget_labelled_outputs()
@@ -349,7 +347,7 @@ class Learner(Predicting):
             "distiller": self.distiller.state_dict(),
             "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
             "exemplars": self.exemplars.state(),
-            "moments": self.moments.state() if self.moments else {},
+            "predictor": self.decides.state(),
             "embeddings": self.embeddings.state(),
         }
 
@@ -381,9 +379,8 @@ class Learner(Predicting):
             optimisers.restore(self.optimizer, state.get("optimizer", {}))
         for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
             part.load({key: value.to(self.device) for key, value in state[name].items()})
-        if state.get("moments"):
-            kept = {key: value.to(self.device) for key, value in state["moments"].items()}
-            self.moments = Moments(**kept)
+        kept = state.get("predictor", {})
+        self.decides.load({key: value.to(self.device) for key, value in kept.items()})
         if step is not None:
             self._enter(experience, images, step)
 

@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import nn
-
 from contsemi.config import Config
-from contsemi.discovery import find_class
-from contsemi.errors import InputError
+from contsemi.discovery import Part
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.pretrained import load_weights
@@ -17,16 +14,13 @@ from contsemi.types import Needs
 
 __all__ = ["build_network", "build_part"]
 
-_Part = TypeVar("_Part", bound=nn.Module)
+_Part = TypeVar("_Part", bound=Part)
 
 
-def build_part(
-    room: str, options: Mapping[str, Any], base: type[_Part]
-) -> tuple[_Part, dict[str, float]]:
+def build_part(options: Mapping[str, Any], base: type[_Part]) -> tuple[_Part, dict[str, float]]:
     """An objective or a distiller, and the weights of its terms.
 
     Args:
-        room: ``objectives`` or ``distillers``.
         options: the section of the configuration: ``name``, ``weights`` of the terms, and the
             keyword arguments of the class.
         base: the class that the part must extend.
@@ -34,14 +28,7 @@ def build_part(
     Raises:
         InputError: the class does not take one of the keys.
     """
-    arguments = {key: value for key, value in options.items() if key not in ("name", "weights")}
-    part_class = find_class(room, options["name"], base)
-    try:
-        part = part_class(**arguments)
-    except TypeError as error:
-        raise InputError(
-            f"{room.removesuffix('s')}", str(error), f"use the keys of {options['name']}.yaml"
-        ) from error
+    part = base.named(options)
     return part, {name: float(weight) for name, weight in options.get("weights", {}).items()}
 
 

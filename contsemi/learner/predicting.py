@@ -10,17 +10,17 @@ from torch.nn import functional
 from contsemi.config import Config
 from contsemi.devices.ranks import Ranks
 from contsemi.errors import InputError
-from contsemi.learner.class_moments import present_moments
 from contsemi.learner.forward import embed
+from contsemi.learner.material import material
 from contsemi.learner.predictors import predictions
 from contsemi.learner.task import TaskRows
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
-from contsemi.memory.moments import Moments
 from contsemi.models.ema import Ema
 from contsemi.models.heads import Prototypes
 from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
+from contsemi.predictors.predictor import Material, Predictor
 from contsemi.types import Needs, Outputs
 from contsemi.views import Augment
 
@@ -46,9 +46,8 @@ class Predicting:
     embeddings: Embeddings
     rows: TaskRows | None
     num_seen: int
-    moments: Moments | None
+    decides: Predictor
     _labelled: tuple[Outputs, Tensor] | None
-    _moments: Moments | None
 
     @property
     def predictor(self) -> Network:
@@ -100,22 +99,36 @@ class Predicting:
                 num_seen=self.num_seen,
                 index=self.config.memory.index,
             )
-            if self.config.predict == "moments":
-                others = {"objective": self.objective.predict(outputs, self.supports())} | others
+            if not self.decides.is_objective:
+                others = {"objective": self.objective_scores(outputs)} | others
             return {"headline": self.scores(outputs), **others}
 
     def scores(self, outputs: Outputs) -> Tensor:
         """Scores [N, num_seen] of outputs of the network that predicts, as ``predict`` says."""
-        if self.config.predict == "objective":
-            return self.objective.predict(outputs, self.supports())
-        return self.class_moments().scores(outputs.features, shrinkage=self.config.memory.shrinkage)
+        return self.decides.scores(outputs, self)
+
+    def objective_scores(self, outputs: Outputs) -> Tensor:
+        """The objective's own scores [N, num_seen], whatever decides."""
+        return self.objective.predict(outputs, self.supports())
+
+    @property
+    def between_tasks(self) -> bool:
+        """Whether no task is at hand."""
+        return self.rows is None
+
+    def material(self) -> Material:
+        """The images of the task at hand, as the network that predicts sees them.
+
+        Raises:
+            RuntimeError: no task has begun.
+        """
+        return material(cast("Learner", self), cast("Learner", self).task)
 
     def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """The space in which the headline decides: images in it, and what stands for each class.
 
-        These are the features and the class means where moments predict, else the embeddings and
-        the prototypes where there are such, else the features and the means of the labelled
-        images at hand.
+        That is the predictor's own, else the embeddings and the prototypes where there are such,
+        else the features and the means of the labelled images at hand.
 
         Args:
             outputs: of :meth:`look`, N images.
@@ -123,9 +136,8 @@ class Predicting:
         Returns:
             [N, D] and [num_seen, D]; NaN for a class that nothing stands for.
         """
-        if self.config.predict == "moments":
-            moments = self.class_moments()
-            return outputs.features, moments.means.where(moments.counts[:, None] > 0, torch.nan)
+        if (own := self.decides.space(outputs, self)) is not None:
+            return own
         if "prototypes" in outputs.heads and "projector" in outputs.heads:
             directions = cast(Prototypes, self.predictor.prototypes).rows().detach()
             return (
@@ -137,18 +149,6 @@ class Predicting:
             for column in set(labelled[1].tolist()):
                 means[column] = labelled[0].features[labelled[1] == column].mean(0)
         return outputs.features, means
-
-    def class_moments(self) -> Moments:
-        """The moments of all seen classes in the present network's features.
-
-        Raises:
-            RuntimeError: no task has begun.
-        """
-        if self.rows is None and self.moments is not None:
-            return self.moments
-        if self._moments is None:
-            self._moments = present_moments(cast("Learner", self), cast("Learner", self).task)
-        return self._moments
 
     def supports(self) -> tuple[Outputs, Tensor] | None:
         """Outputs and columns of the labelled images at hand, if the objective predicts by them.
@@ -181,4 +181,5 @@ class Predicting:
 
     def forget_labelled_outputs(self) -> None:
         """The network or the labelled images at hand have changed."""
-        self._labelled = self._moments = None
+        self._labelled = None
+        self.decides.changed()

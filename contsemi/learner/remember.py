@@ -1,5 +1,6 @@
 """What the memory takes in when a task is over."""
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,9 +9,9 @@ from torch.nn import functional
 
 from contsemi.learner.pool import moved_rows
 from contsemi.learner.task import TaskRows, gather
-from contsemi.memory.drift import fit_drift
+from contsemi.memory.drift.drift import Drift
 from contsemi.memory.exemplars import sure_rows
-from contsemi.memory.selection import priorities
+from contsemi.memory.selection.selection import Offered, Selection
 from contsemi.seeding import generator
 from contsemi.types import Experience, Outputs
 
@@ -57,20 +58,25 @@ def remember(learner: "Learner", task: TaskRows) -> None:
 
 def _order(learner: "Learner", images: Tensor, labels: Tensor, ids: Tensor) -> Tensor | None:
     """The order in which a class keeps its images, by the policy of the configuration."""
-    selection, seed = learner.config.memory.selection, learner.config.seed
-    rows = margins = None
-    if selection in ("herding", "kmeans", "margin") and len(ids):
-        outputs = learner.embed(images, learner.predictor)
-        rows = outputs.features
-        if selection == "margin":
-            with torch.no_grad():
-                probs = learner.objective.predict(outputs, learner.supports()).softmax(1)
-            own = labels[:, None]
-            others = probs.scatter(1, own, 0.0)
-            margins = probs.gather(1, own).squeeze(1) - others.amax(1)
-    elif not len(ids):
+    if not len(ids):
         return None
-    return priorities(selection, labels=labels, ids=ids, rows=rows, margins=margins, seed=seed)
+
+    @cache
+    def outputs() -> Outputs:
+        return learner.embed(images, learner.predictor)
+
+    @torch.no_grad()
+    def probs() -> Tensor:
+        return learner.objective_scores(outputs()).softmax(1)
+
+    offered = Offered(
+        labels=labels,
+        ids=ids,
+        seed=learner.config.seed,
+        features=lambda: outputs().features,
+        probs=probs,
+    )
+    return Selection.named(learner.config.memory.selection).priorities(offered)
 
 
 def _sure(learner: "Learner", task: TaskRows, probs: Tensor, ids: Tensor) -> Tensor:
@@ -97,7 +103,7 @@ def _remember_embeddings(
     if learner.past is not None and len(memory):
         old, new, weights = moved_rows(learner, pool, now, _unit)
         draw = generator(config.seed, "drift", experience.index)
-        memory.carry(fit_drift(config.memory.drift, old, new, weights=weights, draw=draw))
+        memory.carry(Drift.named(config.memory.drift).fit(old, new, weights=weights, draw=draw))
         memory.renew(learner.exemplars.ids, new[len(now) :])
     limit = config.memory.bytes
     if limit is not None:

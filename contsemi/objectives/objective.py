@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from contsemi.blocks.block import Block
 from contsemi.blocks.choices import ema_momenta
+from contsemi.discovery import Part
 from contsemi.losses.nearest import nearest_classes
 from contsemi.types import Experience, Needs, Outputs, Step
 
@@ -15,7 +16,7 @@ __all__ = ["Objective"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Objective(nn.Module):
+class Objective(Part, nn.Module):
     """What is learned from labelled and unlabelled images: one file a paper.
 
     An objective never asks the loop, the data or the configuration for anything: it declares its
@@ -26,6 +27,8 @@ class Objective(nn.Module):
     A method is a dataclass whose fields are the keys of its YAML, these four among them. It makes
     its blocks and its ``needs`` in ``__post_init__``, after that of this class.
     """
+
+    group: ClassVar[str] = "objective"
 
     large_views: int = 0  # of each unlabelled image; 0 asks for no unlabelled ones
     small_views: int = 0  # of each unlabelled image

@@ -22,7 +22,7 @@ def state_bytes(learner: Learner, config: Config, side: int) -> int:
     weights = sum(tensor.nbytes for tensor in own)
     copies = 1 + _SLOTS[config.optim.name] * learner.needs.trains
     copies += (learner.needs.teacher is not None) + (
-        learner.needs.past or config.predict == "moments"
+        learner.needs.past or learner.decides.needs_past
     )
     pixels = 0 if learner.reads_again else 3 * side * side
     exemplars = config.memory.exemplars * (pixels + 32)

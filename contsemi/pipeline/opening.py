@@ -9,25 +9,26 @@ import torch
 
 from contsemi import data
 from contsemi.config import Config
-from contsemi.data.scenario import TestTask, build
+from contsemi.data.scenario import TestTask, build, refuse_unfit
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
 from contsemi.devices.precision import choose_device, choose_precision, set_threads
 from contsemi.devices.ranks import Ranks
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
+from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
 from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.footprint import state_bytes
 from contsemi.pipeline.halving import MOST_HALVINGS, with_smaller_parts
 from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
-from contsemi.pipeline.standing import refuse_if_no_room
+from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
-from contsemi.storage.folder import OutputFolder, bound
+from contsemi.storage.folder import OutputFolder
 from contsemi.types import Experience
 
 __all__ = ["run"]
@@ -58,7 +59,8 @@ def run(config: Config) -> dict[str, Any]:
     signals = Signals(ranks.agree)
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
         display = stack.enter_context(shown_by(config.display, ranks.first, stack))
-        folder = OutputFolder(Path(config.output), plain, 0 if ranks.alone else _LOCK_SECONDS)
+        patience = 0 if ranks.alone else _LOCK_SECONDS
+        folder = OutputFolder(Path(config.output), plain, patience, bound=bound)
         with together(ranks):
             refuse_differing(ranks, "ranks", bound(plain) | {"resume": config.resume})
             if ranks.first:
@@ -113,10 +115,13 @@ def _open(
         threads: of the CPU.
     """
     with together(ranks):
-        check = partial(refuse_unfit, config.scenario, budget, config.seed)
+        budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
+        check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
         load = partial(data.load, config.data, config.scenario.dataset, check)
         train, test = one_first(ranks, load)
-        stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
+        stream = build(
+            config.scenario, budget, train, test, config.seed, data=config.data, choice=choice
+        )
         for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
         learner = None if _is_baseline(config) else learners.make_first()

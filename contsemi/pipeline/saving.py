@@ -12,10 +12,17 @@ from contsemi.learner.learner import Learner
 from contsemi.pipeline.account import Account
 from contsemi.pipeline.interval import Interval
 from contsemi.pipeline.setting import Setting
-from contsemi.pipeline.standing import Place, Standing, changes, environment, identity, rows_of
+from contsemi.pipeline.standing import (
+    Place,
+    Standing,
+    bound,
+    changes,
+    environment,
+    identity,
+    rows_of,
+)
 from contsemi.pipeline.tally import Tally
 from contsemi.storage.checkpoint import Checkpoints
-from contsemi.storage.folder import bound
 from contsemi.storage.ledger import Mark
 
 __all__ = ["Saver"]

@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from contsemi.config import with_effect
 from contsemi.errors import StateDamaged, StorageFailed
 
 __all__ = [
     "Place",
     "Standing",
+    "bound",
     "changes",
     "environment",
     "identity",
@@ -119,6 +121,11 @@ class Standing(BaseModel):
 def rows_of(matrix: NDArray[np.float64]) -> list[list[float | None]]:
     """A matrix with ``None`` where it has NaN, which JSON lacks."""
     return [[None if np.isnan(x) else float(x) for x in row] for row in matrix]
+
+
+def bound(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a configuration that a run is bound to: it does not go on with others."""
+    return with_effect(config, "numbers", "measured")
 
 
 def identity(facts: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from contsemi.config import Crop, Views
+from contsemi.views.drawn.operation import Operation
 from contsemi.views.draws import Draws
 from contsemi.views.geometry import interpolation
 from contsemi.views.plan import Plan, draw_plan
@@ -34,6 +35,7 @@ class Augment:
 
     def __init__(self, views: Views) -> None:
         self.views = views
+        self.drawn = list(Operation.several(views.drawn).values())
         # x / std - mean / std; a number on the CPU goes along with any device's tensors
         self._moments = [
             (torch.tensor(-mean / std), std)
@@ -187,7 +189,8 @@ class Augment:
         with torch.no_grad():
             count = len(images) if part is None else part[0]
             draws = Draws(generator, rows=views * count)
-            plan = draw_plan(crop, draws, side=images.shape[-1], fill=self.views.mean)
+            side, fill = images.shape[-1], self.views.mean
+            plan = draw_plan(crop, draws, side=side, fill=fill, drawn=self.drawn)
             if part is not None:
                 places = torch.arange(views)[:, None] * count + part[1]
                 plan = plan.rows(places.flatten().to(images.device, non_blocking=True))

@@ -9,6 +9,7 @@ from torch import Tensor
 from contsemi.config import Crop
 from contsemi.views.blur import draw_blur
 from contsemi.views.colour import draw_greyscale, draw_jitter
+from contsemi.views.drawn.operation import Operation
 from contsemi.views.draws import Drawn, Draws
 from contsemi.views.erase import draw_erase
 from contsemi.views.geometry import Boxes, draw_boxes
@@ -57,7 +58,13 @@ class Plan:
         return views
 
 
-def draw_plan(crop: Crop, draws: Draws, side: int, fill: Sequence[float]) -> Plan:
+def draw_plan(
+    crop: Crop,
+    draws: Draws,
+    side: int,
+    fill: Sequence[float],
+    drawn: Sequence[Operation] = (),
+) -> Plan:
     """Draw everything that is random about a batch of views.
 
     The numbers drawn depend on the policy and the number of views alone.
@@ -67,6 +74,7 @@ def draw_plan(crop: Crop, draws: Draws, side: int, fill: Sequence[float]) -> Pla
         draws: source of random numbers.
         side: S, side of the images in pixels.
         fill: the colour of erased rectangles.
+        drawn: further operations, the last ones.
     """
     boxes = draw_boxes(draws, side, scale=crop.scale, ratio=crop.ratio, flip=crop.flip)
     steps: list[Drawn] = []
@@ -84,4 +92,5 @@ def draw_plan(crop: Crop, draws: Draws, side: int, fill: Sequence[float]) -> Pla
         steps.append(draw_equalise(draws, crop.equalise))
     if crop.erase > 0:
         steps.append(draw_erase(draws, crop.size, crop.erase, crop.erase_scale, fill))
+    steps += [operation.draw(draws, crop.size) for operation in drawn]
     return Plan(boxes, tuple(steps), crop.size)

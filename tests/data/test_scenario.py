@@ -172,7 +172,7 @@ def test_unlabelled_images_of_another_folder(tmp_path: Path) -> None:
         Image.new("RGB", (12, 12), (number, 0, 0)).save(tmp_path / "pool" / name)
     given = scenario(unlabelled="folder", unlabelled_root=str(tmp_path / "pool"))
     data = Data(
-        source="auto",
+        source={"name": "auto"},
         root=None,
         download=False,
         size=None,
@@ -240,7 +240,7 @@ def test_every_scenario_file_fits_the_schema(file: Path) -> None:
 
 @pytest.mark.parametrize("file", files("conf/data"), ids=lambda file: file.stem)
 def test_every_data_file_fits_the_schema(file: Path) -> None:
-    Data(**yaml.safe_load(file.read_text()))
+    Data(**yaml.safe_load(file.read_text()), source={"name": "auto"})
 
 
 def test_there_are_all_scenarios() -> None:

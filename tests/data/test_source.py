@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from contsemi.config import Data
-from contsemi.data import load, source
-from contsemi.data.sources import cifar, parquet
+from contsemi.data import load
+from contsemi.data.sources import auto, cifar, parquet
 from contsemi.errors import InputError
 
 
@@ -19,7 +19,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def data(root: object = None, **keys: Any) -> Data:
     given: dict[str, Any] = {
-        "source": "auto",
         "root": None if root is None else str(root),
         "download": False,
         "size": 8,
@@ -27,7 +26,8 @@ def data(root: object = None, **keys: Any) -> Data:
         "workers": 1,
         "test_share": 0.2,
     }
-    return Data(**{**given, **keys})
+    source = {"name": keys.pop("source", "auto")}
+    return Data(**{**given, **keys}, source=source)
 
 
 def images(root: Path, classes: int = 2) -> Path:
@@ -57,20 +57,18 @@ def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_layouts_are_found_out(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "cifar-10-batches-py").mkdir()
-    assert source.detect(data(tmp_path), tmp_path, "cifar10") == "torchvision"
+    assert auto.detect(data(tmp_path), tmp_path, "cifar10") == "torchvision"
     (tmp_path / "train").mkdir()
-    assert source.detect(data(tmp_path), tmp_path, "cifar100") == "folder"
+    assert auto.detect(data(tmp_path), tmp_path, "cifar100") == "folder"
     (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(b"")
-    assert source.detect(data(tmp_path), tmp_path, "cifar10") == "parquet"
+    assert auto.detect(data(tmp_path), tmp_path, "cifar10") == "parquet"
 
 
 def test_a_hub_id_is_told_from_a_missing_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (
-        source.detect(data("uoft-cs/cifar100"), Path("uoft-cs/cifar100"), "cifar100") == "parquet"
-    )
+    assert auto.detect(data("uoft-cs/cifar100"), Path("uoft-cs/cifar100"), "cifar100") == "parquet"
     (tmp_path / "data").mkdir()
     with pytest.raises(
         InputError, match=r"data\.root=data/photos: no such folder; expected train/"

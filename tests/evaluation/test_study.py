@@ -11,11 +11,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from contsemi import data, pipeline
 from contsemi.evaluation.study import _columns
 from contsemi.metrics.matrix import Undefined
-from contsemi.pipeline.standing import identity
+from contsemi.pipeline.standing import bound, identity
 from contsemi.records.answers import read_all
 from contsemi.records.measured import load_measured
 from contsemi.storage.checkpoint import Checkpoints
-from contsemi.storage.folder import bound
 
 TWO = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1")
 ALL = ("evaluate.probes=[knn,linear,few_shot,clustering]", "evaluate.pseudo_labels=0.6")

@@ -331,7 +331,7 @@ BUGS = {
     "deleted before commit": _deleted_before_commit,
     "momentum not restored": _not_restored("optimizer"),
     "exemplars not restored": _not_restored("exemplars"),
-    "class moments not restored": _not_restored("moments"),
+    "class moments not restored": _not_restored("predictor"),
     "step off by one": _step_off_by_one,
     "place off by one": _place_off_by_one,
     "no folder sync": _no_folder_sync,

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from contsemi.errors import InputError
-from contsemi.labels import LabelBudget, digest, draw, draw_per_task, read_list
+from contsemi.labels import LabelBudget, digest, draw, read_list
 
 NAMES = [f"class_{n}" for n in range(1000)]
 
@@ -129,17 +129,6 @@ def test_cifar100_equals_the_published_list(cifar100_root: Path) -> None:
     listed = "".join(f"{number}\n" for number in targets[rows])
     assert hashlib.sha256(listed.encode()).hexdigest() == NNCSL_CIFAR100
     np.testing.assert_array_equal(rows, take("4/class", targets))
-
-
-def test_a_draw_per_task_knows_only_that_task() -> None:
-    targets = np.random.default_rng(0).permutation(np.repeat(np.arange(6), 50))
-    budgets = LabelBudget.parse(["2%", "10%", "7/class"]).for_tasks(3)
-    tasks = [[4, 1], [0, 2], [3, 5]]
-    rows = draw_per_task(budgets, targets, tasks, seed=3, names=NAMES)
-    np.testing.assert_array_equal(np.bincount(targets[rows]), [5, 1, 5, 7, 1, 7])
-    second = np.flatnonzero(np.isin(targets, [0, 2]))
-    expected, _ = train_test_split(second, train_size=10, stratify=targets[second], random_state=3)
-    np.testing.assert_array_equal(rows[2:12], expected)
 
 
 def test_the_digest_is_of_the_sorted_rows() -> None:

@@ -36,7 +36,7 @@ def test_recipes(method, data, distiller, tmp_path):
     assert config.optim.lr == pytest.approx(rate)
     assert config.optim.weight_decay == decay
     assert config.projector[-1] == size
-    objective, _ = build_part("objectives", config.objective, Objective)
+    objective, _ = build_part(config.objective, Objective)
     needs = objective.needs
     assert (needs.teacher[0] if needs.teacher else None) == momentum
     if method in ("msf", "cmsf"):  # weak targets, strong queries of the same size

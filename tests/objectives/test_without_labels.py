@@ -21,7 +21,7 @@ from contsemi.types import Experience
 def build(name, **change):
     path = resources.conf() / "objective" / f"{name}.yaml"
     options = OmegaConf.to_container(OmegaConf.load(path)) | change
-    objective, _ = build_part("objectives", options, Objective)
+    objective, _ = build_part(options, Objective)
     nothing = torch.empty(0, dtype=torch.int64)
     objective.begin(Experience(0, (0, 1, 2, 3), 0, 4, nothing, nothing, torch.arange(20)))
     return objective, options

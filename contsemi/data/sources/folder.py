@@ -1,22 +1,53 @@
 """The user's own images: class folders, with any mixture of formats in them."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contsemi.config import Data
 from contsemi.data.imageset import ImageSet, Named
+from contsemi.data.names import OFFICIAL
 from contsemi.data.sources.cache import Cached, cached, key
 from contsemi.data.sources.decode import side_lengths
 from contsemi.data.sources.decoding import Failure, decode_into
 from contsemi.data.sources.listing import Files, listed, pool_files, relative, shown
+from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.data.twins import twins
 from contsemi.errors import InputError
 
-__all__ = ["load", "load_pool"]
+__all__ = ["Folder", "load", "load_pool"]
 
 NAMED_PROBLEMS = 20
+
+
+@dataclass(kw_only=True, eq=False)
+class Folder(Source):
+    """One folder a class."""
+
+    def load(self, data: Data, dataset: str, check: Check) -> tuple[ImageSet, ImageSet]:
+        """See :func:`load`."""
+        refuse_digits(data, dataset)
+        root = root_of(data, dataset)
+        train, test = load(
+            root,
+            size=data.size,
+            cache=data.cache,
+            workers=data.workers,
+            test_share=data.test_share,
+            check=check,
+        )
+        _refuse_other_classes(train, dataset, root)
+        return train, test
+
+
+def _refuse_other_classes(train: ImageSet, dataset: str, root: Path) -> None:
+    """Refuses a folder of another number of classes than the dataset's."""
+    expected = len(OFFICIAL.get(dataset, train.classes))
+    if len(train.classes) != expected:
+        problem = f"holds {len(train.classes)} classes, {dataset} has {expected}"
+        raise InputError(f"data.root={shown(root)}", problem, f"give {dataset}'s folder")
 
 
 def load(
@@ -26,7 +57,7 @@ def load(
     cache: str | None,
     workers: int,
     test_share: float = 0.2,
-    check: Callable[[Named, Named], None] | None = None,
+    check: Check | None = None,
 ) -> tuple[ImageSet, ImageSet]:
     """Training and test images; decoded once, then opened from the cache.
 

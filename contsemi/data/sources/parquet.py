@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contsemi.config import Data
 from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.names import OFFICIAL
 from contsemi.data.sources.cache import Cached, cached, file_state, key
 from contsemi.data.sources.decode import Unreadable, decode
 from contsemi.data.sources.decoding import Failure, decode_into
+from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.errors import InputError
 
-__all__ = ["fetch", "find", "load"]
+__all__ = ["Parquet", "fetch", "find", "load"]
 
 PATTERNS = ("{0}.parquet", "{0}-*.parquet", "{0}/*.parquet", "*/{0}-*.parquet", "*/{0}/*.parquet")
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
@@ -38,6 +40,21 @@ class _Columns:
     coarse: str | None
     classes: tuple[str, ...] | None
     coarse_classes: tuple[str, ...] | None
+
+
+@dataclass(kw_only=True, eq=False)
+class Parquet(Source):
+    """A folder of parquet files, or the id of a dataset of the hub."""
+
+    def load(self, data: Data, dataset: str, check: Check) -> tuple[ImageSet, ImageSet]:
+        """See :func:`load`."""
+        refuse_digits(data, dataset)
+        root = root_of(data, dataset)
+        if not root.is_dir():
+            root = fetch(str(data.root), may_download=data.download)
+        return load(
+            root, dataset, size=data.size, cache=data.cache, workers=data.workers, check=check
+        )
 
 
 def find(root: Path, split: str) -> list[Path]:
@@ -64,7 +81,7 @@ def load(
     size: int | None,
     cache: str | None,
     workers: int,
-    check: Callable[[Named, Named], None] | None = None,
+    check: Check | None = None,
 ) -> tuple[ImageSet, ImageSet]:
     """Training and test images; decoded once, then opened from the cache.
 
