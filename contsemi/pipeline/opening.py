@@ -25,6 +25,7 @@ from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
+from contsemi.pipeline.tracking import tracker
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
@@ -148,6 +149,8 @@ def _open(
         if learner is not None and ranks.first:
             size = state_bytes(learner, config, stream.images.shape[-1])
             refuse_if_no_room(folder.path, size)
+    records = (Records if ranks.first else NoRecords)(folder.path)
+    records.tracker = tracker(config, folder.path) if ranks.first else None
     return Setting(
         config=config,
         ranks=ranks,
@@ -157,7 +160,7 @@ def _open(
         test_images=test.images,
         display=display,
         folder=folder,
-        records=(Records if ranks.first else NoRecords)(folder.path),
+        records=records,
         signals=signals,
     )
 

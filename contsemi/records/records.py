@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Matrix, Undefined
@@ -16,7 +16,7 @@ from contsemi.records.plain import plain, to_json, to_yaml
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.ledger import Ledger, Mark
 
-__all__ = ["NoRecords", "Records"]
+__all__ = ["NoRecords", "Records", "Tracker"]
 
 # What a run writes after tasks and at its end; the first says that it is complete.
 RESULTS = (
@@ -33,6 +33,16 @@ PROGRESS = "progress.json"
 SECONDS_BETWEEN_PLACES = 3.0
 
 
+class Tracker(Protocol):
+    """What takes each number besides, such as TensorBoard."""
+
+    def metric(self, name: str, value: float, step: int) -> None:
+        """Take a number."""
+
+    def finish(self) -> None:
+        """Take no more."""
+
+
 class Records:
     """Writer of one run's folder: configuration, manifest, metrics and results.
 
@@ -42,6 +52,9 @@ class Records:
     Raises:
         StorageFailed: every method, where the disk is full, read-only or gone.
     """
+
+    tracker: Tracker | None = None
+    """Takes the metrics, too."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
@@ -108,6 +121,8 @@ class Records:
         if isinstance(value, Undefined):
             facts["reason"] = value.reason
         self._metrics.write(to_json(facts, indent=None))
+        if self.tracker is not None and isinstance(value, int | float):
+            self.tracker.metric(name, value, step)
 
     def flush(self) -> Mark:
         """Bring all metrics to the disk and say how far their file goes."""
@@ -142,6 +157,8 @@ class Records:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        if self.tracker is not None:
+            self.tracker.finish()
 
 
 class NoRecords(Records):

@@ -16,12 +16,10 @@ from contsemi.records.finished import Run
 from contsemi.records.measured import GROUPS
 from contsemi.records.names import Names
 from contsemi.report.meanings import MEANINGS
+from contsemi.report.screen.tables import number
 from contsemi.report.words import percent
 
 __all__ = ["Table", "by_class_table", "gap_table", "held_table", "matrix_cells", "number_tables"]
-
-COUNTS = ("evaluations", "recovery_steps")
-NATS = ("negative_log_likelihood",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +77,6 @@ def _two_kinds(title: str, kinds: Sequence[Mapping[str, Any]], names: Sequence[s
     ]
     means = [MEANINGS.get(name, "") for name in names]
     return Table(title, ("", "class-incremental", "task-incremental"), rows, means, kind="numbers")
-
-
-def number(name: str, value: Any) -> str:
-    """A metric in its unit: percent, but for counts and nats."""
-    if not isinstance(value, int | float):
-        return "-"
-    if name in COUNTS:
-        return f"{value:.0f}"
-    return f"{value:.3f}" if name in NATS else percent(value)
 
 
 def gap_table(trajectory: Trajectory, names: Names) -> Table:
