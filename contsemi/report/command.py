@@ -29,7 +29,7 @@ def report(arguments: Sequence[str] | None) -> int:
     """
     given = _parser().parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    folders = [Path(folder) for folder in dict.fromkeys(given.runs)]
+    folders = [_folder(word) for word in dict.fromkeys(given.runs)]
     if given.list:
         with Display("plain") as display:
             display.show(listing(runs_below(folders or [Path("outputs")]), display.width))
@@ -66,6 +66,17 @@ def _parser() -> Parser:
     )
     parser.add_argument("--port", type=int, default=0, help="of --follow; a free one by default")
     return parser
+
+
+def _folder(word: str) -> Path:
+    """The folder of that name; a name that none can have is refused before anything looks at it."""
+    try:
+        Path(word).exists()
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        shown = word if len(word) <= 60 else f"{word[:40]}...{word[-16:]}"
+        raise InputError(shown, problem, "give the output= folder of a run") from error
+    return Path(word)
 
 
 def _report(folders: Sequence[Path], output: str | None, *, interactive: bool) -> None:

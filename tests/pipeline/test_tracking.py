@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import pytest
 
@@ -35,6 +36,9 @@ def test_wandb_writes_a_run_without_a_network(small, tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     pipeline.run(small(*WORDS, "track=wandb", f"output={tmp_path / 'run'}"))
     (file,) = (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")
+    until = time.monotonic() + 30  # wandb's own process writes it
+    while b"calibration/" not in file.read_bytes() and time.monotonic() < until:
+        time.sleep(0.1)
     assert b"accuracy/class_incremental/task_1" in file.read_bytes()
 
 
