@@ -1,5 +1,6 @@
 """Average incremental accuracy where every test image weighs the same, instead of every task."""
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from contsemi.metrics.matrix import Undefined, as_matrix
@@ -24,8 +25,8 @@ def sample_weighted_incremental_accuracy(matrix: ArrayLike, images: ArrayLike) -
     Raises:
         ValueError: ``images`` has not one count a task.
     """
-    values, counts = as_matrix(matrix), list(images)  # type: ignore[arg-type]
-    if len(counts) != len(values):
+    values, counts = as_matrix(matrix), np.asarray(images)
+    if counts.shape != (len(values),):
         raise ValueError(f"expected one count for each of {len(values)} tasks, got {counts}")
     total = 0.0
     for last in range(1, len(values) + 1):

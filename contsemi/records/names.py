@@ -26,7 +26,8 @@ class Names:
         """The names in a manifest; those of an older or damaged one are numbers."""
         ids, names = _sequence(manifest, "class_order"), _sequence(manifest, "class_names")
         classes = [str(name) for name in names] + [str(each) for each in ids[len(names) :]]
-        held = [task.get("columns") for task in _sequence(manifest, "tasks") if task]
+        told = _sequence(manifest, "tasks")
+        held = [task.get("columns") if isinstance(task, dict) else None for task in told]
         known = all(
             isinstance(columns, list) and all(type(column) is int for column in columns)
             for columns in held
