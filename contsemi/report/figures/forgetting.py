@@ -44,7 +44,10 @@ def _curves(axes: Axes, matrix: Matrix, names: Names) -> None:
         line = 100 * matrix[task:, task]
         thin = {} if few else {"linewidth": 0.9, "markersize": 2.0}
         axes.plot(after[task:], line, color=colour, marker="o", **thin)
-        ends[names.short(task) if few else str(task + 1)] = (tasks, line[-1], colour)
+        if (known := np.flatnonzero(~np.isnan(line))).size:  # a run may not be finished
+            end = int(known[-1])
+            name = names.short(task) if few else str(task + 1)
+            ends[name] = (after[task + end], line[end], colour)
     averages = [average_accuracy(matrix, task) for task in range(tasks)]
     means = [np.nan if isinstance(mean, Undefined) else 100 * mean for mean in averages]
     if tasks > 1:

@@ -21,18 +21,17 @@ def drawing(material: Material) -> Drawing | None:
     trajectory = material.trajectories.get("class_incremental")
     if trajectory is None:
         return None
+    known = {"trajectory": trajectory, "names": material.names}
+    switched = trajectory.tasks > 1
     return Drawing(
         "stability",
         "Inside tasks",
         "Class-incremental accuracy on a fixed part of the test images while training. Left: "
         "dotted lines stand where a task begins. Right: the mean change of the earlier tasks from "
         "the moment when another begins.",
-        (
-            partial(_over_steps, trajectory=trajectory, names=material.names),
-            partial(_after_switches, trajectory=trajectory, names=material.names),
-        ),
+        (partial(_over_steps, **known), *([partial(_after_switches, **known)] if switched else [])),
         head=material.title,
-        widths=(1.35, 1),
+        widths=(1.35, 1) if switched else None,
     )
 
 
