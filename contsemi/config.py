@@ -366,6 +366,10 @@ class Config(Section):
     display: Literal["auto", "live", "plain", "quiet"] = Field(
         description="what the screen shows", json_schema_extra=NOTHING
     )
+    track: Literal["none", "tensorboard", "wandb"] = Field(
+        description="where the numbers of metrics.jsonl go besides; extra: track",
+        json_schema_extra=NOTHING,
+    )
 
 
 def with_effect(

@@ -9,7 +9,7 @@ import torch
 
 from contsemi import data
 from contsemi.config import Config
-from contsemi.data.scenario import Stream, build, refuse_unfit
+from contsemi.data.scenario import Stream, TestTask, build, refuse_unfit
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
 from contsemi.devices.precision import choose_device, choose_precision
@@ -26,11 +26,13 @@ from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
+from contsemi.pipeline.tracking import tracker
 from contsemi.pipeline.work import multiply_adds
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
 from contsemi.storage.folder import OutputFolder
+from contsemi.types import Experience
 
 __all__ = ["run"]
 
@@ -137,6 +139,8 @@ def _open(
         if learner is not None and ranks.first:
             size = state_bytes(learner, config, stream.images.shape[-1])
             refuse_if_no_room(folder.path, size)
+    records = (Records if ranks.first else NoRecords)(folder.path)
+    records.tracker = tracker(config, folder.path) if ranks.first else None
     return Setting(
         config=config,
         ranks=ranks,
@@ -146,7 +150,7 @@ def _open(
         test_images=test.images,
         display=display,
         folder=folder,
-        records=(Records if ranks.first else NoRecords)(folder.path),
+        records=records,
         signals=signals,
         threads=threads,
     )
@@ -165,6 +169,7 @@ def _facts(
         device=_device_name(device),
         threads=threads.number,
         class_names=stream.class_names,
+        tasks=[_held(*task) for task in zip(stream.experiences, stream.test, strict=True)],
         label_indices=stream.label_indices.tolist(),
         precision=str(precision).removeprefix("torch."),
     )
@@ -220,3 +225,13 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)
+
+
+def _held(experience: Experience, test: TestTask) -> dict[str, Any]:
+    """What a task holds, for the page: its classes, and how many images there are of each kind."""
+    return {
+        "columns": list(experience.columns),
+        "labelled": len(experience.labelled),
+        "unlabelled": len(experience.unlabelled),
+        "test": len(test.indices),
+    }

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -157,7 +157,7 @@ class Watch(Hooks):
         self._shown = time.monotonic()
         known = self.tally.steps_here >= ESTIMATED_FROM
         self.display.progress(
-            Progress(
+            place := Progress(
                 task=experience.index,
                 tasks=self.tasks,
                 epoch=loop.epoch,
@@ -170,6 +170,7 @@ class Watch(Hooks):
                 seconds_left=self._seconds_left(loop) if known else None,
             )
         )
+        self.records.write_progress(asdict(place))
 
     def _seconds_left(self, loop: Loop) -> float:
         learner, experience = loop.learner, loop.learner.experience

@@ -11,8 +11,18 @@ from matplotlib.text import Text
 from PIL import Image
 
 from contsemi.records.finished import load_run
-from contsemi.report.figures.curves import figure
-from contsemi.report.figures.render import render
+from contsemi.report.figures.drawing import figure as drawn_of
+from contsemi.report.figures.drawing import pictures
+from contsemi.report.figures.forgetting import drawing
+from contsemi.report.material import Material
+
+
+def figure(run):
+    return drawn_of(drawing(Material.of(run)))
+
+
+def render(run):
+    return pictures(drawing(Material.of(run)))["forgetting.png"]
 
 
 def left_and_right(drawn):
@@ -69,8 +79,8 @@ def test_words(make_run):
 
 def test_a_png_as_wide_as_a_page_and_always_the_same(make_run):
     run = load_run(make_run(3))
-    content = render(figure(run), "png")
-    assert content == render(figure(run), "png")
+    content = render(run)
+    assert content == render(run)
     image = Image.open(io.BytesIO(content))
     assert image.format == "PNG"
     assert image.width > 1500
@@ -79,11 +89,10 @@ def test_a_png_as_wide_as_a_page_and_always_the_same(make_run):
 
 def test_unmeasured_cells_are_gaps(make_run):
     matrix = np.array([[0.5, np.nan, np.nan], [np.nan, 0.7, np.nan], [0.6, 0.5, np.nan]])
-    assert render(figure(load_run(make_run(matrix=matrix))), "png")
+    assert render(load_run(make_run(matrix=matrix)))
 
 
 def test_pyplot_is_not_imported():
-    code = (
-        "import contsemi.report.figures.curves, sys; sys.exit('matplotlib.pyplot' in sys.modules)"
-    )
+    code = "import contsemi.report.figures.catalogue; import sys; "
+    code += "sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
