@@ -2,8 +2,8 @@
 
 Nothing heavy is imported here, so that a wrong key is answered at once. The values stand in the
 YAML files under ``conf/`` and ``scenarios/``; this file says only what a value may be. The keys of
-a part that is chosen by name (an objective, a model, a drift map, ...) belong to that part alone: its
-YAML file declares them, with their ranges.
+a part that is chosen by name (an objective, a model, a drift map, ...) belong to that part alone:
+its YAML file declares them, with their ranges.
 
 What a key has an effect on is marked once, beside it: see :data:`EFFECTS`.
 """
@@ -48,8 +48,8 @@ def _ascending(values: list[float]) -> list[float]:
 Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 
 # What a key has an effect on: ``numbers`` that come out (every key that has no mark), ``measured``,
-# what is measured beside them, ``images`` that are read, or ``nothing`` but where and how fast a run
-# goes. The name of a run's folder, what a saved run is bound to and the comparison of runs go by it.
+# what is measured beside them, ``images`` that are read, or ``nothing`` but where and how fast a
+# run goes. A run's folder, what a saved run is bound to, and the comparison of runs go by it.
 EFFECTS = ("numbers", "measured", "images", "nothing")
 NOTHING = {"effect": "nothing"}
 MEASURED = {"effect": "measured"}
@@ -188,7 +188,8 @@ class Views(Section):
         description="how each kind of views is made, by the name that methods ask for"
     )
     drawn: dict[str, Chosen] = Field(
-        description="operations that are drawn for each view, after those above; [] for none"
+        default={},
+        description="operations that are drawn for each view, after those above; [] for none",
     )
     test_size: Pixels = Field(description="side of test images in pixels")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -359,7 +360,8 @@ class Config(Section):
         description="mode of torch.compile, for the backbone of training steps; not with pieces"
     )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
-        description="CPU threads of torch, 0 for one per core", json_schema_extra=NOTHING
+        description="CPU threads of torch; 0 chooses by the work in a step",
+        json_schema_extra=NOTHING,
     )
     output: str | None = Field(
         min_length=1, description="output folder; null names one", json_schema_extra=NOTHING
@@ -369,6 +371,10 @@ class Config(Section):
     )
     display: Literal["auto", "live", "plain", "quiet"] = Field(
         description="what the screen shows", json_schema_extra=NOTHING
+    )
+    track: Literal["none", "tensorboard", "wandb"] = Field(
+        description="where the numbers of metrics.jsonl go besides; extra: track",
+        json_schema_extra=NOTHING,
     )
 
 

@@ -85,8 +85,11 @@ class Elsewhere(ContsemiError):
         self.exit_code = exit_code
 
 
-class Interrupted(ContsemiError):
+class Interrupted(BaseException):
     """A signal ended the run after it was saved; the same command goes on.
+
+    Not an ``Exception``: it can come up anywhere, and no ``except Exception`` around a decoder or
+    a library's call may take it for a damaged file.
 
     Args:
         signal_number: the signal; the exit code is 128 more.
@@ -96,3 +99,7 @@ class Interrupted(ContsemiError):
     def __init__(self, signal_number: int, then: str = "goes on from here") -> None:
         super().__init__(f"stopped by signal {signal_number}; the same command {then}")
         self.signal_number, self.exit_code = signal_number, 128 + signal_number
+
+
+ENDINGS = (ContsemiError, Interrupted)
+"""What ends a run with one line and an exit code of its own."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from contsemi.compose import Run, check, groups, plain
 from contsemi.config import Config
-from contsemi.errors import ContsemiError, InputError
+from contsemi.errors import ENDINGS, InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -92,7 +92,7 @@ def _job(train: Callable[[Config], None], composed: "DictConfig") -> int:
     _tell_ranks()
     try:
         train(check.validate(values, values))
-    except ContsemiError as error:
+    except ENDINGS as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
     except Exception:

@@ -42,16 +42,18 @@ def gather_outputs(
         found: tuple[Tensor, ...] = _Gather.apply(ranks, layout, *columns)
         return found
 
-    found = (
-        everyones([torch.cat([each[head] for each in groups]) for head in heads]) if heads else ()
-    )
+    columns = [torch.cat([each[head].flatten(1) for each in groups]) for head in heads]
+    found = everyones(columns) if heads else ()
     features = _Once(lambda: everyones([torch.cat([each.features for each in groups])])[0])
     complete: list[Outputs] = []
     start = 0
     for group, blocks in zip(groups, sizes, strict=True):
         rows = slice(start, start + sum(count * views for count, views in blocks))
         start = rows.stop
-        values = {head: value[rows] for head, value in zip(heads, found, strict=True)}
+        values = {
+            head: value[rows].view(-1, *group[head].shape[1:])
+            for head, value in zip(heads, found, strict=True)
+        }
         complete.append(_LateFeatures(features, rows, values, group.directions))
     return complete
 
@@ -132,12 +134,16 @@ def gather_even(ranks: Ranks, own: Outputs, count: int) -> Outputs:
     """
     if ranks.alone:
         return own
-    columns = [own.features, *own.heads.values()]
+    columns = [own.features, *(value.flatten(1) for value in own.heads.values())]
     widths = [column.shape[1] for column in columns]
     matrix = _padded(torch.cat(columns, dim=1), _ceil(count, ranks.size))
     whole = torch.split(ranks.gather(matrix)[:count], widths, dim=1)
     features, *found = (column.contiguous() for column in whole)
-    return Outputs(features, dict(zip(own.heads, found, strict=True)), own.directions)
+    values = {
+        head: value.view(-1, *own[head].shape[1:])
+        for head, value in zip(own.heads, found, strict=True)
+    }
+    return Outputs(features, values, own.directions)
 
 
 def block(ranks: Ranks, count: int) -> slice:

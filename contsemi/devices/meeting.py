@@ -26,7 +26,14 @@ from torch.distributed.rendezvous import rendezvous
 from contsemi.devices.environment import ranked, said_once
 from contsemi.devices.precision import choose_device
 from contsemi.devices.ranks import ALONE, Ranks, alive
-from contsemi.errors import ContsemiError, Elsewhere, InputError, RankLost
+from contsemi.errors import (
+    ENDINGS,
+    ContsemiError,
+    Elsewhere,
+    InputError,
+    Interrupted,
+    RankLost,
+)
 from contsemi.storage.tensors import flatten, nest
 
 __all__ = [
@@ -161,10 +168,10 @@ def together(ranks: Ranks) -> Iterator[None]:
         ContsemiError: the own error, in the first process of those with the worst exit code.
         Elsewhere: in all others; it has the same exit code and says nothing.
     """
-    own: ContsemiError | None = None
+    own: ContsemiError | Interrupted | None = None
     try:
         yield
-    except ContsemiError as error:
+    except ENDINGS as error:
         if ranks.alone:
             raise
         own = error

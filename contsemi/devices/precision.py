@@ -20,7 +20,6 @@ __all__ = [
     "choose_device",
     "choose_precision",
     "set_deterministic",
-    "set_threads",
 ]
 
 _TYPES = {
@@ -101,17 +100,6 @@ def set_deterministic(on: bool) -> None:
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(on)
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
-
-
-def set_threads(count: int, processes: int = 1) -> int:
-    """Fixes torch's CPU threads, which are part of a run's identity.
-
-    Args:
-        count: threads; 0 shares the cores out among the processes.
-        processes: of this run on this machine.
-    """
-    torch.set_num_threads(count or max(1, len(os.sched_getaffinity(0)) // processes))
-    return torch.get_num_threads()
 
 
 def channels_last(module: nn.Module) -> nn.Module:

@@ -28,7 +28,7 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
     kept = {
         "exemplars": learner.exemplars.memory_bytes,
         "embeddings": learner.embeddings.memory_bytes,
-        learner.config.predict["name"]: learner.predictor.decides.memory_bytes,
+        learner.config.predict["name"]: learner.inference.decides.memory_bytes,
     }
     for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):
         for name, module in part.named_modules():

@@ -108,7 +108,7 @@ def step(
         optim: the configuration.
         done: steps of this task already done.
         total: steps of the whole task.
-        scaling: which has made and unscaled the gradients; ``None`` where none was in the way.
+        scaling: which has made the gradients; ``None`` where the loss was as it is.
     """
     rate = schedules.learning_rate(optim, done, total)
     for group in optimizer.param_groups:
@@ -117,6 +117,8 @@ def step(
             group["weight_decay"] = schedules.cosine(
                 done, total_steps=total, start=optim.weight_decay, end=optim.final_weight_decay
             )
+    if scaling is not None:
+        scaling.unscale(optimizer)
     if optim.clip > 0:
         params = [p for group in optimizer.param_groups for p in group["params"]]
         if optim.clip_by == "all":

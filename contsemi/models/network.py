@@ -52,7 +52,7 @@ class Network(nn.Module):
         self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
         self.num_classes = 0
         self.backbone = backbone
-        self.extras: Mapping[str, int] = getattr(backbone, "extras", {})
+        self.extras: Mapping[str, int] = dict(getattr(backbone, "extras", {}))
         usual = usual_heads(projector, predictor, norm=norm, activation=activation)
         self._declared = _in_order(heads, usual, self.extras)
         self.heads = tuple(self._declared)
@@ -75,9 +75,13 @@ class Network(nn.Module):
         Raises:
             InputError: the network was built without one of these heads.
         """
-        if self.extras and self._asked(heads) & self.extras.keys():
+        if self.asks_extras(heads):
             return self.outputs(*self.backbone.with_extras(images), heads=heads)  # type: ignore[operator]
         return self.outputs(self.backbone(images), heads=heads)
+
+    def asks_extras(self, heads: Sequence[str]) -> bool:
+        """Whether more of the backbone than its features is asked for."""
+        return bool(self.extras) and not self.extras.keys().isdisjoint(self._asked(heads))
 
     def outputs(
         self,

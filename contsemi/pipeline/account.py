@@ -90,6 +90,7 @@ class Account:
                 "seed": setting.config.seed,
                 "device": setting.facts["device"],
                 "precision": setting.facts["precision"],
+                "threads": f"{setting.threads.number} ({setting.threads.reason})",
             }
         )
 

@@ -13,7 +13,6 @@ from contsemi.devices.precision import (
     choose_device,
     choose_precision,
     set_deterministic,
-    set_threads,
 )
 from contsemi.errors import InputError
 
@@ -89,15 +88,6 @@ def test_products_run_in_the_precision_and_parameters_stay(precision):
     assert product.dtype == precision
     product.sum().backward()
     assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
-
-
-def test_threads_are_fixed():
-    before = torch.get_num_threads()
-    try:
-        assert set_threads(1) == torch.get_num_threads() == 1
-        assert set_threads(0) == len(os.sched_getaffinity(0))
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_convolutions_get_their_memory_format():

@@ -303,7 +303,6 @@ def test_finite_and_as_in_float64(temperature, dtype, step, tensors):
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        ({"supports": "none"}, "distiller.supports"),
         ({"supports": "current", "neighbours": 3}, "distiller.neighbours"),
         ({"supports": "current", "whole": True}, "distiller.whole"),
         ({"whole": True, "neighbours": 3}, "distiller.neighbours"),
