@@ -3,10 +3,12 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from contsemi.errors import StorageFailed
 from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Matrix, Undefined
 from contsemi.records.answers import remove, write
@@ -30,7 +32,7 @@ RESULTS = (
 )
 MATRICES = ("accuracy_matrix.csv", "accuracy_matrix_task_incremental.csv")
 PROGRESS = "progress.json"
-SECONDS_BETWEEN_PLACES = 3.0
+SECONDS_BETWEEN_PLACES = 5.0
 
 
 class Tracker(Protocol):
@@ -96,7 +98,8 @@ class Records:
         """
         if time.monotonic() - self._told >= SECONDS_BETWEEN_PLACES:
             self._told = time.monotonic()
-            write_atomically(self.folder / PROGRESS, to_json(place))
+            with suppress(StorageFailed):  # a hint; what matters will say so itself
+                write_atomically(self.folder / PROGRESS, to_json(place))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write ``results.json``, last of all: its presence says that the run is complete."""
