@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 __all__ = [
     "EFFECTS",
@@ -51,9 +52,9 @@ Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterVal
 # what is measured beside them, ``images`` that are read, or ``nothing`` but where and how fast a
 # run goes. A run's folder, what a saved run is bound to, and the comparison of runs go by it.
 EFFECTS = ("numbers", "measured", "images", "nothing")
-NOTHING = {"effect": "nothing"}
-MEASURED = {"effect": "measured"}
-IMAGES = {"effect": "images"}
+NOTHING: JsonDict = {"effect": "nothing"}
+MEASURED: JsonDict = {"effect": "measured"}
+IMAGES: JsonDict = {"effect": "images"}
 
 # A part that is chosen by name: ``name`` and the keys that its YAML file declares.
 Chosen = dict[str, Any]
