@@ -99,7 +99,10 @@ def test_no_hidden_label_can_be_reached() -> None:
             if isinstance(value := getattr(experience, field.name), torch.Tensor)
         }
         assert sizes["labels"] == sizes["labelled"] < sizes["unlabelled"]
-        assert set(sizes) == {"labelled", "labels", "unlabelled"}
+        assert sizes["coarse"] == sizes["labelled"] and sizes["coarse_of"] == experience.num_seen
+        assert sizes["coarse_only"] == sizes["coarse_only_labels"] == 0
+        known = {"labelled", "labels", "unlabelled", "coarse", "coarse_of"}
+        assert set(sizes) == known | {"coarse_only", "coarse_only_labels"}
     for field in dataclasses.fields(made):
         value = getattr(made, field.name)
         assert not isinstance(value, ImageSet)
