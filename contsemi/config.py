@@ -137,6 +137,13 @@ class Jitter(Section):
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(description="shift drawn from [-h, h]")
 
 
+class RandAugment(Section):
+    """Operations drawn for each view from those of RandAugment, in FixMatch's ranges."""
+
+    operations: Annotated[int, Field(ge=0, le=14)] = Field(description="drawn for each view")
+    probability: Probability = Field(description="probability that a drawn one is carried out")
+
+
 class Crop(Section):
     """One kind of augmented view."""
 
@@ -154,6 +161,11 @@ class Crop(Section):
     blur_sigma: Interval = Field(description="standard deviation of the blur in pixels")
     erase: Probability = Field(description="probability of erasing a rectangle")
     erase_scale: Interval = Field(description="share of the area that is erased")
+    reflect: Annotated[float, Field(ge=0, lt=1)] = Field(
+        description="translation in ± share of the side, the image mirrored at its edge"
+    )
+    rand_augment: RandAugment = Field(description="strong operations, after all others")
+    cutout: Probability = Field(description="side of a grey square, as a share of the view's")
 
 
 class Init(Section):
@@ -172,9 +184,9 @@ class Views(Section):
     name: str = Field(description="name of the policy")
     mean: Rgb = Field(description="mean per channel of pixels in [0, 1]")
     std: DeviationRgb = Field(description="standard deviation per channel of pixels in [0, 1]")
-    large: Crop = Field(description="the large views of unlabelled images")
-    small: Crop = Field(description="the small views of unlabelled images (multi-crop)")
-    labelled: Crop = Field(description="the views of labelled images")
+    policies: dict[str, Crop] = Field(
+        description="how each kind of views is made, by the name that methods ask for"
+    )
     drawn: dict[str, Chosen] = Field(
         description="operations that are drawn for each view, after those above; [] for none"
     )
@@ -216,6 +228,9 @@ class Optim(Section):
     lr: Annotated[float, Field(gt=0, le=1000)] = Field(description="peak learning rate")
     start_lr: Rate = Field(description="learning rate at the start of the warm-up")
     final_lr: Rate = Field(description="learning rate at the end of the cosine")
+    curve: Literal["half", "quarter"] = Field(
+        description="down to final_lr by half a cosine, or by the first part of one (FixMatch)"
+    )
     warmup: Probability = Field(description="share of a task's steps that warm up linearly")
     classifier_lr: Rate | None = Field(
         description="peak learning rate of the classifier, which is then not decayed; null for lr"

@@ -127,7 +127,7 @@ class Ours:
             order = torch.randperm(len(images), generator=draw)
             for step in range(steps):
                 rows = order[step * ROWS : (step + 1) * ROWS]
-                views = augment.labelled(images[rows], 1, draw)
+                views = augment.view("labelled", images[rows], 1, draw)
                 logits = network(views, ("classifier",))["classifier"]
                 loss = label_cross_entropy(logits, labels[rows], temperature=1.0, smoothing=0.0)
                 optimizer.zero_grad(set_to_none=True)

@@ -71,7 +71,7 @@ def _schema(defaults: Mapping[str, Any]) -> Iterator[str]:
         parent = key.rpartition(".")[0]
         value: Any = defaults
         for part in key.split("."):
-            value = value[part]
+            value = value["large"] if part == "NAME" else value[part]
         expected = schema.expected(field).replace(f"{field.description}", "text")
         if key == "label_ratio":
             expected = "a share, a count or a list of them"

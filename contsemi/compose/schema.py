@@ -17,6 +17,9 @@ def field_at(path: Sequence[str | int], model: Any = Config) -> FieldInfo | None
     """The field of a dotted path, or ``None`` where the schema leaves the key to a part."""
     field: FieldInfo | None = None
     for part in path:
+        if (named := _named(model)) is not None:  # any name stands for one of them
+            model = named
+            continue
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return field if isinstance(part, int) else None
         field = model.model_fields.get(str(part))
@@ -32,11 +35,22 @@ def fields(
     """Every key of the schema: its path, its field, and whether it is a section of keys."""
     for key, field in model.model_fields.items():
         inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        if (named := _named(inner)) is not None:
+            yield f"{prefix}{key}.NAME", field, True
+            yield from fields(named, f"{prefix}{key}.NAME.")
+        elif isinstance(inner, type) and issubclass(inner, BaseModel):
             yield f"{prefix}{key}", field, True
             yield from fields(inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", field, False
+
+
+def _named(annotation: Any) -> type[BaseModel] | None:
+    """The section that stands under each name of a section of any names."""
+    if typing.get_origin(annotation) is not dict:
+        return None
+    inner = typing.get_args(annotation)[1]
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
 
 
 def is_path(key: str) -> bool:

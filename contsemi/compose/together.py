@@ -76,11 +76,11 @@ def _check_classes(scenario: Scenario) -> None:
 def _check_parts(config: Config) -> None:
     """A method learns by an objective of ours, or by a strategy of Avalanche alone."""
     baseline, objective = config.baseline["name"], config.objective["name"]
-    if config.objective.get("predict") == "neighbours" and not config.memory.exemplars:
+    if config.objective.get("predict_by") == "neighbours" and not config.memory.exemplars:
         raise InputError(
             "memory.exemplars",
-            "is 0, and objective.predict=neighbours predicts from exemplars",
-            "keep some, or set objective.predict=classifier",
+            "is 0, and objective.predict_by=neighbours predicts from exemplars",
+            "keep some, or set objective.predict_by=classifier",
         )
     if baseline == objective == "none":
         problem = "none is for the strategies of Avalanche"

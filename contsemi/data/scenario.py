@@ -175,6 +175,7 @@ def _experiences(
     targets, names = train.targets.numpy(), train.classes
     column_of = _columns(order, len(names))
     strangers = _strangers(train, len(tasks), seed) if outside is None else None
+    known, (above, num_coarse) = train.coarse, _coarse(order, train)
     experiences, seen = [], 0
     for index, task in enumerate(tasks):
         start, seen = seen, seen + len(task)
@@ -182,10 +183,10 @@ def _experiences(
         in_pool = order[:seen] if scenario.unlabelled == "seen" else task
         own = np.flatnonzero(np.isin(targets, in_pool)) if outside is None else outside
         if strangers is not None and len(strangers):
-            known = strangers[:, 1] == index
+            come = strangers[:, 1] == index
             if scenario.unlabelled == "seen":
-                known = strangers[:, 1] <= index
-            own = np.sort(np.concatenate([own, strangers[known, 0]]))
+                come = strangers[:, 1] <= index
+            own = np.sort(np.concatenate([own, strangers[come, 0]]))
         if scenario.unlabelled_share < 1:
             draw = torch.randperm(len(own), generator=generator(seed, "unlabelled share", index))
             own = np.sort(own[draw[: math.ceil(scenario.unlabelled_share * len(own))].numpy()])
@@ -199,6 +200,9 @@ def _experiences(
                 labels=torch.from_numpy(column_of[targets[rows]]),
                 unlabelled=torch.from_numpy(own),
                 class_names=tuple(names[number] for number in task),
+                coarse=torch.full((len(rows),), -1) if known is None else known[rows],
+                coarse_of=above[:seen],
+                num_coarse=num_coarse,
             )
         )
     return experiences
@@ -221,6 +225,19 @@ def _strangers(train: ImageSet, tasks: int, seed: int) -> Integers:
     arrives = arrives.copy()
     arrives[free[order]] = np.arange(len(free)) % tasks
     return np.stack([rows, arrives], axis=1)
+
+
+def _coarse(order: Sequence[int], train: ImageSet) -> tuple[Tensor, int]:
+    """The coarse class of each column, -1 for a class of several or of none, and their number."""
+    above = torch.full((len(order),), -1)
+    if train.coarse is None:
+        return above, 0
+    for column, number in enumerate(order):
+        found = train.coarse[train.targets == number]
+        if (found == found[:1]).all():
+            above[column] = found[0]
+    named = train.coarse_classes
+    return above, int(train.coarse.max()) + 1 if named is None else len(named)
 
 
 def _test_task(task: Sequence[int], column_of: Integers, targets: Integers) -> TestTask:

@@ -15,7 +15,7 @@ __all__ = ["Distiller"]
 class Distiller(Part, nn.Module):
     """What is kept of earlier tasks: one file a paper; composes with any objective.
 
-    ``terms`` is called in every task; ``step.past`` is ``None`` in the first one.
+    ``terms`` is called in every task; there is no frozen network in the first one.
     """
 
     group: ClassVar[str] = "distiller"

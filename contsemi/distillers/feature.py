@@ -28,9 +28,7 @@ class FeatureDistillation(Distiller):
         super().__post_init__()
         self.head = "mapped" if self.linear else "projector"
         self.needs = Needs(
-            heads=("projector", *(("mapped",) if self.linear else ())),
-            past=True,
-            labelled_from="all",
+            heads=("projector", *(("mapped",) if self.linear else ())), pasts=1, labelled_from="all"
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:

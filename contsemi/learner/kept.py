@@ -28,11 +28,12 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
     kept = {
         "exemplars": learner.exemplars.memory_bytes,
         "embeddings": learner.embeddings.memory_bytes,
-        learner.config.predict["name"]: learner.decides.memory_bytes,
+        learner.config.predict["name"]: learner.inference.decides.memory_bytes,
     }
     for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):
         for name, module in part.named_modules():
             kept[f"{owner}.{name}"] = getattr(module, "memory_bytes", 0)
-    kept["past"] = network_bytes(learner.past)
-    kept["average"] = 0 if learner.teacher is None else network_bytes(learner.teacher.network)
+    networks = learner.networks
+    kept["past"] = sum(map(network_bytes, networks.pasts))
+    kept["average"] = 0 if networks.teacher is None else network_bytes(networks.teacher.network)
     return {name: size for name, size in kept.items() if size}

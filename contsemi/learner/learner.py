@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from contsemi.blocks.bank import Bank
+from contsemi.blocks.block import blocks_of
 from contsemi.config import Config
 from contsemi.devices.compiling import compiler
-from contsemi.devices.gathering import gather_outputs
 from contsemi.devices.micro_batches import in_pieces
 from contsemi.devices.precision import (
     Resident,
@@ -25,28 +25,29 @@ from contsemi.devices.precision import (
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.synced_norm import synchronise
 from contsemi.distillers.distiller import Distiller
-from contsemi.errors import InputError
 from contsemi.learner import optimisers, schedules
-from contsemi.learner.forward import join, run_groups
-from contsemi.learner.parts import build_network, build_part
-from contsemi.learner.predicting import Predicting
+from contsemi.learner.forward import Embedder
+from contsemi.learner.inference import Inference
+from contsemi.learner.networks import Networks
+from contsemi.learner.parts import build_network, build_part, check_policies
 from contsemi.learner.remember import remember
+from contsemi.learner.seeing import see
 from contsemi.learner.task import LabelledSource, TaskRows
 from contsemi.learner.viewing import make_views
+from contsemi.learner.weighing import weighted_sum
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
-from contsemi.models.ema import Ema, frozen_copy
 from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
-from contsemi.types import Batch, Experience, Mixed, Outputs, Past, Step
+from contsemi.types import Batch, Experience, Outputs, Step
 from contsemi.views import Augment
 
 __all__ = ["Learner"]
 
 
-class Learner(Predicting):
+class Learner:
     """A network with its objective, distiller, memory and optimiser.
 
     Args:
@@ -56,12 +57,9 @@ class Learner(Predicting):
             exemplars need not be copied.
 
     Attributes:
-        network: the network that is trained.
-        teacher: its EMA copy, or ``None``.
-        past: the frozen network of the end of the previous task, or ``None``.
+        networks: the network that is trained, its EMA copy, and the frozen ones.
+        inference: says what images are of, and what it keeps for that.
         exemplars, embeddings: what is remembered of earlier tasks.
-        decides: from outputs to the scores that count, and what it keeps for that.
-        num_seen: columns seen so far.
         pieces: into which the rows of a step are split, so that the device can hold one.
         rows: the rows of the present task, ``None`` between tasks.
         epochs, steps_per_epoch: of the current task; 0 epochs for an objective without training.
@@ -78,26 +76,48 @@ class Learner(Predicting):
         self.distiller, distil_weights = build_part(config.distiller, Distiller)
         self.weights = weights | distil_weights
         self.needs = self.objective.needs | self.distiller.needs
-        self.network = build_network(config, self.needs)
-        synchronise(self.network, self.ranks)
-        channels_last(self.network.to(self.device))
+        check_policies(self.needs, config.views)
+        network = build_network(config, self.needs)
+        synchronise(network, self.ranks)
+        channels_last(network.to(self.device))
         self.objective.to(self.device)
         self.distiller.to(self.device)
-        self.teacher: Ema | None = None
-        self.past: Network | None = None
         self.augment = Augment(config.views)
         self.resident = Resident(self.device)
         self.exemplars = Exemplars(config.memory.exemplars)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
-        self.decides = Predictor.named(config.predict)
+        decides = Predictor.named(config.predict)
+        pasts = max(self.needs.pasts, int(decides.needs_past))
+        self.networks = Networks(network, self.needs, pasts)
+        self.inference = Inference(
+            config,
+            decides,
+            self.objective,
+            self.needs.head_names,
+            self.networks,
+            Embedder(self.augment, config.batch.test, self.device, self.precision, self.ranks),
+            self.exemplars,
+            self.embeddings,
+            lambda purpose: self.draw(self.step_in_task, purpose),
+        )
         self.optimizer: torch.optim.Optimizer | None = None
         self.labelled_source: LabelledSource | None = None
         self.rows: TaskRows | None = None
-        self.num_seen = 0
         self.pieces = config.batch.pieces
         self.step_in_task = 0
-        self.forget_labelled_outputs()
+        parts = [*blocks_of(self.objective), *blocks_of(self.distiller)]
+        self._refreshed = [block for block in parts if block.refresh_every is not None]
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        return self.networks.student
+
+    @property
+    def num_seen(self) -> int:
+        """Columns seen so far."""
+        return self.network.num_classes
 
     @property
     def epochs(self) -> int:
@@ -140,8 +160,8 @@ class Learner(Predicting):
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
         banks = [part for part in self.objective.modules() if isinstance(part, Bank)]
-        own = (self.exemplars.memory_bytes, self.embeddings.memory_bytes, self.decides.memory_bytes)
-        return sum(own) + sum(bank.memory_bytes for bank in banks)
+        own = self.exemplars.memory_bytes + self.embeddings.memory_bytes
+        return own + self.inference.decides.memory_bytes + sum(x.memory_bytes for x in banks)
 
     # A task
 
@@ -173,18 +193,12 @@ class Learner(Predicting):
             device=self.device,
             ranks=self.ranks,
         )
-        self.forget_labelled_outputs()
+        self.inference.enter(self.rows)
 
     def _grow(self, experience: Experience) -> None:
         """Gives the heads the task's columns; optimiser state of old columns is kept."""
-        seed = self.config.seed
-        self.num_seen = experience.num_seen
-        self.network.grow(self.num_seen, generator(seed, "grow", experience.index))
-        if self.needs.teacher is not None:
-            if self.teacher is None:
-                self.teacher = Ema(self.network, momentum=_pair(self.needs.teacher)[0])
-            else:
-                self.teacher.grow(self.network)
+        draw = generator(self.config.seed, "grow", experience.index)
+        self.networks.grow(experience.num_seen, draw)
         self.objective.begin(experience)  # first, as its own parameters may grow with the classes
         self.distiller.begin(experience)
         if self.needs.trains:
@@ -199,12 +213,45 @@ class Learner(Predicting):
         experience = self.task.experience
         self.objective.end(experience)
         self.distiller.end(experience)
-        self.decides.end(self)
-        remember(self, self.task)
-        if self.needs.past or self.decides.needs_past:
-            self.past = frozen_copy(self.predictor)
+        self.inference.decides.end(self.inference)
+        beside = self.memory_bytes - self.exemplars.memory_bytes - self.embeddings.memory_bytes
+        remember(
+            self.inference.pool,
+            self.inference,
+            self.exemplars,
+            self.embeddings,
+            self.config,
+            beside=beside,
+        )
+        self.networks.freeze()
         self.rows = None
-        self.forget_labelled_outputs()
+        self.inference.enter(None)
+
+    # What is said of images; see :class:`~contsemi.learner.inference.Inference`
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Scores [N, num_seen] of un-augmented images over all seen columns."""
+        return self.inference.predict(images)
+
+    def look(self, images: Tensor) -> Outputs:
+        """Outputs of un-augmented images by the network that predicts, without gradient."""
+        return self.inference.look(images)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features [N, F] of un-augmented images; no task need have begun."""
+        return self.inference.features(images)
+
+    def scores(self, outputs: Outputs) -> Tensor:
+        """Scores [N, num_seen] of outputs of the network that predicts."""
+        return self.inference.scores(outputs)
+
+    def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
+        """Scores of outputs by every predictor; ``headline`` is our own."""
+        return self.inference.predictions(outputs)
+
+    def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+        """The space in which the headline decides: images in it, and what stands for each class."""
+        return self.inference.space(outputs)
 
     # A step
 
@@ -219,64 +266,48 @@ class Learner(Predicting):
 
     def forward(self, batch: Batch) -> Step:
         """Augments the batch and runs every network that the needs name over it."""
-        experience, needs = self.task.experience, self.needs
+        experience = self.task.experience
+        for block in self._refreshed:
+            if block.due(self.step_in_task, self.steps_per_epoch):
+                block.refresh(self.inference.pool)
         views = make_views(
             batch,
-            needs,
+            self.needs.views,
             self.augment,
             seed=(self.config.seed, experience.index, self.step_in_task),
             ranks=self.ranks,
-            near=self.task.near(batch.unlabelled_ids, self.step_in_task),
+            near=self.task.near(batch.places, self.step_in_task),
         )
-        teacher: list[Outputs | None] = [None, None]
-        past = None
-        groups = [views.labelled, views.large, views.small, views.mixed_labelled, views.mixed_large]
-        large, small = (
-            (len(batch.unlabelled_ids), n) for n in (needs.large_views, needs.small_views)
-        )
-        labelled = (len(batch.labels), needs.labelled_views)
-        sizes = (labelled, large, small, (labelled[0], 1), (large[0], 1))
-        everyone = partial(gather_outputs, self.ranks)
-        parts = self.compiled
+        run = self.compiled
         if self.pieces > 1:
-            parts = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
+            run = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
         with autocast(self.device, self.precision):
             self._training_mode()
-            joined = join(groups)
-            online = everyone(run_groups(parts(self.network), joined, needs.heads), sizes)
-            with torch.no_grad():
-                if self.teacher is not None:
-                    seen = [views.large, views.labelled if needs.teacher_labelled else None]
-                    seen_by = run_groups(parts(self.teacher.network), join(seen), needs.heads)
-                    teacher = everyone(seen_by, (large, labelled))
-                if self.past is not None and needs.past:
-                    plain = views.mixed_labelled is None and views.mixed_large is None
-                    known = joined if plain else join(groups[:3])
-                    told = run_groups(parts(self.past), known, needs.heads)
-                    frozen = everyone(told[:3], sizes[:3])
-                    past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
+            seen = see(views, self.needs, self.networks.runs(run, self.needs.pasts), self.ranks)
         return Step(
-            labelled=online[0],
+            seen=seen,
             labels=batch.labels,
             from_memory=batch.from_memory,
-            large=online[1],
-            small=online[2],
-            teacher=teacher[0],
-            teacher_labelled=teacher[1],
-            past=past,
-            memory=self.embeddings.view(),
             labelled_ids=batch.labelled_ids,
             unlabelled_ids=batch.unlabelled_ids,
+            places=batch.places,
+            coarse=batch.coarse,
+            coarse_only=batch.coarse_only,
             columns=self.task.columns,
             num_old=experience.num_old,
             num_seen=experience.num_seen,
             progress=self.progress,
+            draw=partial(self.draw, self.step_in_task),
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
-            mixed_labelled=None if online[3] is None else Mixed(online[3], views.labelled_share),
-            mixed_large=None if online[4] is None else Mixed(online[4], views.large_share),
+            memory=self.embeddings.view(),
             current_rows=batch.current_rows,
             old_rows=batch.old_rows,
         )
+
+    def draw(self, step: int, purpose: str) -> torch.Generator:
+        """A generator on the device for a purpose in a step of the present task."""
+        task = self.task.experience.index
+        return generator(self.config.seed, "draw", purpose, task, step, device=self.device)
 
     def _training_mode(self) -> None:
         """Batch statistics, or those of the first task where the configuration freezes them."""
@@ -292,17 +323,7 @@ class Learner(Predicting):
             InputError: a term has no weight in the configuration.
         """
         terms = self.objective.terms(step) | self.distiller.terms(step)
-        unknown = terms.keys() - self.weights.keys()
-        if unknown:
-            raise InputError(
-                "objective.weights",
-                f"the term {min(unknown)!r} has no weight",
-                f"add weights: {{{min(unknown)}: 1.0}} to the method's YAML",
-            )
-        # of few operations: each has its own in the backward pass
-        parts = [v if (w := self.weights[name]) == 1 else w * v for name, v in terms.items()]
-        total = sum(parts[1:], parts[0]) if parts else torch.zeros((), device=self.device)
-        return total, terms
+        return weighted_sum(terms, self.weights, self.device), terms
 
     def backward(self, loss: Tensor) -> None:
         """Fresh gradients of the loss."""
@@ -324,30 +345,27 @@ class Learner(Predicting):
         total = self.epochs * self.steps_per_epoch
         optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total)
         self.network.after_step()
-        if self.teacher is not None:
-            start, end = _pair(self.needs.teacher)
-            self.teacher.momentum = schedules.cosine(
-                self.step_in_task, total_steps=total, start=start, end=end
+        if self.networks.momenta is not None:
+            start, end = self.networks.momenta
+            self.networks.follow(
+                schedules.cosine(self.step_in_task, total_steps=total, start=start, end=end)
             )
-            self.teacher.update(self.network)
         self.objective.after_step()
         self.distiller.after_step()
         self.step_in_task += 1
-        self.forget_labelled_outputs()
+        self.inference.forget()
 
     # State
 
     def state(self) -> dict[str, Any]:
         """All that must survive, as tensors by name, nested by owner."""
         return {
-            "network": self.network.state_dict(),
-            "teacher": self.teacher.network.state_dict() if self.teacher else {},
-            "past": self.past.state_dict() if self.past else {},
+            **self.networks.state(),
             "objective": self.objective.state_dict(),
             "distiller": self.distiller.state_dict(),
             "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
             "exemplars": self.exemplars.state(),
-            "predictor": self.decides.state(),
+            "predictor": self.inference.decides.state(),
             "embeddings": self.embeddings.state(),
         }
 
@@ -364,15 +382,11 @@ class Learner(Predicting):
                 but its exemplars, where they were not copied.
         """
         self._reach(images)
-        if state.get("past"):
-            known = experience.num_seen if step is None else experience.num_old
-            self.network.grow(known, generator(0, "restore"))
-            self.past = frozen_copy(self.network)
-            self.past.load_state_dict(state["past"])
+        self.networks.restore_pasts(
+            state, experience.num_seen if step is None else experience.num_old
+        )
         self._grow(experience)
-        self.network.load_state_dict(state.get("network", {}))
-        if self.teacher is not None:
-            self.teacher.network.load_state_dict(state["teacher"])
+        self.networks.restore(state)
         self.objective.load_state_dict(state.get("objective", {}))
         self.distiller.load_state_dict(state.get("distiller", {}))
         if self.optimizer is not None:
@@ -380,13 +394,6 @@ class Learner(Predicting):
         for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
             part.load({key: value.to(self.device) for key, value in state[name].items()})
         kept = state.get("predictor", {})
-        self.decides.load({key: value.to(self.device) for key, value in kept.items()})
+        self.inference.decides.load({name: x.to(self.device) for name, x in kept.items()})
         if step is not None:
             self._enter(experience, images, step)
-
-
-def _pair(momentum: float | tuple[float, float] | None) -> tuple[float, float]:
-    """The EMA momentum at the start and at the end of a task."""
-    if momentum is None:
-        raise ValueError("no EMA asked for")
-    return momentum if isinstance(momentum, tuple) else (momentum, momentum)

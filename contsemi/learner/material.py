@@ -1,53 +1,47 @@
 """A task's images as the network that predicts sees them: what a predictor works with."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from contsemi.learner.pool import moved_rows
-from contsemi.learner.task import TaskRows, gather
+from contsemi.learner.pool import TaskPool
 from contsemi.predictors.predictor import Material
 from contsemi.types import Outputs
-
-if TYPE_CHECKING:
-    from contsemi.learner.learner import Learner
 
 __all__ = ["material"]
 
 
 @torch.no_grad()
-def material(learner: "Learner", task: TaskRows) -> Material:
-    """What is known of a task's images at hand.
+def material(
+    pool: TaskPool, scores: Callable[[Outputs], Tensor], *, current_only: bool, moved: bool
+) -> Material:
+    """What is known of a task's images at hand; of an earlier task the exemplars alone are read.
 
     Args:
-        learner: in or at the end of a task.
-        task: its rows.
+        pool: the task's images; its frozen network is that of the end of the task before.
+        scores: [n, C] by the objective.
+        current_only: whether the pool has images of the task's classes alone.
+        moved: whether to look at the images by that frozen network, too.
     """
-    network = learner.predictor
-    pool = gather(task.images, task.experience.unlabelled, learner.device)
-    outputs = learner.embed(pool, network)
+    task = pool.task
+    outputs = pool.outputs("predicting")
     own = ~task.from_memory
-    moved = None
-    if learner.past is not None and learner.decides.needs_past:
-        moved = moved_rows(learner, pool, outputs.features, _features)
     return Material(
         features=outputs.features,
-        probs=_soft_labels(learner, task, outputs),
-        labelled=learner.embed(task.labelled[own], network).features,
+        probs=_soft_labels(pool, scores(outputs), current_only=current_only),
+        labelled=pool.embed(pool.networks.predicting, task.labelled[own], pool.heads).features,
         labels=task.labels[own],
-        moved=moved,
+        moved=pool.moved(_features) if moved and pool.networks.pasts else None,
     )
 
 
-def _soft_labels(learner: "Learner", task: TaskRows, outputs: Outputs) -> Tensor:
-    """Probabilities [n, C] of the pool's images; rows whose label is known count for nothing."""
-    scores = learner.objective_scores(outputs)
-    if learner.config.scenario.unlabelled == "current":  # then the pool has no other class
+def _soft_labels(pool: TaskPool, scores: Tensor, *, current_only: bool) -> Tensor:
+    """Probabilities [P, C] of the pool's images; rows whose label is known count for nothing."""
+    if current_only:
         foreign = torch.ones(scores.shape[1], dtype=torch.bool, device=scores.device)
-        scores = scores.masked_fill(foreign.index_fill(0, task.columns, False), -torch.inf)
-    known = torch.isin(task.experience.unlabelled, task.experience.labelled)
-    return scores.softmax(1).masked_fill(known.to(scores.device)[:, None], 0.0)
+        scores = scores.masked_fill(foreign.index_fill(0, pool.columns, False), -torch.inf)
+    return scores.softmax(1).masked_fill((pool.labels >= 0)[:, None], 0.0)
 
 
 def _features(outputs: Outputs) -> Tensor:

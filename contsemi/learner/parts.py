@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from contsemi.config import Config
+from contsemi.config import Config, Views
 from contsemi.discovery import Part
+from contsemi.errors import InputError
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.pretrained import load_weights
 from contsemi.seeding import generator
 from contsemi.types import Needs
 
-__all__ = ["build_network", "build_part"]
+__all__ = ["build_network", "build_part", "check_policies"]
 
 _Part = TypeVar("_Part", bound=Part)
 
@@ -47,10 +48,23 @@ def build_network(config: Config, needs: Needs) -> Network:
         predictor=config.predictor,
         norm=config.head_norm,
         activation=config.head_activation,
-        clusters=needs.clusters,
-        directions=needs.directions,
-        detached=needs.detached,
     )
     if config.init.weights is not None:
         load_weights(network, Path(config.init.weights), projector=config.init.projector)
     return network
+
+
+def check_policies(needs: Needs, views: Views) -> None:
+    """Refuses a configuration that lacks how a kind of views is made.
+
+    Raises:
+        InputError: it does.
+    """
+    for name, view in needs.views.items():
+        if view.mix is None and view.policy not in views.policies:
+            raise InputError(
+                f"views.policies.{view.policy}",
+                f"the method's views {name!r} are of this policy, and {views.name}.yaml has only "
+                f"{', '.join(views.policies)}",
+                "add it there",
+            )

@@ -35,7 +35,9 @@ class Material:
 class Asked(Protocol):
     """What a predictor may ask: the learner, and nothing of the files or of hidden labels."""
 
-    num_seen: int
+    @property
+    def num_seen(self) -> int:
+        """Classes seen so far."""
 
     @property
     def between_tasks(self) -> bool:

@@ -24,7 +24,7 @@ from contsemi.storage.tensors import flatten, nest, refuse_not_finite
 
 __all__ = ["Checkpoints"]
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST_BYTES = 1 << 26  # more than any stream of tasks needs
 _KEEP = 2
 _STATE = re.compile(r"state-(\d{6,12})\.safetensors", re.ASCII)

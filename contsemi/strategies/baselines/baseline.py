@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from contsemi.config import Config
 from contsemi.discovery import find_class
 from contsemi.errors import InputError
-from contsemi.learner.forward import embed
+from contsemi.learner.forward import Embedder
 from contsemi.learner.kept import network_bytes
 from contsemi.learner.loop import Hooks
 from contsemi.seeding import derive
@@ -104,15 +104,9 @@ class Baseline:
 
     def _embed(self, images: Tensor, heads: Sequence[str]) -> Outputs:
         terms = self.terms
-        return embed(
-            terms.network,
-            images,
-            heads,
-            augment=terms.pixels.augment,
-            chunk=self.config.batch.test,
-            device=terms.device,
-            precision=terms.precision,
-        )
+        augment, chunk = terms.pixels.augment, self.config.batch.test
+        embed = Embedder(augment, chunk, terms.device, terms.precision)
+        return embed(terms.network, images, heads)
 
     @property
     def memory(self) -> dict[str, int]:
