@@ -329,3 +329,28 @@ def test_coarse_classes_are_known_of_labelled_images_and_of_columns() -> None:
             assert each.num_coarse == (5 if known else 0) and len(each.coarse_only) == 0
         above = [0, 0, 1, 1, -1, 2, 3, 3, 4, 4] if known else [-1] * 10
         assert made.experiences[-1].coarse_of.tolist() == above
+
+
+@pytest.mark.parametrize("nothing", ["0%", 0, "0/class"])
+def test_a_task_without_a_label_has_its_images_among_all_seen_classes(nothing: object) -> None:
+    made = stream(["5%", nothing, "2/class", nothing, "5%"])
+    assert [len(each.labels) > 0 for each in made.experiences] == [True, False, True, False, True]
+    pools = [each.pool_columns for each in made.experiences]
+    assert pools[:3] == [(0, 1), (0, 1, 2, 3), (4, 5)]
+    assert pools[3] == tuple(range(8))
+    assert all(len(each.unlabelled) for each in made.experiences)
+
+
+def test_a_list_of_labels_names_no_row_of_a_task_without_labels(tmp_path: Path) -> None:
+    ratio = ["2/class", "0%", "0%", "0%", "2/class"]
+    rows = stream(ratio).label_indices
+    listed = tmp_path / "rows.txt"
+    listed.write_text("\n".join(map(str, rows)))
+    made = stream(ratio, labels=str(listed))
+    assert [len(each.labels) for each in made.experiences] == [4, 0, 0, 0, 4]
+
+
+def test_a_pool_that_holds_other_classes_is_among_all_seen_ones() -> None:
+    assert [each.pool_columns for each in stream(unlabelled="seen").experiences] == [
+        tuple(range(seen)) for seen in (2, 4, 6, 8, 10)
+    ]
