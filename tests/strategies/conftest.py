@@ -50,8 +50,8 @@ def tiny_config():
     """A function: method and overrides to a configuration that trains in a second."""
 
     def load(method="suave", *overrides):
-        given = {word.split("=")[0] for word in overrides}
-        usual = [word for word in (*TINY, *DRAWS) if word.split("=")[0] not in given]
+        given = {word.partition("=")[0] for word in overrides}
+        usual = [word for word in (*TINY, *DRAWS) if word.partition("=")[0] not in given]
         return compose.load([f"method={method}", *usual, *overrides])
 
     return load

@@ -219,7 +219,9 @@ def test_a_plugin_may_put_rows_into_the_mini_batch(ours, make_strategy):
         strategy.mbatch[0] = torch.cat([strategy.mbatch[0], extra])
         strategy.mbatch[1] = torch.cat([y, y[:1]])
 
-    hook = Watch(lambda loop: (int(loop.batch.labelled[-1].unique()), len(loop.step.labelled)))
+    hook = Watch(
+        lambda loop: (int(loop.batch.labelled[-1].unique()), len(loop.step.student("labelled")))
+    )
     outputs = At(lambda s: len(s.mb_output) - len(s.mb_y), "after_forward")
     strategy = make_strategy(
         At(add, "before_forward"), outputs, hooks=[hook], overrides=["batch.labelled=6"]
@@ -309,11 +311,6 @@ def test_a_task_without_labels_is_trained_without_metrics(two_tasks, make_strate
     strategy.train(list(benchmark.train_stream))
     assert len(evaluator.get_all_metrics()["Loss_MB/train_phase/train_stream"][1]) == 2
     assert spy.events.count("after_update") == 4
-
-
-def test_without_a_configuration_it_says_what_to_give():
-    with pytest.raises(TypeError, match=r"compose\.load"):
-        SemiSupervisedStrategy()
 
 
 def test_a_plain_benchmark_is_refused_before_anything_happens(theirs, make_strategy):
