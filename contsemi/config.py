@@ -2,17 +2,19 @@
 
 Nothing heavy is imported here, so that a wrong key is answered at once. The values stand in the
 YAML files under ``conf/`` and ``scenarios/``; this file says only what a value may be. The keys of
-an objective, a distiller, a baseline or a model belong to that method alone: they are declared by
-its YAML file, whose default gives the type, and ranged by their name (see :data:`RANGES`).
+a part that is chosen by name (an objective, a model, a drift map, ...) belong to that part alone: its
+YAML file declares them, with their ranges.
+
+What a key has an effect on is marked once, beside it: see :data:`EFFECTS`.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 __all__ = [
-    "RANGES",
+    "EFFECTS",
     "Config",
     "Crop",
     "Data",
@@ -22,6 +24,7 @@ __all__ = [
     "Optim",
     "Scenario",
     "Views",
+    "with_effect",
 ]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -29,9 +32,11 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=1000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]
-Rgb = Annotated[list[float], Field(min_length=3, max_length=3)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Rgb = Annotated[list[Finite], Field(min_length=3, max_length=3)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-PositiveRgb = Annotated[list[Positive], Field(min_length=3, max_length=3)]
+Deviation = Annotated[float, Field(ge=1e-6, allow_inf_nan=False)]
+DeviationRgb = Annotated[list[Deviation], Field(min_length=3, max_length=3)]
 
 
 def _ascending(values: list[float]) -> list[float]:
@@ -42,39 +47,16 @@ def _ascending(values: list[float]) -> list[float]:
 
 Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 
-# Hyper-parameters of methods and models: what a name may hold, wherever it stands.
-RANGES: Mapping[str, tuple[float, float]] = {
-    "temperature": (1e-4, 1e4),
-    "teacher_temperature": (1e-4, 1e4),
-    "sharpening": (1e-4, 1e4),
-    "epsilon": (1e-4, 1e4),
-    "iterations": (0, 1000),
-    "smoothing": (0, 1),
-    "momentum": (0, 1),
-    "teacher": (0, 1),
-    "threshold": (0, 1),
-    "alpha": (0, 1),
-    "supports_per_class": (0, 10_000),
-    "large_views": (0, 64),
-    "small_views": (0, 64),
-    "labelled_views": (0, 64),
-    "width": (1, 65_536),
-    "depth": (1, 10_000),
-    "neighbours": (0, 1_000_000),
-    "candidates": (1, 1_000_000),
-    "negatives": (1, 1_000_000),
-    "positives": (1, 1_000_000),
-    "bank": (1, 10_000_000),
-    "queue": (0, 10_000_000),
-    "shrinkage": (0, 1),
-    "queue_from": (0, 1_000_000),
-    "clusters": (1, 10_000_000),
-    "vote_temperature": (1e-4, 1e4),
-    "teacher_warmup": (0, 1_000_000),
-    "centre_momentum": (0, 1),
-    "ramp": (0, 1),
-    "weights": (0, 1e6),
-}
+# What a key has an effect on: ``numbers`` that come out (every key that has no mark), ``measured``,
+# what is measured beside them, ``images`` that are read, or ``nothing`` but where and how fast a run
+# goes. The name of a run's folder, what a saved run is bound to and the comparison of runs go by it.
+EFFECTS = ("numbers", "measured", "images", "nothing")
+NOTHING = {"effect": "nothing"}
+MEASURED = {"effect": "measured"}
+IMAGES = {"effect": "images"}
+
+# A part that is chosen by name: ``name`` and the keys that its YAML file declares.
+Chosen = dict[str, Any]
 
 
 class Section(BaseModel):
@@ -123,15 +105,25 @@ class Scenario(Section):
 class Data(Section):
     """Where the images lie and how they are decoded."""
 
-    source: Literal["auto", "bundled", "torchvision", "parquet", "folder"] = Field(
-        description="layout of data.root; auto finds out"
+    source: Chosen = Field(
+        description="layout of data.root; auto finds out", json_schema_extra=IMAGES
     )
-    root: str | None = Field(description="folder of the dataset, or a Hugging Face dataset id")
-    download: bool = Field(description="download CIFAR where data.root lacks it")
+    root: str | None = Field(
+        description="folder of the dataset, or a Hugging Face dataset id", json_schema_extra=IMAGES
+    )
+    download: bool = Field(
+        description="download CIFAR where data.root lacks it", json_schema_extra=NOTHING
+    )
     size: Pixels | None = Field(description="image side in pixels; null keeps the source's own")
-    cache: str | None = Field(description="folder of decoded arrays; null for the user's cache")
+    cache: str | None = Field(
+        description="folder of decoded arrays; null for the user's cache",
+        json_schema_extra=NOTHING,
+    )
     workers: Annotated[int, Field(ge=0, le=256)] = Field(
-        description="decoding processes, 0 for one per core"
+        description="decoding processes, 0 for one per core", json_schema_extra=NOTHING
+    )
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="share of each class that is drawn for the test where no folder has test images"
     )
 
 
@@ -143,6 +135,13 @@ class Jitter(Section):
     contrast: NonNegative = Field(description="factor drawn from [max(0, 1-c), 1+c]")
     saturation: NonNegative = Field(description="factor drawn from [max(0, 1-s), 1+s]")
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(description="shift drawn from [-h, h]")
+
+
+class RandAugment(Section):
+    """Operations drawn for each view from those of RandAugment, in FixMatch's ranges."""
+
+    operations: Annotated[int, Field(ge=0, le=14)] = Field(description="drawn for each view")
+    probability: Probability = Field(description="probability that a drawn one is carried out")
 
 
 class Crop(Section):
@@ -162,6 +161,11 @@ class Crop(Section):
     blur_sigma: Interval = Field(description="standard deviation of the blur in pixels")
     erase: Probability = Field(description="probability of erasing a rectangle")
     erase_scale: Interval = Field(description="share of the area that is erased")
+    reflect: Annotated[float, Field(ge=0, lt=1)] = Field(
+        description="translation in ± share of the side, the image mirrored at its edge"
+    )
+    rand_augment: RandAugment = Field(description="strong operations, after all others")
+    cutout: Probability = Field(description="side of a grey square, as a share of the view's")
 
 
 class Init(Section):
@@ -179,10 +183,13 @@ class Views(Section):
 
     name: str = Field(description="name of the policy")
     mean: Rgb = Field(description="mean per channel of pixels in [0, 1]")
-    std: PositiveRgb = Field(description="standard deviation per channel of pixels in [0, 1]")
-    large: Crop = Field(description="the large views of unlabelled images")
-    small: Crop = Field(description="the small views of unlabelled images (multi-crop)")
-    labelled: Crop = Field(description="the views of labelled images")
+    std: DeviationRgb = Field(description="standard deviation per channel of pixels in [0, 1]")
+    policies: dict[str, Crop] = Field(
+        description="how each kind of views is made, by the name that methods ask for"
+    )
+    drawn: dict[str, Chosen] = Field(
+        description="operations that are drawn for each view, after those above; [] for none"
+    )
     test_size: Pixels = Field(description="side of test images in pixels")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
         description="share of the side kept by the centre crop of test images"
@@ -202,17 +209,11 @@ class Memory(Section):
     bytes: Annotated[int, Field(ge=0)] | None = Field(
         description="bytes for images and embeddings together; null to count rows only"
     )
-    selection: Literal["first", "reservoir", "herding", "kmeans", "margin"] = Field(
+    selection: Chosen = Field(
         description="which images of a class are kept: first come (NNCSL), or by a policy"
     )
-    drift: Literal["none", "translation", "linear", "mlp"] = Field(
+    drift: Chosen = Field(
         description="map that carries stored embeddings into the new network's space"
-    )
-    ridge: NonNegative = Field(
-        description="pull of the map that carries class moments along towards no drift"
-    )
-    shrinkage: Probability = Field(
-        description="share of a round covariance in that of the class moments"
     )
     index: Literal["auto", "torch", "flat", "ivf", "hnsw", "sq8", "pq"] = Field(
         description="search: torch, flat exact; ivf, hnsw, sq8, pq approximate; auto by size"
@@ -227,6 +228,9 @@ class Optim(Section):
     lr: Annotated[float, Field(gt=0, le=1000)] = Field(description="peak learning rate")
     start_lr: Rate = Field(description="learning rate at the start of the warm-up")
     final_lr: Rate = Field(description="learning rate at the end of the cosine")
+    curve: Literal["half", "quarter"] = Field(
+        description="down to final_lr by half a cosine, or by the first part of one (FixMatch)"
+    )
     warmup: Probability = Field(description="share of a task's steps that warm up linearly")
     classifier_lr: Rate | None = Field(
         description="peak learning rate of the classifier, which is then not decayed; null for lr"
@@ -286,7 +290,7 @@ class Evaluate(Section):
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="test images whose embeddings are written after each task; 0 for none"
     )
-    probes: list[Literal["knn", "linear", "few_shot", "clustering"]] = Field(
+    probes: dict[str, Chosen] = Field(
         description="what is asked of the frozen features after each task; [] for nothing"
     )
     probe_images: Annotated[int, Field(ge=0)] = Field(
@@ -313,15 +317,16 @@ class Config(Section):
     label_ratio: Any = Field(description="labels: 0.8%, 0.008, 4/class, or one of these per task")
     method: str = Field(description="the method's name, part of every record")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(description="seed of every random draw")
-    objective: dict[str, Any] = Field(description="what is learned; keys in conf/objective/")
-    distiller: dict[str, Any] = Field(description="what is kept; keys in conf/distiller/")
-    baseline: dict[str, Any] = Field(
+    labels: Chosen = Field(description="which images get their label; keys in conf/labels/")
+    objective: Chosen = Field(description="what is learned; keys in conf/objective/")
+    distiller: Chosen = Field(description="what is kept; keys in conf/distiller/")
+    baseline: Chosen = Field(
         description="a strategy of Avalanche in place of both; keys in conf/baseline/"
     )
-    predict: Literal["objective", "moments"] = Field(
+    predict: Chosen = Field(
         description="which scores decide: the objective's own, or those of kept class moments"
     )
-    model: dict[str, Any] = Field(description="the backbone; keys in conf/model/")
+    model: Chosen = Field(description="the backbone; keys in conf/model/")
     init: Init = Field(description="what the network starts from")
     projector: Annotated[list[Count], Field(min_length=1)] = Field(
         description="widths of the projector; the last is D"
@@ -336,23 +341,49 @@ class Config(Section):
     memory: Memory = Field(description="what is kept of earlier tasks")
     optim: Optim = Field(description="optimiser and schedule")
     batch: BatchSizes = Field(description="images of one step")
-    evaluate: Evaluate = Field(description="evaluation while training")
-    checkpoint: Checkpoint = Field(description="when the state is saved")
-    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda[:n]")
+    evaluate: Evaluate = Field(description="evaluation while training", json_schema_extra=MEASURED)
+    checkpoint: Checkpoint = Field(description="when the state is saved", json_schema_extra=NOTHING)
+    device: str = Field(
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu or cuda[:n]",
+        json_schema_extra=NOTHING,
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where it is fast")
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = Field(
         description="mode of torch.compile, for the backbone of training steps; not with pieces"
     )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
-        description="CPU threads of torch, 0 for one per core"
+        description="CPU threads of torch, 0 for one per core", json_schema_extra=NOTHING
     )
-    output: str | None = Field(min_length=1, description="output folder; null names one")
-    resume: Literal["auto", "never"] = Field(description="go on from a checkpoint, or start anew")
-    display: Literal["auto", "live", "plain", "quiet"] = Field(description="what the screen shows")
+    output: str | None = Field(
+        min_length=1, description="output folder; null names one", json_schema_extra=NOTHING
+    )
+    resume: Literal["auto", "never"] = Field(
+        description="go on from a checkpoint, or start anew", json_schema_extra=NOTHING
+    )
+    display: Literal["auto", "live", "plain", "quiet"] = Field(
+        description="what the screen shows", json_schema_extra=NOTHING
+    )
 
-    @field_validator("objective", "distiller", "baseline", "model")
-    @classmethod
-    def _named(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(value.get("name"), str):
-            raise ValueError("needs a name")
-        return value
+
+def with_effect(
+    config: Mapping[str, Any], *effects: str, model: type[BaseModel] = Config
+) -> dict[str, Any]:
+    """The keys of a configuration that have one of the given effects.
+
+    Args:
+        config: as plain values; keys that the schema does not have count as ``numbers``.
+        effects: of :data:`EFFECTS`.
+        model: the schema of these keys.
+    """
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        field = model.model_fields.get(key)
+        extra, inner = (field.json_schema_extra, field.annotation) if field else (None, None)
+        effect = extra.get("effect", "numbers") if isinstance(extra, dict) else "numbers"
+        section = isinstance(inner, type) and issubclass(inner, BaseModel)
+        if section and effect == "numbers" and isinstance(value, Mapping):
+            found[key] = with_effect(value, *effects, model=inner)  # type: ignore[arg-type]
+        elif effect in effects:
+            found[key] = value
+    return found

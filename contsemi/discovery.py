@@ -1,18 +1,103 @@
-"""A name in the configuration is a module of that name; configuration never runs code by path."""
+"""What is chosen by name: one file, one class, whose fields are the keys of its YAML.
+
+A name in the configuration is a module of that name, here or in an installed package;
+configuration never runs code by path. An installed package offers modules by entry points, a group
+for each room (``contsemi.objectives``, ``contsemi.memory.selection``, ...), and its folder ``conf/``
+is searched like ours. Nothing of it is imported before one of its names is chosen.
+"""
 
 import importlib
 import inspect
 import re
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, ClassVar, Self, TypeVar
+
+from pydantic import ConfigDict, ValidationError, create_model
 
 from contsemi.errors import InputError
 
-__all__ = ["find_class", "find_module"]
+__all__ = ["ROOMS", "SEVERAL", "Part", "conf_folders", "find_class", "find_module", "offered"]
+
+# The key that chooses a part by its name, and the room that its module stands in.
+ROOMS: Mapping[str, str] = {
+    "objective": "objectives",
+    "distiller": "distillers",
+    "baseline": "strategies.baselines",
+    "model": "models",
+    "predict": "predictors",
+    "labels": "labels.choices",
+    "memory.selection": "memory.selection",
+    "memory.drift": "memory.drift",
+    "data.source": "data.sources",
+    "evaluate.probes": "metrics.probes",
+    "views.drawn": "views.drawn",
+}
+# Keys that choose any number of parts, each with keys of its own: ``evaluate.probes=[knn,linear]``.
+SEVERAL = ("evaluate.probes", "views.drawn")
+# Keys of a YAML file that are not the part's own.
+_NOT_OF_THE_CLASS = ("name", "weights", "ranges")
 
 _T = TypeVar("_T")
+
+
+class Part:
+    """What a run is made of and chooses by name.
+
+    A part is a ``@dataclass(kw_only=True, eq=False)`` whose fields are the keys of its YAML file
+    ``conf/<group>/<name>.yaml``, alone in the module of that name. Every value stands in that file,
+    and beside them what they may be: ``ranges: {temperature: [0.001, 10], variant: [a, b]}``.
+
+    Attributes:
+        group: the key that chooses such parts on the command line.
+    """
+
+    group: ClassVar[str]
+
+    @classmethod
+    def named(cls, options: Mapping[str, Any]) -> Self:
+        """The part that a section of the configuration names.
+
+        Args:
+            options: ``name``, and the values of the fields.
+
+        Raises:
+            InputError: there is no such part, or it has other keys, or keys of other kinds.
+        """
+        part = find_class(ROOMS[cls.group], options["name"], cls)
+        given = {key: value for key, value in options.items() if key not in _NOT_OF_THE_CLASS}
+        _check_keys(cls.group, str(options["name"]), part, given)
+        return part(**given)
+
+    @classmethod
+    def several(cls, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Self]:
+        """The parts of a group of which any number may be chosen, by name."""
+        return {name: cls.named(options) for name, options in chosen.items()}
+
+
+def _check_keys(group: str, name: str, part: type, given: Mapping[str, Any]) -> None:
+    """Refuses what the class does not take, before it is made: its body has not run yet."""
+    parameters = inspect.signature(part, eval_str=True).parameters
+    fix = f"use the keys of {name}.yaml"
+    required = [key for key, each in parameters.items() if each.default is each.empty]
+    if missing := [key for key in required if key not in given]:
+        raise InputError(group, f"{part.__name__} is missing the key {missing[0]!r}", fix)
+    if unknown := [key for key in given if key not in parameters]:
+        raise InputError(group, f"{part.__name__} has an unexpected key {unknown[0]!r}", fix)
+    fields: dict[str, Any] = {key: (parameters[key].annotation, ...) for key in given}
+    settings = ConfigDict(strict=True, arbitrary_types_allowed=True, protected_namespaces=())
+    try:
+        create_model(part.__name__, __config__=settings, **fields).model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        file = f"conf/{group.replace('.', '/')}/{name}.yaml"
+        problem = f"{first['msg'].lower()}, got {str(first['input'])[:40]!r}"
+        raise InputError(f"{group}.{key}", problem, f"mend {file} or {part.__name__}") from None
 
 
 def find_module(room: str, name: str) -> ModuleType:
@@ -22,22 +107,23 @@ def find_module(room: str, name: str) -> ModuleType:
     ``contsemi.<room>`` that another package registered.
 
     Args:
-        room: ``objectives``, ``distillers`` or ``models``.
+        room: of :data:`ROOMS`.
         name: the name in the configuration.
 
     Raises:
         InputError: there is no such module.
     """
-    if re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        if find_spec(f"contsemi.{room}.{name}") is not None:
-            return importlib.import_module(f"contsemi.{room}.{name}")
-        for entry in entry_points(group=f"contsemi.{room}"):
-            if entry.name == name:
-                return importlib.import_module(entry.module)
+    own = re.fullmatch(r"[a-z][a-z0-9_]*", name) and find_spec(f"contsemi.{room}.{name}")
+    if own:
+        return importlib.import_module(f"contsemi.{room}.{name}")
+    if module := offered(room).get(name):
+        return importlib.import_module(module)
+    group = _group(room)
     raise InputError(
-        f"{room.removesuffix('s')}.name",
-        f"no file contsemi/{room}/{name}.py and no installed package offers {name!r}",
-        f"use a name of conf/{room.removesuffix('s')}/",
+        f"{group}.name",
+        f"no file contsemi/{room.replace('.', '/')}/{name}.py and no installed package offers "
+        f"{name!r}",
+        f"use a name of conf/{group.replace('.', '/')}/",
     )
 
 
@@ -55,8 +141,32 @@ def find_class(room: str, name: str, base: type[_T]) -> type[_T]:
     ]
     if len(found) != 1:
         raise InputError(
-            f"{room.removesuffix('s')}.name",
+            f"{_group(room)}.name",
             f"{module.__name__} defines {len(found)} subclasses of {base.__name__}, expected one",
             "name another module, or mend this one",
         )
     return found[0]
+
+
+def _group(room: str) -> str:
+    return next((group for group, each in ROOMS.items() if each == room), room)
+
+
+def offered(room: str) -> dict[str, str]:
+    """The names that installed packages offer for a room, and the module of each."""
+    return {entry.name: entry.module for entry in entry_points(group=f"contsemi.{room}")}
+
+
+@cache
+def conf_folders() -> tuple[tuple[str, Path], ...]:
+    """Name and folder ``conf/`` of each installed package that offers something; none is imported."""
+    found = entry_points()
+    groups = [f"contsemi.{room}" for room in ROOMS.values()]
+    modules = [entry.module for group in groups for entry in found.select(group=group)]
+    folders = {}
+    for package in dict.fromkeys(module.partition(".")[0] for module in modules):
+        spec = find_spec(package)
+        for place in (spec and spec.submodule_search_locations) or ():
+            if (folder := Path(place) / "conf").is_dir():
+                folders.setdefault(package, folder)
+    return tuple(sorted(folders.items()))

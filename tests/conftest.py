@@ -86,19 +86,40 @@ def stream_of():
 
 @pytest.fixture(scope="session")
 def make_step():
-    """Makes a step by hand; what is not given is missing, and it is the first of two classes."""
-    from contsemi.types import Step
+    """Makes a step by hand; what is not given is missing, and it is the first of two classes.
+
+    Views may be given whole, as ``seen``, or by what the student says of each of the usual ones,
+    and besides by ``teacher`` (of the large ones), ``teacher_labelled``, and ``past``: a
+    dictionary of what the newest frozen network says.
+    """
+    from contsemi.seeding import generator
+    from contsemi.types import Seen, Step
 
     def make(**given):
         labels = given.get("labels", torch.empty(0, dtype=torch.int64))
-        nothing = dict.fromkeys(["labelled", "large", "small", "teacher", "past", "memory"])
+        ids = given.pop("unlabelled_ids", torch.arange(given.pop("batch_size", 0)))
+        teachers = {"large": given.pop("teacher", None)}
+        teachers["labelled"] = given.pop("teacher_labelled", None)
+        past, seen = given.pop("past", None) or {}, dict(given.pop("seen", {}))
+        for name, rows in (("labelled", labels), ("large", ids), ("small", ids)):
+            student, teacher = given.pop(name, None), teachers.get(name)
+            if student is None and teacher is None and past.get(name) is None:
+                continue
+            known = next(x for x in (student, teacher, past.get(name)) if x is not None)
+            frozen = () if past.get(name) is None else (past[name],)
+            number = len(known) // max(len(rows), 1)
+            seen[name] = Seen(student=student, teacher=teacher, past=frozen, number=number)
         return Step(
-            **nothing
-            | {
+            **{
+                "seen": seen,
                 "labels": labels,
                 "from_memory": torch.zeros(len(labels), dtype=torch.bool),
                 "labelled_ids": torch.arange(len(labels)),
-                "unlabelled_ids": torch.arange(given.pop("batch_size", 0)),
+                "unlabelled_ids": ids,
+                "places": torch.arange(len(ids)),
+                "coarse": torch.full_like(labels, -1),
+                "coarse_only": labels[:0],
+                "draw": lambda purpose: generator(0, purpose),
                 "columns": torch.arange(given.get("num_old", 0), given.get("num_seen", 2)),
                 "num_old": 0,
                 "num_seen": 2,
@@ -115,7 +136,10 @@ def make_step():
 
 def load_arrays(path):
     with np.load(path, allow_pickle=False) as file:
-        return {name: torch.from_numpy(np.asarray(value)) for name, value in file.items()}
+        return {
+            name: str(value) if value.dtype.kind == "U" else torch.from_numpy(np.asarray(value))
+            for name, value in file.items()
+        }
 
 
 def heads_only(**heads):
@@ -153,9 +177,8 @@ class NncslBlock:
         labelled, large, small = parts(
             projector=data["h"], mapped=data["h_proj"], classifier=data["logits"][:, : self.seen]
         )
-        from contsemi.types import Past
-
-        past = Past(*parts(projector=data["h_prev"]), self.old) if self.old else None
+        names = ("labelled", "large", "small")
+        past = dict(zip(names, parts(projector=data["h_prev"]), strict=True)) if self.old else None
         self.step = make_step(
             labelled=labelled,
             labels=data["support_labels"][: supports // 2],  # those of one of the two views
@@ -300,7 +323,7 @@ def make_run(tmp_path):
                     class_incremental=matrix,
                     task_incremental=np.sqrt(matrix),
                     while_training=load_trajectories(folder),
-                    **{"memory_bytes": 3_500_000} | facts,
+                    **{"memory": {"exemplars": 3_500_000}} | facts,
                 )
             )
         return folder

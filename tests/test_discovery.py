@@ -81,7 +81,7 @@ def test_another_package_joins_through_an_entry_point(plug_in):
     with pytest.raises(InputError, match=r"distiller\.name"):
         find_module("distillers", "theirs")
     part, weights = build_part(
-        "objectives", {"name": "theirs", "weights": {"labels": 2}, "strength": 0.5}, Objective
+        {"name": "theirs", "weights": {"labels": 2}, "strength": 0.5}, Objective
     )
     assert part.strength == 0.5
     assert weights == {"labels": 2.0}
@@ -110,10 +110,10 @@ def test_two_classes_are_one_too_many(plug_in):
 def test_a_key_that_the_class_does_not_take(keys, problem, plug_in):
     plug_in(Ours)
     with pytest.raises(InputError, match=rf"^objective: .*{problem}; use the keys of theirs.yaml"):
-        build_part("objectives", {"name": "theirs", **keys}, Objective)
+        build_part({"name": "theirs", **keys}, Objective)
 
 
 def test_a_distiller_without_keys():
-    part, weights = build_part("distillers", {"name": "none"}, Distiller)
+    part, weights = build_part({"name": "none"}, Distiller)
     assert isinstance(part, Distiller)
     assert weights == {}

@@ -8,6 +8,7 @@ import torch
 
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
+from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.tensors import flatten
 
 METHODS = ["method=contsemi", "method=suave", "method=finetune"]
@@ -115,7 +116,7 @@ def test_no_test_image_influences_training(small, tmp_path, monkeypatch):
         monkeypatch.setattr(data, "load", spoiled)
         folder = tmp_path / str(noisy)
         pipeline.run(small(f"output={folder}", "optim.epochs=1"))
-        checkpoints = pipeline.Checkpoints(folder / "checkpoints")
+        checkpoints = Checkpoints(folder / "checkpoints")
         checkpoints.run = json.loads(checkpoints.manifest.read_text())["body"]["run"]
         state, record = checkpoints.load()
         states.append((flatten(state), record["matrices"]))

@@ -59,9 +59,10 @@ class Centre(Block):
         Raises:
             ValueError: the step has no teacher.
         """
-        if step.teacher is None:
+        teacher = step.teacher("large")
+        if teacher is None:
             raise ValueError("a step without the slow network that is to be the teacher")
-        scores, value = step.teacher[self.head], self.value
+        scores, value = teacher[self.head], self.value
         if self.by_class:
             scores, value = scores[:, step.columns], value[step.columns]
         warmth = linear(step.epoch, steps=self.warmup, start=self.start, end=self.final)

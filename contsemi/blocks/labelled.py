@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from contsemi.losses.cross_entropy import label_cross_entropy
-from contsemi.types import Step
+from contsemi.types import Mix, Step, View
 
-__all__ = ["by_rows", "labelled_cross_entropy", "labels_term"]
+__all__ = ["by_rows", "labelled_cross_entropy", "labels_term", "mixed_labelled"]
 
 
 def labels_term(step: Step, *, smoothing: float, name: str = "labels") -> dict[str, Tensor]:
@@ -18,10 +18,17 @@ def labels_term(step: Step, *, smoothing: float, name: str = "labels") -> dict[s
         smoothing: of the labels.
         name: of the term.
     """
-    if step.labelled is None or "classifier" not in step.labelled.heads:
+    labelled = step.student("labelled")
+    if labelled is None or "classifier" not in labelled.heads:
         return {}
     loss, _ = labelled_cross_entropy(step, "classifier", temperature=1.0, smoothing=smoothing)
     return {name: loss}
+
+
+def mixed_labelled() -> dict[str, View]:
+    """The view ``mixed_labelled``: the first labelled view, each image mixed with its partner."""
+    mix = Mix(of=("labelled",), views=1, cut=True)
+    return {"mixed_labelled": View(rows="labelled", mix=mix)}
 
 
 def labelled_cross_entropy(
@@ -30,7 +37,8 @@ def labelled_cross_entropy(
     """The mean over all labelled rows; a mixed row counts for both labels by their shares.
 
     Args:
-        step: the step; ``step.labelled`` is there.
+        step: the step; it has the view ``labelled``, and may have ``mixed_labelled``: see
+            :func:`mixed_labelled`.
         head: the head with one score [N, C] a class.
         temperature: divides the scores.
         smoothing: of the labels.
@@ -44,22 +52,23 @@ def labelled_cross_entropy(
     Source: Fini et al. 2023 (Suave, Daino), whose code calls the mixed rows beside the plain ones
         ``extend``.
     """
-    if step.labelled is None:
+    labelled, mixed = step.student("labelled"), step.seen.get("mixed_labelled")
+    if labelled is None:
         raise ValueError("a step without labelled rows has no loss of labels")
-    scores, labels, rows = step.labelled[head], step.labels, len(step.labelled)
+    scores, labels, rows = labelled[head], step.labels, len(labelled)
     views = rows // len(labels)
     of_rows = labels if views == 1 else labels.repeat(views)
     plain = label_cross_entropy(scores, of_rows, temperature=temperature, smoothing=smoothing)
-    if step.mixed_labelled is None:
+    if mixed is None or mixed.student is None:
         return plain, rows
-    mixed, share = step.mixed_labelled.outputs[head], step.mixed_labelled.share
+    blended, share = mixed.student[head], mixed.share
     own, partner = (
-        label_cross_entropy(mixed, each, temperature=temperature, smoothing=smoothing)
+        label_cross_entropy(blended, each, temperature=temperature, smoothing=smoothing)
         for each in (labels, labels.flip(0))
     )
     blend = share * own + (1 - share) * partner
-    both = rows + len(mixed)
-    return (rows * plain + len(mixed) * blend) / both, both
+    both = rows + len(blended)
+    return (rows * plain + len(blended) * blend) / both, both
 
 
 def by_rows(losses: Mapping[str, tuple[Tensor, int]]) -> dict[str, Tensor]:

@@ -42,13 +42,13 @@ def predicted(step: Step) -> list[Predicted]:
     ``projector`` says of the large and of the labelled views.
     """
     groups = []
-    if step.teacher is not None and step.batch_size:
-        views = [part for part in (step.large, step.small) if part is not None]
-        groups.append(_predicted(views, step.teacher, step.unlabelled_ids, None))
-    if step.labelled is not None and step.teacher_labelled is not None:
-        groups.append(
-            _predicted([step.labelled], step.teacher_labelled, step.labelled_ids, step.labels)
-        )
+    teacher, labelled = step.teacher("large"), step.student("labelled")
+    if teacher is not None:
+        views = [part for name in ("large", "small") if (part := step.student(name)) is not None]
+        groups.append(_predicted(views, teacher, step.unlabelled_ids, None))
+    teacher = step.teacher("labelled")
+    if labelled is not None and teacher is not None:
+        groups.append(_predicted([labelled], teacher, step.labelled_ids, step.labels))
     return groups
 
 

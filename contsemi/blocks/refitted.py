@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.block import Block
+from contsemi.blocks.fifo import Fifo
 from contsemi.types import Experience
 
 __all__ = ["Refitted"]
@@ -18,8 +18,8 @@ BATCH = 256
 class Refitted(Block):
     """An MLP D-2D-C on the newest labelled embeddings; no gradient reaches the network.
 
-    Where labelled images of a batch stand in random order, so do the stored rows, and nothing is
-    drawn. The weights go on from fit to fit, those of new classes from zero.
+    Each pass goes over them in an order of its own, drawn as the newest of them came with. The
+    weights go on from fit to fit, those of new classes from zero.
 
     Args:
         rows: stored; the oldest leave first.
@@ -33,9 +33,9 @@ class Refitted(Block):
 
     def __init__(self, rows: int, *, every: int, epochs: int = 10, current_only: bool) -> None:
         super().__init__()
-        self.stored = Bank(rows, current_only=current_only)
+        self.stored = Fifo(rows, current_only=current_only)
         self.every, self.epochs = every, epochs
-        self.steps, self.num_seen, self.written = 0, 0, 0
+        self.steps, self.num_seen, self.written, self.seed = 0, 0, 0, 0
         # In a list, where the optimiser of the network does not find it.
         self._model: list[_Mlp] = []
 
@@ -49,10 +49,17 @@ class Refitted(Block):
             self._model[0].grow(self.num_seen)
 
     @torch.no_grad()
-    def push(self, rows: Tensor, labels: Tensor) -> None:
-        """Takes embeddings [N, D] of labelled images, and their columns int64 [N], in."""
+    def push(self, rows: Tensor, labels: Tensor, draw: torch.Generator) -> None:
+        """Takes embeddings [N, D] of labelled images, and their columns int64 [N], in.
+
+        Args:
+            rows: the embeddings.
+            labels: the columns.
+            draw: decides the order of the passes of the next fit.
+        """
         self.stored.push(rows, labels=labels)
         self.written += len(rows)
+        self.seed = draw.initial_seed()
 
     @torch.no_grad()
     def forward(self, rows: Tensor) -> Tensor:
@@ -84,10 +91,13 @@ class Refitted(Block):
         model = self._model[0].to(rows.device).train()
         optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
         parts = max(1, held // BATCH)
+        draw = torch.Generator(rows.device).manual_seed(self.seed)
         for _ in range(self.epochs):
-            for some, theirs in zip(rows.chunk(parts), labels.chunk(parts), strict=True):
+            order = torch.randperm(held, generator=draw, device=rows.device)
+            for some in order.chunk(parts):
                 optimiser.zero_grad(set_to_none=True)
-                functional.cross_entropy(model(some), theirs).backward()  # type: ignore[no-untyped-call]
+                loss = functional.cross_entropy(model(rows[some]), labels[some])
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -95,6 +105,7 @@ class Refitted(Block):
         state: dict[str, Any] = {
             "steps": torch.tensor(self.steps),
             "written": torch.tensor(self.written),
+            "seed": torch.tensor(self.seed),
         }
         return state | (dict(self._model[0].state_dict()) if self._model else {})
 
@@ -102,6 +113,7 @@ class Refitted(Block):
         """Takes back what :meth:`get_extra_state` gave."""
         weights = dict(state)
         self.steps, self.written = int(weights.pop("steps")), int(weights.pop("written"))
+        self.seed = int(weights.pop("seed"))
         self._model = []
         if weights:
             model = _Mlp(weights["first.weight"].shape[1], len(weights["last.bias"]))

@@ -1,9 +1,11 @@
-"""Images shared out evenly among clusters, earlier images of the task counted in."""
+"""Images shared out among clusters that are all used, earlier images of the task counted in."""
 
 from torch import Tensor
 
+from contsemi.assign.mira import mira_by_view
 from contsemi.assign.sinkhorn import sinkhorn_by_view
 from contsemi.blocks.block import Block
+from contsemi.blocks.choices import one_of
 from contsemi.blocks.queue import Queue
 from contsemi.types import Experience, Outputs, Step
 
@@ -11,24 +13,37 @@ __all__ = ["Shares"]
 
 
 class Shares(Block):
-    """Sinkhorn-Knopp over the batch and a queue.
+    """Sinkhorn-Knopp, or MIRA, over the batch and a queue.
 
     Args:
         head: the head whose scores share the images out.
         epsilon: temperature of the shares.
-        iterations: of Sinkhorn-Knopp.
+        iterations: of Sinkhorn-Knopp or MIRA.
         queue: earlier embeddings of each large view, of this task, that share the balance; 0 for
             none.
         queue_from: epoch of a task from which the queue is filled; it is used once full.
 
-    Source: Caron et al. 2020, section 3.1 (SwAV).
+        assign: ``sinkhorn``, which uses all clusters evenly, or ``mira``, which need not.
+        beta: weight of the mutual information, of ``mira``.
+
+    Source: Caron et al. 2020, section 3.1 (SwAV); Lee et al. 2022 (MIRA).
     """
 
     def __init__(
-        self, head: str, *, epsilon: float, iterations: int, queue: int, queue_from: int
+        self,
+        head: str,
+        *,
+        epsilon: float,
+        iterations: int,
+        queue: int,
+        queue_from: int,
+        assign: str = "sinkhorn",
+        beta: float = 0.0,
     ) -> None:
         super().__init__()
+        one_of("assign", assign, "sinkhorn", "mira")
         self.head, self.epsilon, self.iterations = head, epsilon, iterations
+        self.assign, self.beta = assign, beta
         self.queue, self.queue_from = (Queue(queue) if queue else None), queue_from
 
     def forward(self, step: Step, large: Outputs | None, columns: Tensor | None = None) -> Tensor:
@@ -53,13 +68,12 @@ class Shares(Block):
             towards = directions[self.head]
             rows = self.queue.scores(towards if columns is None else towards[columns])
             self.queue.hold(large["projector"], batch_size=step.batch_size)
-        return sinkhorn_by_view(
-            scores,
-            batch_size=step.batch_size,
-            epsilon=self.epsilon,
-            iterations=self.iterations,
-            queue=rows,
-        )
+        options = {"batch_size": step.batch_size, "iterations": self.iterations}
+        if self.assign == "mira":
+            return mira_by_view(
+                scores, temperature=self.epsilon, beta=self.beta, queue=rows, **options
+            )
+        return sinkhorn_by_view(scores, epsilon=self.epsilon, queue=rows, **options)
 
     def after_step(self) -> None:
         """The batch enters the queue."""

@@ -37,9 +37,9 @@ def paws(
     Source: Assran et al. 2021 (PAWS), for all seen classes; Kang et al. 2023 (CSL), for those of
         the task.
     """
-    if step.labelled is None or step.large is None or not step.batch_size:
+    supports, large, labels = step.student("labelled"), step.student("large"), step.labels
+    if supports is None or large is None:
         return {}
-    supports, labels = step.labelled, step.labels
     if rows is not None and len(rows):
         supports, labels = supports.rows(step.in_each_view(rows)), labels.index_select(0, rows)
     soft, weights = support_labels(
@@ -47,10 +47,10 @@ def paws(
     )
     vote = partial(soft_nearest_neighbours, labels=soft, temperature=temperature, weights=weights)
     log_probs = vote(step.views(anchor), supports[anchor])
-    targets = log_probs[: len(step.large)].detach()
+    targets = log_probs[: len(large)].detach()
     if anchor != "projector":
         with torch.no_grad():
-            targets = vote(step.large["projector"], supports["projector"])
+            targets = vote(large["projector"], supports["projector"])
     agreement = consistency(log_probs, targets, batch_size=step.batch_size, sharpening=sharpening)
     return {
         "consistency": agreement,

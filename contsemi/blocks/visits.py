@@ -3,44 +3,56 @@
 import torch
 from torch import Tensor
 
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.block import Block
+from contsemi.blocks.by_id import ById
 from contsemi.types import Experience
 
 __all__ = ["Visits"]
 
 
 class Visits(Block):
-    """The embeddings of the last two visits of each image, by its stream-wide id.
+    """The embeddings of the last two visits of each image of a task, labelled or not.
 
-    Args:
-        current_only: whether every task begins without any.
+    A task begins without any.
 
     Attributes:
-        latest, before: banks by id; ``before`` has the images that came at least twice.
+        ids: int64 [M], the task's images in ascending order.
+        latest, before: tables of these; ``before`` has the images that came at least twice.
     """
 
-    def __init__(self, *, current_only: bool = False) -> None:
+    ids: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
-        self.latest = Bank(0, "by_id", current_only=current_only)
-        self.before = Bank(0, "by_id", current_only=current_only)
+        self.latest, self.before = ById(), ById()
+        self.register_buffer("ids", torch.empty(0, dtype=torch.int64))
 
     def begin(self, experience: Experience) -> None:
         """Makes room for a task's images."""
-        for bank in (self.latest, self.before):
-            bank.begin(experience)
+        ids = torch.unique(torch.cat([experience.labelled, experience.unlabelled]))
+        self.ids = ids.to(self.ids.device)
+        for table in (self.latest, self.before):
+            table.resize(len(ids))
+
+    def places(self, ids: Tensor) -> Tensor:
+        """Where in the tables images int64 [N] are; -1 for those that are not of the task."""
+        if not len(self.ids):
+            return torch.full_like(ids, -1)
+        place = torch.searchsorted(self.ids, ids).clamp(max=len(self.ids) - 1)
+        return torch.where(self.ids[place] == ids, place, -1)
 
     @torch.no_grad()
     def push(self, rows: Tensor, ids: Tensor) -> None:
         """A visit: rows [N, D] of images int64 [N]; of an id that comes twice the last row counts.
 
-        Images whose id is unknown (-1) or beyond those of the tasks begun are left out.
+        Images that are not of the task are left out.
         """
+        places = self.places(ids)
         if not self.latest.allocated:
-            self.latest.push(rows[:0], ids=ids[:0])
-        earlier, known = self.latest.of_ids(ids)
-        self.before.push(earlier, ids=torch.where(known, ids, -1))
-        self.latest.push(rows, ids=ids)
+            self.latest.push(rows[:0], places=places[:0])
+        earlier, known = self.latest.at(places)
+        self.before.push(earlier, places=torch.where(known, places, -1))
+        self.latest.push(rows, places=places)
 
     @torch.no_grad()
     def nearest(self, ids: Tensor, others: Tensor, k: int, allow: Tensor) -> Tensor:
@@ -55,8 +67,8 @@ class Visits(Block):
         Returns:
             bool [N, M]; none in the rows of images that did not come before.
         """
-        own, known = self.before.of_ids(ids)
-        others_own, known_others = self.before.of_ids(others)
+        own, known = self.before.at(self.places(ids))
+        others_own, known_others = self.before.at(self.places(others))
         allow = allow & known[:, None] & known_others
         scores = (own @ others_own.T).masked_fill(~allow, -torch.inf)
         best = scores.topk(min(k, len(others)), dim=1)

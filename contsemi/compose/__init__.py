@@ -5,11 +5,11 @@ folder is made. Hydra composes the YAML files; the schema is closed: keys and ch
 exist are refused with the nearest one that does. Configuration is data and never runs code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contsemi.compose import argv, check, groups, overrides, usage
+from contsemi.compose import argv, check, files, groups, overrides, usage
 from contsemi.compose.names import run_name
 from contsemi.config import Config
 from contsemi.errors import InputError
@@ -57,25 +57,44 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]
     composed: dict[tuple[str, ...], Any] = {}
     runs = []
     for combination in overrides.combinations(tokens, choices, multirun):
-        chosen = tuple(o.word for o in combination if o.key in choices)
-        if chosen not in composed:
-            composed[chosen] = groups.compose(chosen)
-        values = [o for o in combination if o.key not in choices]
-        config = _named(_checked(composed[chosen], values, list(choices)), combination)
+        chosen = [o for o in combination if o.key in choices]
+        words = tuple(o.word for o in chosen)
+        if words not in composed:
+            _refuse_hidden(chosen)
+            composed[words] = groups.compose(words)
+        config = _named(_checked(composed[words], combination, list(choices)), combination)
         runs.append(Run(config, tuple(o.word for o in combination)))
     _refuse_one_folder(runs)
     return runs
 
 
-def _checked(composed: Any, values: Sequence[overrides.Override], choices: Sequence[str]) -> Config:
+def _checked(
+    composed: Any, combination: Sequence[overrides.Override], choices: Sequence[str]
+) -> Config:
     from omegaconf import OmegaConf
 
     defaults = plain(composed)
     changed = composed.copy()
-    for override in values:
-        check.known_key(override.key, defaults, choices)
-        OmegaConf.update(changed, override.key, override.value)
-    return check.validate(plain(changed), defaults)
+    for override in combination:
+        if override.key not in choices:
+            check.known_key(override.key, defaults, choices)
+            OmegaConf.update(changed, override.key, override.value)
+    chosen = {o.key: str(o.value) for o in combination if o.key in choices}
+    return check.validate(plain(changed), defaults, chosen)
+
+
+def _refuse_hidden(chosen: Sequence[overrides.Override]) -> None:
+    """A scenario that an experiment then renames or changes is not the one that was asked for."""
+    names = {override.key: override.value for override in chosen}
+    if not (names.get("scenario") and names.get("experiment")):
+        return
+    file = files.find("experiment", names["experiment"])
+    own = file and files.read(file).get("scenario")
+    if isinstance(own, Mapping):
+        keys = " and ".join(f"scenario.{key}" for key in list(own)[:2])
+        problem = f"sets {keys}, and scenario={names['scenario']} is given too"
+        fix = "leave one out, or write a scenario file of your own"
+        raise InputError(f"experiment={names['experiment']}", problem, fix)
 
 
 def _named(config: Config, combination: Sequence[overrides.Override]) -> Config:

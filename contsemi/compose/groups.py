@@ -1,39 +1,46 @@
-"""The YAML files: which choices there are, and Hydra's composition of the chosen ones."""
+"""The choices that there are, and Hydra's composition of the chosen ones."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from contsemi.compose import resources
+from contsemi.compose import files, resources
 from contsemi.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-__all__ = ["choices", "compose", "hydra", "quoted"]
+__all__ = ["choices", "compose", "hydra", "path", "quoted"]
 
 
 def choices() -> dict[str, list[str]]:
-    """The names that each group offers, as the YAML files in its folder."""
-    folders = {folder.name: folder for folder in resources.conf().iterdir() if folder.is_dir()}
-    folders["scenario"] = resources.scenarios()
-    return {
-        group: sorted(file.stem for file in folder.glob("*.yaml"))
-        for group, folder in sorted(folders.items())
-    }
+    """The names that each group offers; groups in groups have dotted keys."""
+    return {group: files.names(group) for group in files.groups()}
+
+
+def path(group: str) -> str:
+    """A dotted group as Hydra writes it: ``memory/selection``."""
+    return group.replace(".", "/")
 
 
 @contextmanager
 def hydra() -> Iterator[None]:
-    """Hydra on our folders; what a caller's own program made of Hydra comes back at the end."""
-    from hydra import initialize_config_dir
+    """Hydra on our files; what a caller's own program made of Hydra comes back at the end."""
+    from hydra import version
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
     from hydra.core.global_hydra import GlobalHydra
+
+    from contsemi.compose import source
 
     theirs = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(resources.conf()), job_name="contsemi", version_base="1.3"):
-            yield
+        version.setbase("1.3")
+        source.register()
+        search = create_config_search_path(f"{source.SCHEME}://")
+        Hydra.create_main_hydra2(task_name="contsemi", config_search_path=search)
+        yield
     finally:
         GlobalHydra.instance().hydra = theirs
 
@@ -49,45 +56,15 @@ def compose(words: Sequence[str]) -> "DictConfig":
         InputError: a YAML file is at fault.
     """
     import hydra as framework
-    from omegaconf import OmegaConf
 
     try:
-        _register_scenarios()
         with hydra():
-            config = framework.compose("config", list(words))
-        _refuse_code(OmegaConf.to_container(config, resolve=False))
+            return framework.compose("config", list(words))
     except InputError:
         raise
     except Exception as error:  # malformed defaults lists make Hydra raise anything
         where = f"the YAML files of {resources.conf().parent}"
         raise InputError(where, _reason(error), "mend the file") from error
-    return config
-
-
-def _register_scenarios() -> None:
-    """Hands the scenario files to Hydra: they stand beside conf/, where it does not look."""
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    store = ConfigStore.instance()
-    for file in resources.scenarios().glob("*.yaml"):
-        node = OmegaConf.load(file)
-        store.store(name=file.stem, node=node, group="scenario", package="_global_")
-
-
-def _refuse_code(node: Any, path: str = "") -> None:
-    """Configuration is data: it names no callable and reads no environment variable."""
-    items: Any = ()
-    if isinstance(node, Mapping):
-        items = node.items()
-    elif isinstance(node, list):
-        items = enumerate(node)
-    elif isinstance(node, str) and "${" in node and ":" in node.partition("${")[2]:
-        raise InputError(path, f"resolvers such as {node} are not supported", "write the value")
-    for key, value in items:
-        if str(key).startswith("_") and str(key).endswith("_"):
-            raise InputError(f"{path}.{key}".lstrip("."), "is not supported", "remove it")
-        _refuse_code(value, f"{path}.{key}".lstrip("."))
 
 
 def _reason(error: BaseException) -> str:

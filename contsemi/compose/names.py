@@ -4,20 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from contsemi.config import Config
+from contsemi.config import Config, with_effect
 
 __all__ = ["run_name"]
-
-# They change where and how fast a run goes, not what comes out of it.
-_ELSEWHERE = {
-    "output": True,
-    "resume": True,
-    "display": True,
-    "checkpoint": True,
-    "device": True,
-    "threads": True,
-    "data": {"root", "download", "cache", "workers"},
-}
 
 
 def run_name(config: Config) -> Path:
@@ -29,10 +18,10 @@ def run_name(config: Config) -> Path:
     from contsemi.labels.budget import LabelBudget
 
     budget = LabelBudget.parse(config.label_ratio)
-    rest = config.model_dump(exclude=_ELSEWHERE)  # type: ignore[arg-type]
-    rest["label_ratio"] = str(budget)
+    effects = ["numbers", "measured"]
     if config.scenario.dataset == "folder":  # other folders hold other images; CIFAR is CIFAR
-        rest["data"]["root"] = config.data.root
+        effects.append("images")
+    rest = with_effect(config.model_dump(), *effects) | {"label_ratio": str(budget)}
     text = json.dumps(rest, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     labels = "per_task" if budget.per_task else str(budget)

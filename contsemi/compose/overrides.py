@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contsemi.compose import groups, schema, suggest
+from contsemi.compose import files, groups, schema, suggest
 from contsemi.compose.argv import Token
+from contsemi.discovery import ROOMS, SEVERAL, offered
 from contsemi.errors import InputError
 
 __all__ = ["MOST_RUNS", "Override", "combinations"]
@@ -37,17 +38,18 @@ def combinations(
     """The overrides of every run: the product of all values that are several.
 
     Args:
-        tokens: the words of the command line; of a key given twice, the last one counts.
+        tokens: the words of the command line.
         known: the choices of each group.
         multirun: whether a value may be several.
 
     Raises:
-        InputError: a value cannot be read, or is several without ``multirun``.
+        InputError: a value cannot be read, is several without ``multirun``, or a key is given
+            twice.
     """
-    last = {token.key: token for token in tokens}
+    _refuse_twice(tokens)
     alternatives: list[list[Override]] = []
     total = 1
-    for token in last.values():
+    for token in tokens:
         choices = known.get(token.key)
         found = [
             _group(token, one, choices) if choices is not None else _value(token.key, one)
@@ -60,6 +62,16 @@ def combinations(
     return [list(run) for run in itertools.product(*alternatives)]
 
 
+def _refuse_twice(tokens: Sequence[Token]) -> None:
+    first: dict[str, Token] = {}
+    for token in tokens:
+        if before := first.get(token.key):
+            texts = [suggest.shown(each.text).strip("'") for each in (before, token)]
+            problem = f"is given twice ({texts[0]} and {texts[1]})"
+            raise InputError(suggest.bare(token.key), problem, "leave one out")
+        first[token.key] = token
+
+
 def _alternatives(token: Token, choices: Sequence[str] | None, multirun: bool) -> list[str]:
     """The texts of the values of one word; more than one only in a sweep."""
     free = schema.is_path(token.key) and choices is None
@@ -67,7 +79,7 @@ def _alternatives(token: Token, choices: Sequence[str] | None, multirun: bool) -
         return [token.text]
     parsed = _parse(token)
     if parsed is None or not parsed.is_sweep_override():
-        return [token.text]
+        return [token.text]  # a list of parts is one value
     if not multirun:
         raise _several(token)
     value = parsed._value
@@ -130,23 +142,53 @@ def _parse(token: Token) -> Any:
 
 def _group(token: Token, text: str, choices: Sequence[str] | None) -> Override:
     key, known = token.key, choices or ()
+    if key in SEVERAL:
+        return _several_parts(token, text, known)
     name = text[1:-1] if _quoted(text) else text
     if name == "null" and key == "experiment":
         return Override(key, None, f"~{key}")
     if name == "null":
         raise InputError(key, "is required", suggest.did_you_mean(None, known))
-    if not re.fullmatch(r"[A-Za-z0-9][\w -]*", name, re.ASCII):
-        raise InputError(
-            key, f"{suggest.shown(name)} is not a {key} name", suggest.did_you_mean(None, known)
-        )
-    if name not in known:
-        near = suggest.name(name, known)
-        raise InputError(
-            key,
-            f"unknown {key} {suggest.shown(name)}",
-            suggest.did_you_mean(near and f"{key}={near}", known),
-        )
-    return Override(key, name, f"{key}={name}")
+    _refuse_unknown(key, name, known)
+    return Override(key, name, f"{groups.path(key)}={name}")
+
+
+def _refuse_unknown(key: str, name: str, known: Sequence[str]) -> None:
+    """Refuses a name that no file has.
+
+    Raises:
+        InputError: with the nearest name, or what is missing where a package offers that name.
+    """
+    if not files.NAME.fullmatch(name):
+        problem = f"{suggest.shown(name)} is not a {key} name"
+        if files.find(key, name) is not None:
+            fix = f"rename {name}.yaml: letters, digits, _ and - make a name"
+            raise InputError(key, problem, fix)
+        raise InputError(key, problem, suggest.did_you_mean(None, known))
+    if name in known:
+        return
+    if (module := offered(ROOMS.get(key, "")).get(name)) is not None:
+        package = module.partition(".")[0]
+        problem = f"package {package} offers {name!r}, but has no conf/{key}/{name}.yaml"
+        raise InputError(key, problem, f"add {package}/conf/{groups.path(key)}/{name}.yaml")
+    near = suggest.name(name, known)
+    problem = f"unknown {key} {suggest.shown(name)}"
+    raise InputError(key, problem, suggest.did_you_mean(near and f"{key}={near}", known))
+
+
+def _several_parts(token: Token, text: str, known: Sequence[str]) -> Override:
+    """A list of names: ``[knn,linear]``, or one of them alone."""
+    parsed = _parse(Token(token.key, text))
+    value = _plain(parsed.value()) if parsed is not None else text
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        problem = f"expected a list of names, got {suggest.shown(value)}"
+        raise InputError(token.key, problem, f"for example {token.key}=[{', '.join(known[:2])}]")
+    for name in names:
+        _refuse_unknown(token.key, name, known)
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(token.key, f"names {twice[0]} twice", "leave one out")
+    return Override(token.key, names, f"{groups.path(token.key)}=[{','.join(names)}]")
 
 
 def _value(key: str, text: str) -> Override:

@@ -1,4 +1,4 @@
-"""Reading the schema of :mod:`contsemi.config`: fields by path, and what they may hold in words."""
+"""Reading a schema: fields by path, and what they may hold in words."""
 
 import types
 import typing
@@ -10,14 +10,16 @@ from pydantic.fields import FieldInfo
 
 from contsemi.config import Config
 
-__all__ = ["expected", "field_at", "fields", "is_path"]
+__all__ = ["expected", "field_at", "fields", "is_path", "options"]
 
 
-def field_at(path: Sequence[str | int]) -> FieldInfo | None:
-    """The field of a dotted path, or ``None`` where the schema leaves the key to a method."""
-    model: Any = Config
+def field_at(path: Sequence[str | int], model: Any = Config) -> FieldInfo | None:
+    """The field of a dotted path, or ``None`` where the schema leaves the key to a part."""
     field: FieldInfo | None = None
     for part in path:
+        if (named := _named(model)) is not None:  # any name stands for one of them
+            model = named
+            continue
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return field if isinstance(part, int) else None
         field = model.model_fields.get(str(part))
@@ -33,11 +35,22 @@ def fields(
     """Every key of the schema: its path, its field, and whether it is a section of keys."""
     for key, field in model.model_fields.items():
         inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        if (named := _named(inner)) is not None:
+            yield f"{prefix}{key}", field, True
+            yield from fields(named, f"{prefix}{key}.NAME.")
+        elif isinstance(inner, type) and issubclass(inner, BaseModel):
             yield f"{prefix}{key}", field, True
             yield from fields(inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", field, False
+
+
+def _named(annotation: Any) -> type[BaseModel] | None:
+    """The section that stands under each name of a section of any names."""
+    if typing.get_origin(annotation) is not dict:
+        return None
+    inner = typing.get_args(annotation)[1]
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
 
 
 def is_path(key: str) -> bool:
@@ -49,11 +62,66 @@ def is_path(key: str) -> bool:
     return free and not any(getattr(m, "pattern", None) for m in field.metadata)
 
 
+def options(field: FieldInfo) -> list[str]:
+    """The words that a key may hold; empty where it may hold others."""
+    return [str(word) for word in _words(field.annotation)]
+
+
+def _words(annotation: Any) -> Iterator[Any]:
+    if typing.get_origin(annotation) is Literal:
+        yield from typing.get_args(annotation)
+    elif typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
+        for each in typing.get_args(annotation):
+            yield from _words(each)
+
+
 def expected(field: FieldInfo) -> str:
     """What a key may hold: ``a whole number from 0 to 256``."""
     if any(getattr(m, "pattern", None) for m in field.metadata):
         return str(field.description)
-    return _describe(field.annotation, field.metadata)
+    return _one(field.annotation, field.metadata)
+
+
+# Each kind in the singular, with its article, and in the plural.
+_KINDS = {
+    bool: ("true or false", "true or false"),
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    str: ("text", "texts"),
+}
+
+
+def _one(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """One value of a type, in words."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _one(arguments[0], [*arguments[1:], *metadata])
+    if origin is Literal:
+        return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 1 else arguments[0]
+    if origin in (typing.Union, types.UnionType):
+        kinds = [_one(a, metadata) for a in arguments if a is not type(None)]
+        return " or ".join(kinds + ["null"] * (type(None) in arguments))
+    if origin is list:
+        sizes = [m.max_length for m in metadata if getattr(m, "max_length", None)]
+        exact = [m.min_length for m in metadata if getattr(m, "min_length", None)] == sizes
+        return f"a list of {f'{sizes[0]} ' if sizes and exact else ''}{_many(arguments[0])}"
+    return f"{_KINDS[annotation][0]}{_range(metadata)}" if annotation in _KINDS else "a value"
+
+
+def _many(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """Several values of a type, in words."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _many(arguments[0], [*arguments[1:], *metadata])
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_many(a, metadata) for a in arguments)
+    if origin is list:
+        return f"lists of {_many(arguments[0])}"
+    if annotation is str:
+        return "names"
+    return (
+        f"{_KINDS[annotation][1]}{_range(metadata)}" if annotation in _KINDS else _one(annotation)
+    )
 
 
 def _constraints(metadata: Iterable[Any]) -> dict[str, Any]:
@@ -71,33 +139,11 @@ def _range(metadata: Iterable[Any]) -> str:
     if "lt" in limits and limits["lt"] == 2**32:
         limits["le"] = limits.pop("lt") - 1
     if "ge" in limits and "le" in limits:
-        return f" from {limits['ge']} to {limits['le']}"
+        return f" from {_number(limits['ge'])} to {_number(limits['le'])}"
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    text = " and ".join(f"{word} {limits[k]}" for k, word in words.items() if k in limits)
+    text = " and ".join(f"{w} {_number(limits[k])}" for k, w in words.items() if k in limits)
     return f" {text}" if text else ""
 
 
-def _describe(annotation: Any, metadata: Iterable[Any] = ()) -> str:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        return _describe(arguments[0], arguments[1:])
-    if origin is Literal:
-        return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 1 else arguments[0]
-    if origin in (typing.Union, types.UnionType):
-        kinds = [_describe(a, metadata) for a in arguments if a is not type(None)]
-        return " or ".join(kinds + ["null"] * (type(None) in arguments))
-    if origin is list:
-        item = arguments[0]
-        inner = _describe(item).removeprefix("a ")
-        if "numbers" not in inner:
-            inner = inner.replace("number", "numbers", 1)
-        sizes = [m for m in metadata if getattr(m, "max_length", None)]
-        count = f"{sizes[0].max_length} " if sizes else ""
-        return f"a list of {count}{inner.replace('name or', 'names or').replace('list', 'lists')}"
-    if annotation is bool:
-        return "true or false"
-    if annotation is int:
-        return f"a whole number{_range(metadata)}"
-    if annotation is float:
-        return f"a number{_range(metadata)}"
-    return "text" if annotation is str else "a value"
+def _number(limit: float) -> str:
+    return str(int(limit)) if float(limit).is_integer() else f"{limit:g}"

@@ -12,6 +12,7 @@ from contsemi.errors import InputError
 
 __all__ = ["check"]
 
+_FOLDERS = ("torchvision", "parquet", "folder")  # sources that need data.root
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -75,11 +76,11 @@ def _check_classes(scenario: Scenario) -> None:
 def _check_parts(config: Config) -> None:
     """A method learns by an objective of ours, or by a strategy of Avalanche alone."""
     baseline, objective = config.baseline["name"], config.objective["name"]
-    if config.objective.get("predict") == "neighbours" and not config.memory.exemplars:
+    if config.objective.get("predict_by") == "neighbours" and not config.memory.exemplars:
         raise InputError(
             "memory.exemplars",
-            "is 0, and objective.predict=neighbours predicts from exemplars",
-            "keep some, or set objective.predict=classifier",
+            "is 0, and objective.predict_by=neighbours predicts from exemplars",
+            "keep some, or set objective.predict_by=classifier",
         )
     if baseline == objective == "none":
         problem = "none is for the strategies of Avalanche"
@@ -148,16 +149,20 @@ def _check_output(output: str | None) -> None:
 
 
 def _check_root(config: Config) -> None:
-    root, data = config.data.root, config.data
-    if config.scenario.dataset == "digits" and data.source not in ("auto", "bundled"):
-        raise InputError("data.source", f"{data.source} holds no digits", "use source=auto")
+    root, source = config.data.root, config.data.source["name"]
+    if config.scenario.dataset == "digits" and source in _FOLDERS:
+        raise InputError("data.source", f"{source} holds no digits", "use source=auto")
+    if config.scenario.dataset == "digits" and root is not None and source in ("auto", "bundled"):
+        problem = f"has no effect on {config.scenario.name}, whose digits are bundled"
+        fix = f"write scenario=image_folder data.root={suggest.path(root)}"
+        raise InputError("data.root", problem, fix)
     if root is None:
-        if config.scenario.dataset == "folder":
+        if config.scenario.dataset == "folder" and source in ("auto", *_FOLDERS):
             raise InputError("data.root", "is required", "write data.root=FOLDER with your images")
         return
     kind = _kind("data.root", root)
-    hub = _HUB_ID.fullmatch(root) and data.source in ("auto", "parquet")
-    if not (kind or data.download or hub):
+    hub = _HUB_ID.fullmatch(root) and source in ("auto", "parquet")
+    if not (kind or config.data.download or hub):
         fix = "name the folder of the images"
         raise InputError("data.root", f"no such folder: {suggest.path(root)}", fix)
     if kind not in ("", "folder"):

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from unicodedata import normalize
 
 from contsemi.config import Scenario
 from contsemi.errors import InputError
 
-__all__ = ["task_classes"]
+__all__ = ["same_name", "task_classes"]
 
 MOST_TASKS = 5  # of a scenario that leaves the number of tasks open
 
@@ -120,7 +121,9 @@ def _lists(scenario: Scenario, names: Sequence[str]) -> list[list[int]] | None:
         raise InputError(key, "the list is empty", "give the sizes or the classes of the tasks")
     flat = _resolve([entry for entries in tasks for entry in entries], names, key)
     _agree(scenario.tasks, len(tasks))
-    used = _used(flat if scenario.classes is None else scenario.classes, names)
+    used = sorted(flat) if scenario.classes is None else _used(scenario.classes, names)
+    if len(used) < 2:
+        raise InputError(key, f"{len(used)} class in use", "at least two are needed")
     if odd := sorted(set(flat) ^ set(used)):
         problem = f"does not match scenario.classes at {_listed(odd, names)}"
         raise InputError(key, problem, "name each class in use once, or set scenario.classes=null")
@@ -135,23 +138,52 @@ def _agree(tasks: int | None, given: int) -> None:
 
 
 def _resolve(entries: Sequence[int | str], names: Sequence[str], key: str) -> list[int]:
-    """Class ids of ids or names, in the given order, each at most once."""
-    by_name = {name: number for number, name in enumerate(names)}
+    """Class ids of ids or names, in the given order, each at most once.
+
+    Where classes are called by numbers, a bare number is the class of that name, never a position:
+    who made the folders 1, 2 and 3 knows of no ids.
+    """
+    by_name = {same_name(name): number for number, name in enumerate(names)}
+    numbered = any(_reads_as_number(name) for name in names)
     first: dict[int, int] = {}
     for position, entry in enumerate(entries):
-        if isinstance(entry, str) and entry not in by_name:
-            close = get_close_matches(entry, names, n=1)
-            fix = f"did you mean {close[0]!r}?" if close else f"the dataset has {_some(names)}"
-            raise InputError(key, f"entry {position}: no class is named {entry[:60]!r}", fix)
-        number = by_name[entry] if isinstance(entry, str) else entry
-        if not 0 <= number < len(names):
-            problem = f"entry {position}: class {number} is out of range"
-            raise InputError(key, problem, f"ids are 0 to {len(names) - 1}")
+        if isinstance(entry, int) and not numbered:
+            number: int | None = entry if 0 <= entry < len(names) else None
+            problem, fix = f"class {entry} is out of range", f"ids are 0 to {len(names) - 1}"
+        else:
+            number = by_name.get(same_name(str(entry)))
+            problem, fix = f"no class is named {str(entry)[:60]!r}", _meant(entry, names)
+        if number is None:
+            raise InputError(key, f"entry {position}: {problem}", fix)
         if number in first:
             problem = f"class {names[number]!r} stands at positions {first[number]} and {position}"
             raise InputError(key, problem, "name each class once")
         first[number] = position
     return list(first)
+
+
+def same_name(name: str) -> str:
+    """A class's name in one Unicode form: what a keyboard types and a disk stores may differ."""
+    return normalize("NFC", name)
+
+
+def _reads_as_number(name: str) -> bool:
+    """Whether a shell or a YAML file would take the name for a number."""
+    try:
+        float(name.replace("_", ""))
+    except ValueError:
+        return False
+    return name.isascii()
+
+
+def _meant(entry: int | str, names: Sequence[str]) -> str:
+    """What to write instead of an entry that is no class's name."""
+    if isinstance(entry, int):
+        alike = [name for name in names if _reads_as_number(name) and float(name) == entry]
+        if alike:
+            return f"classes are called by numbers here: write it quoted, as in \"'{alike[0]}'\""
+    close = get_close_matches(str(entry), names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"the dataset has {_some(names)}"
 
 
 def _spread(total: int, tasks: int) -> list[int]:

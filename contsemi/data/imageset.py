@@ -2,14 +2,29 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Self
+from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["ImageSet", "fingerprint"]
+__all__ = ["ImageSet", "Named", "fingerprint"]
+
+
+class Named(NamedTuple):
+    """What is known of a split before an image is decoded.
+
+    Attributes:
+        targets: int64 [N], class ids, -1 for images without a label.
+        classes: name of each class id.
+        files: path of each image below the root, where images are files.
+    """
+
+    targets: NDArray[np.int64]
+    classes: tuple[str, ...]
+    files: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,13 +33,17 @@ class ImageSet:
 
     Attributes:
         images: uint8 [N, 3, S, S]; may be a private view of a memory-mapped file.
-        targets: int64 [N], class ids.
+        targets: int64 [N], class ids; -1 for images whose label nobody knows.
         coarse: int64 [N], super-class ids, where the dataset has them.
         classes: name of each class id.
         coarse_classes: name of each super-class id.
         name: name of the dataset.
         digest: SHA-256 of the pixels and the targets, hexadecimal.
         remarks: what a user should know of these images, one line each.
+        files: path of each image below the root, where images are files.
+        arrives: int64 [N], number of the task that an image without a label comes with; -1 for
+            any.
+        place: the folder that holds them.
     """
 
     images: Tensor
@@ -35,6 +54,9 @@ class ImageSet:
     name: str
     digest: str
     remarks: tuple[str, ...] = ()
+    files: tuple[str, ...] | None = None
+    arrives: Tensor | None = None
+    place: Path | None = None
 
     @classmethod
     def of(
@@ -48,6 +70,9 @@ class ImageSet:
         coarse_classes: tuple[str, ...] | None = None,
         digest: str | None = None,
         remarks: tuple[str, ...] = (),
+        files: tuple[str, ...] | None = None,
+        arrives: NDArray[np.int64] | None = None,
+        place: Path | None = None,
     ) -> Self:
         """Wraps arrays without copying them; the digest is computed unless it is known."""
         return cls(
@@ -59,10 +84,18 @@ class ImageSet:
             name=name,
             digest=digest or fingerprint(images, targets),
             remarks=remarks,
+            files=files,
+            arrives=None if arrives is None else torch.from_numpy(arrives),
+            place=place,
         )
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def named(self) -> Named:
+        """What was known before the images were decoded."""
+        return Named(self.targets.numpy(), self.classes, self.files)
 
     @property
     def size(self) -> int:

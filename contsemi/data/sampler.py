@@ -10,7 +10,7 @@ from torch import Tensor
 
 from contsemi.seeding import generator
 
-__all__ = ["LabelledPool", "steps_per_epoch", "unlabelled_batch"]
+__all__ = ["LabelledPool", "steps_per_epoch", "unlabelled_places"]
 
 
 def steps_per_epoch(num_rows: int, batch_size: int) -> int:
@@ -18,13 +18,13 @@ def steps_per_epoch(num_rows: int, batch_size: int) -> int:
     return max(num_rows // batch_size, min(num_rows, 1))
 
 
-def unlabelled_batch(
-    indices: Tensor, batch_size: int, epoch: int, step: int, seed: int, task: int
+def unlabelled_places(
+    size: int, batch_size: int, epoch: int, step: int, *, seed: int, task: int
 ) -> Tensor:
-    """The unlabelled rows of one step; each row comes at most once in an epoch.
+    """Places in the pool of the images of one step; each comes at most once in an epoch.
 
     Args:
-        indices: int64 [m], rows of the pool.
+        size: images of the pool.
         batch_size: rows of a step; a smaller pool is taken whole.
         epoch: pass over the pool, from 0.
         step: step of the epoch, from 0.
@@ -32,15 +32,15 @@ def unlabelled_batch(
         task: index of the experience.
 
     Returns:
-        int64 [min(batch_size, m)].
+        int64 [min(batch_size, size)].
 
     Raises:
         IndexError: the epoch has no such step.
     """
-    if not 0 <= step < (steps := steps_per_epoch(len(indices), batch_size)):
+    if not 0 <= step < (steps := steps_per_epoch(size, batch_size)):
         raise IndexError(f"step {step} of an epoch of {steps} steps")
-    order = _permutation(len(indices), seed, "unlabelled", task, epoch)
-    return indices[order[step * batch_size : (step + 1) * batch_size]]
+    order = _permutation(size, seed, "unlabelled", task, epoch)
+    return order[step * batch_size : (step + 1) * batch_size]
 
 
 @lru_cache(maxsize=64)
@@ -51,11 +51,12 @@ class LabelledPool:
         labels: int64 [n], columns.
         seed: the run's seed.
         task: index of the experience.
+        kind: names the draws.
     """
 
-    def __init__(self, labels: Tensor, *, seed: int, task: int) -> None:
+    def __init__(self, labels: Tensor, *, seed: int, task: int, kind: str = "labelled") -> None:
         self.labels = labels
-        self._seed, self._task = seed, task
+        self._seed, self._task, self._kind = seed, task, kind
         self._by_class = labels.argsort(stable=True)
         self._sorted_labels = 2.0 * labels[self._by_class].double()  # keys in [2c, 2c + 1)
         num_columns = int(labels.max()) + 1 if len(labels) else 0
@@ -81,7 +82,7 @@ class LabelledPool:
             passes = torch.rand(-(-batch_size // size), size, generator=self._random(epoch, step))
             return passes.argsort(1).flatten()[:batch_size]
         cycle, place = divmod(step, size // batch_size)
-        order = _permutation(size, self._seed, "labelled", self._task, epoch, cycle)
+        order = _permutation(size, self._seed, self._kind, self._task, epoch, cycle)
         return order[place * batch_size : (place + 1) * batch_size].clone()
 
     def stratified(self, per_class: int, columns: Tensor, epoch: int, step: int) -> Tensor:
@@ -114,7 +115,7 @@ class LabelledPool:
         return columns[self._counts[columns] > 0]
 
     def _random(self, epoch: int, step: int) -> torch.Generator:
-        return generator(self._seed, "labelled", self._task, epoch, step)
+        return generator(self._seed, self._kind, self._task, epoch, step)
 
 
 @lru_cache(maxsize=4)

@@ -58,7 +58,7 @@ def compiler(mode: str, device: torch.device, ranks: Ranks = ALONE) -> Callable[
             _dynamo.mark_static(images, [1, 2, 3])
             features: Tensor = backbone(network.backbone, images)
             # a copy: a CUDA graph's own outputs are overwritten when it is replayed
-            return network.outputs(features.clone(), heads)
+            return network.outputs(features.clone(), heads=heads)
 
         return run
 

@@ -1,5 +1,6 @@
 """The outputs of all ranks, in the order of one process, with the gradient of the own rows."""
 
+import itertools
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -11,14 +12,15 @@ from torch.nn import functional
 from contsemi.devices.ranks import Ranks, share_of_rank
 from contsemi.types import Outputs
 
-__all__ = ["block", "gather_even", "gather_outputs"]
+__all__ = ["Blocks", "block", "gather_even", "gather_outputs", "gather_rows", "own_positions"]
 
-Sizes = tuple[tuple[int, int], ...]
+# rows of one view of the whole batch, and views, of each of the kinds that follow each other
+Blocks = tuple[tuple[int, int], ...]
 
 
 def gather_outputs(
-    ranks: Ranks, groups: Sequence[Outputs | None], sizes: Sequence[tuple[int, int]]
-) -> list[Outputs | None]:
+    ranks: Ranks, groups: Sequence[Outputs], sizes: Sequence[Blocks]
+) -> list[Outputs]:
     """Outputs of the whole batch from those of each rank's share, by one collective operation.
 
     The gradient of a gathered row goes to the rank that made it. All ranks have the same loss, so
@@ -27,27 +29,39 @@ def gather_outputs(
 
     Args:
         ranks: the processes.
-        groups: this rank's rows of each group, view-major; ``None`` for groups without rows.
-        sizes: rows of one view of the whole batch, and views, of each group.
+        groups: this rank's rows of each group, view-major.
+        sizes: what each group is made of in the whole batch.
     """
-    present = [i for i, group in enumerate(groups) if group is not None]
-    if ranks.alone or not present:
+    if ranks.alone or not groups:
         return list(groups)
-    own = [group for group in groups if group is not None]
-    heads = list(own[0].heads)
-    columns = [torch.cat([group.features for group in own])]
-    columns += [torch.cat([group[head] for group in own]) for head in heads]
-    given: Sizes = tuple(sizes[i] for i in present)
-    layout = _Layout.of(ranks.rank, ranks.size, given)
+    heads = list(groups[0].heads)
+    columns = [torch.cat([group.features for group in groups])]
+    columns += [torch.cat([group[head] for group in groups]) for head in heads]
+    layout = _Layout.of(ranks.rank, ranks.size, tuple(itertools.chain(*sizes)))
     features, *found = _Gather.apply(ranks, layout, *columns)
-    complete = list(groups)
+    complete = []
     start = 0
-    for i, group, (count, views) in zip(present, own, given, strict=True):
-        rows = slice(start, start + count * views)
+    for group, blocks in zip(groups, sizes, strict=True):
+        rows = slice(start, start + sum(count * views for count, views in blocks))
         start = rows.stop
         values = {head: value[rows] for head, value in zip(heads, found, strict=True)}
-        complete[i] = Outputs(features[rows], values, group.directions)
+        complete.append(Outputs(features[rows], values, group.directions))
     return complete
+
+
+def gather_rows(ranks: Ranks, own: Tensor, blocks: Blocks) -> Tensor:
+    """Rows [N, ...] of the whole batch from those [n, ...] that each rank has; no gradient."""
+    if ranks.alone:
+        return own
+    layout = _Layout.of(ranks.rank, ranks.size, blocks)
+    everyone = ranks.gather(_padded(own.flatten(1), layout.longest))
+    whole = everyone[layout.order.to(everyone.device, non_blocking=True)]
+    return whole.view(-1, *own.shape[1:])
+
+
+def own_positions(ranks: Ranks, blocks: Blocks) -> Tensor:
+    """Places int64 [n] of this rank's rows in the whole batch, in its own order."""
+    return _Layout.of(ranks.rank, ranks.size, blocks).own
 
 
 def gather_even(ranks: Ranks, own: Outputs, count: int) -> Outputs:
@@ -83,7 +97,7 @@ class _Layout:
             every rank has ``longest``.
     """
 
-    def __init__(self, rank: int, size: int, sizes: Sizes) -> None:
+    def __init__(self, rank: int, size: int, sizes: Blocks) -> None:
         shares = [_positions(each, size, sizes) for each in range(size)]
         self.longest = max(map(len, shares))
         self.own = shares[rank]
@@ -93,12 +107,12 @@ class _Layout:
 
     @staticmethod
     @lru_cache(maxsize=64)
-    def of(rank: int, size: int, sizes: Sizes) -> "_Layout":
+    def of(rank: int, size: int, sizes: Blocks) -> "_Layout":
         """The layout, made once: batches of a task have the same sizes."""
         return _Layout(rank, size, sizes)
 
 
-def _positions(rank: int, size: int, sizes: Sizes) -> Tensor:
+def _positions(rank: int, size: int, sizes: Blocks) -> Tensor:
     """Places in the whole batch of a rank's rows, in the order in which it has them."""
     found, start = [], 0
     for count, views in sizes:

@@ -1,19 +1,29 @@
 """The contract of a distiller: an objective's shape, with the frozen past in each step."""
 
+from dataclasses import dataclass, field
+from typing import ClassVar
+
 from torch import Tensor, nn
 
+from contsemi.discovery import Part
 from contsemi.types import Experience, Needs, Step
 
 __all__ = ["Distiller"]
 
 
-class Distiller(nn.Module):
+@dataclass(kw_only=True, eq=False)
+class Distiller(Part, nn.Module):
     """What is kept of earlier tasks: one file a paper; composes with any objective.
 
-    ``terms`` is called in every task; ``step.past`` is ``None`` in the first one.
+    ``terms`` is called in every task; there is no frozen network in the first one.
     """
 
-    needs: Needs
+    group: ClassVar[str] = "distiller"
+
+    needs: Needs = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__init__()
 
     def begin(self, experience: Experience) -> None:
         """A task begins."""

@@ -4,6 +4,8 @@ Source: Kang et al. 2023 (NNCSL), the branch of its official code that its publi
 switch off (``distiller=nnd distiller.alpha=...`` mixes both).
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -14,19 +16,19 @@ from contsemi.types import Needs, Step
 __all__ = ["FeatureDistillation"]
 
 
+@dataclass(kw_only=True, eq=False)
 class FeatureDistillation(Distiller):
-    """Mean squared difference of present and past embeddings of all rows of the batch.
+    """Mean squared difference of present and past embeddings of all rows of the batch."""
 
-    Args:
-        linear: whether a learned linear map carries the present embeddings over into the past's
-            space; without one the embeddings themselves have to stay.
-    """
+    # Whether a learned linear map carries the present embeddings over into the past's space;
+    # without one the embeddings themselves have to stay
+    linear: bool
 
-    def __init__(self, *, linear: bool) -> None:
-        super().__init__()
-        self.head = "mapped" if linear else "projector"
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.head = "mapped" if self.linear else "projector"
         self.needs = Needs(
-            heads=("projector", *(("mapped",) if linear else ())), past=True, labelled_from="all"
+            heads=("projector", *(("mapped",) if self.linear else ())), pasts=1, labelled_from="all"
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:

@@ -26,55 +26,43 @@ from contsemi.losses.cross_entropy import smooth_labels
 from contsemi.losses.distil import feature_distillation, nearest_neighbour_distillation
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
 from contsemi.losses.nearest_stream import Votes, join_votes, support_votes
-from contsemi.types import MemoryRows, Needs, Past, Step
+from contsemi.types import MemoryRows, Needs, Step
 
 __all__ = ["NearestNeighbourDistillation"]
 
 
+@dataclass(kw_only=True, eq=False)
 class NearestNeighbourDistillation(Distiller):
-    """The frozen network's soft nearest-neighbour classes are the target of the current one's.
+    """The frozen network's soft nearest-neighbour classes are the target of the current one's."""
 
-    Args:
-        temperature: of the similarities.
-        smoothing: of the supports' labels.
-        neighbours: rows of the embedding memory that vote for a view: its nearest ones by the
-            index, as the frozen network sees it: a top-k vote, surer of itself than the soft vote
-            of the paper. 0 for none, so that only exemplars vote.
-        whole: whether all rows of the embedding memory vote, exactly while they are few, else
-            by a summary; see :class:`contsemi.memory.whole_vote.WholeVote`.
-        supports: whose labelled rows vote: ``old`` for classes of earlier tasks; ``current`` for
-            the task's own, as the official code does where it keeps no exemplars.
-        alpha: share of the features branch in the term, in [0, 1].
-    """
+    temperature: float  # of the similarities
+    smoothing: float  # of the supports' labels
+    # Rows of the embedding memory that vote for a view: its nearest ones by the index, as the
+    # frozen network sees it: a top-k vote, surer of itself than the soft vote of the paper. 0 for
+    # none, so that only exemplars vote
+    neighbours: int
+    # Whether all rows of the embedding memory vote, exactly while they are few, else by a summary;
+    # see :class:`contsemi.memory.whole_vote.WholeVote`
+    whole: bool
+    # Whose labelled rows vote: `old` for classes of earlier tasks; `current` for the task's own, as
+    # the official code does where it keeps no exemplars
+    supports: str
+    alpha: float  # share of the features branch in the term, in [0, 1]
 
-    def __init__(
-        self,
-        *,
-        temperature: float,
-        smoothing: float,
-        neighbours: int,
-        whole: bool,
-        supports: str,
-        alpha: float,
-    ) -> None:
-        super().__init__()
-        if supports not in ("old", "current"):
-            problem = f"expected old or current, got {supports!r}"
-            raise InputError("distiller.supports", problem, "use old")
-        if whole and neighbours:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.whole and self.neighbours:
             problem = "with distiller.whole all rows vote, not the nearest ones"
             raise InputError("distiller.neighbours", problem, "set it to 0, or whole to false")
-        if supports == "current" and (neighbours or whole):
-            key = "whole" if whole else "neighbours"
+        self.current = self.supports == "current"
+        if self.current and (self.neighbours or self.whole):
+            key = "whole" if self.whole else "neighbours"
             problem = "rows of the embedding memory vote for old classes, not for current ones"
             raise InputError(f"distiller.{key}", problem, "turn it off with supports=current")
-        self.temperature, self.smoothing = temperature, smoothing
-        self.neighbours, self.whole = neighbours, whole
-        self.current, self.alpha = supports == "current", alpha
         self.needs = Needs(
-            heads=("projector", *(("mapped",) if alpha else ())),
-            past=True,
-            memory=whole or neighbours > 0,
+            heads=("projector", *(("mapped",) if self.alpha else ())),
+            pasts=1,
+            memory=self.whole or self.neighbours > 0,
             labelled_from="all",
         )
 
@@ -93,16 +81,15 @@ class NearestNeighbourDistillation(Distiller):
         return {"distillation": torch.stack(terms).sum()} if terms else {}
 
     def _votes(self, step: Step) -> Tensor | None:
-        past = step.past
-        if past is None or step.large is None:
+        pairs = step.with_past("large", "small")
+        if not pairs:
             return None
-        now = [part["projector"] for part in (step.large, step.small) if part is not None]
-        then = [part["projector"] for part in (past.large, past.small) if part is not None]
-        queries, anchors = torch.cat(then), torch.cat(now)
+        anchors = torch.cat([now["projector"] for now, _ in pairs])
+        queries = torch.cat([then["projector"] for _, then in pairs])
         if self.whole and step.memory is not None:
-            vote = self._whole(step, past, step.memory)
+            vote = self._whole(step, step.memory)
         else:
-            supports = [*self._exemplars(step, past), *self._nearest(step, past, queries)]
+            supports = [*self._exemplars(step), *self._nearest(step, queries)]
             if not supports:
                 return None
             vote = self._chosen(supports, len(queries))
@@ -126,9 +113,9 @@ class NearestNeighbourDistillation(Distiller):
 
         return vote
 
-    def _whole(self, step: Step, past: Past, memory: MemoryRows) -> "_Vote":
+    def _whole(self, step: Step, memory: MemoryRows) -> "_Vote":
         """The vote of the exemplars and of all rows of the memory."""
-        supports = [each.row_by_row() for each in self._exemplars(step, past)]
+        supports = [each.row_by_row() for each in self._exemplars(step)]
 
         def vote(queries: Tensor, *, past: bool) -> Tensor:
             votes = Votes(*memory.votes(queries, self.temperature))
@@ -145,11 +132,12 @@ class NearestNeighbourDistillation(Distiller):
 
         return vote
 
-    def _exemplars(self, step: Step, past: Past) -> Iterator["_Supports"]:
+    def _exemplars(self, step: Step) -> Iterator["_Supports"]:
         """The labelled rows in the batch, as both networks see them."""
-        if step.labelled is None or past.labelled is None:
+        pairs = step.with_past("labelled")
+        if not pairs:
             return
-        columns, now, then = step.labels, step.labelled["projector"], past.labelled["projector"]
+        columns, (now, then) = step.labels, (each["projector"] for each in pairs[0])
         rows = step.current_rows if self.current else step.old_rows
         if rows is not None and len(rows):  # else others are there and weigh nothing
             places = step.in_each_view(rows)
@@ -160,14 +148,12 @@ class NearestNeighbourDistillation(Distiller):
                 columns, step.columns, smoothing=self.smoothing, dtype=then.dtype
             )
         else:
-            known = columns.clamp(max=past.num_classes - 1)
-            labels = smooth_labels(
-                known, past.num_classes, smoothing=self.smoothing, dtype=then.dtype
-            )
-            weights = (columns < past.num_classes).to(then.dtype)
+            known = columns.clamp(max=step.num_old - 1)
+            labels = smooth_labels(known, step.num_old, smoothing=self.smoothing, dtype=then.dtype)
+            weights = (columns < step.num_old).to(then.dtype)
         yield _Supports(labels, weights[None], now, then)
 
-    def _nearest(self, step: Step, past: Past, queries: Tensor) -> Iterator["_Supports"]:
+    def _nearest(self, step: Step, queries: Tensor) -> Iterator["_Supports"]:
         """The nearest rows of the embedding memory; they stand still."""
         memory = step.memory
         if memory is None or not self.neighbours:
@@ -177,7 +163,7 @@ class NearestNeighbourDistillation(Distiller):
             nearest = memory.search(unit, self.neighbours)[1]
             weights = unit.new_zeros(len(unit), len(memory.embeddings)).scatter_(1, nearest, 1.0)
         yield _Supports(
-            labels=memory.probs[:, : past.num_classes],
+            labels=memory.probs[:, : step.num_old],
             weights=weights,
             now=memory.embeddings,
             then=memory.embeddings,

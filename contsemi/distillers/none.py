@@ -1,5 +1,7 @@
 """Nothing is kept of the past: the plain objective."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from contsemi.distillers.distiller import Distiller
@@ -8,11 +10,12 @@ from contsemi.types import Needs, Step
 __all__ = ["NoDistiller"]
 
 
+@dataclass(kw_only=True, eq=False)
 class NoDistiller(Distiller):
     """No terms."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.needs = Needs()
 
     def terms(self, step: Step) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What a learner says of the test images seen so far, from one pass of features."""
+"""What a predictor says of the test images seen so far, from one pass of features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.data.scenario import TestTask
-from contsemi.learner.learner import Learner
+from contsemi.evaluation.predicts import Predicts
 from contsemi.metrics.accuracy import accuracy_rows
 
-__all__ = ["Answers", "Evaluation", "evaluate"]
+__all__ = ["Evaluation", "Scored", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class Scored:
     """What was said of each test image of the tasks seen so far; only the evaluator sees it.
 
     Attributes:
@@ -54,12 +54,12 @@ class Evaluation:
     predictors: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(
         default_factory=dict
     )
-    answers: Answers | None = None
+    answers: Scored | None = None
 
 
 @torch.no_grad()
 def evaluate(
-    learner: Learner,
+    asked: Predicts,
     images: Tensor,
     tasks: Sequence[TestTask],
     seen: int,
@@ -69,7 +69,7 @@ def evaluate(
     """Evaluates the first ``seen`` tasks.
 
     Args:
-        learner: what predicts.
+        asked: what predicts.
         images: uint8 [N, 3, S, S] test images.
         tasks: the test tasks of the whole stream.
         seen: how many of them have been trained on.
@@ -78,11 +78,9 @@ def evaluate(
     class_row, task_row = np.full(len(tasks), np.nan), np.full(len(tasks), np.nan)
     chosen = tasks[:seen]
     indices = torch.cat([task.indices for task in chosen])
-    outputs = learner.look(images[indices])
-    if predictors:
-        predicted = learner.predictions(outputs)
-    else:
-        predicted = {"headline": learner.scores(outputs)}
+    outputs = asked.look(images[indices])
+    headline = {} if predictors else {"headline": asked.scores(outputs)}
+    predicted = headline or asked.predictions(outputs)
     targets = torch.cat([task.targets for task in chosen]).numpy()
     task_of_sample = np.repeat(np.arange(seen), [len(task.indices) for task in chosen])
     columns = [task.columns for task in chosen]
@@ -97,8 +95,8 @@ def evaluate(
     for task, listed in enumerate(columns):
         own[task, list(listed)] = True
     scores = predicted["headline"].float().cpu()
-    points, centres = learner.space(outputs)
-    answers = Answers(
+    points, centres = asked.space(outputs)
+    answers = Scored(
         rows=indices.numpy(),
         targets=targets,
         log_probs=scores.log_softmax(1).numpy(),

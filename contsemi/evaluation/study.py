@@ -5,7 +5,6 @@ same to the bit, whatever is studied (``tests/test_honesty.py``).
 """
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,26 +12,17 @@ from torch import Tensor
 
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, TestTask
-from contsemi.evaluation.answers import Answers, Evaluation
-from contsemi.evaluation.probing import HasFeatures, Probes
+from contsemi.evaluation.answers import Evaluation, Scored
+from contsemi.evaluation.predicts import HasFeatures, Predicts
+from contsemi.evaluation.probing import Probes
 from contsemi.evaluation.trace import fixed_subset
 from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.probes.probe import Probe
 from contsemi.metrics.pseudo_labels import pseudo_label_quality
 from contsemi.records.records import Records
-from contsemi.types import Outputs
 
 __all__ = ["Study"]
-
-
-class Studied(HasFeatures, Protocol):
-    """A learner or a baseline."""
-
-    def look(self, images: Tensor) -> Outputs:
-        """Outputs of uint8 images [N, 3, S, S]."""
-
-    def scores(self, outputs: Outputs) -> Tensor:
-        """[N, C] over the columns seen so far."""
 
 
 class Study:
@@ -62,7 +52,7 @@ class Study:
         self.probes = None
         if config.evaluate.probes:
             self.probes = Probes(
-                config.evaluate.probes,
+                list(Probe.several(config.evaluate.probes).values()),
                 bank=self._bank(config.evaluate.probe_images, config.seed),
                 bank_images=stream.images,
                 test=fixed_subset(stream.test, config.evaluate.images, config.seed),
@@ -75,7 +65,7 @@ class Study:
         if self.probes is not None:
             self._write("probe", self.probes.ask(learner, 0), task=-1, step=0)
 
-    def after_task(self, learner: Studied, measured: Evaluation, task: int, step: int) -> None:
+    def after_task(self, learner: Predicts, measured: Evaluation, task: int, step: int) -> None:
         """Measures at the end of a task.
 
         Args:
@@ -104,7 +94,7 @@ class Study:
         for name, value in values.items():
             self.records.metric(step=step, task=task, name=f"{group}/{name}", value=value)
 
-    def _answered(self, answers: Answers) -> Answered:
+    def _answered(self, answers: Scored) -> Answered:
         embedded = np.flatnonzero(np.isin(answers.rows, self.drawn))
         own = answers.log_probs[np.arange(len(answers.targets)), answers.targets]
         return Answered(
@@ -128,7 +118,7 @@ class Study:
         return fixed_subset(tasks, images, seed, "probes")
 
     def _pseudo_labels(
-        self, learner: Studied, task: int, threshold: float
+        self, learner: Predicts, task: int, threshold: float
     ) -> dict[str, float | Undefined]:
         """What the learner says of the task's images without a label, against the truth."""
         experience = self.stream.experiences[task]

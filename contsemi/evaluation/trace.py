@@ -12,7 +12,7 @@ from torch import Tensor
 
 from contsemi.data.scenario import TestTask
 from contsemi.evaluation.answers import Evaluation, evaluate
-from contsemi.learner.learner import Learner
+from contsemi.evaluation.predicts import Predicts
 from contsemi.learner.loop import Hooks, Loop
 from contsemi.seeding import generator
 
@@ -58,7 +58,7 @@ class Trace(Hooks):
         every_steps: evaluate after so many steps of a task; 0 for none by steps.
         every_epochs: evaluate after so many epochs of a task; 0 for none by epochs.
         record: is given each row and the task in training, from 0.
-        learner: what is asked; ``None`` for the learner of the loop.
+        asked: what predicts; ``None`` for the learner of the loop.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Trace(Hooks):
         every_steps: int,
         every_epochs: int,
         record: Callable[[Evaluation, int], None],
-        learner: Learner | None = None,
+        asked: Predicts | None = None,
     ) -> None:
         # Gathered once: a step then reads no more of the test set than it needs.
         self.images = images[torch.cat([task.indices for task in tasks])]
@@ -83,24 +83,32 @@ class Trace(Hooks):
             for start, task in zip(starts, tasks, strict=False)
         ]
         self.every_steps, self.every_epochs, self.record = every_steps, every_epochs, record
-        self.learner = learner
+        self.asked = asked
 
     def after_training_iteration(self, loop: Loop) -> None:
         """Evaluates where it is time."""
         learner = loop.learner
-        if self.due(loop.epoch, loop.iteration, learner):
+        steps = learner.steps_per_epoch
+        if self.due(loop.epoch, loop.iteration, steps, learner.epochs):
             experience = learner.experience
             assert experience is not None
-            seen = experience.index + 1
-            asked = self.learner or learner
-            measured = evaluate(asked, self.images, self.tasks, seen, predictors=False)
+            asked = self.asked or learner
+            measured = evaluate(
+                asked, self.images, self.tasks, experience.index + 1, predictors=False
+            )
             self.record(measured, experience.index)
 
-    def due(self, epoch: int, iteration: int, learner: Learner) -> bool:
-        """Whether the step that is just over is one to evaluate after."""
-        steps = learner.steps_per_epoch
+    def due(self, epoch: int, iteration: int, steps: int, epochs: int) -> bool:
+        """Whether the step that is just over is one to evaluate after.
+
+        Args:
+            epoch: of the step, from 0.
+            iteration: of the step in it, from 0.
+            steps: of an epoch.
+            epochs: of the task.
+        """
         done = epoch * steps + iteration + 1
-        if done == learner.epochs * steps:
+        if done == epochs * steps:
             return True
         at_step = self.every_steps and done % self.every_steps == 0
         whole = iteration == steps - 1

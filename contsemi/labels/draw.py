@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from contsemi.errors import InputError
 from contsemi.labels.budget import KEY, LabelBudget
 
-__all__ = ["digest", "draw", "draw_per_task", "read_list"]
+__all__ = ["digest", "draw", "read_list"]
 
 Integers = NDArray[np.int64]
 LARGEST_LIST = 256 * 2**20  # bytes of a frozen list
@@ -72,41 +72,21 @@ def draw(budget: LabelBudget, targets: Integers, *, seed: int, names: Sequence[s
     return random.permutation(np.concatenate(chosen)).astype(np.int64)
 
 
-def draw_per_task(
-    budgets: Sequence[LabelBudget],
-    targets: Integers,
-    tasks: Sequence[Sequence[int]],
-    *,
-    seed: int,
-    names: Sequence[str],
-) -> Integers:
-    """One draw per task over the images of that task's classes, each with the same seed.
-
-    Args:
-        budgets: one budget per task.
-        targets: int64 [N], the class id of each candidate image.
-        tasks: the class ids of each task.
-        seed: as in :func:`draw`.
-        names: name of each class id.
-    """
-    chosen = []
-    for budget, classes in zip(budgets, tasks, strict=True):
-        rows = np.flatnonzero(np.isin(targets, classes))
-        chosen.append(rows[draw(budget, targets[rows], seed=seed, names=names)])
-    return np.concatenate(chosen)
-
-
-def read_list(path: Path, num_images: int) -> Integers:
+def read_list(path: Path, num_images: int, files: Sequence[str] | None = None) -> Integers:
     """The rows of a frozen list, in the order of the file.
 
     Args:
-        path: a text file, one row number a line.
+        path: a text file, one row number or file name a line.
         num_images: rows of the training set.
+        files: path of each image below the data set's folder, where images are files: a line may
+            then be such a path, or an end of it that only one image has.
 
     Raises:
         InputError: no such file, or a line that is no row of the set, or a row given twice.
     """
     where, fix = f"scenario.labels={path}", "write one image row (an integer) a line"
+    if files is not None:
+        fix = "write one image row (an integer) or file name a line"
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise InputError(where, "is not a regular file", fix)  # reading it might never end
@@ -118,13 +98,17 @@ def read_list(path: Path, num_images: int) -> Integers:
         raise InputError(where, f"cannot be read ({reason})", fix) from error
     if not lines:
         raise InputError(where, "is empty", fix)
+    ends = _ends(files or ())
     first: dict[int, int] = {}
     for number, line in enumerate(lines, start=1):
         at, text = f"{where} line {number}", line.strip()
         digits = text.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+        if digits.isascii() and digits.isdigit() and len(digits) <= 18:
+            row = int(text)
+        elif files is None:
             raise InputError(at, f"{text[:40]!r} is not an integer", fix)
-        row = int(text)
+        else:
+            row = _row_of(text, ends, at)
         if not 0 <= row < num_images:
             problem = f"row {row} is out of range: the training set has rows 0 to {num_images - 1}"
             raise InputError(at, problem, "is this the list of another dataset?")
@@ -133,6 +117,26 @@ def read_list(path: Path, num_images: int) -> Integers:
         first[row] = number
     rows: Integers = np.array(list(first), np.int64)
     return rows
+
+
+def _ends(files: Sequence[str]) -> dict[str, list[int]]:
+    """The rows that each end of a path, from a slash on, names."""
+    found: dict[str, list[int]] = {}
+    for row, name in enumerate(files):
+        parts = name.split("/")
+        for start in range(len(parts)):
+            found.setdefault("/".join(parts[start:]), []).append(row)
+    return found
+
+
+def _row_of(name: str, ends: dict[str, list[int]], at: str) -> int:
+    rows = ends.get(name.removeprefix("./").replace("\\", "/"), [])
+    if len(rows) == 1:
+        return rows[0]
+    if not rows:
+        raise InputError(at, f"no training image is called {name[:80]!r}", "give its path")
+    problem = f"{len(rows)} training images are called {name[:80]!r}"
+    raise InputError(at, problem, "give the path from the class folder on")
 
 
 def _apportion(sizes: Integers, total: int, random: np.random.RandomState) -> Integers:

@@ -13,7 +13,7 @@ from contsemi.models.network import Network
 from contsemi.types import Forward, Outputs
 from contsemi.views import Augment
 
-__all__ = ["Joined", "embed", "join", "run_groups"]
+__all__ = ["Embedder", "Joined", "join", "run_groups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,30 +21,28 @@ class Joined:
     """Groups of views, those of one side in one tensor: they share batch statistics.
 
     Attributes:
-        sizes: rows of each group; ``None`` for one that the step lacks.
+        sizes: rows of each group.
         sides: for each side the numbers of its groups, and float [n, 3, s, s].
     """
 
-    sizes: tuple[int | None, ...]
+    sizes: tuple[int, ...]
     sides: tuple[tuple[tuple[int, ...], Tensor], ...]
 
 
-def join(groups: Sequence[Tensor | None]) -> Joined:
+def join(groups: Sequence[Tensor]) -> Joined:
     """Puts groups of the same side together, once for all networks that see them.
 
     Args:
-        groups: float [n_i, 3, s_i, s_i] views; ``None`` for a group that the step lacks.
+        groups: float [n_i, 3, s_i, s_i] views.
     """
     members: dict[int, list[tuple[int, Tensor]]] = {}
     for i, group in enumerate(groups):
-        if group is not None:
-            members.setdefault(group.shape[-1], []).append((i, group))
+        members.setdefault(group.shape[-1], []).append((i, group))
     sides = []
     for found in members.values():
         numbers, parts = zip(*found, strict=True)
         sides.append((numbers, parts[0] if len(parts) == 1 else _together(parts)))
-    sizes = (None if group is None else len(group) for group in groups)
-    return Joined(tuple(sizes), tuple(sides))
+    return Joined(tuple(map(len, groups)), tuple(sides))
 
 
 def _together(parts: Sequence[Tensor]) -> Tensor:
@@ -60,7 +58,7 @@ def _together(parts: Sequence[Tensor]) -> Tensor:
     return first.as_strided((rows, *first.shape[1:]), first.stride(), first.storage_offset())
 
 
-def run_groups(network: Forward, groups: Joined, heads: Sequence[str]) -> list[Outputs | None]:
+def run_groups(network: Forward, groups: Joined, heads: Sequence[str]) -> list[Outputs]:
     """One forward for all groups of the same side.
 
     Args:
@@ -69,53 +67,67 @@ def run_groups(network: Forward, groups: Joined, heads: Sequence[str]) -> list[O
         heads: heads to evaluate.
 
     Returns:
-        The outputs of each group in float32, ``None`` where there is no group.
+        The outputs of each group in float32.
     """
-    outputs: list[Outputs | None] = [None] * len(groups.sizes)
+    outputs: dict[int, Outputs] = {}
     for numbers, images in groups.sides:
         together = network(images, heads).float()
         start = 0
         for i in numbers:
-            size = groups.sizes[i] or 0
+            size = groups.sizes[i]
             alone = len(numbers) == 1
             outputs[i] = together if alone else together.rows(slice(start, start + size))
             start += size
-    return outputs
+    return [outputs[i] for i in range(len(outputs))]
 
 
-@torch.no_grad()
-def embed(
-    network: Network,
-    images: Tensor,
-    heads: Sequence[str],
-    *,
-    augment: Augment,
-    chunk: int,
-    device: torch.device,
-    precision: torch.dtype,
-    ranks: Ranks = ALONE,
-) -> Outputs:
+@dataclass(frozen=True, slots=True)
+class Embedder:
     """Outputs of un-augmented images in evaluation mode; running statistics are not touched.
 
-    Args:
-        network: the network; its mode is the same afterwards.
-        images: uint8 [N, 3, S, S], on any device.
-        heads: heads to evaluate.
+    Attributes:
         augment: makes the test view.
         chunk: images of one forward pass.
-        device: where the network is.
+        device: where the networks are.
         precision: of the products.
         ranks: the processes, all of which ask for the same: each runs over a part of the images.
     """
-    was_training = network.training
-    network.eval()
-    parts = []
-    for rows in torch.split(images[block(ranks, len(images))], chunk):
-        with autocast(device, precision):
-            parts.append(network(augment.test(rows.to(device)), heads).float())
-    network.train(was_training)
-    own = Outputs(
-        torch.cat([part.features for part in parts]),
-        {name: torch.cat([part[name] for part in parts]) for name in parts[0].heads},
-    )
-    return gather_even(ranks, own, len(images))
+
+    augment: Augment
+    chunk: int
+    device: torch.device
+    precision: torch.dtype
+    ranks: Ranks = ALONE
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        network: Network,
+        images: Tensor,
+        heads: Sequence[str],
+        ids: Tensor | None = None,
+    ) -> Outputs:
+        """What a network says of images; its mode is the same afterwards.
+
+        Args:
+            network: the network.
+            images: uint8 [N, 3, S, S], on any device.
+            heads: heads to evaluate.
+            ids: int64 [n], which of the images, read chunk by chunk; ``None`` for all.
+        """
+        was_training = network.training
+        network.eval()
+        count = len(images) if ids is None else len(ids)
+        own = block(self.ranks, count)
+        parts = []
+        for rows in torch.split(images[own] if ids is None else ids[own], self.chunk):
+            chunk = rows if ids is None else images.index_select(0, rows.to(images.device))
+            with autocast(self.device, self.precision):
+                views = self.augment.test(chunk.to(self.device))
+                parts.append(network(views, heads).float())
+        network.train(was_training)
+        outputs = Outputs(
+            torch.cat([part.features for part in parts]),
+            {name: torch.cat([part[name] for part in parts]) for name in parts[0].heads},
+        )
+        return gather_even(self.ranks, outputs, count)

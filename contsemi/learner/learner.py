@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from contsemi.blocks.bank import Bank
+from contsemi.blocks.block import blocks_of
 from contsemi.config import Config
 from contsemi.devices.compiling import compiler
-from contsemi.devices.gathering import gather_outputs
 from contsemi.devices.micro_batches import in_pieces
 from contsemi.devices.precision import (
     Resident,
@@ -27,26 +27,27 @@ from contsemi.devices.synced_norm import synchronise
 from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
 from contsemi.learner import optimisers, schedules
-from contsemi.learner.forward import join, run_groups
-from contsemi.learner.parts import build_network, build_part
+from contsemi.learner.forward import Embedder
+from contsemi.learner.networks import Networks
+from contsemi.learner.parts import build_network, build_part, check_policies
 from contsemi.learner.predicting import Predicting
 from contsemi.learner.remember import remember
+from contsemi.learner.seeing import see
 from contsemi.learner.task import LabelledSource, TaskRows
 from contsemi.learner.viewing import make_views
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
-from contsemi.memory.moments import Moments
-from contsemi.models.ema import Ema, frozen_copy
 from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.objectives.objective import Objective
+from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
-from contsemi.types import Batch, Experience, Mixed, Outputs, Past, Step
+from contsemi.types import Batch, Experience, Outputs, Step
 from contsemi.views import Augment
 
 __all__ = ["Learner"]
 
 
-class Learner(Predicting):
+class Learner:
     """A network with its objective, distiller, memory and optimiser.
 
     Args:
@@ -56,13 +57,9 @@ class Learner(Predicting):
             exemplars need not be copied.
 
     Attributes:
-        network: the network that is trained.
-        teacher: its EMA copy, or ``None``.
-        past: the frozen network of the end of the previous task, or ``None``.
+        networks: the network that is trained, its EMA copy, and the frozen ones.
+        predictor: says what images are of, and what it keeps for that.
         exemplars, embeddings: what is remembered of earlier tasks.
-        moments: class means and covariance at the end of the previous task; only kept where
-            they predict.
-        num_seen: columns seen so far.
         pieces: into which the rows of a step are split, so that the device can hold one.
         rows: the rows of the present task, ``None`` between tasks.
         epochs, steps_per_epoch: of the current task; 0 epochs for an objective without training.
@@ -75,30 +72,52 @@ class Learner(Predicting):
         self.device = choose_device(config.device, self.ranks)
         self.precision = choose_precision(config.precision, self.device)
         self.compiled = compiler(config.compile, self.device, self.ranks)
-        self.objective, weights = build_part("objectives", config.objective, Objective)
-        self.distiller, distil_weights = build_part("distillers", config.distiller, Distiller)
+        self.objective, weights = build_part(config.objective, Objective)
+        self.distiller, distil_weights = build_part(config.distiller, Distiller)
         self.weights = weights | distil_weights
         self.needs = self.objective.needs | self.distiller.needs
-        self.network = build_network(config, self.needs)
-        synchronise(self.network, self.ranks)
-        channels_last(self.network.to(self.device))
+        check_policies(self.needs, config.views)
+        network = build_network(config, self.needs)
+        synchronise(network, self.ranks)
+        channels_last(network.to(self.device))
         self.objective.to(self.device)
         self.distiller.to(self.device)
-        self.teacher: Ema | None = None
-        self.past: Network | None = None
         self.augment = Augment(config.views)
         self.resident = Resident(self.device)
         self.exemplars = Exemplars(config.memory.exemplars)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
-        self.moments: Moments | None = None
+        decides = Predictor.named(config.predict)
+        pasts = max(self.needs.pasts, int(decides.needs_past))
+        self.networks = Networks(network, self.needs, pasts)
+        self.predictor = Predicting(
+            config,
+            decides,
+            self.objective,
+            self.needs.head_names,
+            self.networks,
+            Embedder(self.augment, config.batch.test, self.device, self.precision, self.ranks),
+            self.exemplars,
+            self.embeddings,
+            lambda purpose: self.draw(self.step_in_task, purpose),
+        )
         self.optimizer: torch.optim.Optimizer | None = None
         self.labelled_source: LabelledSource | None = None
         self.rows: TaskRows | None = None
-        self.num_seen = 0
         self.pieces = config.batch.pieces
         self.step_in_task = 0
-        self.forget_labelled_outputs()
+        parts = [*blocks_of(self.objective), *blocks_of(self.distiller)]
+        self._refreshed = [block for block in parts if block.refresh_every is not None]
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        return self.networks.student
+
+    @property
+    def num_seen(self) -> int:
+        """Columns seen so far."""
+        return self.network.num_classes
 
     @property
     def epochs(self) -> int:
@@ -141,8 +160,8 @@ class Learner(Predicting):
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
         banks = [part for part in self.objective.modules() if isinstance(part, Bank)]
-        kept = [self.exemplars, self.embeddings, self.moments, *banks]
-        return sum(part.memory_bytes for part in kept if part is not None)
+        own = self.exemplars.memory_bytes + self.embeddings.memory_bytes
+        return own + self.predictor.decides.memory_bytes + sum(x.memory_bytes for x in banks)
 
     # A task
 
@@ -174,18 +193,12 @@ class Learner(Predicting):
             device=self.device,
             ranks=self.ranks,
         )
-        self.forget_labelled_outputs()
+        self.predictor.enter(self.rows)
 
     def _grow(self, experience: Experience) -> None:
         """Gives the heads the task's columns; optimiser state of old columns is kept."""
-        seed = self.config.seed
-        self.num_seen = experience.num_seen
-        self.network.grow(self.num_seen, generator(seed, "grow", experience.index))
-        if self.needs.teacher is not None:
-            if self.teacher is None:
-                self.teacher = Ema(self.network, momentum=_pair(self.needs.teacher)[0])
-            else:
-                self.teacher.grow(self.network)
+        draw = generator(self.config.seed, "grow", experience.index)
+        self.networks.grow(experience.num_seen, draw)
         self.objective.begin(experience)  # first, as its own parameters may grow with the classes
         self.distiller.begin(experience)
         if self.needs.trains:
@@ -200,13 +213,45 @@ class Learner(Predicting):
         experience = self.task.experience
         self.objective.end(experience)
         self.distiller.end(experience)
-        if self.config.predict == "moments":
-            self.moments = self.class_moments()
-        remember(self, self.task)
-        if self.needs.past or self.config.predict == "moments":
-            self.past = frozen_copy(self.predictor)
+        self.predictor.decides.end(self.predictor)
+        beside = self.memory_bytes - self.exemplars.memory_bytes - self.embeddings.memory_bytes
+        remember(
+            self.predictor.pool,
+            self.predictor,
+            self.exemplars,
+            self.embeddings,
+            self.config,
+            beside=beside,
+        )
+        self.networks.freeze()
         self.rows = None
-        self.forget_labelled_outputs()
+        self.predictor.enter(None)
+
+    # What is said of images; see :class:`~contsemi.learner.predicting.Predicting`
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Scores [N, num_seen] of un-augmented images over all seen columns."""
+        return self.predictor.predict(images)
+
+    def look(self, images: Tensor) -> Outputs:
+        """Outputs of un-augmented images by the network that predicts, without gradient."""
+        return self.predictor.look(images)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features [N, F] of un-augmented images; no task need have begun."""
+        return self.predictor.features(images)
+
+    def scores(self, outputs: Outputs) -> Tensor:
+        """Scores [N, num_seen] of outputs of the network that predicts."""
+        return self.predictor.scores(outputs)
+
+    def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
+        """Scores of outputs by every predictor; ``headline`` is our own."""
+        return self.predictor.predictions(outputs)
+
+    def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+        """The space in which the headline decides: images in it, and what stands for each class."""
+        return self.predictor.space(outputs)
 
     # A step
 
@@ -221,64 +266,48 @@ class Learner(Predicting):
 
     def forward(self, batch: Batch) -> Step:
         """Augments the batch and runs every network that the needs name over it."""
-        experience, needs = self.task.experience, self.needs
+        experience = self.task.experience
+        for block in self._refreshed:
+            if block.due(self.step_in_task, self.steps_per_epoch):
+                block.refresh(self.predictor.pool)
         views = make_views(
             batch,
-            needs,
+            self.needs.views,
             self.augment,
             seed=(self.config.seed, experience.index, self.step_in_task),
             ranks=self.ranks,
-            near=self.task.near(batch.unlabelled_ids, self.step_in_task),
+            near=self.task.near(batch.places, self.step_in_task),
         )
-        teacher: list[Outputs | None] = [None, None]
-        past = None
-        groups = [views.labelled, views.large, views.small, views.mixed_labelled, views.mixed_large]
-        large, small = (
-            (len(batch.unlabelled_ids), n) for n in (needs.large_views, needs.small_views)
-        )
-        labelled = (len(batch.labels), needs.labelled_views)
-        sizes = (labelled, large, small, (labelled[0], 1), (large[0], 1))
-        everyone = partial(gather_outputs, self.ranks)
-        parts = self.compiled
+        run = self.compiled
         if self.pieces > 1:
-            parts = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
+            run = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
         with autocast(self.device, self.precision):
             self._training_mode()
-            joined = join(groups)
-            online = everyone(run_groups(parts(self.network), joined, needs.heads), sizes)
-            with torch.no_grad():
-                if self.teacher is not None:
-                    seen = [views.large, views.labelled if needs.teacher_labelled else None]
-                    seen_by = run_groups(parts(self.teacher.network), join(seen), needs.heads)
-                    teacher = everyone(seen_by, (large, labelled))
-                if self.past is not None and needs.past:
-                    plain = views.mixed_labelled is None and views.mixed_large is None
-                    known = joined if plain else join(groups[:3])
-                    told = run_groups(parts(self.past), known, needs.heads)
-                    frozen = everyone(told[:3], sizes[:3])
-                    past = Past(frozen[0], frozen[1], frozen[2], self.past.num_classes)
+            seen = see(views, self.needs, self.networks.runs(run, self.needs.pasts), self.ranks)
         return Step(
-            labelled=online[0],
+            seen=seen,
             labels=batch.labels,
             from_memory=batch.from_memory,
-            large=online[1],
-            small=online[2],
-            teacher=teacher[0],
-            teacher_labelled=teacher[1],
-            past=past,
-            memory=self.embeddings.view(),
             labelled_ids=batch.labelled_ids,
             unlabelled_ids=batch.unlabelled_ids,
+            places=batch.places,
+            coarse=batch.coarse,
+            coarse_only=batch.coarse_only,
             columns=self.task.columns,
             num_old=experience.num_old,
             num_seen=experience.num_seen,
             progress=self.progress,
+            draw=partial(self.draw, self.step_in_task),
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
-            mixed_labelled=None if online[3] is None else Mixed(online[3], views.labelled_share),
-            mixed_large=None if online[4] is None else Mixed(online[4], views.large_share),
+            memory=self.embeddings.view(),
             current_rows=batch.current_rows,
             old_rows=batch.old_rows,
         )
+
+    def draw(self, step: int, purpose: str) -> torch.Generator:
+        """A generator on the device for a purpose in a step of the present task."""
+        task = self.task.experience.index
+        return generator(self.config.seed, "draw", purpose, task, step, device=self.device)
 
     def _training_mode(self) -> None:
         """Batch statistics, or those of the first task where the configuration freezes them."""
@@ -326,30 +355,27 @@ class Learner(Predicting):
         total = self.epochs * self.steps_per_epoch
         optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total)
         self.network.after_step()
-        if self.teacher is not None:
-            start, end = _pair(self.needs.teacher)
-            self.teacher.momentum = schedules.cosine(
-                self.step_in_task, total_steps=total, start=start, end=end
+        if self.networks.momenta is not None:
+            start, end = self.networks.momenta
+            self.networks.follow(
+                schedules.cosine(self.step_in_task, total_steps=total, start=start, end=end)
             )
-            self.teacher.update(self.network)
         self.objective.after_step()
         self.distiller.after_step()
         self.step_in_task += 1
-        self.forget_labelled_outputs()
+        self.predictor.forget()
 
     # State
 
     def state(self) -> dict[str, Any]:
         """All that must survive, as tensors by name, nested by owner."""
         return {
-            "network": self.network.state_dict(),
-            "teacher": self.teacher.network.state_dict() if self.teacher else {},
-            "past": self.past.state_dict() if self.past else {},
+            **self.networks.state(),
             "objective": self.objective.state_dict(),
             "distiller": self.distiller.state_dict(),
             "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
             "exemplars": self.exemplars.state(),
-            "moments": self.moments.state() if self.moments else {},
+            "predictor": self.predictor.decides.state(),
             "embeddings": self.embeddings.state(),
         }
 
@@ -366,30 +392,18 @@ class Learner(Predicting):
                 but its exemplars, where they were not copied.
         """
         self._reach(images)
-        if state.get("past"):
-            known = experience.num_seen if step is None else experience.num_old
-            self.network.grow(known, generator(0, "restore"))
-            self.past = frozen_copy(self.network)
-            self.past.load_state_dict(state["past"])
+        self.networks.restore_pasts(
+            state, experience.num_seen if step is None else experience.num_old
+        )
         self._grow(experience)
-        self.network.load_state_dict(state.get("network", {}))
-        if self.teacher is not None:
-            self.teacher.network.load_state_dict(state["teacher"])
+        self.networks.restore(state)
         self.objective.load_state_dict(state.get("objective", {}))
         self.distiller.load_state_dict(state.get("distiller", {}))
         if self.optimizer is not None:
             optimisers.restore(self.optimizer, state.get("optimizer", {}))
         for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
             part.load({key: value.to(self.device) for key, value in state[name].items()})
-        if state.get("moments"):
-            kept = {key: value.to(self.device) for key, value in state["moments"].items()}
-            self.moments = Moments(**kept)
+        kept = state.get("predictor", {})
+        self.predictor.decides.load({name: x.to(self.device) for name, x in kept.items()})
         if step is not None:
             self._enter(experience, images, step)
-
-
-def _pair(momentum: float | tuple[float, float] | None) -> tuple[float, float]:
-    """The EMA momentum at the start and at the end of a task."""
-    if momentum is None:
-        raise ValueError("no EMA asked for")
-    return momentum if isinstance(momentum, tuple) else (momentum, momentum)

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import nn
-
-from contsemi.config import Config
-from contsemi.discovery import find_class
+from contsemi.config import Config, Views
+from contsemi.discovery import Part
 from contsemi.errors import InputError
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
@@ -15,18 +13,15 @@ from contsemi.models.pretrained import load_weights
 from contsemi.seeding import generator
 from contsemi.types import Needs
 
-__all__ = ["build_network", "build_part"]
+__all__ = ["build_network", "build_part", "check_policies"]
 
-_Part = TypeVar("_Part", bound=nn.Module)
+_Part = TypeVar("_Part", bound=Part)
 
 
-def build_part(
-    room: str, options: Mapping[str, Any], base: type[_Part]
-) -> tuple[_Part, dict[str, float]]:
+def build_part(options: Mapping[str, Any], base: type[_Part]) -> tuple[_Part, dict[str, float]]:
     """An objective or a distiller, and the weights of its terms.
 
     Args:
-        room: ``objectives`` or ``distillers``.
         options: the section of the configuration: ``name``, ``weights`` of the terms, and the
             keyword arguments of the class.
         base: the class that the part must extend.
@@ -34,14 +29,7 @@ def build_part(
     Raises:
         InputError: the class does not take one of the keys.
     """
-    arguments = {key: value for key, value in options.items() if key not in ("name", "weights")}
-    part_class = find_class(room, options["name"], base)
-    try:
-        part = part_class(**arguments)
-    except TypeError as error:
-        raise InputError(
-            f"{room.removesuffix('s')}", str(error), f"use the keys of {options['name']}.yaml"
-        ) from error
+    part = base.named(options)
     return part, {name: float(weight) for name, weight in options.get("weights", {}).items()}
 
 
@@ -60,10 +48,23 @@ def build_network(config: Config, needs: Needs) -> Network:
         predictor=config.predictor,
         norm=config.head_norm,
         activation=config.head_activation,
-        clusters=needs.clusters,
-        directions=needs.directions,
-        detached=needs.detached,
     )
     if config.init.weights is not None:
         load_weights(network, Path(config.init.weights), projector=config.init.projector)
     return network
+
+
+def check_policies(needs: Needs, views: Views) -> None:
+    """Refuses a configuration that lacks how a kind of views is made.
+
+    Raises:
+        InputError: it does.
+    """
+    for name, view in needs.views.items():
+        if view.mix is None and view.policy not in views.policies:
+            raise InputError(
+                f"views.policies.{view.policy}",
+                f"the method's views {name!r} are of this policy, and {views.name}.yaml has only "
+                f"{', '.join(views.policies)}",
+                "add it there",
+            )

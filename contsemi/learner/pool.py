@@ -1,42 +1,96 @@
-"""Images that the frozen network of the past and the present one both see."""
+"""The images of a task, as networks see them without augmentation."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from contsemi.learner.forward import Embedder
+from contsemi.learner.networks import Networks
+from contsemi.learner.task import TaskRows, gather
 from contsemi.types import Outputs
 
-if TYPE_CHECKING:
-    from contsemi.learner.learner import Learner
-
-__all__ = ["moved_rows"]
+__all__ = ["TaskPool"]
 
 
-def moved_rows(
-    learner: "Learner", pool: Tensor, now: Tensor, take: Callable[[Outputs], Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What the task's images and the exemplars were to the past, and what they are now.
+class TaskPool:
+    """The pool of a task, for one state of the networks; see :class:`~contsemi.types.Pool`.
 
-    Exemplars are few, but the only images of old classes: both kinds weigh the same in all.
+    It is never whole on the device: networks see it in chunks, each network once.
 
     Args:
-        learner: at the end of a task that is not the first.
-        pool: uint8 [n, 3, S, S], the task's images.
-        now: [n, F], those images as the present network sees them.
-        take: what is wanted of a network's outputs, [n, F].
-
-    Returns:
-        old and new [n + M, F], and their weights [n + M].
-
-    Raises:
-        RuntimeError: there is no frozen network.
+        task: the rows of the task.
+        networks: as they are now.
+        embed: runs them.
+        heads: that the method needs.
+        draw: gives a generator for a purpose.
+        exemplars: uint8 [M, 3, S, S], the images kept of earlier tasks.
     """
-    if learner.past is None:
-        raise RuntimeError("moved_rows() in the first task")
-    images = [learner.exemplars.images] if len(learner.exemplars) else []
-    new = [now, *(take(learner.embed(each, learner.predictor)) for each in images)]
-    old = [take(learner.embed(each, learner.past)) for each in (pool, *images)]
-    weights = [torch.full((len(each),), 1 / max(len(each), 1), device=now.device) for each in new]
-    return torch.cat(old), torch.cat(new), torch.cat(weights)
+
+    def __init__(
+        self,
+        task: TaskRows,
+        networks: Networks,
+        embed: Embedder,
+        heads: tuple[str, ...],
+        *,
+        draw: Callable[[str], torch.Generator],
+        exemplars: Tensor,
+    ) -> None:
+        self.task, self.networks, self.embed, self.heads = task, networks, embed, heads
+        self.draw, self.exemplars = draw, exemplars
+        self._rows = task.experience.unlabelled
+        self.ids, self.columns = task.pool_ids, task.columns
+        self._outputs: dict[tuple[str, tuple[str, ...]], Outputs] = {}
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """Columns int64 [P] of the images whose label this run has, else -1."""
+        known, order = self.task.experience.labelled.sort()
+        labels = self.task.experience.labels[order].to(self.ids.device)
+        known = known.to(self.ids.device)
+        if not len(known):
+            return torch.full_like(self.ids, -1)
+        place = torch.searchsorted(known, self.ids).clamp(max=len(known) - 1)
+        return torch.where(known[place] == self.ids, labels[place], -1)
+
+    def outputs(self, network: str, *heads: str) -> Outputs:
+        """What a network says of all images; see :class:`~contsemi.types.Pool`."""
+        wanted = heads or self.heads
+        for (name, known), found in self._outputs.items():
+            if name == network and set(wanted) <= set(known):
+                return found
+        made = self.embed(self.networks.by_name(network), self.task.images, wanted, self._rows)
+        self._outputs[network, wanted] = made
+        return made
+
+    def images(self, places: Tensor) -> Tensor:
+        """Images uint8 [n, 3, S, S] on the device."""
+        return gather(self.task.images, self.ids[places], self.ids.device)
+
+    def moved(self, take: Callable[[Outputs], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What the task's images and the exemplars were to the past, and what they are now.
+
+        Exemplars are few, but the only images of old classes: both kinds weigh the same in all.
+
+        Args:
+            take: what is wanted of a network's outputs, [n, F].
+
+        Returns:
+            old and new [P + M, F], and their weights [P + M].
+
+        Raises:
+            ValueError: there is no frozen network.
+        """
+        new, old = (
+            [take(self.outputs(name)), *self._of_exemplars(name, take)]
+            for name in ("predicting", "past")
+        )
+        weights = [torch.full((len(x),), 1 / max(len(x), 1), device=x.device) for x in new]
+        return torch.cat(old), torch.cat(new), torch.cat(weights)
+
+    def _of_exemplars(self, network: str, take: Callable[[Outputs], Tensor]) -> list[Tensor]:
+        if not len(self.exemplars):
+            return []
+        return [take(self.embed(self.networks.by_name(network), self.exemplars, self.heads))]

@@ -1,74 +1,103 @@
-"""What a learner says of un-augmented images, in evaluation mode."""
+"""What a run says of un-augmented images, in evaluation mode."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from contsemi.config import Config
-from contsemi.devices.ranks import Ranks
 from contsemi.errors import InputError
-from contsemi.learner.class_moments import present_moments
-from contsemi.learner.forward import embed
+from contsemi.learner.forward import Embedder
+from contsemi.learner.material import material
+from contsemi.learner.networks import Networks
+from contsemi.learner.pool import TaskPool
 from contsemi.learner.predictors import predictions
 from contsemi.learner.task import TaskRows
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
-from contsemi.memory.moments import Moments
-from contsemi.models.ema import Ema
 from contsemi.models.heads import Prototypes
-from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
-from contsemi.types import Needs, Outputs
-from contsemi.views import Augment
-
-if TYPE_CHECKING:
-    from contsemi.learner.learner import Learner
+from contsemi.predictors.predictor import Material, Predictor
+from contsemi.types import Outputs
 
 __all__ = ["Predicting"]
 
 
 class Predicting:
-    """The predicting half of a :class:`~contsemi.learner.learner.Learner`, which has the rest."""
+    """Scores of images by the network that predicts, the labelled images at hand and the memory.
 
-    config: Config
-    device: torch.device
-    precision: torch.dtype
-    ranks: Ranks
-    needs: Needs
-    augment: Augment
-    objective: Objective
-    network: Network
-    teacher: Ema | None
-    exemplars: Exemplars
-    embeddings: Embeddings
-    rows: TaskRows | None
-    num_seen: int
-    moments: Moments | None
-    _labelled: tuple[Outputs, Tensor] | None
-    _moments: Moments | None
+    Args:
+        config: the run.
+        decides: from outputs to the scores that count.
+        objective: what is learned.
+        heads: of the network, that the method needs.
+        networks: of the run.
+        embed: runs them.
+        exemplars, embeddings: what is remembered of earlier tasks.
+        draw: gives a generator for a purpose.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        decides: Predictor,
+        objective: Objective,
+        heads: tuple[str, ...],
+        networks: Networks,
+        embed: Embedder,
+        exemplars: Exemplars,
+        embeddings: Embeddings,
+        draw: Callable[[str], torch.Generator],
+    ) -> None:
+        self.config, self.decides = config, decides
+        self.objective, self.heads = objective, heads
+        self.networks, self.embed = networks, embed
+        self.exemplars, self.embeddings, self.draw = exemplars, embeddings, draw
+        self.task: TaskRows | None = None
+        self.forget()
+
+    def enter(self, task: TaskRows | None) -> None:
+        """A task begins, or with ``None`` it is over."""
+        self.task = task
+        self.forget()
+
+    def forget(self) -> None:
+        """The networks or the images at hand have changed."""
+        self._labelled: tuple[Outputs, Tensor] | None = None
+        self._pool: TaskPool | None = None
+        self.decides.changed()
 
     @property
-    def predictor(self) -> Network:
-        """The network that predicts: the EMA copy where there is one."""
-        return self.network if self.teacher is None else self.teacher.network
+    def num_seen(self) -> int:
+        """Classes seen so far."""
+        return self.networks.student.num_classes
 
-    def embed(
-        self, images: Tensor, network: Network, heads: Sequence[str] | None = None
-    ) -> Outputs:
-        """Outputs of un-augmented images in evaluation mode, without gradient."""
-        return embed(
-            network,
-            images,
-            self.needs.heads if heads is None else heads,
-            augment=self.augment,
-            chunk=self.config.batch.test,
-            device=self.device,
-            precision=self.precision,
-            ranks=self.ranks,
-        )
+    @property
+    def between_tasks(self) -> bool:
+        """Whether no task is at hand."""
+        return self.task is None
+
+    @property
+    def pool(self) -> TaskPool:
+        """The images of the present task, as the networks see them now.
+
+        Raises:
+            RuntimeError: no task has begun.
+        """
+        if self.task is None:
+            raise RuntimeError("there is no pool between tasks")
+        if self._pool is None:
+            self._pool = TaskPool(
+                self.task,
+                self.networks,
+                self.embed,
+                self.heads,
+                draw=self.draw,
+                exemplars=self.exemplars.images,
+            )
+        return self._pool
 
     def predict(self, images: Tensor) -> Tensor:
         """Scores of un-augmented images over all seen columns.
@@ -84,11 +113,11 @@ class Predicting:
 
     def look(self, images: Tensor) -> Outputs:
         """Outputs of un-augmented images by the network that predicts, without gradient."""
-        return self.embed(images, self.predictor)
+        return self.embed(self.networks.predicting, images, self.heads)
 
     def features(self, images: Tensor) -> Tensor:
         """Features [N, F] of un-augmented images; no task need have begun."""
-        return self.embed(images, self.predictor, heads=()).features
+        return self.embed(self.networks.predicting, images, ()).features
 
     def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
         """Scores of the outputs of :meth:`look` by every predictor; ``headline`` is our own."""
@@ -100,22 +129,36 @@ class Predicting:
                 num_seen=self.num_seen,
                 index=self.config.memory.index,
             )
-            if self.config.predict == "moments":
-                others = {"objective": self.objective.predict(outputs, self.supports())} | others
+            if not self.decides.is_objective:
+                others = {"objective": self.objective_scores(outputs)} | others
             return {"headline": self.scores(outputs), **others}
 
     def scores(self, outputs: Outputs) -> Tensor:
         """Scores [N, num_seen] of outputs of the network that predicts, as ``predict`` says."""
-        if self.config.predict == "objective":
-            return self.objective.predict(outputs, self.supports())
-        return self.class_moments().scores(outputs.features, shrinkage=self.config.memory.shrinkage)
+        return self.decides.scores(outputs, self)
+
+    def objective_scores(self, outputs: Outputs) -> Tensor:
+        """The objective's own scores [N, num_seen], whatever decides."""
+        return self.objective.predict(outputs, self.supports())
+
+    def material(self) -> Material:
+        """The images of the task at hand, as the network that predicts sees them.
+
+        Raises:
+            RuntimeError: no task has begun.
+        """
+        return material(
+            self.pool,
+            self.objective_scores,
+            current_only=self.config.scenario.unlabelled == "current",
+            moved=self.decides.needs_past,
+        )
 
     def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """The space in which the headline decides: images in it, and what stands for each class.
 
-        These are the features and the class means where moments predict, else the embeddings and
-        the prototypes where there are such, else the features and the means of the labelled
-        images at hand.
+        That is the predictor's own, else the embeddings and the prototypes where there are such,
+        else the features and the means of the labelled images at hand.
 
         Args:
             outputs: of :meth:`look`, N images.
@@ -123,11 +166,10 @@ class Predicting:
         Returns:
             [N, D] and [num_seen, D]; NaN for a class that nothing stands for.
         """
-        if self.config.predict == "moments":
-            moments = self.class_moments()
-            return outputs.features, moments.means.where(moments.counts[:, None] > 0, torch.nan)
+        if (own := self.decides.space(outputs, self)) is not None:
+            return own
         if "prototypes" in outputs.heads and "projector" in outputs.heads:
-            directions = cast(Prototypes, self.predictor.prototypes).rows().detach()
+            directions = cast(Prototypes, self.networks.predicting.prototypes).rows().detach()
             return (
                 functional.normalize(outputs["projector"], dim=1),
                 functional.normalize(directions, dim=1),
@@ -138,17 +180,10 @@ class Predicting:
                 means[column] = labelled[0].features[labelled[1] == column].mean(0)
         return outputs.features, means
 
-    def class_moments(self) -> Moments:
-        """The moments of all seen classes in the present network's features.
-
-        Raises:
-            RuntimeError: no task has begun.
-        """
-        if self.rows is None and self.moments is not None:
-            return self.moments
-        if self._moments is None:
-            self._moments = present_moments(cast("Learner", self), cast("Learner", self).task)
-        return self._moments
+    @torch.no_grad()
+    def probs(self, outputs: Outputs) -> Tensor:
+        """Probabilities [N, num_seen] by the objective."""
+        return self.objective_scores(outputs).softmax(1)
 
     def supports(self) -> tuple[Outputs, Tensor] | None:
         """Outputs and columns of the labelled images at hand, if the objective predicts by them.
@@ -173,12 +208,8 @@ class Predicting:
         In a task these are its own and the exemplars, between tasks the exemplars. They are
         embedded once for each state of the network.
         """
-        labels = self.exemplars.labels if self.rows is None else self.rows.labels
-        if self._labelled is None and len(labels):
-            images = self.exemplars.images if self.rows is None else self.rows.labelled
-            self._labelled = self.embed(images, self.predictor), labels
+        at_hand = self.exemplars if self.task is None else self.task
+        if self._labelled is None and len(at_hand.labels):
+            images = self.exemplars.images if self.task is None else self.task.labelled
+            self._labelled = self.look(images), at_hand.labels
         return self._labelled
-
-    def forget_labelled_outputs(self) -> None:
-        """The network or the labelled images at hand have changed."""
-        self._labelled = self._moments = None

@@ -1,110 +1,124 @@
 """What the memory takes in when a task is over."""
 
-from typing import TYPE_CHECKING
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from contsemi.learner.pool import moved_rows
-from contsemi.learner.task import TaskRows, gather
-from contsemi.memory.drift import fit_drift
-from contsemi.memory.exemplars import sure_rows
-from contsemi.memory.selection import priorities
+from contsemi.config import Config
+from contsemi.learner.pool import TaskPool
+from contsemi.learner.predicting import Predicting
+from contsemi.memory.drift.drift import Drift
+from contsemi.memory.embeddings import Embeddings
+from contsemi.memory.exemplars import Exemplars, sure_rows
+from contsemi.memory.selection.selection import Offered, Selection
 from contsemi.seeding import generator
-from contsemi.types import Experience, Outputs
-
-if TYPE_CHECKING:
-    from contsemi.learner.learner import Learner
+from contsemi.types import Outputs
 
 __all__ = ["remember"]
 
 
-def remember(learner: "Learner", task: TaskRows) -> None:
+def remember(
+    pool: TaskPool,
+    predictor: Predicting,
+    exemplars: Exemplars,
+    embeddings: Embeddings,
+    config: Config,
+    *,
+    beside: int,
+) -> None:
     """Gives the task's images to the exemplars and the embedding memory.
 
     Labelled images come first, so that pseudo-labelled ones only get the places they leave free.
-    Of a budget in bytes the class moments, already at hand, take theirs first, then the
-    embeddings, a small part of an image each, and the images what is left.
+    Of a budget in bytes what else is kept takes its part first, then the embeddings, a small part
+    of an image each, and the images what is left.
+
+    Args:
+        pool: the task's images.
+        predictor: says what they are of.
+        exemplars: take images.
+        embeddings: takes embeddings, of which the exemplars renew their own.
+        config: the run.
+        beside: bytes that else is kept of earlier tasks.
     """
-    experience, current = task.experience, ~task.from_memory
+    task, limit = pool.task, config.memory.bytes
+    current = ~task.from_memory
     images, labels, ids = task.labelled[current], task.labels[current], task.ids[current]
     count = len(ids)
-    if learner.embeddings.budget or learner.config.memory.pseudo_labels is not None:
-        pool = gather(task.images, experience.unlabelled, learner.device)
-        pool_ids = experience.unlabelled.to(learner.device)
-        outputs = learner.embed(pool, learner.predictor)
-        with torch.no_grad():
-            probs = learner.objective.predict(outputs, learner.supports()).softmax(1)
-        sure = _sure(learner, task, probs, pool_ids)
-        images = torch.cat([images, pool[sure]])
+    if embeddings.budget or config.memory.pseudo_labels is not None:
+        probs = predictor.probs(pool.outputs("predicting"))
+        sure = _sure(pool, probs, config)
+        images = torch.cat([images, pool.images(sure)])
         labels = torch.cat([labels, probs[sure].argmax(1)])
-        ids = torch.cat([ids, pool_ids[sure]])
-        if learner.embeddings.budget:
-            _remember_embeddings(learner, experience, pool, outputs, probs)
-    limit = learner.config.memory.bytes
-    if limit is not None:
-        limit -= learner.memory_bytes - learner.exemplars.memory_bytes
-    learner.exemplars.add(
+        ids = torch.cat([ids, pool.ids[sure]])
+        if embeddings.budget:
+            left = None if limit is None else max(0, limit - beside)
+            _remember_embeddings(pool, exemplars, embeddings, probs, config, left)
+    exemplars.add(
         images,
         labels,
         ids,
-        order=_order(learner, images, labels, ids),
+        order=_order(predictor, config, images, labels, ids),
         spare=torch.arange(len(ids), device=ids.device) >= count,
-        limit=limit,
+        limit=None if limit is None else limit - beside - embeddings.memory_bytes,
     )
 
 
-def _order(learner: "Learner", images: Tensor, labels: Tensor, ids: Tensor) -> Tensor | None:
+def _order(
+    predictor: Predicting, config: Config, images: Tensor, labels: Tensor, ids: Tensor
+) -> Tensor | None:
     """The order in which a class keeps its images, by the policy of the configuration."""
-    selection, seed = learner.config.memory.selection, learner.config.seed
-    rows = margins = None
-    if selection in ("herding", "kmeans", "margin") and len(ids):
-        outputs = learner.embed(images, learner.predictor)
-        rows = outputs.features
-        if selection == "margin":
-            with torch.no_grad():
-                probs = learner.objective.predict(outputs, learner.supports()).softmax(1)
-            own = labels[:, None]
-            others = probs.scatter(1, own, 0.0)
-            margins = probs.gather(1, own).squeeze(1) - others.amax(1)
-    elif not len(ids):
+    if not len(ids):
         return None
-    return priorities(selection, labels=labels, ids=ids, rows=rows, margins=margins, seed=seed)
+
+    @cache
+    def outputs() -> Outputs:
+        return predictor.look(images)
+
+    offered = Offered(
+        labels=labels,
+        ids=ids,
+        seed=config.seed,
+        features=lambda: outputs().features,
+        probs=lambda: predictor.probs(outputs()),
+    )
+    return Selection.named(config.memory.selection).priorities(offered)
 
 
-def _sure(learner: "Learner", task: TaskRows, probs: Tensor, ids: Tensor) -> Tensor:
-    """Rows of the pool that may be kept with their prediction as label."""
-    threshold = learner.config.memory.pseudo_labels
+def _sure(pool: TaskPool, probs: Tensor, config: Config) -> Tensor:
+    """Places of the images that may be kept with their prediction as label."""
+    threshold = config.memory.pseudo_labels
     if threshold is None:
-        return ids[:0]
+        return pool.ids[:0]
     return sure_rows(
         probs,
-        ids,
+        pool.ids,
         threshold=threshold,
-        columns=task.columns,
-        taken=task.ids,
-        generator=generator(learner.config.seed, "exemplars", task.experience.index),
+        columns=pool.columns,
+        taken=pool.task.ids,
+        generator=generator(config.seed, "exemplars", pool.task.experience.index),
     )
 
 
 def _remember_embeddings(
-    learner: "Learner", experience: Experience, pool: Tensor, outputs: Outputs, probs: Tensor
+    pool: TaskPool,
+    exemplars: Exemplars,
+    embeddings: Embeddings,
+    probs: Tensor,
+    config: Config,
+    limit: int | None,
 ) -> None:
     """Carries older rows over into the present embedding space, then adds the task's."""
-    config, memory = learner.config, learner.embeddings
-    now = _unit(outputs)
-    if learner.past is not None and len(memory):
-        old, new, weights = moved_rows(learner, pool, now, _unit)
-        draw = generator(config.seed, "drift", experience.index)
-        memory.carry(fit_drift(config.memory.drift, old, new, weights=weights, draw=draw))
-        memory.renew(learner.exemplars.ids, new[len(now) :])
-    limit = config.memory.bytes
-    if limit is not None:
-        beside = learner.exemplars.memory_bytes + memory.memory_bytes
-        limit = max(0, limit - (learner.memory_bytes - beside))
-    ids = experience.unlabelled.to(learner.device)
-    memory.add(now, probs, ids, experience.index, limit=limit)
+    index = pool.task.experience.index
+    now = _unit(pool.outputs("predicting"))
+    if pool.networks.pasts and len(embeddings):
+        old, new, weights = pool.moved(_unit)
+        draw = generator(config.seed, "drift", index)
+        drift = Drift.named(config.memory.drift)
+        embeddings.carry(drift.fit(old, new, weights=weights, draw=draw))
+        embeddings.renew(exemplars.ids, new[len(now) :])
+    embeddings.add(now, probs, pool.ids, index, limit=limit)
 
 
 def _unit(outputs: Outputs) -> Tensor:

@@ -1,91 +1,161 @@
 """The augmented views of one step."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from contsemi.devices.gathering import Blocks, gather_rows, own_positions
 from contsemi.devices.ranks import Ranks
+from contsemi.learner.forward import Joined, join
 from contsemi.seeding import generator
-from contsemi.types import Batch, Needs
+from contsemi.types import Batch, Mix, View
 from contsemi.views import Augment
+from contsemi.views.augment import Asked
 from contsemi.views.mix import mix
 
-__all__ = ["Viewed", "make_views"]
+__all__ = ["Blend", "Viewed", "make_views"]
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """How the rows of a mixed view were mixed.
+
+    Attributes:
+        share: of the row itself.
+        partners: int64 [N], of the whole batch: the row of the pile that each is mixed with.
+    """
+
+    share: float
+    partners: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Viewed:
-    """Views float32 [V * n, 3, s, s], view-major; ``None`` where the needs ask for none.
+    """The views of one step, those that it lacks left out.
 
     Attributes:
-        labelled, large, small: views of the labelled and unlabelled rows.
-        mixed_labelled: the first labelled view, each image mixed with its partner.
-        mixed_large: the first large view mixed with the partner's second one.
-        labelled_share, large_share: of the image itself in the mixed ones.
+        images: name -> float32 [V * n, 3, s, s], view-major, of this process's rows.
+        blocks: name -> what it is made of in the whole batch.
+        blends: name of a mixed view -> how.
     """
 
-    labelled: Tensor | None
-    large: Tensor | None
-    small: Tensor | None
-    mixed_labelled: Tensor | None
-    mixed_large: Tensor | None
-    labelled_share: float
-    large_share: float
+    images: Mapping[str, Tensor]
+    blocks: Mapping[str, Blocks]
+    blends: Mapping[str, Blend]
+    _joined: dict[tuple[str, ...], Joined] = field(default_factory=dict, init=False)
+
+    def joined(self, names: Sequence[str]) -> Joined:
+        """Some views, those of one side together: once for all networks that see them."""
+        key = tuple(names)
+        if key not in self._joined:
+            self._joined[key] = join([self.images[name] for name in key])
+        return self._joined[key]
 
 
 def make_views(
     batch: Batch,
-    needs: Needs,
+    views: Mapping[str, View],
     augment: Augment,
     *,
     seed: tuple[int, int, int],
     ranks: Ranks,
-    near: Tensor | None = None,
+    near: Mapping[str, Tensor] | None = None,
 ) -> Viewed:
-    """Draws all views that the needs ask for: the same of an image, whatever process has it.
+    """Draws all views that are asked for: the same of an image, whatever process has it.
 
     Args:
         batch: images of one step, on the device.
-        needs: which views of which rows.
-        augment: the policy.
+        views: which views of which rows, in the order in which they are drawn.
+        augment: the policies.
         seed: the run's seed, the task and the step in it, which fix every draw.
         ranks: the processes that share the batch.
-        near: uint8 [m * B, 3, S, S], this process's images to take the small views of; ``None`` for
-            those of the batch.
+        near: name of a view -> uint8 [V * B, 3, S, S], this process's images to take it of, in
+            place of those of the batch.
     """
     run, task, step = seed
     draw = generator(run, "views", task, step, device=batch.unlabelled.device)
-    labelled = large = small = mixed_labelled = mixed_large = None
-    labelled_share = large_share = 1.0
-    labelled_part = _part(ranks, len(batch.labels))
-    part = _part(ranks, len(batch.unlabelled_ids))
-    views = needs.labelled_views if len(batch.labels) else 0
-    if views and needs.large_views:
-        labelled, large = augment.labelled_and_large(
-            (batch.labelled, views, labelled_part),
-            (batch.unlabelled, needs.large_views, part),
-            draw,
-        )
-    elif views:
-        labelled = augment.labelled(batch.labelled, views, draw, labelled_part)
-    elif needs.large_views:
-        large = augment.large(batch.unlabelled, needs.large_views, draw, part)
-    if needs.small_views:
-        if near is None:
-            small = augment.small(batch.unlabelled, needs.small_views, draw, part)
+    asked: dict[str, Asked] = {}
+    blocks: dict[str, Blocks] = {}
+    for name, view in views.items():
+        images, count = batch.of(view.rows)
+        if view.mix is not None or not count:
+            continue
+        blocks[name] = ((count, view.number),)
+        if near is not None and name in near:
+            part = _part(ranks, count, view.number)
+            asked[name] = Asked(view.policy, near[name], 1, part)
         else:
-            blocks = _part(ranks, len(batch.unlabelled_ids), needs.small_views)
-            small = augment.small(near, 1, draw, blocks)
-    coin = generator(run, "mix", task, step) if needs.mix_labelled or needs.mix_large else None
-    if coin is not None and needs.mix_labelled and labelled is not None:
-        first = labelled[: len(batch.labelled)]
-        mixed_labelled, labelled_share = mix(first, first, coin)
-    if coin is not None and needs.mix_large and large is not None and needs.large_views > 1:
-        rows = len(batch.unlabelled)
-        first, second = large[:rows], large[rows : 2 * rows]
-        mixed_large, large_share = mix(first, second, coin)
-    return Viewed(labelled, large, small, mixed_labelled, mixed_large, labelled_share, large_share)
+            asked[name] = Asked(view.policy, images, view.number, _part(ranks, count))
+    made = dict(zip(asked, augment.views(list(asked.values()), draw), strict=True))
+    blends: dict[str, Blend] = {}
+    mixes = {name: view.mix for name, view in views.items() if view.mix is not None}
+    coin = generator(run, "mix", task, step) if mixes else None
+    for name, how in mixes.items():
+        if coin is not None and (found := _mixed(how, made, blocks, coin, ranks)) is not None:
+            made[name], blocks[name], blends[name] = found
+    return Viewed(made, blocks, blends)
+
+
+def _mixed(
+    how: Mix,
+    made: Mapping[str, Tensor],
+    blocks: Mapping[str, Blocks],
+    coin: torch.Generator,
+    ranks: Ranks,
+) -> tuple[Tensor, Blocks, Blend] | None:
+    """This process's mixed rows, what they are made of, and how; ``None`` if it cannot be."""
+    names = [name for name in how.of if name in made]
+    parts: list[Tensor] = []
+    of: list[tuple[int, int]] = []
+    for name in names:
+        for count, number in blocks[name]:
+            views = number if how.views is None else how.views
+            if views > number:
+                return None
+            parts.append(made[name][: len(made[name]) // number * views])
+            of.append((count, views))
+    if not parts:
+        return None
+    pile = parts[0] if len(parts) == 1 else torch.cat(parts)
+    total = sum(count * views for count, views in of)
+    kept, rows = tuple(of), pile
+    if how.kept is not None:
+        kept = ((of[0][0], how.kept),)
+        rows = pile[: len(parts[0]) // of[0][1] * how.kept]
+    number = sum(count * views for count, views in kept)
+    if how.partners == "shuffled":
+        order = torch.randperm(total, generator=coin)[:number]
+        partners = order.to(pile.device, non_blocking=True)
+    else:
+        partners = _reversed(total, number, pile.device)
+    others = _others(pile, partners, tuple(of), kept, ranks)
+    mixed, share = mix(
+        rows, others, coin, cut=how.cut, alpha=how.alpha, larger_first=how.larger_first
+    )
+    return mixed, kept, Blend(share, partners)
+
+
+def _others(pile: Tensor, partners: Tensor, of: Blocks, kept: Blocks, ranks: Ranks) -> Tensor:
+    """The partners' rows of this process's rows."""
+    if ranks.alone:
+        return pile.index_select(0, partners)
+    mine = partners.cpu()[own_positions(ranks, kept)]
+    here = own_positions(ranks, of)
+    order = here.argsort()
+    place = torch.searchsorted(here[order], mine).clamp(max=len(here) - 1)
+    local = order[place]
+    if ranks.agree(int(not torch.equal(here[local], mine)), pile.device):
+        pile, local = gather_rows(ranks, pile, of), mine
+    return pile.index_select(0, local.to(pile.device))
+
+
+@lru_cache(maxsize=16)
+def _reversed(total: int, number: int, device: torch.device) -> Tensor:
+    """Row i has the partner total - 1 - i; kept, as the batches of a task have the same sizes."""
+    return torch.arange(total - 1, total - 1 - number, -1, device=device)
 
 
 def _part(ranks: Ranks, count: int, blocks: int = 1) -> tuple[int, Tensor] | None:

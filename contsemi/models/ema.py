@@ -29,14 +29,16 @@ class Ema(nn.Module):
         network: what is followed; its present state is the start.
         momentum: share kept of the copy's parameters in each update, in [0, 1]. May be changed
             between steps.
+        copies_buffers: whether the copy has the network's own statistics instead, taken over at
+            each update (MixMatch, FixMatch).
 
     Attributes:
         network: the copy; its parameters take no gradient.
     """
 
-    def __init__(self, network: Network, momentum: float) -> None:
+    def __init__(self, network: Network, momentum: float, *, copies_buffers: bool = False) -> None:
         super().__init__()
-        self.momentum = momentum
+        self.momentum, self.copies_buffers = momentum, copies_buffers
         self.network = copy.deepcopy(network).train().requires_grad_(False)
 
     @torch.no_grad()
@@ -52,6 +54,9 @@ class Ema(nn.Module):
         followed: list[Tensor] = list(network.parameters())
         if own:
             torch._foreach_lerp_(own, followed, 1 - self.momentum)
+        if self.copies_buffers:
+            for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+                mine.copy_(theirs)
         self.network.after_step()  # the mean of unit directions is shorter than one
 
     @torch.no_grad()

@@ -1,13 +1,43 @@
-"""Heads that stand on a backbone: the MLP of projector and predictor, prototypes, classifier."""
+"""Heads that stand on a backbone: declarations, and the layers that the usual ones are made of.
+
+The usual ones:
+
+projector: MLP of the features, embeddings [N, D], not normalised.
+predictor: small MLP of the embeddings, [N, D].
+auxiliary: a second MLP of the features, of the projector's shape, [N, D].
+mapped: linear map of the embeddings, [N, D], for the space of the frozen past.
+prototypes: cosines [N, C] of embeddings and one unit direction per class.
+clusters: cosines [N, K] of embeddings and directions that stand for no class; a method declares
+    them by :func:`clusters`.
+classifier: logits [N, C] of the features.
+
+Those of each class have none at first. A method declares others where it stands, or one of these
+names for a variant of it.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Classifier", "Prototypes", "mlp"]
+from contsemi.types import Head
+
+__all__ = [
+    "USUAL",
+    "Classifier",
+    "Head",
+    "Prototypes",
+    "classifier",
+    "clusters",
+    "mlp",
+    "prototypes",
+    "usual_heads",
+]
+
+USUAL = ("projector", "predictor", "auxiliary", "mapped", "prototypes", "clusters", "classifier")
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
@@ -128,3 +158,68 @@ class Classifier(nn.Module):
         new = (2 * new - 1) / math.sqrt(num_features)
         self.weight = _grown(self.weight, new[:, :-1])
         self.bias = _grown(self.bias, new[:, -1])
+
+
+def prototypes(directions: str = "unit") -> Head:
+    """Declares the head ``prototypes``, whose directions stay on the sphere in a way of its own."""
+    return Head(
+        name="prototypes",
+        on="projector",
+        build=lambda width, draw: Prototypes(width, directions),
+        per_class=True,
+    )
+
+
+def clusters(number: int, directions: str = "unit") -> Head:
+    """Declares the head ``clusters`` of so many directions that stand for no class."""
+
+    def build(width: int, draw: torch.Generator) -> nn.Module:
+        made = Prototypes(width, directions)
+        made.grow(number, draw)
+        return made
+
+    return Head(name="clusters", on="projector", build=build)
+
+
+def classifier(*, detached: bool = False) -> Head:
+    """Declares the head ``classifier``, which may leave the features alone."""
+    return Head(
+        name="classifier",
+        on="features",
+        build=lambda width, draw: Classifier(width),
+        per_class=True,
+        detached=detached,
+    )
+
+
+def usual_heads(
+    projector: Sequence[int],
+    predictor: Sequence[int] | None = None,
+    *,
+    norm: bool = True,
+    activation: str = "relu",
+) -> Mapping[str, Head]:
+    """The heads that a method may ask for by their mere names.
+
+    Args:
+        projector: widths of the projector's layers; the last is D.
+        predictor: widths of the predictor's hidden layers; ``None`` for one of width D.
+        norm: of the hidden layers of all MLPs; see :func:`mlp`.
+        activation: the same.
+    """
+    size = projector[-1]
+    layers = partial(mlp, norm=norm, activation=activation)
+    hidden = [size] if predictor is None else predictor
+
+    def make(name: str, on: str, widths: Sequence[int]) -> Head:
+        return Head(name=name, on=on, build=lambda width, draw: layers(width, widths))
+
+    heads = (
+        make("projector", "features", projector),
+        make("predictor", "projector", [*hidden, size]),
+        make("auxiliary", "features", projector),
+        Head(name="mapped", on="projector", build=lambda width, draw: nn.Linear(width, size)),
+        prototypes(),
+        classifier(),
+    )
+    return {head.name: head for head in heads}

@@ -1,128 +1,118 @@
 """A backbone with the heads that objectives and distillers ask for."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from contsemi.models.heads import Classifier, Prototypes, mlp
+from contsemi.errors import InputError
+from contsemi.models.heads import USUAL, Prototypes, usual_heads
 from contsemi.models.initialise import drawing_from
-from contsemi.types import Outputs
+from contsemi.types import Head, Outputs
 
-__all__ = ["HEADS", "Network", "freeze_batch_norm"]
-
-HEADS = ("projector", "predictor", "auxiliary", "mapped", "prototypes", "clusters", "classifier")
-ON_PROJECTOR = ("predictor", "mapped", "prototypes", "clusters")
+__all__ = ["Network", "freeze_batch_norm"]
 
 
 class Network(nn.Module):
     """Images to features, and features to the outputs of named heads.
 
-    projector: MLP of the features, embeddings [N, D], not normalised.
-    predictor: small MLP of the embeddings, [N, D].
-    auxiliary: a second MLP of the features, of the projector's shape, [N, D].
-    mapped: linear map of the embeddings, [N, D], for the space of the frozen past.
-    prototypes: cosines [N, C] of embeddings and one unit direction per class.
-    clusters: cosines [N, K] of embeddings and directions that stand for no class.
-    classifier: logits [N, C] of the features.
-
-    Prototypes and classifier have no class at first: see :meth:`grow`.
+    Heads of each class have no class at first: see :meth:`grow`.
 
     Args:
-        backbone: maps [N, 3, s, s] to [N, F] and has the attribute ``num_features`` = F.
-        heads: which to build; those that stand on the projector bring it.
+        backbone: maps [N, 3, s, s] to [N, F] and has the attribute ``num_features`` = F. It may
+            hand out more than that: the attribute ``extras``, name -> width, and the method
+            ``with_extras``, images -> features and name -> [N, ..., width].
+        heads: which to build: usual ones by name, others by declaration; those that stand on
+            others bring these along. An extra of the backbone may be asked for like a head.
         projector: widths of the projector's layers; the last is D.
         generator: draws the weights; on the CPU.
-        predictor: widths of the predictor's hidden layers; ``None`` for one of width D.
-        norm, activation: of the hidden layers of all MLPs; see :func:`~.heads.mlp`.
-        clusters: K.
-        directions: of prototypes and clusters; see :class:`~.heads.Prototypes`.
-        detached: heads from which no gradient goes on to what they stand on.
+        predictor, norm, activation: of the usual heads; see :func:`~.heads.usual_heads`.
 
     Attributes:
-        heads: the heads that were built.
+        heads: the heads that were built, each after what it stands on.
         num_classes: C.
 
     Raises:
-        ValueError: a head has an unknown name.
+        InputError: there is no such head.
     """
 
     def __init__(
         self,
         backbone: nn.Module,
-        heads: Sequence[str],
+        heads: Sequence[str | Head],
         projector: Sequence[int],
         generator: torch.Generator,
         *,
         predictor: Sequence[int] | None = None,
         norm: bool = True,
         activation: str = "relu",
-        clusters: int = 0,
-        directions: str = "unit",
-        detached: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        wanted = _with_projector(heads)
-        self.heads = tuple(name for name in HEADS if name in wanted)
-        self.detached = frozenset(detached)
         self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
         self.num_classes = 0
         self.backbone = backbone
-        layers = partial(mlp, norm=norm, activation=activation)
-        size = projector[-1]
-        hidden = [size] if predictor is None else predictor
-        make: dict[str, Callable[[], nn.Module]] = {
-            "projector": lambda: layers(self.num_features, projector),
-            "predictor": lambda: layers(size, [*hidden, size]),
-            "auxiliary": lambda: layers(self.num_features, projector),
-            "mapped": lambda: nn.Linear(size, size),
-            "prototypes": lambda: Prototypes(size, directions),
-            "clusters": lambda: Prototypes(size, directions),
-            "classifier": lambda: Classifier(self.num_features),
-        }
+        self.extras: Mapping[str, int] = getattr(backbone, "extras", {})
+        usual = usual_heads(projector, predictor, norm=norm, activation=activation)
+        self._declared = _in_order(heads, usual, self.extras)
+        self.heads = tuple(self._declared)
+        self._known: dict[tuple[str, ...], frozenset[str]] = {}
+        widths = {"features": self.num_features, **self.extras}
         with drawing_from(generator):
-            for name in self.heads:
-                self.add_module(name, make[name]())
-        if "clusters" in self.heads:
-            self.get_submodule("clusters").grow(clusters, generator)  # type: ignore[operator]
+            for name, head in self._declared.items():
+                made = head.build(widths[head.on], generator)
+                self.add_module(name, made)
+                if any(other.on == name for other in self._declared.values()):
+                    widths[name] = _width(made, widths[head.on])
 
     def forward(self, images: Tensor, heads: Sequence[str]) -> Outputs:
         """Features of the images and the outputs of the heads asked for, and of no other.
 
         Args:
             images: float [N, 3, s, s].
-            heads: names; those that stand on the projector bring its output along.
+            heads: names; those that stand on others bring their outputs along.
 
         Raises:
-            ValueError: the network was built without one of these heads.
+            InputError: the network was built without one of these heads.
         """
-        return self.outputs(self.backbone(images), heads)
+        if self.extras and self._asked(heads) & self.extras.keys():
+            return self.outputs(*self.backbone.with_extras(images), heads=heads)  # type: ignore[operator]
+        return self.outputs(self.backbone(images), heads=heads)
 
-    def outputs(self, features: Tensor, heads: Sequence[str]) -> Outputs:
+    def outputs(
+        self,
+        features: Tensor,
+        extras: Mapping[str, Tensor] | None = None,
+        *,
+        heads: Sequence[str],
+    ) -> Outputs:
         """The second half of :meth:`forward`: what the heads make of features [N, F]."""
-        wanted = _with_projector(heads)
-        if missing := wanted - set(self.heads):
-            raise ValueError(f"this network has the heads {self.heads}, not {sorted(missing)}")
-        outputs: dict[str, Tensor] = {}
+        wanted = self._asked(heads)
+        given = {} if extras is None else extras
+        outputs = {name: value for name, value in given.items() if name in wanted}
         directions: dict[str, Tensor] = {}
-        for name in self.heads:
+        for name, head in self._declared.items():
             if name in wanted:
-                source = outputs["projector"] if name in ON_PROJECTOR else features
-                if name in self.detached:
+                source = features if head.on == "features" else outputs[head.on]
+                if head.detached:
                     source = source.detach()
-                head = self.get_submodule(name)
-                if isinstance(head, Prototypes):
-                    rows = head.rows()
-                    outputs[name], directions[name] = head(source, rows), rows.detach()
+                module = self.get_submodule(name)
+                if isinstance(module, Prototypes):
+                    rows = module.rows()
+                    outputs[name], directions[name] = module(source, rows), rows.detach()
                 else:
-                    outputs[name] = head(source)
+                    outputs[name] = module(source)
         return Outputs(features, outputs, directions)
 
-    def _class_heads(self) -> Iterator[Prototypes | Classifier]:
-        for name, module in self.named_children():
-            if name != "clusters" and isinstance(module, Prototypes | Classifier):
-                yield module
+    def _asked(self, heads: Sequence[str]) -> frozenset[str]:
+        """The heads and extras asked for, and those that they stand on."""
+        known = self._known.get(key := tuple(heads))
+        if known is None:
+            known = self._known[key] = frozenset(_with_sources(key, self._declared, self.extras))
+        return known
+
+    def _class_heads(self) -> list[nn.Module]:
+        return [self.get_submodule(n) for n, head in self._declared.items() if head.per_class]
 
     def grow(self, num_classes: int, generator: torch.Generator) -> None:
         """Adds classes on the right until there are ``num_classes``; old rows stay bit-equal.
@@ -141,7 +131,7 @@ class Network(nn.Module):
             raise ValueError(f"cannot shrink from {self.num_classes} to {num_classes} classes")
         if num_classes > self.num_classes:
             for head in self._class_heads():
-                head.grow(num_classes, generator)
+                head.grow(num_classes, generator)  # type: ignore[operator]
             self.num_classes = num_classes
 
     def class_parameters(self) -> list[nn.Parameter]:
@@ -167,9 +157,53 @@ def freeze_batch_norm(module: nn.Module) -> None:
             part.eval()
 
 
-def _with_projector(heads: Sequence[str]) -> set[str]:
-    """The heads asked for and the projector where one of them stands on it."""
-    if unknown := set(heads) - set(HEADS):
-        raise ValueError(f"unknown heads {sorted(unknown)}; there are {HEADS}")
-    needs_projector = any(name in ON_PROJECTOR for name in heads)
-    return {*heads, *(("projector",) if needs_projector else ())}
+def _in_order(
+    heads: Sequence[str | Head], usual: Mapping[str, Head], extras: Mapping[str, int]
+) -> dict[str, Head]:
+    """All heads to build, the usual names first, each after what it stands on."""
+    declared = {head.name: head for head in heads if isinstance(head, Head)}
+    table = {**usual, **declared}
+    names = [head if isinstance(head, str) else head.name for head in heads]
+    wanted = _with_sources(names, table, extras)
+    order = [name for name in (*USUAL, *declared) if name in wanted and name in table]
+    found: dict[str, Head] = {}
+
+    def add(name: str) -> None:
+        if name in table and name not in found:
+            add(table[name].on)
+            found[name] = table[name]
+
+    for name in order:
+        add(name)
+    return found
+
+
+def _with_sources(
+    names: Sequence[str], table: Mapping[str, Head], extras: Mapping[str, int]
+) -> set[str]:
+    """Names of heads and extras, and all that they stand on.
+
+    Raises:
+        InputError: one of them is not there, or stands on itself.
+    """
+    found: set[str] = set()
+    for name in names:
+        chain = [name]
+        while chain[-1] in table and table[chain[-1]].on != "features":
+            chain.append(table[chain[-1]].on)
+            if len(chain) > len(table) + 1:
+                raise InputError("heads", f"{name} stands on itself", "declare what it stands on")
+        if chain[-1] not in table and chain[-1] not in extras:
+            known = ", ".join((*table, *extras))
+            raise InputError("heads", f"there is no {chain[-1]!r}, only {known}", "use one of them")
+        found.update(chain)
+    return found
+
+
+def _width(module: nn.Module, width: int) -> int:
+    """The width of what a module makes of rows of this width."""
+    was_training = module.training
+    with torch.no_grad():
+        made = cast(Tensor, module.eval()(torch.zeros(2, width)))
+    module.train(was_training)
+    return made.shape[-1]

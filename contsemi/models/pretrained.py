@@ -30,6 +30,8 @@ LEFT_OUT = re.compile(
     r"(prototypes|clusters|classifier|predictor|auxiliary|cls_heads|cls_ensemble|fc|heads"
     r"|head\.last_layer|head\.cls_heads)\b"
 )
+# What a file may lack: counters, and prompts, which are learned on a backbone that has none.
+LEARNED_HERE = ("num_batches_tracked", "backbone.prompts.tokens")
 TRUNK = "backbone.trunk."  # of resnet50 and vit_small
 VIT = (
     (r"cls_token$", "class_token"),
@@ -68,7 +70,7 @@ def load_weights(network: Network, path: Path, *, projector: bool) -> None:
     wanted = {k: v for k, v in network.state_dict().items() if k.startswith(parts)}
     for name, value in wanted.items():
         shape = list(value.shape)
-        if name not in found and not name.endswith("num_batches_tracked"):
+        if name not in found and not name.endswith(LEARNED_HERE):
             raise _misfit(path, name, f"expected {shape}, and the file has no such tensor")
         if name in found and list(found[name][1].shape) != shape:
             theirs, given = found[name]

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.assign.relation import overruled
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.predicted import Predicted, predicted, regression
 from contsemi.blocks.refitted import Refitted
 from contsemi.blocks.visits import Visits
+from contsemi.models.heads import classifier
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
@@ -54,15 +55,14 @@ class Cmsf(Objective):
         one_of("classifier", self.classifier, "refitted", "live")
         enough_views(self.large_views + self.small_views, self.labelled_views)
         now = self.current_only
-        self.stored = Bank(self.bank, current_only=now)
-        self.visits = Visits(current_only=now) if self.variant == "self" else None
+        self.stored = Fifo(self.bank, current_only=now)
+        self.visits = Visits() if self.variant == "self" else None
         self.refitted = None
         if self.classifier == "refitted":
             self.refitted = Refitted(self.bank, every=self.refit_every, current_only=now)
         self.needs = self.asks(
             "predictor",
-            "classifier",
-            detached=("classifier",) if self.detach else (),
+            classifier(detached=self.detach),
             teacher=self.teacher,
             teacher_labelled=True,
         )
@@ -86,13 +86,14 @@ class Cmsf(Objective):
     def _classes(self, group: Predicted, step: Step) -> Tensor:
         """The labels, and for ``semi`` the class of an unlabelled image of which it is sure."""
         if group.labelled and self.refitted is not None:
-            self.refitted.push(group.targets, group.labels)
-        if group.labelled or self.variant != "semi" or step.teacher is None:
+            self.refitted.push(group.targets, group.labels, step.draw("refit"))
+        teacher = step.teacher("large")
+        if group.labelled or self.variant != "semi" or teacher is None:
             return group.labels
         columns = step.columns
         if not self.current_only:
             columns = torch.arange(step.num_seen, device=columns.device)
-        logits = step.teacher["classifier"]
+        logits = teacher["classifier"]
         if self.refitted is not None:
             logits = self.refitted(group.targets)
         surest = logits[:, columns].softmax(dim=1).max(dim=1)

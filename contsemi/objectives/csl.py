@@ -6,9 +6,11 @@ learning": the base learner of NNCSL, which is this with nearest-neighbour disti
 vote for them; the classifier learns from all supports, and its gradient reaches the backbone.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.support_votes import paws
 from contsemi.objectives.objective import Objective
@@ -17,26 +19,21 @@ from contsemi.types import Outputs, Step
 __all__ = ["Csl"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Csl(Objective):
-    """Soft nearest neighbours among supports of the current task, and a live classifier.
+    """Soft nearest neighbours among supports of the current task, and a live classifier."""
 
-    Args:
-        temperature: of the similarities.
-        sharpening: temperature T by which targets are sharpened.
-        smoothing: of the supports' labels.
-        predict: ``neighbours`` predicts by the labelled images at hand, ``classifier`` by the
-            linear classifier.
-        rows: of :class:`Objective`.
-    """
+    temperature: float  # of the similarities
+    sharpening: float  # temperature T by which targets are sharpened
+    smoothing: float  # of the supports' labels
+    # `neighbours` predicts by the labelled images at hand, `classifier` by the linear classifier
+    predict_by: str
 
-    def __init__(
-        self, *, temperature: float, sharpening: float, smoothing: float, predict: str, **rows: int
-    ) -> None:
-        super().__init__(**rows)
-        one_of("predict", predict, "neighbours", "classifier")
+    def __post_init__(self) -> None:
+        super().__post_init__()
         enough_views(self.large_views)
-        self.temperature, self.sharpening, self.smoothing = temperature, sharpening, smoothing
-        self.needs = self.asks("projector", "classifier", supports_at_test=predict == "neighbours")
+        by_supports = self.predict_by == "neighbours"
+        self.needs = self.asks("projector", "classifier", supports_at_test=by_supports)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``consistency`` of the views, ``me_max`` and the ``classifier``'s cross-entropy."""

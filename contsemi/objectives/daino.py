@@ -13,8 +13,9 @@ from torch import Tensor
 
 from contsemi.blocks.centre import Centre
 from contsemi.blocks.choices import enough_views, one_of
-from contsemi.blocks.labelled import by_rows, labelled_cross_entropy
+from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, mixed_labelled
 from contsemi.losses.swapped import swapped_cross_entropy
+from contsemi.models.heads import prototypes
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
@@ -49,16 +50,15 @@ class Daino(Objective):
         )
         self.needs = self.asks(
             "projector",
-            "prototypes",
-            directions=self.directions,
+            prototypes(self.directions),
             teacher=self.teacher,
-            mix_labelled=self.mix_labelled,
+            views=mixed_labelled() if self.mix_labelled else {},
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` and ``labels``, each weighted by its share of the sample views."""
         losses = {}
-        if step.has_unlabelled:
+        if "large" in step.seen:
             scores = step.views("prototypes")[:, step.columns]
             loss = swapped_cross_entropy(
                 scores,
@@ -67,7 +67,7 @@ class Daino(Objective):
                 temperature=self.temperature,
             )
             losses["clustering"] = loss * step.risen(self.ramp), len(scores)
-        if step.labelled is not None:
+        if "labelled" in step.seen:
             losses["labels"] = labelled_cross_entropy(
                 step, "prototypes", temperature=self.temperature, smoothing=self.smoothing
             )

@@ -17,6 +17,7 @@ from contsemi.blocks.centre import Centre
 from contsemi.blocks.choices import enough_views, one_of
 from contsemi.blocks.labelled import labels_term
 from contsemi.losses.swapped import swapped_cross_entropy
+from contsemi.models.heads import clusters
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
@@ -48,11 +49,10 @@ class Dino(Objective):
             warmup=self.teacher_warmup,
             clusters=self.clusters,
         )
-        heads = ("projector", "clusters", *(("classifier",) if self.labelled_views else ()))
         self.needs = self.asks(
-            *heads,
-            clusters=self.clusters,
-            directions=self.directions,
+            "projector",
+            clusters(self.clusters, self.directions),
+            *(("classifier",) if self.labelled_views else ()),
             teacher=self.teacher,
             supports_at_test=True,
         )
@@ -60,7 +60,7 @@ class Dino(Objective):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` of the unlabelled views, and ``labels`` by the classifier."""
         terms = labels_term(step, smoothing=self.smoothing) if self.labelled_views else {}
-        if step.has_unlabelled:
+        if "large" in step.seen:
             terms["clustering"] = swapped_cross_entropy(
                 step.views("clusters"),
                 self.centre(step),

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.relation import overruled
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.choices import enough_views
+from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.predicted import predicted, regression
 from contsemi.objectives.objective import Objective
@@ -37,7 +37,7 @@ class Msf(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views + self.small_views, self.labelled_views)
-        self.stored = Bank(self.bank, current_only=self.current_only)
+        self.stored = Fifo(self.bank, current_only=self.current_only)
         self.needs = self.asks(
             "predictor", "classifier", teacher=self.teacher, teacher_labelled=True
         )

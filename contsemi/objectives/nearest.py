@@ -1,5 +1,7 @@
 """The nearest labelled image decides: with raw pixels the floor that every method has to beat."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from contsemi.types import Outputs, Step
 __all__ = ["Nearest"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Nearest(Objective):
     """1-nearest-neighbour over the exemplars in the backbone's features; nothing is trained."""
 

@@ -1,21 +1,22 @@
 """The contract of an objective: six members, nothing else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from contsemi.blocks.block import Block
+from contsemi.blocks.block import blocks_of
 from contsemi.blocks.choices import ema_momenta
+from contsemi.discovery import Part
 from contsemi.losses.nearest import nearest_classes
-from contsemi.types import Experience, Needs, Outputs, Step
+from contsemi.types import Experience, Head, Needs, Outputs, Step, View
 
 __all__ = ["Objective"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Objective(nn.Module):
+class Objective(Part, nn.Module):
     """What is learned from labelled and unlabelled images: one file a paper.
 
     An objective never asks the loop, the data or the configuration for anything: it declares its
@@ -26,6 +27,8 @@ class Objective(nn.Module):
     A method is a dataclass whose fields are the keys of its YAML, these four among them. It makes
     its blocks and its ``needs`` in ``__post_init__``, after that of this class.
     """
+
+    group: ClassVar[str] = "objective"
 
     large_views: int = 0  # of each unlabelled image; 0 asks for no unlabelled ones
     small_views: int = 0  # of each unlabelled image
@@ -41,7 +44,7 @@ class Objective(nn.Module):
     def begin(self, experience: Experience) -> None:
         """A task begins; the network's heads already have ``experience.num_seen`` columns."""
         self.num_seen = experience.num_seen
-        for block in _blocks_of(self):
+        for block in blocks_of(self):
             block.begin(experience)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
@@ -50,12 +53,12 @@ class Objective(nn.Module):
 
     def after_step(self) -> None:
         """The optimiser has stepped."""
-        for block in _blocks_of(self):
+        for block in blocks_of(self):
             block.after_step()
 
     def end(self, experience: Experience) -> None:
         """The task is over."""
-        for block in _blocks_of(self):
+        for block in blocks_of(self):
             block.end(experience)
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
@@ -75,20 +78,47 @@ class Objective(nn.Module):
 
     # What methods say of themselves in one line
 
-    def asks(self, *heads: str, teacher: Sequence[float] | None = None, **more: Any) -> Needs:
+    def asks(
+        self,
+        *heads: str | Head,
+        teacher: Sequence[float] | None = None,
+        teacher_labelled: bool = False,
+        near: Callable[[Tensor], Tensor] | None = None,
+        views: Mapping[str, View] | None = None,
+        **more: Any,
+    ) -> Needs:
         """The needs of a method that learns from all labelled images at hand, with its views.
+
+        These are ``labelled``, ``large`` and ``small``, of the policies of the same names.
 
         Args:
             heads: of the network.
             teacher: momentum of the EMA network at the start and at the end of a task; ``None``
-                for no such network.
+                for no such network. It sees the large views.
+            teacher_labelled: whether it sees the labelled ones, too.
+            near: of the small views; see :class:`~contsemi.types.View`.
+            views: further ones.
             more: of :class:`~contsemi.types.Needs`.
         """
+        both = ("student", "teacher")
+        usual = {
+            "labelled": View(
+                rows="labelled",
+                policy="labelled",
+                number=self.labelled_views,
+                seen_by=both if teacher_labelled else both[:1],
+            ),
+            "large": View(
+                rows="unlabelled",
+                policy="large",
+                number=self.large_views,
+                seen_by=both if teacher is not None else both[:1],
+            ),
+            "small": View(rows="unlabelled", policy="small", number=self.small_views, near=near),
+        }
         return Needs(
+            views={name: view for name, view in usual.items() if view.number} | dict(views or {}),
             heads=heads,
-            large_views=self.large_views,
-            small_views=self.small_views,
-            labelled_views=self.labelled_views,
             supports_per_class=self.supports_per_class,
             labelled_from="all",
             teacher=None if teacher is None else ema_momenta(teacher),
@@ -122,12 +152,3 @@ class Objective(nn.Module):
         logits = outputs.heads.get("classifier")
         classes = self.num_seen if logits is None else logits.shape[1]
         return nearest_classes(queries, rows, supports[1], classes, temperature=temperature)
-
-
-def _blocks_of(module: nn.Module) -> Iterator[Block]:
-    """The blocks that a module holds, not those that they are made of."""
-    for child in module.children():
-        if isinstance(child, Block):
-            yield child
-        else:
-            yield from _blocks_of(child)

@@ -6,53 +6,42 @@ images of all seen classes, exemplars included; in NNCSL's comparison (Kang et a
 classifier on detached features is trained beside.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.support_votes import paws
+from contsemi.models.heads import classifier
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
 __all__ = ["Paws"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Paws(Objective):
-    """Soft nearest neighbours among supports of all seen classes.
+    """Soft nearest neighbours among supports of all seen classes."""
 
-    Args:
-        temperature: of the similarities.
-        sharpening: temperature T by which targets are sharpened.
-        smoothing: of the supports' labels.
-        predictor: whether views and supports pass through the prediction head while the targets
-            do not.
-        detach: whether the classifier leaves the features alone.
-        predict: ``neighbours`` predicts by the labelled images at hand, ``classifier`` by the
-            linear classifier.
-        rows: of :class:`Objective`.
-    """
+    temperature: float  # of the similarities
+    sharpening: float  # temperature T by which targets are sharpened
+    smoothing: float  # of the supports' labels
+    # Whether views and supports pass through the prediction head while the targets do not
+    predictor: bool
+    detach: bool  # whether the classifier leaves the features alone
+    # `neighbours` predicts by the labelled images at hand, `classifier` by the linear classifier
+    predict_by: str
 
-    def __init__(
-        self,
-        *,
-        temperature: float,
-        sharpening: float,
-        smoothing: float,
-        predictor: bool,
-        detach: bool,
-        predict: str,
-        **rows: int,
-    ) -> None:
-        super().__init__(**rows)
-        one_of("predict", predict, "neighbours", "classifier")
+    def __post_init__(self) -> None:
+        super().__post_init__()
         enough_views(self.large_views)
-        self.temperature, self.sharpening, self.smoothing = temperature, sharpening, smoothing
-        self.anchor = "predictor" if predictor else "projector"
+        self.anchor = "predictor" if self.predictor else "projector"
         self.needs = self.asks(
-            *dict.fromkeys(("projector", self.anchor, "classifier")),
-            detached=("classifier",) if detach else (),
-            supports_at_test=predict == "neighbours",
+            *dict.fromkeys(("projector", self.anchor)),
+            classifier(detached=self.detach),
+            supports_at_test=self.predict_by == "neighbours",
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:

@@ -6,8 +6,7 @@ embeddings, here a ring for each class, so that no class leaves it in a stream. 
 gets the class that most of its nearest stored rows have. Each view is told from other images of
 the batch twice: with the target views of its image as positives, and with stored images of its
 class; all views are to do so in the same way. A linear classifier on the features, which is what
-predicts, is trained on the labels. A batch comes in random order, so nothing is drawn: the images
-that follow one are its negatives, and its place picks the stored rows.
+predicts, is trained on the labels.
 """
 
 from collections.abc import Sequence
@@ -18,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contsemi.assign.vote import vote
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.others import others_of_each
 from contsemi.blocks.predicted import Predicted, predicted
+from contsemi.blocks.rings import Rings
 from contsemi.losses.agreement import invariance
 from contsemi.losses.contrast import first_contrast
 from contsemi.objectives.objective import Objective
@@ -46,8 +46,7 @@ class Semppl(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.banks = nn.ModuleList(
-            Bank(self.bank, "rings", current_only=self.current_only)
-            for _ in range(self.labelled_views)
+            Rings(self.bank, current_only=self.current_only) for _ in range(self.labelled_views)
         )
         self.needs = self.asks(
             "predictor", "classifier", teacher=self.teacher, teacher_labelled=True
@@ -73,9 +72,8 @@ class Semppl(Objective):
         views = functional.normalize(group.predictions, dim=1)
         views = views.view(-1, group.size, views.shape[1])
         targets = group.targets.view(-1, *views.shape[1:])
-        place = torch.arange(group.size, device=views.device)
-        after = place[1 : 1 + self.negatives]
-        others = targets[:, (place[:, None] + after) % group.size]
+        draw = step.draw(f"negatives {'labelled' if group.labelled else 'unlabelled'}")
+        others = targets[:, others_of_each(group.size, self.negatives, draw)]
         own = torch.einsum("vnd,tnd->vtn", views, targets)[..., None]
         far = torch.einsum("vnd,tnkd->vtnk", views, others)
         scores = torch.cat([own, far], dim=-1)
@@ -97,7 +95,8 @@ class Semppl(Objective):
         targets, classes = len(group.targets) // group.size, group.labels[: group.size]
         if not group.labelled:
             classes = self._votes(views[:targets], group.ids[: group.size], step)
-        found = [bank.members(classes, self.positives) for bank in self._queues()]
+        draw = step.draw(f"positives {'labelled' if group.labelled else 'unlabelled'}")
+        found = [bank.members(classes, self.positives, draw) for bank in self._queues()]
         chosen = [found[t % len(found)] for t in range(targets)]
         return torch.stack([rows for rows, _ in chosen]), torch.stack([has for _, has in chosen])
 
@@ -114,5 +113,5 @@ class Semppl(Objective):
         winner, share = vote(torch.cat(votes, dim=1), step.num_seen)
         return torch.where(share >= self.threshold, winner, -1)
 
-    def _queues(self) -> list[Bank]:
-        return [bank for bank in self.banks if isinstance(bank, Bank)]
+    def _queues(self) -> list[Rings]:
+        return [bank for bank in self.banks if isinstance(bank, Rings)]

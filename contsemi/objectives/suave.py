@@ -16,14 +16,17 @@ import torch
 from torch import Tensor
 
 from contsemi.blocks.choices import enough_views, one_of
-from contsemi.blocks.labelled import by_rows, labelled_cross_entropy
+from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, mixed_labelled
 from contsemi.blocks.shares import Shares
 from contsemi.losses.cross_entropy import soft_cross_entropy
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.objectives.objective import Objective
-from contsemi.types import Mixed, Outputs, Step
+from contsemi.types import Mix, Outputs, Step, View
 
 __all__ = ["Suave"]
+
+# the first large view of each image with the second one of its partner
+FIRST = Mix(of=("large",), views=2, kept=1, cut=True)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -32,7 +35,9 @@ class Suave(Objective):
 
     temperature: float  # of all predictions
     epsilon: float  # temperature of the assignments
-    iterations: int  # of Sinkhorn-Knopp
+    iterations: int  # of Sinkhorn-Knopp or MIRA
+    assign: str = "sinkhorn"  # who shares the images out: sinkhorn, all evenly, or mira
+    beta: float = 0.0  # weight of the mutual information, of `mira`
     smoothing: float  # of the labels
     # Share of a task over which the weight of the clustering rises from 0 to 1: until the labels
     # have placed new prototypes, assignments would fix classes at random.
@@ -62,22 +67,26 @@ class Suave(Objective):
             iterations=self.iterations,
             queue=self.queue,
             queue_from=self.queue_from,
+            assign=self.assign,
+            beta=self.beta,
         )
         self.needs = self.asks(
             "projector",
             "prototypes",
             teacher=self.teacher or None,
-            mix_labelled=self.mix_labelled,
-            mix_large=self.mix_large,
+            views={
+                **(mixed_labelled() if self.mix_labelled else {}),
+                **({"mixed_large": View(rows="unlabelled", mix=FIRST)} if self.mix_large else {}),
+            },
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` and ``labels``, each weighted by its share of the sample views."""
         losses = {}
-        if step.has_unlabelled:
+        if "large" in step.seen:
             loss, rows = self._clustering(step)
             losses["clustering"] = loss * step.risen(self.ramp), rows
-        if step.labelled is not None:
+        if "labelled" in step.seen:
             losses["labels"] = labelled_cross_entropy(
                 step, "prototypes", temperature=self.temperature, smoothing=self.smoothing
             )
@@ -85,24 +94,26 @@ class Suave(Objective):
 
     def _clustering(self, step: Step) -> tuple[Tensor, int]:
         """The mean over all unlabelled rows, mixed ones included, and how many these are."""
-        decides = step.large if self.needs.teacher is None else step.teacher
+        slow = self.needs.teacher is not None
+        decides = step.teacher("large") if slow else step.student("large")
         targets = self.shares(step, decides, step.columns)
         scores, aims = self._compared(step, step.views("prototypes"), targets)
         loss = swapped_cross_entropy(
             scores, aims, batch_size=step.batch_size, temperature=self.temperature
         )
-        if step.mixed_large is None:
+        seen = step.seen.get("mixed_large")
+        if seen is None or seen.student is None:
             return loss, len(scores)
         more = step.batch_size if self.mix_weight == "rows" else 1
         rows = len(scores) + more
-        mixed = self._mixed(step, step.mixed_large, targets)
+        mixed = self._mixed(step, seen.student, seen.share, targets)
         return loss * (len(scores) / rows) + mixed * (more / rows), rows
 
-    def _mixed(self, step: Step, mixed: Mixed, targets: Tensor) -> Tensor:
+    def _mixed(self, step: Step, mixed: Outputs, share: float | Tensor, targets: Tensor) -> Tensor:
         """A mixed image is to be in the classes of the first view and of its partner's second."""
         first, second = torch.split(targets, step.batch_size)[:2]
-        blend = mixed.share * first + (1 - mixed.share) * second.flip(0)
-        scores, blend = self._compared(step, mixed.outputs["prototypes"], blend)
+        blend = share * first + (1 - share) * second.flip(0)
+        scores, blend = self._compared(step, mixed["prototypes"], blend)
         return soft_cross_entropy(scores, blend, temperature=self.temperature)
 
     def _compared(self, step: Step, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.shares import Shares
 from contsemi.losses.swapped import swapped_cross_entropy
+from contsemi.models.heads import clusters
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
@@ -28,7 +29,9 @@ class Swav(Objective):
     clusters: int  # K; a batch (with its queue) should have a few rows for each
     temperature: float  # of the predictions of clusters
     epsilon: float  # temperature of the assignments
-    iterations: int  # of Sinkhorn-Knopp
+    iterations: int  # of Sinkhorn-Knopp or MIRA
+    assign: str = "sinkhorn"  # who shares the images out: sinkhorn, all evenly, or mira
+    beta: float = 0.0  # weight of the mutual information, of `mira`
     queue: int  # earlier embeddings of each large view, of this task, that share the balance
     queue_from: int  # epoch of a task from which the queue is filled; it is used once full
     smoothing: float  # of the labels
@@ -43,17 +46,23 @@ class Swav(Objective):
             iterations=self.iterations,
             queue=self.queue,
             queue_from=self.queue_from,
+            assign=self.assign,
+            beta=self.beta,
         )
-        heads = ("projector", "clusters", *(("classifier",) if self.labelled_views else ()))
-        self.needs = self.asks(*heads, clusters=self.clusters, supports_at_test=True)
+        self.needs = self.asks(
+            "projector",
+            clusters(self.clusters),
+            *(("classifier",) if self.labelled_views else ()),
+            supports_at_test=True,
+        )
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` of the unlabelled views, and ``labels`` by the classifier."""
         terms = labels_term(step, smoothing=self.smoothing) if self.labelled_views else {}
-        if step.has_unlabelled:
+        if "large" in step.seen:
             terms["clustering"] = swapped_cross_entropy(
                 step.views("clusters"),
-                self.shares(step, step.large),
+                self.shares(step, step.student("large")),
                 batch_size=step.batch_size,
                 temperature=self.temperature,
             )

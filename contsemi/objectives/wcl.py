@@ -44,29 +44,37 @@ class Wcl(Objective):
                 "use 2, or 0",
             )
         self.near = Neighbourhood(self.neighbours)
-        self.needs = self.asks("projector", "auxiliary", "classifier", neighbours=self.near)
+        self.needs = self.asks("projector", "auxiliary", "classifier", near=self.near)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``instances``, ``graph``, ``crops`` and ``labels``."""
         terms = labels_term(step, smoothing=self.smoothing)
         labels = torch.cat([torch.full_like(step.unlabelled_ids, -1), step.labels])
         if len(labels):
-            first, second = step.by_view("projector")
+            first, second = self._pairs(step, "projector")
             terms["instances"] = paired_contrast(
                 first, second, temperature=self.temperature, allow=~same_class(labels, labels)
             )
-            terms["graph"] = self._graph(step.by_view("auxiliary"), labels)
-        if step.large is not None and step.batch_size:
-            rows = functional.normalize(step.large["projector"].detach(), dim=1)
-            self.near.push(rows[: step.batch_size], step.unlabelled_ids)
-            if step.small is not None:
+            terms["graph"] = self._graph(self._pairs(step, "auxiliary"), labels)
+        large, small = step.student("large"), step.student("small")
+        if large is not None:
+            rows = functional.normalize(large["projector"].detach(), dim=1)
+            self.near.push(rows[: step.batch_size], step.places)
+            if small is not None:
                 terms["crops"] = view_contrast(
-                    step.small["projector"],
+                    small["projector"],
                     rows,
                     batch_size=step.batch_size,
                     temperature=self.temperature,
                 )
         return terms
+
+    def _pairs(self, step: Step, head: str) -> Tensor:
+        """What a head says of the two views of all images [2, B + L, D], unlabelled first."""
+        parts = [
+            part[head] for name in ("large", "labelled") if (part := step.student(name)) is not None
+        ]
+        return torch.cat([part.view(2, len(part) // 2, part.shape[1]) for part in parts], dim=1)
 
     def _graph(self, views: Tensor, labels: Tensor) -> Tensor:
         """Each view's supervised contrast with the weak labels of the other one."""

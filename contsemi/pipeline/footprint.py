@@ -21,9 +21,7 @@ def state_bytes(learner: Learner, config: Config, side: int) -> int:
     own += [*learner.objective.parameters(), *learner.objective.buffers()]
     weights = sum(tensor.nbytes for tensor in own)
     copies = 1 + _SLOTS[config.optim.name] * learner.needs.trains
-    copies += (learner.needs.teacher is not None) + (
-        learner.needs.past or config.predict == "moments"
-    )
+    copies += (learner.needs.teacher is not None) + learner.networks.keep
     pixels = 0 if learner.reads_again else 3 * side * side
     exemplars = config.memory.exemplars * (pixels + 32)
     embeddings = config.memory.embeddings * (2 * config.projector[-1] + 32)

@@ -1,4 +1,4 @@
-"""The saving half of a run: what is written so that the same command goes on, and taken back."""
+"""What is written so that the same command goes on, and how it is taken back."""
 
 import time
 from collections.abc import Iterator
@@ -6,137 +6,151 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from contsemi.config import Config
-from contsemi.data.scenario import Stream
 from contsemi.devices.meeting import tell_state, together
-from contsemi.devices.ranks import Ranks
 from contsemi.errors import StateDamaged
 from contsemi.learner.learner import Learner
-from contsemi.pipeline.standing import RunRecord, changes, rows_of
-from contsemi.pipeline.watch import Watch
-from contsemi.records.records import Records
-from contsemi.report.screen.console import Display
+from contsemi.pipeline.account import Account
+from contsemi.pipeline.interval import Interval
+from contsemi.pipeline.setting import Setting
+from contsemi.pipeline.standing import (
+    Place,
+    Standing,
+    bound,
+    changes,
+    environment,
+    identity,
+    rows_of,
+)
+from contsemi.pipeline.tally import Tally
 from contsemi.storage.checkpoint import Checkpoints
-from contsemi.storage.folder import OutputFolder
 from contsemi.storage.ledger import Mark
 
-__all__ = ["Saving"]
+__all__ = ["Saver"]
 
 
-class Saving:
-    """The saving half of a run in progress, which has the rest."""
+class Saver:
+    """Saves a run and takes it back: what its learner holds, and where its account stands.
 
-    config: Config
-    ranks: Ranks
-    stream: Stream
-    learner: Learner
-    display: Display
-    output: OutputFolder
-    records: Records
-    checkpoints: Checkpoints
-    watch: Watch
-    task: int
-    tasks: int
-    trained: bool
-    matrices: dict[str, NDArray[np.float64]]
-    predictors: dict[str, dict[str, float]]
-    environment: dict[str, str]
-    changes: list[str]
+    Args:
+        setting: the run.
+        learner: whose state it is.
+        account: what was measured.
+        tally: how far the run has come.
+        interval: told of each save.
+    """
 
-    def save(self, task: int, place: tuple[int, int] | None, *, trained: bool = False) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        learner: Learner,
+        account: Account,
+        tally: Tally,
+        interval: Interval,
+    ) -> None:
+        self.setting, self.learner, self.account = setting, learner, account
+        self.tally, self.interval = tally, interval
+        facts = setting.facts
+        self.environment = environment(facts)
+        self.checkpoints = Checkpoints(
+            setting.records.folder / "checkpoints", identity(facts, bound(facts["config"]))
+        )
+
+    def save(self, place: Place) -> None:
         """Saves everything, which is the same in all processes: the first one does.
 
+        What follows an evaluation has the same tensors as before it, so that these are not
+        written again.
+
         Args:
-            task: the task to go on with.
-            place: (epoch, iteration) inside it; ``None`` outside of its training.
-            trained: whether only its evaluation is left. What follows an evaluation has the same
-                tensors, so that these are not written again.
+            place: where to go on.
         """
-        if self.config.baseline["name"] != "none" or not self.ranks.first:
+        if not self.setting.ranks.first:
             return
         began = time.monotonic()
-        self.output.refuse_if_gone()
-        mark = self.records.flush()
-        record = RunRecord(
-            task=task,
-            place=None if place is None else list(place),
-            trained=trained,
+        self.setting.folder.refuse_if_gone()
+        mark = self.setting.records.flush()
+        record = Standing(
+            task=place.task,
+            place=None if place.inside is None else list(place.inside),
+            trained=place.trained,
             step_in_task=self.learner.step_in_task,
-            steps_done=self.watch.steps_done,
-            images_done=self.watch.images_done,
-            seconds=self.watch.seconds,
+            steps_done=self.tally.steps,
+            images_done=self.tally.images,
+            seconds=self.tally.seconds,
             metrics_bytes=mark.length,
             metrics_sha256=mark.sha256,
-            predictors=self.predictors,
-            matrices={kind: rows_of(matrix) for kind, matrix in self.matrices.items()},
+            predictors=self.account.predictors,
+            matrices={kind: rows_of(matrix) for kind, matrix in self.account.matrices.items()},
             pieces=self.learner.pieces,
             environment=self.environment,
-            changes=self.changes,
+            changes=self.account.changes,
         ).model_dump()
-        if place is None and not trained:
-            self.checkpoints.amend(record)
-        else:
+        if place.begun:
             self.checkpoints.save(self.learner.state(), record)
-            self.watch.save_seconds = time.monotonic() - began
-        self.watch.saved_at = time.monotonic()
+            self.interval.took = time.monotonic() - began
+        else:
+            self.checkpoints.amend(record)
+        self.interval.begin()
 
-    def restore(self) -> tuple[int, int] | None:
+    def restore(self) -> Place | None:
         """Takes the newest whole state back, if there is one.
 
         Returns:
-            (epoch, iteration) to go on from inside the task, ``None`` outside of its training.
+            Where to go on.
 
         Raises:
             StateDamaged: there are states, and none of them can be used.
         """
-        with together(self.ranks):
-            saved = self.checkpoints.load(self.refuse_record) if self.ranks.first else None
-        saved = tell_state(self.ranks, saved)
-        for problem in self.checkpoints.passed_over[:1]:
-            self.display.note(f"the newest saved state is damaged ({problem}): goes on before it")
+        ranks, checkpoints = self.setting.ranks, self.checkpoints
+        with together(ranks):
+            saved = checkpoints.load(self._refuse_record) if ranks.first else None
+        saved = tell_state(ranks, saved)
+        for problem in checkpoints.passed_over[:1]:
+            self.setting.display.note(
+                f"the newest saved state is damaged ({problem}): goes on before it"
+            )
         if saved is None:
             return None
-        if self.ranks.first and not self.checkpoints.passed_over:
-            self.checkpoints.sweep()
-        state, record = saved[0], RunRecord.of(saved[1], self.tasks)
-        place = None if record.place is None else (record.place[0], record.place[1])
-        self.task, self.trained = record.task, record.trained
-        self.learner.pieces = max(self.learner.pieces, record.pieces)
-        begun = place is not None or record.trained
-        experience = self.stream.experiences[self.task - (not begun)]
-        step = None if place is None else record.step_in_task
+        if ranks.first and not checkpoints.passed_over:
+            checkpoints.sweep()
+        record = Standing.of(saved[1], self.setting.tasks)
+        place = Place.of(record)
+        self._take_state(saved[0], record, place)
+        self._take_record(record)
+        self.setting.display.note(f"goes on from a checkpoint in task {place.task + 1}")
+        self._say_changes(record)
+        return place
+
+    def _take_state(self, state: dict[str, Any], record: Standing, place: Place) -> None:
+        learner, stream = self.learner, self.setting.stream
+        learner.pieces = max(learner.pieces, record.pieces)
+        experience = stream.experiences[place.task - (not place.begun)]
+        step = None if place.inside is None else record.step_in_task
         with _fitting(self.checkpoints.folder):
-            self.learner.restore(state, experience, self.stream.images, step)
-        for kind, rows in record.matrices.items():
-            self.matrices[kind] = np.array(rows, dtype=float)
-        self.predictors = record.predictors
-        self.watch.steps_done = record.steps_done
-        self.watch.images_done = record.images_done
-        self.watch.seconds_before = record.seconds
-        if self.task:
-            row = self.matrices["class_incremental"][self.task - 1, : self.task]
-            self.watch.accuracies = row.tolist()
-        self.records.truncate(Mark(record.metrics_bytes, record.metrics_sha256))
-        self.display.note(f"goes on from a checkpoint in task {self.task + 1}")
+            learner.restore(state, experience, stream.images, step)
+
+    def _take_record(self, record: Standing) -> None:
+        self.account.take(record.matrices, record.predictors)
+        self.tally.steps, self.tally.images = record.steps_done, record.images_done
+        self.tally.seconds_before = record.seconds
+        self.setting.records.truncate(Mark(record.metrics_bytes, record.metrics_sha256))
+
+    def _say_changes(self, record: Standing) -> None:
         changed = changes(record.environment, self.environment)
-        self.changes = [*record.changes, *changed]
+        self.account.changes = [*record.changes, *changed]
         if changed:
-            self.display.note(
+            self.setting.display.note(
                 f"not on the same footing as before: {', '.join(changed)}; "
                 "the numbers may differ in their last digits from an undisturbed run's"
             )
-        return place
 
-    def refuse_record(self, content: dict[str, Any]) -> str:
+    def _refuse_record(self, content: dict[str, Any]) -> str:
         """What is wrong with a saved record; empty for nothing."""
         try:
-            record = RunRecord.of(content, self.tasks)
+            record = Standing.of(content, self.setting.tasks)
         except StateDamaged as error:
             return str(error)
-        return self.records.lacks(Mark(record.metrics_bytes, record.metrics_sha256))
+        return self.setting.records.lacks(Mark(record.metrics_bytes, record.metrics_sha256))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,16 +13,52 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from contsemi.config import with_effect
 from contsemi.errors import StateDamaged, StorageFailed
 
-__all__ = ["RunRecord", "changes", "environment", "identity", "refuse_if_no_room", "rows_of"]
+__all__ = [
+    "Place",
+    "Standing",
+    "bound",
+    "changes",
+    "environment",
+    "identity",
+    "refuse_if_no_room",
+    "rows_of",
+]
 
 Count = Annotated[int, Field(ge=0)]
 _MARGIN = 16 << 20  # metrics, pictures and the page
 _COPIES = 3  # two generations and the one that is being written
 
 
-class RunRecord(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run goes on.
+
+    Attributes:
+        task: the task to go on with, from 0.
+        inside: (epoch, iteration) to go on from inside it; ``None`` outside of its training.
+        trained: whether the task's training is over, and only its evaluation is left.
+    """
+
+    task: int
+    inside: tuple[int, int] | None = None
+    trained: bool = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of the task is learned."""
+        return self.inside is not None or self.trained
+
+    @staticmethod
+    def of(record: "Standing") -> "Place":
+        """The place that a saved record names."""
+        inside = None if record.place is None else (record.place[0], record.place[1])
+        return Place(record.task, inside, record.trained)
+
+
+class Standing(BaseModel):
     """Where a run stands, as JSON values; strict, because a file can hold anything.
 
     Attributes:
@@ -55,7 +92,7 @@ class RunRecord(BaseModel):
     changes: list[str]
 
     @staticmethod
-    def of(content: Mapping[str, Any], tasks: int) -> "RunRecord":
+    def of(content: Mapping[str, Any], tasks: int) -> "Standing":
         """The record that a file holds.
 
         Args:
@@ -66,7 +103,7 @@ class RunRecord(BaseModel):
             StateDamaged: it is not one of a run of so many tasks.
         """
         try:
-            record = RunRecord.model_validate(dict(content))
+            record = Standing.model_validate(dict(content))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -84,6 +121,11 @@ class RunRecord(BaseModel):
 def rows_of(matrix: NDArray[np.float64]) -> list[list[float | None]]:
     """A matrix with ``None`` where it has NaN, which JSON lacks."""
     return [[None if np.isnan(x) else float(x) for x in row] for row in matrix]
+
+
+def bound(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a configuration that a run is bound to: it does not go on with others."""
+    return with_effect(config, "numbers", "measured")
 
 
 def identity(facts: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ def switches(config: Config) -> list[str]:
     """The quirks of official codes that this run has switched on, on which its numbers rest."""
     found = {
         "model.padding=2": config.model.get("padding") == 2,
-        "objective.predict=classifier": config.objective.get("predict") == "classifier",
+        "objective.predict_by=classifier": config.objective.get("predict_by") == "classifier",
         "distiller.supports=current": config.distiller.get("supports") == "current",
         "optim.freeze_batch_norm=true": config.optim.freeze_batch_norm,
         "optim.adapt_shortcut_norms=true": config.optim.adapt_shortcut_norms,

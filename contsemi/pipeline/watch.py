@@ -1,29 +1,23 @@
 """What happens between the steps of a run: screen, metrics, checkpoints, signals."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from contsemi.errors import Diverged
 from contsemi.learner.loop import Hooks, Loop
-from contsemi.pipeline.signals import Signals
-from contsemi.records.records import Records
-from contsemi.report.screen.console import Display
+from contsemi.pipeline.interval import Interval
+from contsemi.pipeline.setting import Setting
+from contsemi.pipeline.standing import Place
+from contsemi.pipeline.tally import Tally
 from contsemi.report.screen.events import Progress
 
 __all__ = ["Watch"]
 
 # On an accelerator the host waits for the device only this often.
 STEPS_BETWEEN_LOOKS = 20
-
-# What checkpoint.seconds=auto means: this many seconds of work are lost at most, unless saving so
-# often would take more than this share of the time.
-AUTO_SECONDS = 60.0
-AUTO_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,53 +37,29 @@ class Watch(Hooks):
     """Looks at every step and tells the others what they have to know.
 
     Args:
-        display: the screen.
-        records: the files.
-        signals: what may ask to stop.
-        save: saves the run inside a task, given (epoch, next iteration).
-        every: seconds between saves; 0 for none inside a task, ``"auto"`` for 60 or more, so that
-            saving takes at most a hundredth of the time.
-        tasks: tasks of the stream.
-        max_loss: a loss above it, in size, ends the run as one that is not finite does; 0 for no
-            limit.
+        setting: the run, whose screen, records and signals it serves.
+        tally: told of each step.
+        interval: says when to save inside a task.
+        save: saves the run, given where to go on.
+
+    Attributes:
+        accuracies: on the tasks so far, for the screen.
     """
 
     def __init__(
         self,
+        setting: Setting,
+        tally: Tally,
+        interval: Interval,
         *,
-        display: Display,
-        records: Records,
-        signals: Signals,
-        save: Callable[[int, int], None],
-        every: float | Literal["auto"],
-        tasks: int,
-        max_loss: float = 0.0,
+        save: Callable[[Place], None],
     ) -> None:
-        self.display, self.records, self.signals = display, records, signals
-        self.save, self.every, self.tasks = save, every, tasks
-        self.steps_done = 0
-        self.images_done = 0
+        self.display, self.records, self.signals = setting.display, setting.records, setting.signals
+        self.tasks, self.tally = setting.tasks, tally
+        self.interval, self.save = interval, save
         self.accuracies: list[float] = []
-        self.seconds_before = 0.0
-        self.save_seconds = 0.0  # that the last save has taken
-        self._steps_here = self._images_here = 0
-        self._largest = max_loss or torch.finfo(torch.float32).max
+        self.largest = setting.config.optim.max_loss or torch.finfo(torch.float32).max
         self._unseen: list[_Seen] = []
-        self.begin()
-
-    def begin(self) -> None:
-        """Training begins now; what came before does not count."""
-        self.saved_at = self.started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock seconds of the run, those before a resumption included."""
-        return self.seconds_before + time.monotonic() - self.started
-
-    @property
-    def images_per_second(self) -> float:
-        """Images trained a second in this process, evaluation included."""
-        return self._images_here / max(time.monotonic() - self.started, 1e-9)
 
     def before_backward(self, loop: Loop) -> None:
         """Remembers, without waiting for the device, whether the loss was sound."""
@@ -98,7 +68,7 @@ class Watch(Hooks):
         assert experience is not None
         self._unseen.append(
             _Seen(
-                good=loop.loss.detach().abs() <= self._largest,  # false for NaN, too
+                good=loop.loss.detach().abs() <= self.largest,  # false for NaN, too
                 task=experience.index,
                 epoch=loop.epoch,
                 iteration=loop.iteration,
@@ -114,26 +84,18 @@ class Watch(Hooks):
         """Counts; looks at the device, the clock and the signals where it is time."""
         learner, batch = loop.learner, loop.batch
         assert batch is not None
-        images = len(batch.labelled_ids) + len(batch.unlabelled_ids)
-        self.steps_done += 1
-        self._steps_here += 1
-        self.images_done += images
-        self._images_here += images
+        self.tally.step(len(batch.labelled_ids) + len(batch.unlabelled_ids))
         last = loop.iteration == learner.steps_per_epoch - 1
-        if last or self.steps_done % STEPS_BETWEEN_LOOKS == 0:
+        if last or self.tally.steps % STEPS_BETWEEN_LOOKS == 0:
             self.look(loop)
         asked = self.signals.asked()
-        if asked or self._due():
+        if asked or self.interval.due:
             self.check()
-            self.save(loop.epoch + last, 0 if last else loop.iteration + 1)
-            self.saved_at = time.monotonic()
+            inside = (loop.epoch + last, 0 if last else loop.iteration + 1)
+            assert learner.experience is not None
+            self.save(Place(learner.experience.index, inside))
         if asked:
             raise self.signals.interruption(asked)
-
-    def _due(self) -> bool:
-        longer = self.save_seconds * (1 / AUTO_SHARE - 1)
-        every = max(AUTO_SECONDS, longer) if isinstance(self.every, str) else self.every
-        return every > 0 and time.monotonic() - self.saved_at >= every
 
     def look(self, loop: Loop) -> None:
         """Reads the losses, shows them and writes them down."""
@@ -145,11 +107,10 @@ class Watch(Hooks):
         losses = dict(zip(loop.terms, torch.stack(values).tolist() if values else [], strict=True))
         for name, value in losses.items():
             self.records.metric(
-                step=self.steps_done, task=experience.index, name=f"loss/{name}", value=value
+                step=self.tally.steps, task=experience.index, name=f"loss/{name}", value=value
             )
         per_task = learner.epochs * learner.steps_per_epoch
         left = (self.tasks - experience.index) * per_task - learner.step_in_task
-        spent = (time.monotonic() - self.started) / max(self._steps_here, 1)
         self.display.progress(
             Progress(
                 task=experience.index,
@@ -160,8 +121,8 @@ class Watch(Hooks):
                 steps=learner.steps_per_epoch,
                 losses=losses,
                 accuracies=self.accuracies,
-                images_per_second=self.images_per_second,
-                seconds_left=left * spent,
+                images_per_second=self.tally.images_per_second,
+                seconds_left=left * self.tally.seconds_a_step,
             )
         )
 

@@ -25,7 +25,7 @@ def results(
     label_ratio: Any,
     class_incremental: ArrayLike,
     task_incremental: ArrayLike,
-    memory_bytes: int,
+    memory: Mapping[str, int],
     seconds: float,
     images_per_second: float | None,
     switches: Sequence[str] = (),
@@ -45,7 +45,8 @@ def results(
         label_ratio: the label budget, written in one way (runs are grouped by it).
         class_incremental: R [T, T], fractions, NaN where not measured.
         task_incremental: likewise.
-        memory_bytes: all that is kept of earlier tasks: exemplars, embeddings, moments, banks.
+        memory: bytes of all that is kept beside the network, by name: exemplars, embeddings,
+            moments, banks, frozen and averaged networks; ``memory_bytes`` is their sum.
         seconds: wall-clock time of the run, over all its resumptions.
         images_per_second: images trained a second.
         switches: names of the switches of official code that were on.
@@ -87,7 +88,8 @@ def results(
         "switches": list(switches),
         "pieces": pieces,
         "changes": list(changes),
-        "memory_bytes": memory_bytes,
+        "memory_bytes": sum(memory.values()),
+        "memory": dict(memory),
         "seconds": seconds,
         "images_per_second": images_per_second,
     }

@@ -9,25 +9,15 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from contsemi.config import with_effect
 from contsemi.records.finished import Run
 from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
 
 __all__ = ["COMPARED", "Group", "compare", "comparison_tables", "remarks"]
 
-# These change where and how a run goes, not what comes out of it; the label budget is a column.
-ELSEWHERE = {
-    "seed",
-    "label_ratio",
-    "output",
-    "resume",
-    "display",
-    "checkpoint",
-    "evaluate",
-    "data",
-    "device",
-    "threads",
-}
+# Beside what makes runs others: seeds are averaged over, and the label budget is a column.
+COLUMNS = ("seed", "label_ratio")
 
 # More differing keys than this would hide the numbers.
 FEW_KEYS = 3
@@ -128,14 +118,17 @@ def _by_settings(runs: Sequence[Run]) -> dict[tuple[tuple[str, str], ...], list[
     return found
 
 
-def _settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _settings(config: Mapping[str, Any]) -> dict[str, str]:
     """The keys that decide what a run computes, flattened, but for its seed."""
+    decisive = with_effect(config, "numbers")
+    return _flat({key: value for key, value in decisive.items() if key not in COLUMNS})
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in config.items():
-        if not prefix and key in ELSEWHERE:
-            continue
         if isinstance(value, Mapping):
-            found |= _settings(value, f"{prefix}{key}.")
+            found |= _flat(value, f"{prefix}{key}.")
         else:
             found[f"{prefix}{key}"] = str(value)
     return found

@@ -6,7 +6,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +16,7 @@ from contsemi.errors import InputError, StorageFailed
 from contsemi.storage.atomic import make_folder, storage, sweep
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["OutputFolder", "bound"]
-
-# Keys that may differ between the start of a run and its continuation: they do not change what
-# is computed. Of the data it is the images that count, not the folder they lie in.
-_FREE = ("output", "resume", "display", "checkpoint", "data")
+__all__ = ["OutputFolder"]
 
 _LOCK = "run.lock"
 _LOOKS = 4  # for the name of its owner
@@ -38,6 +34,7 @@ class OutputFolder:
         path: the folder.
         config: the run's configuration, as plain values.
         patience: seconds to wait for a lock that another process holds.
+        bound: from a configuration to those of its keys that a run is bound to.
 
     Raises:
         InputError: on entering: the folder is in use, holds another run or files of something
@@ -45,8 +42,15 @@ class OutputFolder:
         StorageFailed: on entering: the disk is full or broken.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any], patience: float = 0) -> None:
-        self.path, self.config, self.patience = path, config, patience
+    def __init__(
+        self,
+        path: Path,
+        config: Mapping[str, Any],
+        patience: float = 0,
+        *,
+        bound: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+    ) -> None:
+        self.path, self.config, self.patience, self.bound = path, config, patience, bound
         self._lock: int | None = None
         self._made: list[Path] = []
         self._saved: dict[str, Any] | None = None
@@ -162,7 +166,7 @@ class OutputFolder:
             return
         try:
             self._saved = parse_json(read_once(manifest, _MANIFEST_BYTES))
-            differing = _differences(bound(self._saved["config"]), bound(self.config))
+            differing = _differences(self.bound(self._saved["config"]), self.bound(self.config))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._error("its manifest.json cannot be read", anew) from error
         if differing:
@@ -217,11 +221,6 @@ def _alive(process: int) -> bool:
     return True
 
 
-def bound(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a configuration that the numbers depend on."""
-    return {key: value for key, value in config.items() if key not in _FREE}
-
-
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return [
@@ -229,4 +228,14 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:
             for key in old.keys() | new.keys()
             for each in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
         ]
-    return [] if old == new else [f"{path} ({str(old)[:40]} -> {str(new)[:40]})"]
+    return [] if old == new else [f"{path} ({_cut(old, new)} -> {_cut(new, old)})"]
+
+
+def _cut(value: Any, other: Any) -> str:
+    """A value in short, from a little before where it differs from the other one."""
+    text, beside = str(value), str(other)
+    if len(text) <= 40:
+        return text
+    same = len(os.path.commonprefix([text, beside]))
+    start = max(0, min(same - 10, len(text) - 40))
+    return f"{'...' * (start > 0)}{text[start : start + 40]}{'...' * (start + 40 < len(text))}"

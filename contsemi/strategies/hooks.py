@@ -130,14 +130,15 @@ class AvalancheHooks(Hooks):
 
     def _scores(self, step: Step) -> Tensor:
         learner, model = self.strategy.learner, self.model
-        if step.labelled is None:
+        labelled = step.student("labelled")
+        if labelled is None:
             return model.by_id(torch.zeros(len(step.labels), 0, device=learner.device))
         supports = None
         if learner.objective.needs.supports_at_test:
             # The supports of a real prediction would cost a forward pass of all of them each step.
-            views = len(step.labelled) // len(step.labels)
-            supports = step.labelled, step.labels.repeat(views)
-        first_view = step.labelled.rows(slice(0, len(step.labels)))
+            views = len(labelled) // len(step.labels)
+            supports = labelled, step.labels.repeat(views)
+        first_view = labelled.rows(slice(0, len(step.labels)))
         return model.by_id(learner.objective.predict(first_view, supports))
 
     def before_backward(self, loop: Loop) -> None:

@@ -13,14 +13,27 @@ from torch import Tensor, nn
 
 from contsemi.data.scenario import TestTask
 from contsemi.errors import InputError
-from contsemi.evaluation.probing import PROBES, Probes
+from contsemi.evaluation.probing import Probes
 from contsemi.evaluation.trace import fixed_subset
 from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.probes.clustering import Clustering
+from contsemi.metrics.probes.few_shot import FewShot
+from contsemi.metrics.probes.knn import Knn
+from contsemi.metrics.probes.linear import Linear
+from contsemi.metrics.probes.probe import Probe
 from contsemi.strategies._avalanche import MetricValue, PluginMetric
 
 __all__ = ["ProbeMetrics", "probe_metrics"]
 
 Features = Callable[[nn.Module, Tensor], Tensor]
+
+# With the values of conf/evaluate/probes/, which pipelines of others do not read.
+USUAL = (
+    Knn(neighbours=[1, 20, 200], within=20),
+    Linear(),
+    FewShot(ways=5, shots=5, queries=5, episodes=200),
+    Clustering(),
+)
 
 
 def probe_metrics(
@@ -28,7 +41,7 @@ def probe_metrics(
     test_stream: Any,
     features: Features,
     *,
-    names: Sequence[str] = PROBES,
+    probes: Sequence[Probe] = USUAL,
     images: int = 1000,
     seed: int = 0,
 ) -> "list[ProbeMetrics]":
@@ -38,17 +51,17 @@ def probe_metrics(
         train_stream: labelled images that the probes may learn from.
         test_stream: images that they are asked, in the same order of experiences.
         features: from the strategy's model and a batch of images to rows [N, F].
-        names: of the probes.
+        probes: any; those that are usual if none are given.
         images: taken at random from each stream, shared out over experiences; 0 for all.
         seed: of that draw, and of the episodes and clusters.
 
     Raises:
-        InputError: a name is unknown, or the streams are not equally long.
+        InputError: one is no probe, or the streams are not equally long.
     """
-    for name in names:
-        if name not in PROBES:
-            allowed = ", ".join(PROBES)
-            raise InputError("probe_metrics(names)", f"{name!r} is unknown", f"choose of {allowed}")
+    for probe in probes:
+        if not isinstance(probe, Probe):
+            fix = "give probes of contsemi.metrics.probes"
+            raise InputError("probe_metrics(probes)", f"{str(probe)[:40]!r} is none", fix)
     if len(train_stream) != len(test_stream):
         raise InputError(
             "probe_metrics(test_stream)",
@@ -57,15 +70,15 @@ def probe_metrics(
         )
     bank, bank_images = _gathered(train_stream, images, seed)
     test, test_images = _gathered(test_stream, images, seed)
-    probes = Probes(
-        names,
+    asked = Probes(
+        probes,
         bank=bank,
         bank_images=bank_images,
         test=test,
         test_images=test_images,
         seed=seed,
     )
-    return [ProbeMetrics(probes, features)]
+    return [ProbeMetrics(asked, features)]
 
 
 class ProbeMetrics(PluginMetric):  # type: ignore[misc]

@@ -135,7 +135,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         task = task_of(experience)
         bridge = AvalancheHooks(self, kwargs)
         replaced = not isinstance(self.dataloader, _OwnBatches)
-        if replaced and self.learner.needs.labelled_views:
+        if replaced and "labelled" in self.learner.needs.rows:
             self.learner.labelled_source = LoaderSource(self.dataloader, bridge.table)
         start, self._start = self._start, None
         try:

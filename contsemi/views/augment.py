@@ -1,17 +1,20 @@
-"""The views of a batch, as a policy of ``conf/views/`` describes them."""
+"""The views of a batch, as the policies of ``conf/views/`` describe them."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from contsemi.config import Crop, Views
+from contsemi.views.drawn.operation import Operation
 from contsemi.views.draws import Draws
 from contsemi.views.geometry import interpolation
 from contsemi.views.plan import Plan, draw_plan
 from contsemi.views.separable import separable
 
-__all__ = ["Augment"]
+__all__ = ["Asked", "Augment"]
 
 # Bytes of the images of one pass, as floats. On a CPU a pass should stay near the L2 cache, and
 # its working memory below what makes the allocator give pages back to the system each time.
@@ -22,6 +25,34 @@ DEVICE_PASS_BYTES = 1 << 28
 Part = tuple[int, Tensor] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One kind of views.
+
+    Attributes:
+        policy: its name in ``views.policies``.
+        images: uint8 [B, 3, S, S].
+        number: V, views of each image.
+        part: the number of images of the whole batch, and the places int64 [B] of these among
+            them: their views are those that they would have there. ``None`` for the whole.
+    """
+
+    policy: str
+    images: Tensor
+    number: int
+    part: Part = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What was drawn for the kind at a place of those asked for."""
+
+    place: int
+    images: Tensor
+    plan: Plan
+    source: Tensor
+
+
 class Augment:
     """Batched augmentation with its own random parameters for every view.
 
@@ -29,94 +60,73 @@ class Augment:
     operations images are float32, never rounded to whole pixel values as in PIL.
 
     Args:
-        views: the policy.
+        views: the policies.
     """
 
     def __init__(self, views: Views) -> None:
-        self.views = views
+        self.config = views
+        self.drawn = list(Operation.several(views.drawn).values())
         # x / std - mean / std; a number on the CPU goes along with any device's tensors
         self._moments = [
             (torch.tensor(-mean / std), std)
             for mean, std in zip(views.mean, views.std, strict=True)
         ]
 
-    def large(
+    def view(
         self,
+        policy: str,
         images: Tensor,
-        views: int,
+        number: int,
         generator: torch.Generator,
         part: Part = None,
     ) -> Tensor:
-        """The large views of unlabelled images.
+        """Views of one kind; see :meth:`views`."""
+        return self.views([Asked(policy, images, number, part)], generator)[0]
+
+    def views(self, asked: Sequence[Asked], generator: torch.Generator) -> list[Tensor]:
+        """Views of several kinds, drawn in their order.
+
+        Those of one size lie one behind the other in memory, so that a network can see them as one
+        batch without a copy; those that follow each other with the same policy are made in one go.
 
         Args:
-            images: uint8 [B, 3, S, S].
-            views: V, views of each image.
+            asked: the kinds.
             generator: source of all random numbers, on the images' device.
-            part: the number of images of the whole batch, and the places int64 [B] of these among
-                them: their views are those that they would have there. ``None`` for the whole.
 
         Returns:
-            float32 [V * B, 3, s, s], normalised, channels_last, view-major: row v * B + b is view
-            v of image b.
+            For each kind float32 [V * B, 3, s, s], normalised, channels_last, view-major: row
+            v * B + b is view v of image b.
 
         Raises:
             ValueError: the images are not uint8 [B, 3, S, S], or lie on another device.
         """
-        return self._views(self.views.large, images, views, generator, part)
+        kinds = [
+            _Kind(i, each.images, *self._draw(each, generator)) for i, each in enumerate(asked)
+        ]
+        views: list[Tensor] = [torch.empty(0)] * len(kinds)
+        sides = {kind.plan.size: None for kind in kinds}
+        for side in sides:
+            mine = [kind for kind in kinds if kind.plan.size == side]
+            room = _room(sum(len(kind.source) for kind in mine), side, mine[0].images.device)
+            start = 0
+            for _, together in itertools.groupby(mine, lambda kind: self._crop(asked[kind.place])):
+                start = self._make(list(together), room, start, views)
+        return views
 
-    def small(
-        self,
-        images: Tensor,
-        views: int,
-        generator: torch.Generator,
-        part: Part = None,
-    ) -> Tensor:
-        """The small views of unlabelled images; otherwise as :meth:`large`."""
-        return self._views(self.views.small, images, views, generator, part)
-
-    def labelled(
-        self,
-        images: Tensor,
-        views: int,
-        generator: torch.Generator,
-        part: Part = None,
-    ) -> Tensor:
-        """The views of labelled images; otherwise as :meth:`large`."""
-        return self._views(self.views.labelled, images, views, generator, part)
-
-    def labelled_and_large(
-        self,
-        labelled: tuple[Tensor, int, Part],
-        large: tuple[Tensor, int, Part],
-        generator: torch.Generator,
-    ) -> tuple[Tensor, Tensor]:
-        """What :meth:`labelled` and then :meth:`large` would give.
-
-        If their sizes are equal they lie one behind the other in memory, so that a network can see
-        them as one batch without a copy; if the whole policies are, they are made in one go.
-
-        Args:
-            labelled: images, views and part as for :meth:`labelled`.
-            large: the same for :meth:`large`.
-            generator: source of all random numbers, on the images' device.
-        """
-        of_labelled, of_large = self.views.labelled, self.views.large
-        images, more = labelled[0], large[0]
-        plan, source = self._draw(of_labelled, images, labelled[1], generator, labelled[2])
-        second, second_source = self._draw(of_large, more, large[1], generator, large[2])
-        if of_labelled.size != of_large.size:
-            views = self.render(images, source, plan)
-            return views, self.render(more, second_source, second)
-        room = _room(len(source) + len(second_source), of_large.size, images.device)
-        first, last = room[: len(source)], room[len(source) :]
-        if of_labelled == of_large:
-            sources = torch.cat([source, second_source + len(images)])
-            self.render(torch.cat([images, more]), sources, plan.joined(second), room)
-        else:
-            self.render(images, source, plan, first)
-            self.render(more, second_source, second, last)
-        return first, last
+    def _make(self, kinds: list["_Kind"], room: Tensor, start: int, views: list[Tensor]) -> int:
+        """Makes kinds of one policy from a row of the room on, and says where they end."""
+        plan, sources, before = kinds[0].plan, [kinds[0].source], 0
+        for last, kind in itertools.pairwise(kinds):
+            before += len(last.images)
+            plan, sources = plan.joined(kind.plan), [*sources, kind.source + before]
+        alone = len(kinds) == 1
+        images = kinds[0].images if alone else torch.cat([kind.images for kind in kinds])
+        end = start
+        for kind in kinds:
+            views[kind.place] = room[end : end + len(kind.source)]
+            end += len(kind.source)
+        self.render(images, sources[0] if alone else torch.cat(sources), plan, room[start:end])
+        return end
 
     def test(self, images: Tensor) -> Tensor:
         """The centre of each image, resized with antialiasing; nothing is random.
@@ -133,8 +143,8 @@ class Augment:
             ValueError: the images are not uint8 [B, 3, S, S].
         """
         _check(images)
-        device, side, size = images.device, images.shape[-1], self.views.test_size
-        kept = side * self.views.test_crop
+        device, side, size = images.device, images.shape[-1], self.config.test_size
+        kept = side * self.config.test_crop
         if side == size == kept:
             weights = None
         else:
@@ -171,23 +181,20 @@ class Augment:
             images, source, plan.size, lambda rows, span: plan.rows(span).apply(rows), out
         )
 
-    def _views(
-        self, crop: Crop, images: Tensor, views: int, generator: torch.Generator, part: Part
-    ) -> Tensor:
-        plan, source = self._draw(crop, images, views, generator, part)
-        return self.render(images, source, plan)
+    def _crop(self, asked: Asked) -> Crop:
+        return self.config.policies[asked.policy]
 
-    def _draw(
-        self, crop: Crop, images: Tensor, views: int, generator: torch.Generator, part: Part
-    ) -> tuple[Plan, Tensor]:
+    def _draw(self, asked: Asked, generator: torch.Generator) -> tuple[Plan, Tensor]:
         """What is done to the views, and the image of each."""
+        images, views, part = asked.images, asked.number, asked.part
         _check(images)
         if generator.device != images.device:
             raise ValueError(f"generator on {generator.device}, images on {images.device}")
         with torch.no_grad():
             count = len(images) if part is None else part[0]
             draws = Draws(generator, rows=views * count)
-            plan = draw_plan(crop, draws, side=images.shape[-1], fill=self.views.mean)
+            side, fill = images.shape[-1], self.config.mean
+            plan = draw_plan(self._crop(asked), draws, side=side, fill=fill, drawn=self.drawn)
             if part is not None:
                 places = torch.arange(views)[:, None] * count + part[1]
                 plan = plan.rows(places.flatten().to(images.device, non_blocking=True))

@@ -1,7 +1,8 @@
-"""Mixup and CutMix: images mixed with those as far from the other end of the batch."""
+"""Mixup and CutMix: images mixed with others of the batch, all rows by the same draw."""
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,31 +10,46 @@ __all__ = ["mix"]
 
 
 @torch.no_grad()
-def mix(images: Tensor, partners: Tensor, generator: torch.Generator) -> tuple[Tensor, float]:
-    """Mixes row i with row N - 1 - i of the partners, all rows by the same draw.
+def mix(
+    images: Tensor,
+    partners: Tensor,
+    generator: torch.Generator,
+    *,
+    cut: bool = True,
+    alpha: float = 1.0,
+    larger_first: bool = False,
+) -> tuple[Tensor, float]:
+    """Mixes each row with the same row of the partners, all rows by the same draw.
 
-    A coin decides between mixup, which blends all pixels, and CutMix, which pastes a rectangle.
-    The share is Beta(1, 1), that is uniform; CutMix corrects it to the area that is left.
+    Mixup blends all pixels, CutMix pastes a rectangle of the partner. CutMix corrects the share to
+    the area that is left.
 
     Args:
         images: float [N, 3, s, s].
-        partners: float [N, 3, s, s]; another view of the same images, or the same.
+        partners: float [N, 3, s, s].
         generator: on the CPU, so that nothing waits for the device.
+        cut: whether a coin decides between mixup and CutMix, else it is mixup.
+        alpha: the share of ``images`` is of Beta(alpha, alpha).
+        larger_first: whether it is the greater one of the two shares.
 
     Returns:
         The mixed images and the share of ``images`` in them, in [0, 1].
 
-    Source: Zhang et al. 2018 (mixup); Yun et al. 2019 (CutMix); used so by Suave's code.
+    Source: Zhang et al. 2018 (mixup); Yun et al. 2019 (CutMix); both so in Suave's code; Berthelot
+        et al. 2019, eq. 9 (MixMatch) has the greater share.
     """
-    cut, share, x, y = torch.rand(4, generator=generator).tolist()
-    others = partners.flip(0)
-    if cut >= 0.5:
-        return others.lerp(images, share), share
+    coin, share, x, y = torch.rand(4, generator=generator).tolist()
+    if alpha != 1:
+        share = float(np.random.default_rng(int(share * 2**24)).beta(alpha, alpha))
+    if larger_first:
+        share = max(share, 1 - share)
+    if not cut or coin >= 0.5:
+        return partners.lerp(images, share), share
     height, width = images.shape[-2:]
     top, bottom = _span(y, height, share)
     left, right = _span(x, width, share)
     mixed = images.clone(memory_format=torch.preserve_format)
-    mixed[..., top:bottom, left:right] = others[..., top:bottom, left:right]
+    mixed[..., top:bottom, left:right] = partners[..., top:bottom, left:right]
     return mixed, 1 - (bottom - top) * (right - left) / (height * width)
 
 

@@ -8,7 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsemi.blocks.bank import Bank
+from contsemi.blocks.by_id import ById
+from contsemi.blocks.fifo import Fifo
+from contsemi.blocks.rings import Rings
+from contsemi.errors import InputError
+from contsemi.types import Experience
 
 CLASSES = 3
 
@@ -61,13 +65,19 @@ def push(bank, batch):
     rows = np.array([row for row, _, _ in batch]).reshape(-1, 3)
     columns = torch.tensor([[label, number] for _, label, number in batch], dtype=torch.int64)
     columns = columns.reshape(-1, 2)
-    bank.push(torch.from_numpy(rows), labels=columns[:, 0], ids=columns[:, 1])
+    places = {"places": columns[:, 1]} if isinstance(bank, ById) else {}
+    bank.push(torch.from_numpy(rows), labels=columns[:, 0], ids=columns[:, 1], **places)
 
 
 def make(capacity, policy, momentum=0.0):
-    bank = Bank(capacity, policy, momentum=momentum)
+    if policy == "fifo":
+        return Fifo(capacity)
     if policy == "rings":
+        bank = Rings(capacity)
         bank.grow(CLASSES)
+        return bank
+    bank = ById(momentum=momentum)
+    bank.resize(capacity)
     return bank
 
 
@@ -154,31 +164,45 @@ def test_a_restored_bank_goes_on_bit_for_bit(kind, capacity, sizes, seed):
 
 
 def test_a_bank_that_was_never_written_has_a_state():
-    restored = Bank(4)
+    restored = Fifo(4)
     restored.push(torch.ones(2, 3))
-    restored.load_state_dict(Bank(4).state_dict())
+    restored.load_state_dict(Fifo(4).state_dict())
     assert not restored.allocated
 
 
-@pytest.mark.parametrize("policy", ["by_id", "rings"])
-def test_it_grows_without_losing_a_row(policy):
-    bank = Bank(2, policy)
+def test_rings_grow_without_losing_a_row():
+    bank = Rings(2)
     bank.grow(2)
-    numbers = torch.tensor([0, 1, 1])
-    bank.push(torch.eye(3), labels=numbers, ids=numbers)
+    bank.push(torch.eye(3), labels=torch.tensor([0, 1, 1]))
     held = bank.rows[bank.filled].clone()
     bank.grow(4)
     bank.grow(1)  # never shrinks
-    assert bank.slots == (8 if policy == "rings" else 4)
+    assert bank.slots == 8
     assert torch.equal(bank.rows[bank.filled], held)
-    new = torch.tensor([3])
-    bank.push(torch.ones(1, 3), labels=new, ids=new)
-    assert (bank["ids"] == 3).sum() == 1
-    assert bank.filled[-2 if policy == "rings" else -1]
+    bank.push(torch.ones(1, 3), labels=torch.tensor([3]))
+    assert bank.filled[-2] and (bank["labels"] == 3).sum() == 1
+
+
+def test_a_table_is_as_long_as_the_pool_and_a_task_begins_with_an_empty_one():
+    table, nothing = ById(), torch.empty(0, dtype=torch.int64)
+    for ids in ([7, 9, 1000], [5, 6], range(2000, 2004)):
+        pool = torch.as_tensor(ids)
+        table.begin(Experience(0, (0,), 0, 1, nothing, nothing, pool))
+        assert table.slots == len(pool)
+        assert not table.allocated or not table.filled.any()
+        table.push(torch.eye(2), places=torch.tensor([1, len(pool)]))
+        assert table.filled.tolist() == [place == 1 for place in range(len(pool))]
+        assert table.memory_bytes == 0
+
+
+@pytest.mark.parametrize("kind", [Fifo, Rings])
+def test_no_room_at_all_is_refused(kind):
+    with pytest.raises(InputError, match="at least 1 row, got 0"):
+        kind(0)
 
 
 def test_a_ring_does_not_push_out_another_class():
-    bank = Bank(3, "rings")
+    bank = Rings(3)
     bank.grow(2)
     bank.push(torch.eye(4)[:2], labels=torch.tensor([0, 0]))
     bank.push(torch.randn(50, 4), labels=torch.ones(50, dtype=torch.int64))
@@ -187,11 +211,12 @@ def test_a_ring_does_not_push_out_another_class():
 
 
 def test_members_are_rows_of_the_class():
-    bank = Bank(4, "rings")
+    bank = Rings(4)
     bank.grow(3)
     rows = torch.eye(7)
     bank.push(rows, labels=torch.tensor([0, 1, 1, 1, 1, 1, 1]))
-    drawn, found = bank.members(torch.tensor([0, 1, 2, -1] * 6), 5)
+    draw = torch.Generator().manual_seed(0)
+    drawn, found = bank.members(torch.tensor([0, 1, 2, -1] * 6), 5, draw)
     assert drawn.shape == (24, 5, 7)
     assert found.tolist() == [True, True, False, False] * 6
     assert torch.equal(drawn[0::4], rows[0].expand(6, 5, -1))
@@ -199,24 +224,38 @@ def test_members_are_rows_of_the_class():
     assert not drawn[2::4].any() and not drawn[3::4].any()
 
 
-def test_of_ids():
-    bank = Bank(4, "by_id")
-    bank.push(torch.eye(2), ids=torch.tensor([1, 3]))
-    rows, found = bank.of_ids(torch.tensor([3, 0, -1, 4, 1]))
+def test_members_are_drawn_evenly_whatever_the_order_of_the_queries():
+    """Queries that come class by class in turn read every row of a ring, not a few of them."""
+    bank = Rings(32)
+    bank.grow(3)
+    bank.push(torch.eye(96), labels=torch.arange(3).repeat_interleave(32))
+    draw = torch.Generator().manual_seed(0)
+    counts = torch.zeros(96)
+    for _ in range(100):
+        drawn, _ = bank.members(torch.tensor([0, 1, 2] * 16), 4, draw)
+        counts += drawn.sum((0, 1))
+    expected = 100 * 16 * 4 / 32
+    assert ((counts - expected).abs() < 5 * expected**0.5).all()
+
+
+def test_rows_at_places():
+    bank = make(4, "by_id")
+    bank.push(torch.eye(2), places=torch.tensor([1, 3]))
+    rows, found = bank.at(torch.tensor([3, 0, -1, 4, 1]))
     assert found.tolist() == [True, False, False, False, True]
     assert torch.equal(rows[found], torch.eye(2)[[1, 0]])
     assert not rows[~found].any()
 
 
 def test_equal_compares_a_column():
-    bank = Bank(3)
+    bank = Fifo(3)
     bank.push(torch.ones(2, 1), labels=torch.tensor([5, 6]))
     same = bank.equal("labels", torch.tensor([6, 5]))
     assert same.tolist() == [[False, True, False], [True, False, False]]
 
 
 def test_soft_labels_and_other_columns_travel_with_the_rows():
-    bank = Bank(3)
+    bank = Fifo(3)
     probs = torch.rand(5, 4).softmax(1)
     bank.push(torch.randn(5, 2), probs=probs, tasks=torch.arange(5))
     assert bank["probs"].dtype == torch.float32
@@ -227,7 +266,7 @@ def test_soft_labels_and_other_columns_travel_with_the_rows():
 
 
 def test_clear_forgets_and_begins_at_the_first_row():
-    bank = Bank(3)
+    bank = Fifo(3)
     bank.push(torch.ones(2, 1), labels=torch.tensor([5, 6]))
     bank.clear()
     assert not bank.filled.any() and (bank["labels"] == -1).all()
@@ -236,7 +275,7 @@ def test_clear_forgets_and_begins_at_the_first_row():
 
 
 def test_no_gradient_is_stored_but_scores_have_one():
-    bank = Bank(3)
+    bank = Fifo(3)
     bank.push(torch.randn(3, 2, requires_grad=True))
     assert not bank.rows.requires_grad
     queries = torch.randn(2, 2, requires_grad=True)
@@ -246,20 +285,20 @@ def test_no_gradient_is_stored_but_scores_have_one():
 
 
 def test_one_array_serves_both():
-    bank = Bank(4)
+    bank = Fifo(4)
     bank.push(torch.eye(4))
     assert bank.rows.data_ptr() == bank.state_dict()["store_rows"].data_ptr()
     assert math.isclose(bank.search(torch.eye(4), 1).scores.sum(), 4)
 
 
-@pytest.mark.parametrize("policy", ["fifo", "by_id", "rings"])
-def test_rows_that_outlive_a_task_count_as_memory(policy):
-    lasting, passing = (Bank(5, policy, current_only=flag) for flag in (False, True))
+@pytest.mark.parametrize("kind", [Fifo, Rings])
+def test_rows_that_outlive_a_task_count_as_memory(kind):
+    lasting, passing = (kind(5, current_only=flag) for flag in (False, True))
     for bank in (lasting, passing):
-        bank.grow(6)
+        if kind is Rings:
+            bank.grow(6)
         assert bank.memory_bytes == 0
         columns = {"ids": torch.tensor([0, 2, 2]), "labels": torch.tensor([1, 0, 1])}
         bank.push(torch.ones(3, 4), **columns)
-    rows = 2 if policy == "by_id" else 3
-    assert lasting.memory_bytes == rows * (4 * 4 + 8 + 8)
+    assert lasting.memory_bytes == 3 * (4 * 4 + 8 + 8)
     assert passing.memory_bytes == 0

@@ -16,8 +16,8 @@ def test_the_visit_before_is_the_one_before():
     first, second, third = torch.eye(3)[:, None]
     for row in (first, second, third):
         visits.push(row, torch.tensor([5]))
-    assert torch.equal(visits.before.of_ids(torch.tensor([5]))[0], second)
-    assert torch.equal(visits.latest.of_ids(torch.tensor([5]))[0], third)
+    assert torch.equal(visits.before.at(visits.places(torch.tensor([5])))[0], second)
+    assert torch.equal(visits.latest.at(visits.places(torch.tensor([5])))[0], third)
 
 
 def test_of_an_image_that_comes_twice_in_a_step_the_last_row_counts():
@@ -26,7 +26,9 @@ def test_of_an_image_that_comes_twice_in_a_step_the_last_row_counts():
     visits.push(torch.eye(2), torch.tensor([1, 1]))
     assert not visits.before.filled.any()
     visits.push(torch.eye(2), torch.tensor([1, 1]))
-    assert torch.equal(visits.before.of_ids(torch.tensor([1]))[0], torch.tensor([[0.0, 1.0]]))
+    assert torch.equal(
+        visits.before.at(visits.places(torch.tensor([1])))[0], torch.tensor([[0.0, 1.0]])
+    )
 
 
 def test_who_never_came_before_has_no_neighbours_and_is_none():
@@ -61,15 +63,14 @@ def test_nearest_are_the_nearest_of_the_visits_before():
     assert torch.equal(near, scores >= scores.sort(descending=True).values[:, 2:3])
 
 
-def test_a_new_task_grows_and_may_forget():
+def test_a_task_has_tables_of_its_own_images_alone():
     visits = Visits()
-    begin(visits, [0, 1])
-    visits.push(torch.eye(2), torch.tensor([0, 1]))
+    nothing = torch.empty(0, dtype=torch.int64)
+    assert visits.places(torch.tensor([3])).tolist() == [-1]
+    pool, labelled = torch.tensor([9, 5, 700]), torch.tensor([5, 2])
+    visits.begin(Experience(0, (0,), 0, 1, labelled, nothing, pool))
+    assert visits.latest.slots == visits.before.slots == 4
+    assert visits.places(torch.tensor([700, 2, 3, -1])).tolist() == [3, 0, -1, -1]
+    visits.push(torch.eye(2), torch.tensor([700, 3]))
     begin(visits, [6])
-    assert visits.latest.slots == 7 and visits.latest.filled.sum() == 2
-    assert visits.before.slots == 7
-    alone = Visits(current_only=True)
-    begin(alone, [0, 1])
-    alone.push(torch.eye(2), torch.tensor([0, 1]))
-    begin(alone, [7])
-    assert alone.latest.slots == 8 and not alone.latest.filled.any()
+    assert visits.latest.slots == 1 and not visits.latest.filled.any()

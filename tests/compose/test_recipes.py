@@ -22,7 +22,7 @@ PUBLISHED = {
 }
 QUIRKS = {
     "model.padding=2",
-    "objective.predict=classifier",
+    "objective.predict_by=classifier",
     "optim.freeze_batch_norm=true",
     "optim.adapt_shortcut_norms=true",
 }

@@ -64,7 +64,41 @@ def test_an_open_number_of_tasks(classes: int, sizes: list[int]) -> None:
 
 def test_names_that_look_like_ids_are_names() -> None:
     assert tasks(names=["1", "0"], task_classes=[["1"], ["0"]]) == [[0], [1]]
-    assert tasks(names=["1", "0"], task_classes=[[1], [0]]) == [[1], [0]]
+    assert tasks(names=["1", "0"], task_classes=[[1], [0]]) == [[0], [1]]
+
+
+@pytest.mark.parametrize("key", ["task_classes", "classes", "class_order"])
+def test_a_bare_number_is_the_class_that_is_called_so(key: str) -> None:
+    names = ["2", "3", "1", "40"]
+    given = [3, 40, 2, 1]
+    found = tasks(
+        names=names, tasks=2, **{key: [given[:2], given[2:]] if key == "task_classes" else given}
+    )
+    flat = [names[number] for task in found for number in task]
+    assert flat == (["2", "3", "1", "40"] if key == "classes" else list(map(str, given)))
+
+
+@pytest.mark.parametrize(
+    ("names", "entry", "remedy"),
+    [
+        (["007", "8", "9", "1e3"], 7, "write it quoted, as in \"'007'\""),
+        (["007", "8", "9", "1e3"], 1000, "write it quoted, as in \"'1e3'\""),
+        (["5", "6", "7", "cat"], 0, "the dataset has 5, 6, 7, cat"),
+    ],
+)
+def test_a_number_that_no_class_is_called_is_refused(
+    names: list[str], entry: int, remedy: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        tasks(names=names, tasks=2, class_order=[entry, *names[1:]])
+    assert f"no class is named '{entry}'; {remedy}" in caught.value.args[0].replace(
+        "classes are called by numbers here: ", ""
+    )
+
+
+def test_a_name_in_another_unicode_form_is_the_same_name() -> None:
+    names = ["caf\u00e9", "the\u0301"]  # one composed, one decomposed
+    assert tasks(names=names, task_classes=[["th\u00e9"], ["cafe\u0301"]]) == [[1], [0]]
 
 
 @pytest.mark.parametrize(

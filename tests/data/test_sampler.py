@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_batch
+from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_places
 from contsemi.devices.ranks import share_of_rank
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -16,23 +16,28 @@ def test_each_unlabelled_row_comes_at_most_once_an_epoch(
 ) -> None:
     rows = torch.arange(size) * 7 + 3
     steps = steps_per_epoch(size, batch)
-    batches = [unlabelled_batch(rows, batch, epoch, step, seed, 1) for step in range(steps)]
+    batches = [
+        rows[unlabelled_places(len(rows), batch, epoch, step, seed=seed, task=1)]
+        for step in range(steps)
+    ]
     together = torch.cat(batches)
     assert all(len(b) == min(batch, size) for b in batches)
     assert len(together.unique()) == len(together)
     assert torch.isin(together, rows).all()
     assert size - len(together) < batch or size < batch  # only a last, smaller batch is left out
-    again = unlabelled_batch(rows, batch, epoch, steps - 1, seed, 1)
+    again = rows[unlabelled_places(len(rows), batch, epoch, steps - 1, seed=seed, task=1)]
     assert torch.equal(again, batches[-1])
     with pytest.raises(IndexError, match=f"step {steps} of an epoch of {steps} steps"):
-        unlabelled_batch(rows, batch, epoch, steps, seed, 1)
+        rows[unlabelled_places(len(rows), batch, epoch, steps, seed=seed, task=1)]
 
 
 def test_epochs_tasks_and_seeds_differ() -> None:
     rows = torch.arange(1000)
-    first = unlabelled_batch(rows, 1000, 0, 0, 0, 0)
+    first = rows[unlabelled_places(len(rows), 1000, 0, 0, seed=0, task=0)]
     for epoch, seed, task in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
-        assert not torch.equal(first, unlabelled_batch(rows, 1000, epoch, 0, seed, task))
+        assert not torch.equal(
+            first, rows[unlabelled_places(len(rows), 1000, epoch, 0, seed=seed, task=task)]
+        )
 
 
 def test_an_empty_pool_has_no_step() -> None:

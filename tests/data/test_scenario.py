@@ -172,12 +172,13 @@ def test_unlabelled_images_of_another_folder(tmp_path: Path) -> None:
         Image.new("RGB", (12, 12), (number, 0, 0)).save(tmp_path / "pool" / name)
     given = scenario(unlabelled="folder", unlabelled_root=str(tmp_path / "pool"))
     data = Data(
-        source="auto",
+        source={"name": "auto"},
         root=None,
         download=False,
         size=None,
         cache=str(tmp_path / "cache"),
         workers=1,
+        test_share=0.2,
     )
     made = build(given, LabelBudget.parse("5%"), TRAIN, TEST, 0, data=data)
     assert made.unlabelled_images is not None
@@ -239,7 +240,7 @@ def test_every_scenario_file_fits_the_schema(file: Path) -> None:
 
 @pytest.mark.parametrize("file", files("conf/data"), ids=lambda file: file.stem)
 def test_every_data_file_fits_the_schema(file: Path) -> None:
-    Data(**yaml.safe_load(file.read_text()))
+    Data(**yaml.safe_load(file.read_text()), source={"name": "auto"})
 
 
 def test_there_are_all_scenarios() -> None:
@@ -252,3 +253,55 @@ def test_there_are_all_scenarios() -> None:
         "imagenet100_20tasks",
         "image_folder",
     }
+
+
+def with_strangers(arrives: list[int]) -> ImageSet:
+    """The digits with so many images whose label nobody knows."""
+    more = len(arrives)
+    return ImageSet.of(
+        torch.cat([TRAIN.images, 255 - TRAIN.images[:more]]).numpy(),
+        torch.cat([TRAIN.targets, torch.full((more,), -1)]).numpy(),
+        classes=TRAIN.classes,
+        name="digits",
+        arrives=np.array([-1] * len(TRAIN) + arrives),
+    )
+
+
+def test_images_without_any_label_come_once_and_get_none() -> None:
+    train = with_strangers([-1] * 7 + [3, 0])
+    made = build(scenario(tasks=5), LabelBudget.parse("5%"), train, TEST, 0)
+    plain = build(scenario(tasks=5), LabelBudget.parse("5%"), TRAIN, TEST, 0)
+    assert made.label_indices.tolist() == plain.label_indices.tolist()
+    strangers = [
+        [row for row in each.unlabelled.tolist() if row >= len(TRAIN)] for each in made.experiences
+    ]
+    assert sorted(row for rows in strangers for row in rows) == list(range(1437, 1446))
+    assert 1437 + 7 in strangers[3]
+    assert 1437 + 8 in strangers[0]
+    assert max(map(len, strangers)) <= 3
+    for before, after in zip(plain.experiences, made.experiences, strict=True):
+        assert set(before.unlabelled.tolist()) == {r for r in after.unlabelled.tolist() if r < 1437}
+
+
+def test_an_unlabelled_image_of_a_task_that_never_comes() -> None:
+    with pytest.raises(InputError, match="holds unlabelled images of task 6, the stream has 5"):
+        build(scenario(tasks=5), LabelBudget.parse("5%"), with_strangers([5]), TEST, 0)
+
+
+def test_test_images_are_no_pool(tmp_path: Path) -> None:
+    place = tmp_path / "photos" / "test"
+    (place / "cat").mkdir(parents=True)
+    test = dataclasses.replace(TEST, place=place)
+    for root in (place, place / "cat", tmp_path / "photos"):
+        given = scenario(unlabelled="folder", unlabelled_root=str(root))
+        with pytest.raises(InputError, match="lies in, or holds, the test images"):
+            build(given, LabelBudget.parse("5%"), TRAIN, test, 0)
+
+
+def test_copies_of_test_images_in_the_pool_are_said(tmp_path: Path) -> None:
+    for number in range(3):
+        pixels = TEST.images[number].permute(1, 2, 0).numpy()
+        Image.fromarray(pixels if number else 255 - pixels).save(tmp_path / f"{number}.png")
+    given = scenario(unlabelled="folder", unlabelled_root=str(tmp_path))
+    made = build(given, LabelBudget.parse("5%"), TRAIN, TEST, 0)
+    assert made.remarks == ("scenario.unlabelled_root: 2 of 3 images are test images too",)

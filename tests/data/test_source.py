@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from contsemi.config import Data
-from contsemi.data import load, source
-from contsemi.data.sources import cifar, parquet
+from contsemi.data import load
+from contsemi.data.sources import auto, cifar, parquet
 from contsemi.errors import InputError
 
 
@@ -19,14 +19,15 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def data(root: object = None, **keys: Any) -> Data:
     given: dict[str, Any] = {
-        "source": "auto",
         "root": None if root is None else str(root),
         "download": False,
         "size": 8,
         "cache": None,
         "workers": 1,
+        "test_share": 0.2,
     }
-    return Data(**{**given, **keys})
+    source = {"name": keys.pop("source", "auto")}
+    return Data(**{**given, **keys}, source=source)
 
 
 def images(root: Path, classes: int = 2) -> Path:
@@ -56,20 +57,18 @@ def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_layouts_are_found_out(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "cifar-10-batches-py").mkdir()
-    assert source.detect(data(tmp_path), tmp_path, "cifar10") == "torchvision"
+    assert auto.detect(data(tmp_path), tmp_path, "cifar10") == "torchvision"
     (tmp_path / "train").mkdir()
-    assert source.detect(data(tmp_path), tmp_path, "cifar100") == "folder"
+    assert auto.detect(data(tmp_path), tmp_path, "cifar100") == "folder"
     (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(b"")
-    assert source.detect(data(tmp_path), tmp_path, "cifar10") == "parquet"
+    assert auto.detect(data(tmp_path), tmp_path, "cifar10") == "parquet"
 
 
 def test_a_hub_id_is_told_from_a_missing_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (
-        source.detect(data("uoft-cs/cifar100"), Path("uoft-cs/cifar100"), "cifar100") == "parquet"
-    )
+    assert auto.detect(data("uoft-cs/cifar100"), Path("uoft-cs/cifar100"), "cifar100") == "parquet"
     (tmp_path / "data").mkdir()
     with pytest.raises(
         InputError, match=r"data\.root=data/photos: no such folder; expected train/"
@@ -84,9 +83,10 @@ def test_a_hub_id_is_told_from_a_missing_folder(
 @pytest.mark.parametrize(
     ("dataset", "keys", "message"),
     [
-        ("folder", {}, "data.root: is missing; give data.root=<folder with train/<class>/<images>"),
-        ("cifar10", {}, "data.root: is missing; give data.root=<folder with cifar10 (torchvision"),
+        ("folder", {}, "data.root: is missing; give data.root=<folder> (expected train/<class>/"),
+        ("cifar10", {}, "data.root: is missing; give data.root=<folder> (expected cifar10, torchv"),
         ("cifar10", {"source": "bundled"}, "data.source: cifar10 is not bundled; use source=auto"),
+        ("digits", {"root": "photos"}, "data.root: has no effect with the bundled digits; add"),
         ("digits", {"source": "folder"}, "data.source: folder holds no digits; use source=auto"),
     ],
 )
@@ -101,7 +101,7 @@ def test_places_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a file; give the folder it is in"):
         load(data(tmp_path / "file"), "cifar10")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="has no train/ folder and no parquet files; expected"):
+    with pytest.raises(InputError, match="has no train/ folder; expected"):
         load(data(tmp_path / "empty"), "folder")
     with pytest.raises(InputError, match="torchvision is for CIFAR only"):
         load(data(tmp_path, source="torchvision"), "folder")

@@ -59,7 +59,7 @@ def test_twins_and_hidden_files_of_a_folder_are_said(root: Path) -> None:
     assert "train/a/x.png" in first
     assert "train/b/same.png" in first
     assert "1 of 5 test images are training images too" in second
-    assert "hidden files and folders passed over: train/.git" in third
+    assert "1 file or folders passed over that are no images: train/.git" in third
 
 
 def test_animations_and_pages_are_refused(root: Path) -> None:

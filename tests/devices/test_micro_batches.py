@@ -87,8 +87,8 @@ def gradients(config, experiences, images, pieces, ranks=ALONE):
         module.double()
     fit(learner, experiences[0], images)
     learner.begin(experiences[1], images)
-    if learner.teacher is not None:  # the teacher's statistics are those of its batches
-        learner.teacher.network.eval()
+    if learner.networks.teacher is not None:  # the teacher's statistics are those of its batches
+        learner.networks.teacher.network.eval()
     learner.pieces = pieces
     loss, terms = learner.loss(learner.forward(learner.batch(0, 0)))
     learner.backward(loss)

@@ -7,7 +7,7 @@ import torch
 from contsemi.distillers.feature import FeatureDistillation
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
-from contsemi.types import Outputs, Past
+from contsemi.types import Outputs
 
 
 def outputs(rows, seed):
@@ -26,8 +26,8 @@ PARTS = {"labelled": 4, "large": 6, "small": 3}
 def step(make_step):
     def make(**given):
         now = {name: outputs(rows, i) for i, (name, rows) in enumerate(PARTS.items())}
-        then = [outputs(rows, 10 + i) for i, rows in enumerate(PARTS.values())]
-        facts = {"past": Past(*then, 1), "labels": torch.tensor([0, 1]), "batch_size": 3}
+        then = {name: outputs(rows, 10 + i) for i, (name, rows) in enumerate(PARTS.items())}
+        facts = {"past": then, "labels": torch.tensor([0, 1]), "batch_size": 3}
         return make_step(**now | facts | given)
 
     return make
@@ -38,21 +38,21 @@ def test_equals_numpy_over_all_rows(linear, head, step):
     made = step()
     distiller = FeatureDistillation(linear=linear)
     found = distiller.terms(made)["features"]
-    pairs = [(getattr(made, name), getattr(made.past, name)) for name in PARTS]
+    pairs = [(made.student(name), made.pasts(name)[0]) for name in PARTS]
     now = np.concatenate([each[head].detach() for each, _ in pairs])
     then = np.concatenate([each["projector"].detach() for _, each in pairs])
     np.testing.assert_allclose(found.detach(), np.mean((now - then) ** 2), rtol=1e-6)
     found.backward()
     assert all(each[head].grad.any() for each, _ in pairs)
     assert all(each["projector"].grad is None for _, each in pairs)
-    assert head in distiller.needs.heads and distiller.needs.past
+    assert head in distiller.needs.heads and distiller.needs.pasts == 1
 
 
 def test_nothing_in_the_first_task_and_only_rows_that_both_saw(step):
     distiller = FeatureDistillation(linear=True)
     assert distiller.terms(step(past=None)) == {}
     made = step(labelled=None, small=None)
-    alone = step(past=Past(None, made.past.large, None, 1))
+    alone = step(past={"large": made.pasts("large")[0]})
     assert torch.equal(distiller.terms(made)["features"], distiller.terms(alone)["features"])
 
 

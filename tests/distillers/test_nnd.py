@@ -14,7 +14,7 @@ from contsemi.memory.whole_vote import WholeVote
 from contsemi.objectives.csl import Csl
 from contsemi.objectives.paws import Paws
 from contsemi.search.index import Index
-from contsemi.types import MemoryRows, Outputs, Past
+from contsemi.types import MemoryRows, Outputs
 
 FOLDER = Path(__file__).parents[1] / "reference" / "core"
 REFERENCE = sorted(FOLDER.glob("nncsl_*.npz"))
@@ -68,7 +68,7 @@ def step(make_step, tensors):
 
     def make(*, labels=LABELS, memory=None, **given):
         parts = {name: outputs(value) for name, value in now.items()}
-        past = Past(*(outputs(then[name]) for name in ("labelled", "large", "small")), OLD)
+        past = {name: outputs(then[name]) for name in ("labelled", "large", "small")}
         facts = {"num_old": OLD, "num_seen": SEEN, "batch_size": BATCH, "past": past}
         return make_step(**facts | parts | {"labels": labels, "memory": memory} | given)
 
@@ -285,7 +285,7 @@ def test_finite_and_as_in_float64(temperature, dtype, step, tensors):
     exact = made.terms(step())["distillation"]
     exact.backward()
     low = {name: value.detach().to(dtype).requires_grad_() for name, value in now.items()}
-    frozen = Past(*(outputs(then[name].detach().to(dtype)) for name in low), OLD)
+    frozen = {name: outputs(then[name].detach().to(dtype)) for name in low}
     parts = {name: outputs(value) for name, value in low.items()}
     found = made.terms(step(past=frozen, **parts))["distillation"]
     found.backward()

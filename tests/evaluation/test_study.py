@@ -8,14 +8,13 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from contsemi import pipeline
+from contsemi import data, pipeline
 from contsemi.evaluation.study import _columns
 from contsemi.metrics.matrix import Undefined
-from contsemi.pipeline.standing import identity
+from contsemi.pipeline.standing import bound, identity
 from contsemi.records.answers import read_all
 from contsemi.records.measured import load_measured
 from contsemi.storage.checkpoint import Checkpoints
-from contsemi.storage.folder import bound
 
 TWO = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1")
 ALL = ("evaluate.probes=[knn,linear,few_shot,clustering]", "evaluate.pseudo_labels=0.6")
@@ -106,7 +105,7 @@ def test_the_probes_by_other_hands(studied, small, stream_of, monkeypatch):
     stream, test = stream_of(config)
     learner = Learner(config, reads_again=True)
     learner.restore(state(folder), stream.experiences[1], stream.images, None)
-    train_targets = pipeline.data.load(config.data, config.scenario.dataset)[0].targets
+    train_targets = data.load(config.data, config.scenario.dataset)[0].targets
     columns = _columns(train_targets, stream)
     rows = (columns >= 0).nonzero().squeeze(1)  # fewer than probe_images, so all of them
     asked = torch.cat([task.indices for task in stream.test])
@@ -141,7 +140,7 @@ def test_hidden_labels_reach_nothing_but_the_study(small, stream_of, tmp_path, m
     stream, _ = stream_of(config)
     frozen = tmp_path / "labels.txt"
     frozen.write_text("\n".join(map(str, stream.label_indices.tolist())))
-    load, results = pipeline.data.load, []
+    load, results = data.load, []
 
     def scrambled(*given):
         train, test = load(*given)
@@ -152,7 +151,7 @@ def test_hidden_labels_reach_nothing_but_the_study(small, stream_of, tmp_path, m
         return replace(train, targets=targets), test
 
     for name, loader in (("truth", load), ("scrambled", scrambled)):
-        monkeypatch.setattr(pipeline.data, "load", loader)
+        monkeypatch.setattr(data, "load", loader)
         words = (*TWO, *ALL, f"scenario.labels={frozen}", f"output={tmp_path / name}")
         results.append(pipeline.run(small(*words)))
     truth, wrong = results

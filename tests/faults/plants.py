@@ -22,8 +22,8 @@ def wrap(owner, name, around):
 
 def stages(descriptor):
     """s a step, w a save, e an evaluation, t a switch of tasks, o something else."""
-    from contsemi import pipeline
     from contsemi.learner.learner import Learner
+    from contsemi.pipeline import account
     from contsemi.storage.checkpoint import Checkpoints
 
     def tell(letter):
@@ -44,7 +44,7 @@ def stages(descriptor):
     wrap(Checkpoints, "amend", told(b"w"))
     wrap(Learner, "begin", told(b"t"))
     wrap(Learner, "end", told(b"t"))
-    wrap(pipeline, "evaluate", told(b"e"))
+    wrap(account, "evaluate", told(b"e"))
 
 
 # Faults of the system
@@ -288,13 +288,18 @@ def _step_off_by_one():
 
 
 def _place_off_by_one():
-    from contsemi.pipeline.saving import Saving
+    from dataclasses import replace
+
+    from contsemi.pipeline.saving import Saver
 
     def around(call, self):
         place = call(self)
-        return None if place is None else (place[0], max(0, place[1] - 1))
+        if place is None or place.inside is None:
+            return place
+        epoch, iteration = place.inside
+        return replace(place, inside=(epoch, max(0, iteration - 1)))
 
-    wrap(Saving, "restore", around)
+    wrap(Saver, "restore", around)
 
 
 def _no_folder_sync():
@@ -326,7 +331,7 @@ BUGS = {
     "deleted before commit": _deleted_before_commit,
     "momentum not restored": _not_restored("optimizer"),
     "exemplars not restored": _not_restored("exemplars"),
-    "class moments not restored": _not_restored("moments"),
+    "class moments not restored": _not_restored("predictor"),
     "step off by one": _step_off_by_one,
     "place off by one": _place_off_by_one,
     "no folder sync": _no_folder_sync,

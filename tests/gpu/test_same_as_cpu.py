@@ -130,10 +130,10 @@ STEPS = ("jitter.probability=0", "solarise=0.5", "equalise=0.5", "shift=0.1")
 
 @pytest.mark.parametrize("drawn", [(*SMOOTH, "solarise=0", "equalise=0"), STEPS], ids=str)
 def test_the_same_views_of_every_operation(drawn, gpu):
-    views = compose.load(["views=cifar", *(f"views.large.{word}" for word in drawn)]).views
+    views = compose.load(["views=cifar", *(f"views.policies.large.{word}" for word in drawn)]).views
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 3, 32, 32), generator=draw, dtype=torch.uint8)
-    plan = draw_plan(views.large, Draws(draw, 80), 32, fill=views.mean)
+    plan = draw_plan(views.policies["large"], Draws(draw, 80), 32, fill=views.mean)
     source = torch.arange(40).repeat(2)
     expected = Augment(views).render(images, source, plan)
     gpu.waits.clear()

@@ -141,14 +141,14 @@ def progress(words):
 
 def record(words):
     """The newest record of saved states whose digests are right, for a run of so many tasks."""
-    from contsemi.pipeline.standing import RunRecord
+    from contsemi.pipeline.standing import Standing
     from contsemi.storage.checkpoint import Checkpoints
 
     folder, run, tasks = words
 
     def wrong(content):
         try:
-            RunRecord.of(content, tasks)
+            Standing.of(content, tasks)
         except ContsemiError as error:
             return str(error)
         return ""

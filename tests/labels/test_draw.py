@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from contsemi.errors import InputError
-from contsemi.labels import LabelBudget, digest, draw, draw_per_task, read_list
+from contsemi.labels import LabelBudget, digest, draw, read_list
 
 NAMES = [f"class_{n}" for n in range(1000)]
 
@@ -131,17 +131,6 @@ def test_cifar100_equals_the_published_list(cifar100_root: Path) -> None:
     np.testing.assert_array_equal(rows, take("4/class", targets))
 
 
-def test_a_draw_per_task_knows_only_that_task() -> None:
-    targets = np.random.default_rng(0).permutation(np.repeat(np.arange(6), 50))
-    budgets = LabelBudget.parse(["2%", "10%", "7/class"]).for_tasks(3)
-    tasks = [[4, 1], [0, 2], [3, 5]]
-    rows = draw_per_task(budgets, targets, tasks, seed=3, names=NAMES)
-    np.testing.assert_array_equal(np.bincount(targets[rows]), [5, 1, 5, 7, 1, 7])
-    second = np.flatnonzero(np.isin(targets, [0, 2]))
-    expected, _ = train_test_split(second, train_size=10, stratify=targets[second], random_state=3)
-    np.testing.assert_array_equal(rows[2:12], expected)
-
-
 def test_the_digest_is_of_the_sorted_rows() -> None:
     expected = hashlib.sha256(np.array([1, 2, 300], "<i8").tobytes()).hexdigest()
     assert digest(np.array([300, 1, 2])) == digest(np.array([2, 1, 300])) == expected
@@ -185,3 +174,34 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not a text file"):
         read_list(tmp_path / "binary", 8)
+
+
+FILES = ["train/cat/1.png", "train/cat/2.png", "train/dog/1.png", "train/dog/odd name.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "rows"),
+    [
+        ("train/cat/2.png\ndog/1.png", [1, 2]),
+        ("odd name.jpg\n./cat/1.png\n2", [3, 0, 2]),
+        ("cat\\2.png", [1]),
+    ],
+)
+def test_a_list_of_file_names(tmp_path: Path, lines: str, rows: list[int]) -> None:
+    (tmp_path / "list.txt").write_text(lines)
+    assert read_list(tmp_path / "list.txt", 4, FILES).tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("1.png", "2 training images are called '1.png'; give the path from the class folder on"),
+        ("bird/1.png", "no training image is called 'bird/1.png'; give its path"),
+        ("4", "row 4 is out of range"),
+    ],
+)
+def test_a_name_that_is_none_or_two(tmp_path: Path, line: str, problem: str) -> None:
+    (tmp_path / "list.txt").write_text(f"cat/2.png\n{line}")
+    with pytest.raises(InputError, match="line 2: ") as caught:
+        read_list(tmp_path / "list.txt", 4, FILES)
+    assert problem in str(caught.value)

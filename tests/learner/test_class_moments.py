@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from contsemi.learner.class_moments import present_moments
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, fit
+from contsemi.learner.predicting import Predicting
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +23,23 @@ def test_all_seen_classes_are_on_the_same_terms(trained):
     learner, _, test = trained
     scores = learner.predict(test.images[:50])
     assert scores.shape == (50, 4) and scores.isfinite().all()
-    counts = learner.moments.counts
+    counts = learner.predictor.decides.kept.counts
     assert counts.shape == (4,) and (counts > 0).all()
-    assert learner.memory_bytes == learner.exemplars.memory_bytes + learner.moments.memory_bytes
+    assert (
+        learner.memory_bytes
+        == learner.exemplars.memory_bytes + learner.predictor.decides.memory_bytes
+    )
 
 
 def test_every_image_of_the_task_counts_once_and_for_a_class_of_the_task(trained):
     learner, stream, _ = trained
     experience = stream.experiences[2]
-    before = learner.moments.counts
+    before = learner.predictor.decides.kept.counts
     learner.begin(experience, stream.images)
-    added = present_moments(learner, learner.task).counts
+    added = learner.predictor.decides.present(learner.predictor).counts
     torch.testing.assert_close(added[:4], before)
     assert float(added[4:].sum()) == pytest.approx(len(experience.unlabelled), rel=1e-4)
-    learner.rows = None
+    learner.predictor.enter(None)
 
 
 def test_labelled_images_count_for_their_own_class(trained):
@@ -51,10 +54,10 @@ def test_labelled_images_count_for_their_own_class(trained):
 
     predict, learner.objective.predict = learner.objective.predict, wrong
     try:
-        counts = present_moments(learner, learner.task).counts
+        counts = learner.predictor.decides.present(learner.predictor).counts
     finally:
         learner.objective.predict = predict
-        learner.rows = None
+        learner.predictor.enter(None)
     given = (experience.labels == 4).sum()
     assert counts[4] == given and given > 0
 
@@ -65,10 +68,8 @@ def test_the_moments_of_now_are_made_once_for_each_state_of_the_network(
     config = small("optim.epochs=1")
     stream, test = stream_of(config)
     made = []
-    import contsemi.learner.predicting as module
-
-    real = module.present_moments
-    monkeypatch.setattr(module, "present_moments", lambda *a: made.append(1) or real(*a))
+    real = Predicting.material
+    monkeypatch.setattr(Predicting, "material", lambda *a: made.append(1) or real(*a))
 
     class Look(Hooks):
         def after_training_iteration(self, loop):
@@ -90,12 +91,12 @@ def test_the_frozen_past_is_not_run_in_a_step_that_does_not_ask_for_it(
     stream, _ = stream_of(config)
     learner = Learner(config)
     fit(learner, stream.experiences[0], stream.images)
-    assert learner.past is not None
+    (past,) = learner.networks.pasts
     calls = []
-    real = learner.past.forward
-    monkeypatch.setattr(learner.past, "forward", lambda *a: calls.append(1) or real(*a))
+    real = past.forward
+    monkeypatch.setattr(past, "forward", lambda *a: calls.append(1) or real(*a))
     learner.begin(stream.experiences[1], stream.images)
     learner.forward(learner.batch(0, 0))
     assert not calls
-    learner.class_moments()
+    learner.predictor.decides.moments(learner.predictor)
     assert calls

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from contsemi.learner.forward import embed, join, run_groups
+from contsemi.learner.forward import Embedder, join, run_groups
 from contsemi.models.network import Network
 from contsemi.views import Augment
 
@@ -36,14 +36,14 @@ def network():
 
 def groups():
     draw = torch.Generator().manual_seed(2)
-    sizes = [(5, 8), None, (4, 6), (3, 8)]
-    return [None if n is None else torch.randn(n[0], 3, n[1], n[1], generator=draw) for n in sizes]
+    sizes = [(5, 8), (4, 6), (3, 8)]
+    return [torch.randn(n, 3, side, side, generator=draw) for n, side in sizes]
 
 
 def test_one_forward_a_side(network):
     outputs = run_groups(network, join(groups()), HEADS)
     assert network.backbone.sizes == [(8, 8), (4, 6)]
-    assert [None if each is None else len(each) for each in outputs] == [5, None, 4, 3]
+    assert [len(each) for each in outputs] == [5, 4, 3]
 
 
 def test_neighbours_in_memory_are_joined_without_a_copy():
@@ -88,7 +88,7 @@ def test_groups_of_one_side_share_batch_statistics(network):
 
 
 def test_nothing_to_run(network):
-    assert run_groups(network, join([None, None]), HEADS) == [None, None]
+    assert run_groups(network, join([]), HEADS) == []
     assert network.backbone.sizes == []
 
 
@@ -96,16 +96,9 @@ def test_nothing_to_run(network):
 def run_embed(network, small):
     augment = Augment(small().views)
 
-    def run(images, chunk, precision=torch.float32):
-        return embed(
-            network,
-            images,
-            HEADS,
-            augment=augment,
-            chunk=chunk,
-            device=torch.device("cpu"),
-            precision=precision,
-        )
+    def run(images, chunk, precision=torch.float32, ids=None):
+        embed = Embedder(augment, chunk, torch.device("cpu"), precision)
+        return embed(network, images, HEADS, ids)
 
     return run
 
@@ -134,3 +127,10 @@ def test_embedding_is_float32_and_does_not_depend_on_the_chunk(precision, run_em
     ):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, expected, **tolerance)
+
+
+def test_images_are_read_by_their_ids(run_embed):
+    images = torch.randint(0, 256, (9, 3, 8, 8), dtype=torch.uint8)
+    ids = torch.tensor([7, 0, 3, 3, 8])
+    some, all_of_them = run_embed(images, 2, ids=ids), run_embed(images[ids], 2)
+    assert torch.equal(some["prototypes"], all_of_them["prototypes"])

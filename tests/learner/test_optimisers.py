@@ -26,6 +26,7 @@ def optim(name: str, **changes: object) -> Optim:
         "start_lr": 0.0,
         "final_lr": 0.0,
         "warmup": 0.0,
+        "curve": "half",
         "classifier_lr": None,
         "momentum": 0.9,
         "weight_decay": 0.01,

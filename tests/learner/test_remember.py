@@ -63,13 +63,13 @@ def test_rows_of_kept_images_are_the_present_networks(small, stream_of, drift):
     images, ids = learner.exemplars.images.clone(), learner.exemplars.ids.clone()
     learner.begin(second, stream.images)
     with torch.no_grad():
-        for value in learner.predictor.parameters():
+        for value in learner.networks.predicting.parameters():
             value.mul_(1 + 0.3 * torch.rand_like(value))
     learner.end()
     row = {
         int(i): row for i, row in zip(learner.embeddings.ids, learner.embeddings.rows, strict=True)
     }
-    fresh = learner.embed(images, learner.predictor)["projector"]
+    fresh = learner.look(images)["projector"]
     both = [(row[int(i)].float(), f) for i, f in zip(ids, fresh, strict=True) if int(i) in row]
     assert both
     for stored, now in both:

@@ -1,5 +1,6 @@
 """Schedules against the official ones, step by step."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from contsemi.assign.centre import linear
 from contsemi.config import Optim
-from contsemi.learner.schedules import cosine, learning_rate, warmup_cosine
+from contsemi.learner.schedules import cosine, learning_rate, part_of_cosine, warmup_cosine
 
 DATA = np.load(Path(__file__).parents[1] / "reference" / "core" / "schedules.npz")
 
@@ -20,6 +21,7 @@ def optim(**changes: object) -> Optim:
         "start_lr": float(DATA["paws_start_lr"]),
         "final_lr": float(DATA["paws_final_lr"]),
         "warmup": int(DATA["paws_warmup_steps"]) / int(DATA["paws_total_steps"]),
+        "curve": "half",
         "classifier_lr": None,
         "momentum": 0.9,
         "weight_decay": 0.0,
@@ -86,3 +88,37 @@ def test_the_end_is_kept(step: int) -> None:
     assert rate == 0.25
     assert linear(step, steps=100, start=1.0, end=3.0) == 3.0
     assert linear(step, steps=0, start=1.0, end=3.0) == 3.0
+
+
+PARTS = Path(__file__).parents[1] / "reference" / "parts"
+
+
+@pytest.mark.parametrize("path", sorted(PARTS.glob("fixmatch_schedule*.npz")), ids=lambda p: p.stem)
+def test_rate_of_fixmatch(path: Path) -> None:
+    data = np.load(path)
+    total, warmup = int(data["total"]), int(data["warmup"])
+    settings = optim(
+        lr=1.0,
+        start_lr=0.0,
+        final_lr=math.cos(math.pi * 7 / 16),
+        curve="quarter",
+        warmup=warmup / total,
+    )
+    found = [learning_rate(settings, step, total) for step in range(total)]
+    np.testing.assert_allclose(found, data["factor"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("path", sorted(PARTS.glob("simreg_schedule*.npz")), ids=lambda p: p.stem)
+def test_rate_of_simreg(path: Path) -> None:
+    data = np.load(path)
+    epochs, rate = int(data["epochs"]), float(data["base_lr"])
+    settings = optim(lr=rate, start_lr=rate, final_lr=0.0, warmup=0.0)
+    found = [learning_rate(settings, epoch, epochs) for epoch in range(epochs)]
+    np.testing.assert_allclose(found, data["lr"], rtol=1e-9, atol=1e-12)
+
+
+def test_part_of_a_cosine_ends() -> None:
+    assert part_of_cosine(0, total_steps=10, start=2.0, end=0.5) == 2.0
+    for step in (10, 11):
+        assert part_of_cosine(step, total_steps=10, start=2.0, end=0.5) == pytest.approx(0.5)
+    assert part_of_cosine(5, total_steps=10, start=2.0, end=2.0) == 2.0

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from contsemi.devices.ranks import ALONE
-from contsemi.learner.forward import join
 from contsemi.learner.learner import Learner
 from contsemi.learner.viewing import make_views
 
@@ -25,15 +24,16 @@ def learner(small, stream_of):
 
 
 def views_of(learner, batch):
-    return make_views(batch, learner.needs, learner.augment, seed=(0, 2, 0), ranks=ALONE)
+    return make_views(batch, learner.needs.views, learner.augment, seed=(0, 2, 0), ranks=ALONE)
 
 
 def test_labelled_and_large_views_are_made_in_one_place(learner):
     batch = learner.batch(0, 0)
     views = views_of(learner, batch)
-    together = join([views.labelled, views.large]).sides[0][1]
-    assert together.data_ptr() == views.labelled.data_ptr()
-    assert torch.equal(together, torch.cat([views.labelled, views.large]))
+    together = views.joined(["labelled", "large"]).sides[0][1]
+    labelled, large = views.images["labelled"], views.images["large"]
+    assert together.data_ptr() == labelled.data_ptr()
+    assert torch.equal(together, torch.cat([labelled, large]))
     assert together.is_contiguous(memory_format=torch.channels_last)
 
 

@@ -5,9 +5,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from contsemi.memory.drift import fit_drift, still_found
+from contsemi.compose import parts
+from contsemi.memory.drift.drift import Drift
+from contsemi.memory.drift.still_found import still_found
 
 KINDS = ["none", "translation", "linear", "mlp"]
+
+
+def fit_drift(kind, old, new, **options):
+    return Drift.named(parts.defaults("memory.drift", kind)).fit(old, new, **options)
 
 
 def draw(seed=0):

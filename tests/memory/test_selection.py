@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contsemi.memory.exemplars import Exemplars
-from contsemi.memory.selection import priorities
+from contsemi.memory.selection.selection import Offered, Selection
 
 POLICIES = ["first", "reservoir", "herding", "kmeans", "margin"]
 
@@ -18,9 +18,15 @@ def features(ids):
     return torch.stack(rows) if rows else torch.empty(0, 3)
 
 
+def priorities(policy, *, labels, ids, rows=None, probs=None, seed=0):
+    offered = Offered(labels=labels, ids=ids, seed=seed, features=lambda: rows, probs=lambda: probs)
+    return Selection.named({"name": policy}).priorities(offered) if len(ids) else None
+
+
 def order_of(policy, labels, ids, seed=0):
     rows = features(ids)
-    return priorities(policy, labels=labels, ids=ids, rows=rows, margins=rows[:, 0], seed=seed)
+    probs = torch.cat([rows, rows[:, :2]], 1).softmax(1)
+    return priorities(policy, labels=labels, ids=ids, rows=rows, probs=probs, seed=seed)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -132,13 +138,7 @@ def test_reservoir_keeps_every_image_of_the_stream_with_the_same_probability():
 
 def test_margin_keeps_the_surest():
     labels = torch.zeros(5, dtype=torch.int64)
-    order = priorities(
-        "margin", labels=labels, ids=labels, margins=torch.tensor([0.1, 0.9, -0.3, 0.5, 0.2])
-    )
+    others = torch.tensor([[0.4, 0.1], [0.05, 0.0], [0.3, 0.65], [0.2, 0.25], [0.35, 0.1]])
+    probs = torch.cat([1 - others.sum(1, keepdim=True), others], 1)  # margins .1 .9 -.6 .3 .2
+    order = priorities("margin", labels=labels, ids=labels, probs=probs)
     assert order.argsort().tolist() == [1, 3, 4, 0, 2]
-
-
-@pytest.mark.parametrize("policy", ["herding", "kmeans", "margin"])
-def test_what_a_policy_needs_must_be_given(policy):
-    with pytest.raises(ValueError, match=policy):
-        priorities(policy, labels=torch.zeros(2), ids=torch.arange(2))

@@ -13,11 +13,14 @@ from torch import Tensor, nn
 from contsemi import discovery
 from contsemi.errors import InputError
 from contsemi.models import build_backbone
+from contsemi.models.prompts import Prompts
 
 CONF = sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
 CIFAR: dict[str, Any] = {"name": "resnet18", "width": 64, "stem": "cifar", "padding": 1}
 SLIM: dict[str, Any] = {"name": "resnet_slim", "width": 8, "blocks": [1, 1, 1], "stem_stride": 1}
-VIT: dict[str, Any] = {"name": "vit_small", "image_size": 32, "patch": 16}
+VIT: dict[str, Any] = {
+    "name": "vit_small", "image_size": 32, "patch": 16, "prompts": 0, "prompts_read": 0,
+}  # fmt: skip
 
 
 def draw(seed: int = 0) -> torch.Generator:
@@ -93,6 +96,40 @@ def test_vit_equals_torchvision_at_its_own_size_and_takes_others() -> None:
     torch.testing.assert_close(backbone(x), backbone.trunk(x))
     assert backbone(images(16)).shape == backbone(images(48)).shape == (2, 384)
     assert count(backbone) == 21_665_664 - (197 - 5) * 384  # published for 224 pixels, no head
+
+
+def test_prompts_are_read_by_every_layer_and_change_what_the_class_token_is() -> None:
+    plain = build_backbone(VIT, draw()).eval()
+    prompted = build_backbone(VIT | {"prompts": 3, "prompts_read": 2}, draw()).eval()
+    prompted.trunk.load_state_dict(plain.trunk.state_dict())
+    x = images(32)
+    tokens = prompted.tokens(x)
+    assert tokens.shape == (2, 1 + 3 + 4, 384) and plain.tokens(x).shape == (2, 1 + 4, 384)
+    assert plain.with_extras(x)[1] == plain.extras == {}
+    features, extras = prompted.with_extras(x)
+    torch.testing.assert_close(features, prompted(x))
+    assert prompted.extras == {name: value.shape[1] for name, value in extras.items()}
+    extra = extras["prompts"]
+    torch.testing.assert_close(extra, (tokens[:, 1] + tokens[:, 2]) / 2)
+    assert not torch.allclose(prompted(x), plain(x))
+    extra.square().sum().backward()
+    gradient = prompted.prompts.tokens.grad
+    assert gradient.shape == (12, 3, 384) and (gradient != 0).any(dim=2).all()
+
+
+def test_what_a_layer_made_of_its_prompts_gives_way_to_the_next_ones() -> None:
+    """Layers that keep their input hand on the class token and the patches alone."""
+    prompts = Prompts(3, 2, 4, patch=4)
+    x = torch.randn(2, 6, 4, generator=draw())
+    found = prompts(x, [nn.Identity()] * 3)
+    assert torch.equal(found[:, [0, *range(3, 8)]], x)
+    assert torch.equal(found[:, 1:3], prompts.tokens[2].expand(2, -1, -1))
+
+
+def test_more_prompts_cannot_be_read_than_there_are() -> None:
+    for prompts, read in ((2, 3), (2, 0), (0, 1)):
+        with pytest.raises(InputError, match=r"model\.prompts_read"):
+            build_backbone(VIT | {"prompts": prompts, "prompts_read": read}, draw())
 
 
 def test_vit_positions_reach_small_views() -> None:

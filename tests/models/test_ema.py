@@ -1,16 +1,25 @@
 """The slow copy: what is averaged, what is not, and how it grows."""
 
-import numpy as np
-import torch
-from torch import Tensor
+from pathlib import Path
 
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from contsemi.learner.networks import Networks
 from contsemi.models.ema import Ema, frozen_copy
-from contsemi.models.network import HEADS, Network
+from contsemi.models.heads import USUAL
+from contsemi.models.network import Network
 from contsemi.models.pixels import build as pixels
+from contsemi.types import Needs
 
 
 def draw(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+HEADS = tuple(name for name in USUAL if name != "clusters")  # which are declared
 
 
 def network(heads: tuple[str, ...] = HEADS, classes: int = 3) -> Network:
@@ -126,3 +135,49 @@ def test_frozen_copy_does_not_move_with_the_network() -> None:
     after = past(images(3), HEADS)
     assert past.num_classes == 3
     assert all(torch.equal(before[name], after[name]) for name in HEADS)
+
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "parts"
+
+
+class Small(nn.Sequential):
+    """The layers of a recorded network; no directions to bring back."""
+
+    def after_step(self) -> None: ...
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCE.glob("fixmatch_ema*.npz")), ids=lambda p: p.stem)
+def test_copied_statistics_equal_the_official_code(path: Path) -> None:
+    """FixMatch: parameters averaged, buffers copied."""
+    data = np.load(path, allow_pickle=False)
+    rows, width = data["ema_0.weight_0"].shape
+    made = Small(nn.Linear(width, rows), nn.BatchNorm1d(rows)).double()
+
+    def state(who: str, step: int) -> dict[str, Tensor]:
+        found = {name: data[f"{who}_{name}_{step}"] for name in made.state_dict()}
+        return {name: torch.from_numpy(np.asarray(value)) for name, value in found.items()}
+
+    made.load_state_dict(state("ema", 0))
+    ema = Ema(made, float(data["decay"]), copies_buffers=True)  # type: ignore[arg-type]
+    for step in range(1, int(data["steps"]) + 1):
+        made.load_state_dict(state("net", step))
+        ema.update(made)  # type: ignore[arg-type]
+        for name, value in ema.network.state_dict().items():
+            np.testing.assert_allclose(value, data[f"ema_{name}_{step}"], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("restarts", [None, False, True])
+def test_a_slow_network_lives_on_or_begins_each_task_anew(restarts: bool | None) -> None:
+    made = network(("classifier",), classes=0)
+    networks = Networks(made, Needs(teacher=0.9, teacher_restarts=restarts), 0)
+    networks.grow(2, draw())
+    first = networks.teacher
+    shift(made, 3)
+    networks.follow(0.9)
+    networks.grow(4, draw())
+    assert first is not None and networks.teacher is not None
+    own, followed = (list(n.backbone.parameters()) for n in (networks.teacher.network, made))
+    weights = [n.get_submodule("classifier").weight for n in (networks.teacher.network, made)]
+    assert (networks.teacher is first) == (not restarts)
+    assert torch.equal(*weights) == bool(restarts)
+    assert all(map(torch.equal, own, followed)) or not restarts

@@ -1,18 +1,24 @@
 """Network and heads: which are evaluated, how they grow, where their randomness comes from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from contsemi.models.heads import Prototypes, mlp
-from contsemi.models.network import HEADS, Network, freeze_batch_norm
+from contsemi.errors import InputError
+from contsemi.models.heads import USUAL, Prototypes, clusters, mlp, prototypes, usual_heads
+from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.models.pixels import build as pixels
 from contsemi.models.resnet_slim import build as resnet_slim
 
 
 def draw(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+HEADS = tuple(name for name in USUAL if name != "clusters")  # which are declared
 
 
 def network(heads: tuple[str, ...] = HEADS, classes: int = 3) -> Network:
@@ -61,7 +67,6 @@ def test_shapes() -> None:
         "auxiliary": (6, 4),
         "mapped": (6, 4),
         "prototypes": (6, 3),
-        "clusters": (6, 0),
         "classifier": (6, 3),
     }
 
@@ -73,9 +78,9 @@ def test_prototypes_bring_the_projector_and_nothing_else() -> None:
 
 
 def test_unknown_and_missing_heads_are_errors() -> None:
-    with pytest.raises(ValueError, match="unknown heads"):
+    with pytest.raises(InputError, match=r"no .*, only"):
         network(("clasifier",))
-    with pytest.raises(ValueError, match="not \\['classifier'\\]"):
+    with pytest.raises(InputError, match=r"no .classifier., only"):
         network(("prototypes",))(images(), ("classifier",))
 
 
@@ -173,9 +178,7 @@ def test_runs_in_float64_and_channels_last() -> None:
 
 @pytest.mark.parametrize("directions", ["unit", "weight_norm", "gain"])
 def test_directions_of_every_kind_give_cosines(directions: str) -> None:
-    made = Network(
-        pixels(size=2), ("prototypes", "clusters"), [4], draw(), clusters=5, directions=directions
-    )
+    made = Network(pixels(size=2), (prototypes(directions), clusters(5, directions)), [4], draw())
     made.grow(3, draw(1))
     outputs = made(images(), ("prototypes", "clusters"))
     assert outputs["clusters"].shape == (6, 5)
@@ -233,10 +236,8 @@ def test_mlp_without_norm_and_with_gelu_is_that_of_dino() -> None:
 @pytest.mark.parametrize(("head", "source"), [("classifier", "features"), ("mapped", "projector")])
 def test_a_detached_head_learns_and_leaves_alone_what_it_stands_on(head: str, source: str) -> None:
     nets = [
-        Network(
-            resnet_slim(width=4, blocks=[1], stem_stride=1), HEADS, [8, 4], draw(), detached=names
-        )
-        for names in ((), (head,))
+        Network(resnet_slim(width=4, blocks=[1], stem_stride=1), heads, [8, 4], draw())
+        for heads in (HEADS, (*HEADS, replace(usual_heads([8, 4])[head], detached=True)))
     ]
     for each in nets:
         each.grow(3, draw(1))

@@ -225,7 +225,7 @@ def test_every_tensor_of_the_real_backbones_is_found(name):
             ours = resnet50.build().state_dict()
             official = torchvision.models.resnet50(weights=None).state_dict()
         else:
-            ours = vit_small.build(image_size=224, patch=16).state_dict()
+            ours = vit_small.build(image_size=224, patch=16, prompts=0, prompts_read=0).state_dict()
             official = dict.fromkeys(dino_trunk())
     found = {ours_name for _, ours_name, _ in _in_our_names(official)}
     assert found == {f"backbone.{each}" for each in ours}

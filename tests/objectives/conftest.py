@@ -90,3 +90,79 @@ def whole_step(make_step, outputs, random):
         return make_step(**given)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def seen(outputs):
+    """What the networks said of one kind of views, with one head each."""
+    from contsemi.types import Seen
+
+    def make(student=None, teacher=None, *, number=1, classes=4):
+        def heads(rows):
+            if rows is None:
+                return None
+            rows = torch.as_tensor(rows)
+            scores = rows.new_zeros(len(rows), classes)
+            return outputs(projector=rows, predictor=rows, classifier=scores)
+
+        return Seen(student=heads(student), teacher=heads(teacher), number=number)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def step_of():
+    """A step of named views; ids and places count from 0 unless they are given."""
+    from contsemi.types import Step
+
+    def make(seen, batch_size=0, labels=(), *, classes=4, **given):
+        labels = torch.as_tensor(labels, dtype=torch.int64)
+        ids = given.pop("ids", torch.arange(batch_size))
+
+        def draw(purpose):
+            return torch.Generator().manual_seed(len(purpose))
+
+        return Step(
+            **{
+                "seen": seen,
+                "labels": labels,
+                "from_memory": torch.zeros(len(labels), dtype=torch.bool),
+                "labelled_ids": 1000 + torch.arange(len(labels)),
+                "unlabelled_ids": ids,
+                "places": given.pop("places", ids),
+                "coarse": torch.full_like(labels, -1),
+                "coarse_only": torch.empty(0, dtype=torch.int64),
+                "columns": torch.arange(classes),
+                "num_old": 0,
+                "num_seen": classes,
+                "progress": 0.0,
+                "epoch": 0,
+                "memory": None,
+                "draw": draw,
+            }
+            | given
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pairs_step(seen, step_of, random):
+    """A step of random queries and keys, in float64."""
+
+    def make(unlabelled=6, labels=(), *, both_ways=False, size=5, seed=0, **given):
+        number = 2 if both_ways else 1
+        views = {}
+        kinds = (("query", "key", unlabelled), ("labelled", "labelled_key", len(labels)))
+        for i, (query, key, rows) in enumerate(kinds):
+            if not rows:
+                continue
+            student = random(number * rows, size, seed=10 * seed + i).double().requires_grad_()
+            teacher = random(number * rows, size, seed=10 * seed + i + 5).double()
+            if both_ways:
+                views[query] = seen(student, teacher, number=2)
+            else:
+                views |= {query: seen(student), key: seen(teacher=teacher)}
+        return step_of(views, unlabelled, labels, **given)
+
+    return make

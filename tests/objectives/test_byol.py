@@ -60,8 +60,8 @@ def test_the_slow_network_equals_solo_learn(arrays):
 def test_labelled_images_predict_the_mean_of_their_class(whole_step):
     step = whole_step(0, 6, classes=3)
     loss = Byol(**OPTIONS).terms(step)["regression"]
-    rows = torch.nn.functional.normalize(step.teacher_labelled["projector"], dim=1)
-    queries = torch.nn.functional.normalize(step.labelled["predictor"], dim=1)
+    rows = torch.nn.functional.normalize(step.teacher("labelled")["projector"], dim=1)
+    queries = torch.nn.functional.normalize(step.student("labelled")["predictor"], dim=1)
     labels = step.labels.repeat(2)
     distances = 2 - 2 * queries @ rows.T
     of_class = torch.stack([distances[i, labels == label].mean() for i, label in enumerate(labels)])
@@ -72,11 +72,11 @@ def test_all_images_count_once(whole_step):
     step = whole_step(6, 4, small=1)
     loss = Byol(**OPTIONS).terms(step)["regression"]
     unit = torch.nn.functional.normalize
-    own = unit(step.teacher["projector"], dim=1)
-    views = torch.cat([step.large["predictor"], step.small["predictor"]])
+    own = unit(step.teacher("large")["projector"], dim=1)
+    views = torch.cat([step.student("large")["predictor"], step.student("small")["predictor"]])
     first = swapped_regression(views, own, batch_size=6)
-    means = class_means(unit(step.teacher_labelled["projector"], dim=1), step.labels.repeat(2))
-    second = swapped_regression(step.labelled["predictor"], means, batch_size=4)
+    means = class_means(unit(step.teacher("labelled")["projector"], dim=1), step.labels.repeat(2))
+    second = swapped_regression(step.student("labelled")["predictor"], means, batch_size=4)
     torch.testing.assert_close(loss, 0.6 * first + 0.4 * second)
 
 

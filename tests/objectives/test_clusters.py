@@ -70,7 +70,7 @@ def test_labels_are_a_term_of_their_own(make, make_step):
     rows = outputs(scores(2), classifier=scores(2, 2, seed=2))
     with_labels = make_step(labelled=rows, labels=torch.tensor([0, 1]), **facts)
     alone = make(labelled_views=0)
-    assert "classifier" not in alone.needs.heads and not alone.needs.labelled_views
+    assert "classifier" not in alone.needs.head_names and "labelled" not in alone.needs.views
     expected = alone.terms(make_step(**facts))
     assert expected.keys() == {"clustering"}
     for objective, step in (
@@ -80,8 +80,8 @@ def test_labels_are_a_term_of_their_own(make, make_step):
     ):
         terms = objective.terms(step)
         assert torch.equal(terms.pop("clustering"), expected["clustering"])
-        assert terms.keys() == ({"labels"} if objective.needs.labelled_views else set()) & (
-            {"labels"} if step.labelled is not None else set()
+        assert terms.keys() == ({"labels"} if "labelled" in objective.needs.views else set()) & (
+            {"labels"} if "labelled" in step.seen else set()
         )
     loss = make().terms(with_labels)["labels"]
     wanted = torch.nn.functional.cross_entropy(rows["classifier"], with_labels.labels)

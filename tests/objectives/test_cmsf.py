@@ -181,7 +181,7 @@ def test_nobody_sure_is_msf_and_everybody_sure_is_restricted(whole_step):
     assert torch.equal(make(threshold=1.0).terms(step)["shift"], msf)
     sure = make(threshold=0.0)
     sure.terms(step)
-    assert torch.equal(sure.stored["labels"][:24], step.teacher["classifier"].argmax(1))
+    assert torch.equal(sure.stored["labels"][:24], step.teacher("large")["classifier"].argmax(1))
 
 
 def test_classes_of_earlier_tasks_are_only_predicted_if_so_wished(whole_step):
@@ -189,7 +189,7 @@ def test_classes_of_earlier_tasks_are_only_predicted_if_so_wished(whole_step):
     for current_only in (True, False):
         objective = make(threshold=0.0, current_only=current_only)
         objective.terms(step)
-        logits = step.teacher["classifier"]
+        logits = step.teacher("large")["classifier"]
         expected = logits[:, 2:].argmax(1) + 2 if current_only else logits.argmax(1)
         assert torch.equal(objective.stored["labels"][:24], expected)
 

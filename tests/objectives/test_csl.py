@@ -20,7 +20,7 @@ OPTIONS = {
     "small_views": 1,
     "labelled_views": 2,
     "supports_per_class": 2,
-    "predict": "neighbours",
+    "predict_by": "neighbours",
 }
 MASKED = [path for path in sorted(FOLDER.glob("nncsl_*.npz")) if np.load(path)["mask"]]
 BATCH, OLD, SEEN, WIDTH = 4, 2, 5, 6
@@ -97,7 +97,7 @@ def test_the_classifier_learns_all_supports(later):
     expected = functional.cross_entropy(leaves["logits"], LABELS.repeat(2))
     torch.testing.assert_close(found, expected)
     assert leaves["logits"].grad.all()
-    assert "classifier" not in Csl(**OPTIONS).needs.detached
+    assert "classifier" in Csl(**OPTIONS).needs.heads  # not a declaration that is detached
 
 
 def test_a_batch_without_a_support_of_the_task_moves_nothing(later):
@@ -173,7 +173,7 @@ def test_prediction_by_neighbours_weighs_classes_the_same():
 
 
 def test_prediction_by_the_classifier():
-    objective = Csl(**OPTIONS | {"predict": "classifier"})
+    objective = Csl(**OPTIONS | {"predict_by": "classifier"})
     logits = torch.randn(3, SEEN)
     assert not objective.needs.supports_at_test and Csl(**OPTIONS).needs.supports_at_test
     assert objective.predict(outputs(projector=logits, classifier=logits), None) is logits
@@ -181,7 +181,10 @@ def test_prediction_by_the_classifier():
 
 @pytest.mark.parametrize(
     ("change", "key"),
-    [({"predict": "nobody"}, "objective.predict"), ({"large_views": 1}, "objective.large_views")],
+    [
+        ({"predict_by": "nobody"}, "objective.predict_by"),
+        ({"large_views": 1}, "objective.large_views"),
+    ],
 )
 def test_what_cannot_be_learned_from_is_refused(change, key):
     with pytest.raises(InputError, match=key):

@@ -36,15 +36,17 @@ def test_recipes(method, data, distiller, tmp_path):
     assert config.optim.lr == pytest.approx(rate)
     assert config.optim.weight_decay == decay
     assert config.projector[-1] == size
-    objective, _ = build_part("objectives", config.objective, Objective)
+    objective, _ = build_part(config.objective, Objective)
     needs = objective.needs
+    numbers = {name: view.number for name, view in needs.views.items()}
     assert (needs.teacher[0] if needs.teacher else None) == momentum
     if method in ("msf", "cmsf"):  # weak targets, strong queries of the same size
-        assert (needs.large_views, needs.small_views) == (1, 1)
-        assert config.views.small.size == config.views.large.size
-        assert config.views.large.jitter.probability == 0 < config.views.small.jitter.probability
+        assert (numbers["large"], numbers["small"]) == (1, 1)
+        small, large = (config.views.policies[name] for name in ("small", "large"))
+        assert small.size == large.size
+        assert large.jitter.probability == 0 < small.jitter.probability
     if method == "semppl":
-        assert (needs.large_views, needs.small_views, needs.labelled_views) == (4, 2, 4)
+        assert numbers == {"labelled": 4, "large": 4, "small": 2}
         assert config.objective["weights"]["semantic"] == pytest.approx(0.3 * 0.2)
         assert config.objective["weights"]["contrast"] == 0.3
         assert config.objective["weights"]["invariance"] == 5

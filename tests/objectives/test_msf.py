@@ -71,7 +71,7 @@ def test_labelled_images_are_no_neighbours_across_classes(whole_step):
     rows = torch.tensor(
         [[1.0, 0, 0, 0, 0], [1, 0.1, 0, 0, 0], [-1, 0, 0, 0, 0], [-1, 0.1, 0, 0, 0]]
     )
-    step.teacher_labelled.heads["projector"].copy_(rows.repeat(2, 1))
+    step.teacher("labelled").heads["projector"].copy_(rows.repeat(2, 1))
     objective = Msf(**OPTIONS | {"neighbours": 3})
     objective.terms(step)
     unit = functional.normalize(rows, dim=1)
@@ -79,7 +79,7 @@ def test_labelled_images_are_no_neighbours_across_classes(whole_step):
     expected = torch.stack([(2 * unit[i] + unit[(i + 2) % 4]) / 3 for i in range(4)])
     allow = (objective.stored["labels"] == step.labels[:, None]) & objective.stored.filled
     torch.testing.assert_close(objective.stored.shifted(unit, 3, allow), expected)
-    predictions = functional.normalize(step.labelled["predictor"], dim=1)
+    predictions = functional.normalize(step.student("labelled")["predictor"], dim=1)
     mean = (2 - 2 * (predictions * expected.repeat(2, 1)).sum(1)).mean()
     fresh = Msf(**OPTIONS | {"neighbours": 3}).terms(step)["shift"]
     torch.testing.assert_close(fresh, mean)

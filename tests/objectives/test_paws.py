@@ -23,7 +23,7 @@ OPTIONS = {
     "supports_per_class": 2,
     "predictor": False,
     "detach": True,
-    "predict": "neighbours",
+    "predict_by": "neighbours",
 }
 REFERENCE = sorted(FOLDER.glob("paws_*.npz"))
 UNMASKED = [path for path in sorted(FOLDER.glob("nncsl_*.npz")) if not np.load(path)["mask"]]
@@ -177,7 +177,10 @@ def test_finite_at_scores_of_ten_thousand(step):
 
 @pytest.mark.parametrize(
     ("change", "key"),
-    [({"predict": "nobody"}, "objective.predict"), ({"large_views": 1}, "objective.large_views")],
+    [
+        ({"predict_by": "nobody"}, "objective.predict_by"),
+        ({"large_views": 1}, "objective.large_views"),
+    ],
 )
 def test_what_cannot_be_learned_from_is_refused(change, key):
     with pytest.raises(InputError, match=key):

@@ -16,7 +16,7 @@ from contsemi.objectives.daino import Daino
 from contsemi.objectives.dino import Dino
 from contsemi.objectives.suave import Suave
 from contsemi.objectives.swav import Swav
-from contsemi.types import Experience, Mixed, Outputs, Step
+from contsemi.types import Experience, Outputs, Seen
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "core"
 
@@ -67,24 +67,14 @@ def views(whole, start, batch, count):
     return whole.rows(slice(start, middle)), small
 
 
-def a_step(batch, classes, **given):
-    """A step of the first task; labels and outputs are given."""
-    nothing = dict.fromkeys(["labelled", "small", "teacher", "past", "memory"])
-    labels = given.get("labels", torch.empty(0, dtype=torch.int64))
-    return Step(
-        **nothing
-        | {
-            "labels": labels,
-            "from_memory": torch.zeros(len(labels), dtype=torch.bool),
-            "labelled_ids": torch.arange(len(labels)),
-            "unlabelled_ids": torch.arange(batch),
-            "columns": torch.arange(classes),
-            "num_old": 0,
-            "num_seen": classes,
-            "progress": 0.5,
-        }
-        | given
-    )
+@pytest.fixture
+def a_step(make_step):
+    """Makes a step of the first task; labels and outputs are given."""
+
+    def make(batch, classes, **given):
+        return make_step(batch_size=batch, num_seen=classes, progress=0.5, **given)
+
+    return make
 
 
 def mixed(whole, soft):
@@ -93,7 +83,7 @@ def mixed(whole, soft):
     labels, rows = soft[:half].argmax(1), soft[half:]
     differs = (labels != labels.flip(0)).nonzero()
     row = int(differs[0]) if len(differs) else 0
-    return labels, Mixed(whole, float(rows[row, labels[row]]))
+    return labels, Seen(student=whole, share=float(rows[row, labels[row]]))
 
 
 NO_LABELS = {"labelled_views": 0, "supports_per_class": 0, "smoothing": 0.0}
@@ -122,7 +112,7 @@ def check_queue(objective, data, step):
 
 
 @pytest.mark.parametrize("name", names("swav_*.npz"))
-def test_swav(name):
+def test_swav(name, a_step):
     data = Data(name)
     batch, count = data["batch"], data["n_views"]
     objective = Swav(
@@ -173,18 +163,19 @@ def suave(data):
     )
 
 
-def suave_step(data, step, feats, prototypes):
+def suave_step(a_step, data, step, feats, prototypes):
     """The parts of the official batch: labelled (and mixed), large, mixed large, small."""
     batch, plain = data["batch"], data["lab_batch"]
     whole = outputs(feats, prototypes, "prototypes")
-    labels, given = data.at("labels", step), {}
+    labels, given, seen = data.at("labels", step), {}, {}
     start = plain
     if labels.ndim == 2:
-        labels, given["mixed_labelled"] = mixed(whole.rows(slice(plain, 2 * plain)), labels)
+        labels, seen["mixed_labelled"] = mixed(whole.rows(slice(plain, 2 * plain)), labels)
         start = 2 * plain
         middle = start + 2 * batch  # the extra view stands between the large and the small ones
         share = data.at("mix_lambda_unlab", step)
-        given["mixed_large"] = Mixed(whole.rows(slice(middle, middle + batch)), share)
+        extra = whole.rows(slice(middle, middle + batch))
+        seen["mixed_large"] = Seen(student=extra, share=share)
         kept = torch.cat([torch.arange(middle), torch.arange(middle + batch, len(feats))])
         rest = whole.rows(kept)
     else:
@@ -200,23 +191,24 @@ def suave_step(data, step, feats, prototypes):
         labels=labels,
         large=large,
         small=small,
+        seen=seen,
         **given,
     )
 
 
 @pytest.mark.parametrize("name", names("suave_*.npz"))
-def test_suave(name):
+def test_suave(name, a_step):
     data = Data(name)
     objective = suave(data)
     batch, count, plain = data["batch"], data["n_views"], data["lab_batch"]
-    mixing = objective.needs.mix_large
+    mixing = "mixed_large" in objective.needs.views
     labelled = 2 * plain if mixing else plain
     rows = batch * count
     total_rows = rows + labelled + mixing  # the official code counts the mixed view as one row
     for step in range(data["steps"]):
         feats = leaf(data, "feats", step)
         prototypes = data["prototypes_normalised"].clone().requires_grad_()
-        terms = objective.terms(suave_step(data, step, feats, prototypes))
+        terms = objective.terms(suave_step(a_step, data, step, feats, prototypes))
         loss = terms["clustering"] + terms["labels"]
         loss.backward()
         objective.after_step()
@@ -231,7 +223,7 @@ def test_suave(name):
 
 
 @pytest.mark.parametrize("name", names("dino_*.npz"))
-def test_dino(name):
+def test_dino(name, a_step):
     data = Data(name)
     batch, count, clusters = data["batch"], data["n_views"], len(data["center"][0])
     objective = Dino(
@@ -251,7 +243,9 @@ def test_dino(name):
         close(objective.centre.value.to(data["center"].dtype), data["center"][step])
         student = leaf(data, "student", step)
         terms = objective.terms(
-            scored_step(batch, count, student, data.at("teacher", step), "clusters", epoch=step)
+            scored_step(
+                a_step, batch, count, student, data.at("teacher", step), "clusters", epoch=step
+            )
         )
         assert terms.keys() == {"clustering"}
         terms["clustering"].backward()
@@ -261,7 +255,7 @@ def test_dino(name):
     close(objective.centre.value, data["center"][step + 1])
 
 
-def scored_step(batch, count, student, teacher, head, start=0, **given):
+def scored_step(a_step, batch, count, student, teacher, head, start=0, **given):
     """A step of which only scores are known."""
     whole = Outputs(student[:, :0], {head: student})
     large, small = views(whole, start, batch, count)
@@ -289,7 +283,7 @@ def daino_head(feats, head):
 
 
 @pytest.mark.parametrize("name", names("daino_*.npz"))
-def test_daino(name):
+def test_daino(name, a_step):
     data = Data(name)
     batch, count, plain = data["batch"], data["n_views"], data["lab_batch"]
     classes, rows = data["center"].shape[1], data["batch"] * data["n_views"]
@@ -318,6 +312,7 @@ def test_daino(name):
         slow = {part: data[f"teacher_head_{part}_{step}"] for part in PARTS}
         terms = objective.terms(
             scored_step(
+                a_step,
                 batch,
                 count,
                 daino_head(feats, head),

@@ -6,6 +6,7 @@ import torch
 from scipy.special import log_softmax
 from torch.nn import functional
 
+from contsemi.blocks.others import others_of_each
 from contsemi.objectives.semppl import Semppl
 
 OPTIONS = {
@@ -44,8 +45,8 @@ def store(objective, rows, labels, first_id=500):
 def test_with_all_others_as_negatives_it_is_info_nce(whole_step):
     step = whole_step(6, small=1)
     terms = make(negatives=5).terms(step)
-    views = torch.cat([step.large["predictor"], step.small["predictor"]])
-    targets = unit(step.teacher["projector"]).view(2, 6, -1)
+    views = torch.cat([step.student("large")["predictor"], step.student("small")["predictor"]])
+    targets = unit(step.teacher("large")["projector"]).view(2, 6, -1)
     losses = [
         functional.cross_entropy(view @ target.T / 0.2, torch.arange(6))
         for view in unit(views).view(3, 6, -1)
@@ -63,31 +64,35 @@ def test_all_terms_equal_a_loop(whole_step):
     stored = unit(torch.randn(4, 5, generator=torch.Generator().manual_seed(9)))
     store(objective, stored, [0, 0, 1, 1])
     terms = objective.terms(step)
-    views = unit(torch.cat([step.large["predictor"], step.small["predictor"]]))
+    views = unit(
+        torch.cat([step.student("large")["predictor"], step.student("small")["predictor"]])
+    )
     views = views.view(3, 4, -1).double().numpy()
-    targets = unit(step.teacher["projector"]).view(2, 4, -1).double().numpy()
+    targets = unit(step.teacher("large")["projector"]).view(2, 4, -1).double().numpy()
     rows = stored.double().numpy()
     nearest = [[(rows @ views[v, i]).argmax() for v in range(2)] * 2 for i in range(4)]
     classes = [int(np.bincount([n // 2 for n in near]).argmax()) for near in nearest]
+    draw = step.draw("positives unlabelled")  # for each queue in turn, the targets have them so
+    slots = [(torch.rand(4, 2, generator=draw) * 2).long().tolist() for _ in range(2)]
     drawn = [
-        [2 * classes[i] + int((i * 2 + d + 1) * 0.6180339887498949 % 1 * 2) for d in range(2)]
-        for i in range(4)
+        [[2 * classes[i] + slots[t][i][d] for d in range(2)] for i in range(4)] for t in (0, 1)
     ]
+    far = others_of_each(4, 2, step.draw("negatives unlabelled")).tolist()
 
     def log_probs(v, t, i, positive):
-        others = [targets[t, (i + n) % 4] for n in (1, 2)]
+        others = [targets[t, n] for n in far[i]]
         return log_softmax(np.array([positive, *others]) @ views[v, i] / 0.2)
 
     cells = [(v, t, i) for v in range(3) for t in range(2) for i in range(4)]
     contrast = [-log_probs(v, t, i, targets[t, i])[0] for v, t, i in cells]
-    semantic = [-log_probs(v, t, i, rows[r])[0] for v, t, i in cells for r in drawn[i]]
+    semantic = [-log_probs(v, t, i, rows[r])[0] for v, t, i in cells for r in drawn[t][i]]
 
     def apart(v, t, i, positive):
         ours, theirs = log_probs(v, t, i, positive), log_probs((v - 1) % 3, t, i, positive)
         return (np.exp(ours) * (ours - theirs)).sum()
 
     invariance = np.mean([apart(v, t, i, targets[t, i]) for v, t, i in cells])
-    invariance += np.mean([apart(v, t, i, rows[r]) for v, t, i in cells for r in drawn[i]])
+    invariance += np.mean([apart(v, t, i, rows[r]) for v, t, i in cells for r in drawn[t][i]])
     np.testing.assert_allclose(terms["contrast"], np.mean(contrast), rtol=1e-5)
     np.testing.assert_allclose(terms["semantic"], np.mean(semantic), rtol=1e-5)
     np.testing.assert_allclose(terms["invariance"], invariance, rtol=1e-4)
@@ -143,7 +148,7 @@ def test_one_stored_class_gets_all_votes_and_none_stored_gives_none(whole_step):
     objective = make()
     store(objective, torch.randn(3, 5), [1, 1, 1])
     step = whole_step(6)
-    queries = unit(step.large["predictor"]).view(2, 6, -1)
+    queries = unit(step.student("large")["predictor"]).view(2, 6, -1)
     assert objective._votes(queries, step.unlabelled_ids, step).tolist() == [1] * 6
     # Rows of classes of earlier tasks do not vote for images of this one.
     later = whole_step(6, columns=[2, 3])
@@ -157,7 +162,7 @@ def test_labelled_images_are_stored_before_the_vote_view_by_view(whole_step):
     objective = make()
     terms = objective.terms(step)
     assert terms.keys() == {"contrast", "semantic", "invariance", "labels"}
-    views = unit(step.teacher_labelled["projector"]).view(2, 8, -1)
+    views = unit(step.teacher("labelled")["projector"]).view(2, 8, -1)
     for bank, rows in zip(objective.banks, views, strict=True):
         for column in range(4):
             own = bank.rows[column * 4 : column * 4 + 2]

@@ -7,7 +7,7 @@ from contsemi.objectives.daino import Daino
 from contsemi.objectives.dino import Dino
 from contsemi.objectives.suave import Suave
 from contsemi.objectives.swav import Swav
-from contsemi.types import Experience, Mixed, Outputs
+from contsemi.types import Experience, Outputs, Seen
 
 BATCH, CLASSES = 4, 3
 LABELS = torch.tensor([0, 2, 0])
@@ -72,8 +72,10 @@ def played(name, dtype, scale, make_step, steps=2):
                 large=parts["large"],
                 small=parts["small"],
                 teacher=outputs(slow, step),
-                mixed_labelled=Mixed(parts["mixed"], 0.3),
-                mixed_large=Mixed(parts["extra"], 0.7),
+                seen={
+                    "mixed_labelled": Seen(student=parts["mixed"], share=0.3),
+                    "mixed_large": Seen(student=parts["extra"], share=0.7),
+                },
                 batch_size=BATCH,
                 num_seen=CLASSES,
                 epoch=step,

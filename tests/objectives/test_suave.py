@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from contsemi.errors import InputError
 from contsemi.objectives.suave import Suave
-from contsemi.types import Mixed, Outputs
+from contsemi.types import Outputs, Seen
 
 OPTIONS = {
     "temperature": 0.1,
@@ -180,7 +180,7 @@ def test_the_default_is_the_plain_loss_bit_for_bit(later):
     objective = Suave(**options)
     assert not objective.state_dict() and not list(objective.parameters())
     assert objective.needs.teacher is None
-    assert not objective.needs.mix_labelled and not objective.needs.mix_large
+    assert objective.needs.views.keys() <= {"labelled", "large", "small"}
     large, rows = scores(2 * BATCH).float(), scores(6, seed=1).float()
     labels = torch.tensor([0, 4, 2])
     step = later(large, labelled=outputs(rows), labels=labels, progress=0.3)
@@ -198,7 +198,7 @@ def test_the_default_is_the_plain_loss_bit_for_bit(later):
 def test_a_mixed_view_counts_by_its_rows_unless_as_published(later):
     """By rows it weighs as much as another view; as ``views`` it weighs as one row."""
     large, extra = scores(2 * BATCH), scores(BATCH, seed=2)
-    step = later(large, mixed_large=Mixed(outputs(extra), 0.4))
+    step = later(large, seen={"mixed_large": Seen(student=outputs(extra), share=0.4)})
     first, second = (shares_in_numpy(v.detach().numpy()[:, OLD:], OPTIONS) for v in large.split(4))
     target = 0.4 * first + 0.6 * second[::-1]
     mixed = -(target * np.log(softmax(extra.detach().numpy()[:, OLD:] / 0.1, axis=1))).sum(1).mean()

@@ -59,7 +59,7 @@ def test_two_images_are_one_component_and_cost_nothing(whole_step):
 def test_with_all_labels_the_graph_is_supervised_contrast(whole_step):
     step = whole_step(0, 9, classes=3)
     same = step.labels[:, None] == step.labels
-    views = step.labelled["auxiliary"].view(2, 9, -1)
+    views = step.student("labelled")["auxiliary"].view(2, 9, -1)
     expected = sum(relation_contrast(view, same, temperature=0.1) / 2 for view in views)
     torch.testing.assert_close(Wcl(**OPTIONS).terms(step)["graph"], expected)
 
@@ -93,7 +93,10 @@ def test_labelled_images_of_a_class_are_not_pushed_apart(whole_step):
 def test_crops_are_told_from_the_batch_by_both_views(whole_step):
     step = whole_step(5, small=2)
     loss = Wcl(**OPTIONS | {"small_views": 2}).terms(step)["crops"]
-    crops, large = step.small["projector"].view(2, 5, -1), step.large["projector"].view(2, 5, -1)
+    crops, large = (
+        step.student("small")["projector"].view(2, 5, -1),
+        step.student("large")["projector"].view(2, 5, -1),
+    )
     expected = [
         functional.cross_entropy(
             functional.cosine_similarity(crop[:, None], view, dim=2) / 0.1, torch.arange(5)
@@ -115,29 +118,31 @@ def test_small_views_are_of_neighbours(stream_of, small):
     learner.begin(experience, images)
     near = learner.objective.near
     batch = learner.batch(0, 0)
-    own = learner.task.near(batch.unlabelled_ids, 0)
+    own = learner.task.near(batch.places, 0)["small"]
     assert torch.equal(own, images[batch.unlabelled_ids])  # nobody has come before
     angle = torch.rand(len(images), generator=torch.Generator().manual_seed(0))
     rows = torch.stack([angle.cos(), angle.sin()], dim=1)
     for _ in range(2):
-        near.push(rows[experience.unlabelled], experience.unlabelled)
+        near.push(rows[experience.unlabelled], torch.arange(len(experience.unlabelled)))
     scores = rows[batch.unlabelled_ids] @ rows[experience.unlabelled].T
     itself = batch.unlabelled_ids[:, None] == experience.unlabelled
-    nearest = experience.unlabelled[scores.masked_fill(itself, -1).argmax(1)]
-    assert torch.equal(near(batch.unlabelled_ids)[:, 0], nearest)
-    assert torch.equal(learner.task.near(batch.unlabelled_ids, 0), images[nearest])
-    assert len(learner.forward(batch).small) == 16
+    nearest = scores.masked_fill(itself, -1).argmax(1)
+    assert torch.equal(near(batch.places)[:, 0], nearest)
+    crops = images[experience.unlabelled[nearest]]
+    assert torch.equal(learner.task.near(batch.places, 0)["small"], crops)
+    assert len(learner.forward(batch).student("small")) == 16
 
 
 def test_neighbours_are_forgotten_between_tasks(stream_of, small):
     first, second = stream_of(small())[0].experiences[:2]
     objective = Wcl(**OPTIONS)
     objective.begin(first)
-    objective.near.push(torch.eye(3), first.unlabelled[:3])
+    objective.near.push(torch.eye(3), torch.arange(3))
     objective.begin(second)
     assert not objective.near.stored.filled.any()
-    ids = second.unlabelled[:3]
-    assert torch.equal(objective.near(ids), ids[:, None].expand(-1, 2))
+    assert objective.near.stored.slots == len(second.unlabelled)
+    places = torch.arange(3)
+    assert torch.equal(objective.near(places), places[:, None].expand(-1, 2))
 
 
 @pytest.mark.parametrize("change", [{"large_views": 3}, {"labelled_views": 1}])

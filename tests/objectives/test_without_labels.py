@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from torch.nn import functional
 
 from contsemi.assign.components import components, nearest_others
-from contsemi.blocks.bank import Bank
+from contsemi.blocks.fifo import Fifo
+from contsemi.blocks.others import others_of_each
 from contsemi.compose import resources
 from contsemi.learner.parts import build_part
 from contsemi.losses.agreement import invariance
@@ -21,15 +22,15 @@ from contsemi.types import Experience
 def build(name, **change):
     path = resources.conf() / "objective" / f"{name}.yaml"
     options = OmegaConf.to_container(OmegaConf.load(path)) | change
-    objective, _ = build_part("objectives", options, Objective)
+    objective, _ = build_part(options, Objective)
     nothing = torch.empty(0, dtype=torch.int64)
     objective.begin(Experience(0, (0, 1, 2, 3), 0, 4, nothing, nothing, torch.arange(20)))
     return objective, options
 
 
 def rows_of(step):
-    views = [part["predictor"] for part in (step.large, step.small) if part is not None]
-    return torch.cat(views), functional.normalize(step.teacher["projector"], dim=1)
+    views = step.views("predictor")
+    return views, functional.normalize(step.teacher("large")["projector"], dim=1)
 
 
 def byol(options):
@@ -41,7 +42,7 @@ def byol(options):
 
 
 def msf(options):
-    bank = Bank(options["bank"])
+    bank = Fifo(options["bank"])
 
     def terms(step):
         views, targets = rows_of(step)
@@ -54,8 +55,8 @@ def msf(options):
 
 def wcl(options):
     def terms(step):
-        first, second = step.large["projector"].view(2, step.batch_size, -1)
-        views = step.large["auxiliary"].view(2, step.batch_size, -1)
+        first, second = step.student("large")["projector"].view(2, step.batch_size, -1)
+        views = step.student("large")["auxiliary"].view(2, step.batch_size, -1)
         weak = [components(nearest_others(view)) for view in views]
         masks = [numbers[:, None] == numbers for numbers in weak]
         graph = torch.zeros(())
@@ -72,8 +73,8 @@ def semppl(options):
         size = step.batch_size
         views = functional.normalize(views, dim=1).view(-1, size, views.shape[1])
         targets = targets.view(-1, *views.shape[1:])
-        after = torch.arange(1, min(options["negatives"], size - 1) + 1)
-        others = targets[:, (torch.arange(size)[:, None] + after) % size]
+        drawn = others_of_each(size, options["negatives"], step.draw("negatives unlabelled"))
+        others = targets[:, drawn]
         own = torch.einsum("vnd,tnd->vtn", views, targets)[..., None]
         scores = torch.cat([own, torch.einsum("vnd,tnkd->vtnk", views, others)], dim=-1)
         return {
@@ -126,7 +127,7 @@ def test_without_labels_the_loss_is_the_self_supervised_one(
 def test_without_labels_it_is_as_if_none_were_asked_for(name, variant, whole_step):
     with_labels, _ = build(name, **variant)
     without, _ = build(name, **variant, labelled_views=0)
-    assert with_labels.needs.labelled_views and not without.needs.labelled_views
+    assert "labelled" in with_labels.needs.views and "labelled" not in without.needs.views
     for seed in range(4):
         step = whole_step(6, small=1, seed=seed)
         ours, theirs = with_labels.terms(step), without.terms(step)
@@ -142,11 +143,11 @@ def test_with_all_labels_mean_shift_is_supervised(whole_step):
         losses = [objective.terms(step)["shift"] for objective in objectives]
         assert torch.equal(losses[0], losses[1]) and torch.equal(losses[1], losses[2])
     bank = objectives[2].stored
-    rows = functional.normalize(step.teacher_labelled["projector"], dim=1)
+    rows = functional.normalize(step.teacher("labelled")["projector"], dim=1)
     near = bank.search(rows, 5, bank.equal("labels", step.labels.repeat(2)))
     assert near.found.all()
     assert torch.equal(bank["labels"][near.index], step.labels.repeat(2)[:, None].expand(-1, 5))
-    predictions = functional.normalize(step.labelled["predictor"], dim=1).view(2, 12, -1)
+    predictions = functional.normalize(step.student("labelled")["predictor"], dim=1).view(2, 12, -1)
     means = bank.rows[near.index].mean(1).view(2, 12, -1)
     expected = 2 - (predictions * means.flip(0)).sum(-1).mean() * 2
     torch.testing.assert_close(losses[2], expected)
@@ -155,6 +156,6 @@ def test_with_all_labels_mean_shift_is_supervised(whole_step):
 def test_with_all_labels_weak_labels_are_the_labels(whole_step):
     step = whole_step(0, 12)
     same = step.labels[:, None] == step.labels
-    views = step.labelled["auxiliary"].view(2, 12, -1)
+    views = step.student("labelled")["auxiliary"].view(2, 12, -1)
     expected = sum(relation_contrast(view, same, temperature=0.1) / 2 for view in views)
     torch.testing.assert_close(build("wcl")[0].terms(step)["graph"], expected)

@@ -95,7 +95,7 @@ def test_resume_never_does_not_throw_away_what_this_run_has_saved(start, plant, 
 def test_a_resumed_run_keeps_the_size(start, plant, tmp_path):
     plant(Network, "forward", when=in_training)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "evaluate", stop)
+        patch.setattr("contsemi.pipeline.account.evaluate", stop)
         with pytest.raises(Stopped):
             start(tmp_path)
     manifest = json.loads((tmp_path / "checkpoints" / "MANIFEST.json").read_text())
@@ -128,7 +128,7 @@ def test_outside_of_a_step_nothing_is_halved(start, tmp_path, monkeypatch):
         calls.append(1)
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(pipeline, "evaluate", full)
+    monkeypatch.setattr("contsemi.pipeline.account.evaluate", full)
     with pytest.raises(OutOfDeviceMemory, match=r"batch\.test"):
         start(tmp_path)
     assert len(calls) == 1

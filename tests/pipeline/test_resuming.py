@@ -9,9 +9,12 @@ import time
 
 import pytest
 
-from contsemi import pipeline
+from contsemi import data, pipeline
 from contsemi.errors import InputError, Interrupted, StateDamaged
+from contsemi.pipeline import account, opening
+from contsemi.pipeline.saving import Saver
 from contsemi.pipeline.watch import Watch
+from contsemi.records.records import Records
 from contsemi.run import main
 
 # The same again
@@ -28,7 +31,7 @@ def test_a_finished_run_is_shown_and_not_trained_again(finished, monkeypatch, ca
 
     folder, _ = finished
     before = {path: path.read_bytes() for path in folder.glob("*.json*")}
-    monkeypatch.setattr(pipeline, "Learner", refuse)
+    monkeypatch.setattr(opening, "Learner", refuse)
     words = [*two_tasks, "model.width=8", "batch.unlabelled=96", "objective.labelled_views=1"]
     words += ["memory.exemplars=60", "threads=1", "device=cpu"]
     assert main([*words, f"output={folder}", "display=plain"]) == 0
@@ -72,13 +75,13 @@ def stop_at(monkeypatch, owner, name, call):
         (Watch, "before_backward", 1),
         (Watch, "after_training_iteration", 5),  # steps done, and not yet saved
         (Watch, "after_update", 9),  # in the last step of the first task
-        (pipeline, "evaluate", 1),  # the task is learned, and not yet measured
-        (pipeline, "evaluate", 2),
-        (pipeline._Run, "save", 10),  # measured, and not yet saved
+        (account, "evaluate", 1),  # the task is learned, and not yet measured
+        (account, "evaluate", 2),
+        (Saver, "save", 10),  # measured, and not yet saved
         (Watch, "before_training_epoch", 5),
-        (pipeline._Run, "finish", 1),
-        (pipeline.Records, "write_results", 1),
-        (pipeline.Records, "write_manifest", 1),
+        (account.Account, "finish", 1),
+        (Records, "write_results", 1),
+        (Records, "write_manifest", 1),
     ],
 )
 def test_a_run_that_was_stopped_ends_with_the_same_numbers(
@@ -111,7 +114,7 @@ def test_a_method_that_trains_nothing_goes_on_too(small, tmp_path, monkeypatch, 
     pipeline.run(small(*words, f"output={tmp_path / 'whole'}"))
     config = small(*words, f"output={tmp_path / 'stopped'}")
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        stop_at(patch, pipeline, "evaluate", 2)
+        stop_at(patch, account, "evaluate", 2)
         pipeline.run(config)
     pipeline.run(config)
     assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
@@ -123,20 +126,20 @@ def test_other_images_are_not_gone_on_with(start, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         stop_at(patch, Watch, "after_update", 4)
         start(tmp_path)
-    load = pipeline.data.load
+    load = data.load
 
     def other(*args):
         train, test = load(*args)
         return replace(train, images=255 - train.images, digest="other"), test
 
-    monkeypatch.setattr(pipeline.data, "load", other)
+    monkeypatch.setattr(data, "load", other)
     with pytest.raises(InputError, match="began with other images or labels"):
         start(tmp_path)
 
 
 def test_a_shortened_metrics_file_is_said(start, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        stop_at(patch, pipeline, "evaluate", 2)
+        stop_at(patch, account, "evaluate", 2)
         start(tmp_path)
     (tmp_path / "metrics.jsonl").write_text("")
     with pytest.raises(StateDamaged, match=r"metrics\.jsonl has 0 bytes of"):

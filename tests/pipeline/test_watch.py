@@ -10,8 +10,10 @@ import torch
 
 from contsemi.errors import Diverged, Interrupted
 from contsemi.learner.loop import Loop
-from contsemi.pipeline import watch as watch_module
+from contsemi.pipeline import tally
+from contsemi.pipeline.interval import Interval
 from contsemi.pipeline.signals import Signals
+from contsemi.pipeline.tally import Tally
 from contsemi.pipeline.watch import STEPS_BETWEEN_LOOKS, Watch
 from contsemi.records.records import Records
 from contsemi.storage.ledger import Mark
@@ -21,7 +23,7 @@ from contsemi.storage.ledger import Mark
 def clock(monkeypatch):
     """A clock that stands until it is told otherwise."""
     made = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(watch_module.time, "monotonic", lambda: made.now)
+    monkeypatch.setattr(tally.time, "monotonic", lambda: made.now)
     return made
 
 
@@ -38,17 +40,19 @@ def watched(clock, tmp_path):
     """A watch over a made-up second task of 2 epochs of 30 steps, one second each."""
 
     class Watched:
-        def __init__(self, every=0.0, steps=30):
-            self.saved, self.screen, self.signals = [], Screen(), Signals()
+        def __init__(self, every=0.0, steps=30, max_loss=0.0):
+            self.saved, self.costs = [], []
+            self.screen, self.signals = Screen(), Signals()
             self.records = Records(tmp_path)
-            self.watch = Watch(
+            self.tally, self.interval = Tally(), Interval(every)
+            setting = SimpleNamespace(
                 display=self.screen,
                 records=self.records,
                 signals=self.signals,
-                save=lambda *place: self.saved.append(place),
-                every=every,
                 tasks=3,
+                config=SimpleNamespace(optim=SimpleNamespace(max_loss=max_loss)),
             )
+            self.watch = Watch(setting, self.tally, self.interval, save=self.save)
             learner = SimpleNamespace(
                 epochs=2,
                 steps_per_epoch=steps,
@@ -57,6 +61,13 @@ def watched(clock, tmp_path):
                 rate=0.25,
             )
             self.loop = Loop(learner)
+
+        def save(self, place):
+            assert (place.task, place.trained) == (1, False)
+            self.saved.append(place.inside)
+            self.interval.took = self.costs.pop(0) if self.costs else 0.0
+            clock.now += self.interval.took
+            self.interval.begin()
 
         def step(self, epoch, iteration, value=1.0, elsewhere=False):
             loop = self.loop
@@ -108,14 +119,7 @@ def test_saves_as_often_as_asked(watched):
 
 def test_auto_saves_each_minute_or_as_rarely_as_saving_costs(watched, clock):
     it = watched(every="auto", steps=1000)
-    took = iter((0.5, 2.0, 0.0, 0.0))
-
-    def save(*place):
-        it.watch.save_seconds = next(took)
-        clock.now += it.watch.save_seconds
-        it.saved.append(place)
-
-    it.watch.save = save
+    it.costs = [0.5, 2.0]
     run_steps(it, 0, 390, steps=1000)
     assert it.saved == [(0, 60), (0, 120), (0, 318), (0, 378)]  # 2 s are 1 % of 200
 
@@ -150,8 +154,7 @@ def test_on_an_accelerator_the_first_bad_step_is_named_before_saving(watched):
 
 @pytest.mark.parametrize(("value", "ends"), [(5e5, False), (-5e5, False), (6e5, True)])
 def test_a_loss_that_explodes_ends_the_run(value, ends, watched):
-    it = watched()
-    it.watch._largest = 1e6
+    it = watched(max_loss=1e6)
     with pytest.raises(Diverged, match="too large") if ends else nullcontext():
         it.step(0, 0, value)  # the loss is twice the term
 
@@ -166,7 +169,7 @@ def test_metrics_are_written_at_the_same_steps_wherever_a_run_was_interrupted(wa
     assert {line["task"] for line in expected} == {2}
     whole.records.truncate(Mark.start())
     resumed = watched(steps=steps)
-    resumed.watch.steps_done = 7
+    resumed.tally.steps = 7
     run_steps(resumed, 7, 2 * steps, steps)
     assert resumed.metrics() == expected
 
@@ -190,6 +193,6 @@ def test_what_the_screen_is_told(watched, clock):
     assert event.losses == {"labels": 1.0}
     assert event.images_per_second == pytest.approx(10)  # 10 images a step, a second each
     assert event.seconds_left == pytest.approx(100)  # 2 tasks of 60 steps, 20 of them done
-    assert it.watch.images_done == 200
-    it.watch.seconds_before = 5
-    assert it.watch.seconds == pytest.approx(25)
+    assert it.tally.images == 200
+    it.tally.seconds_before = 5
+    assert it.tally.seconds == pytest.approx(25)

@@ -20,7 +20,7 @@ def content(matrix=MATRIX, **changes):
         "label_ratio": "5%",
         "class_incremental": matrix,
         "task_incremental": np.sqrt(matrix),
-        "memory_bytes": 12,
+        "memory": {"exemplars": 7, "past": 5},
         "seconds": 1.5,
         "images_per_second": 10.0,
     }

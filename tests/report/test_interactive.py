@@ -38,7 +38,7 @@ def test_a_run(make_run):
 
 
 def test_several_runs(make_run, tmp_path, capsys):
-    runs = [str(make_run(3, seed=seed, memory_bytes=2048 * (seed + 1))) for seed in (0, 1)]
+    runs = [str(make_run(3, seed=seed, memory={"exemplars": 2048 * (seed + 1)})) for seed in (0, 1)]
     assert main([*runs, "--interactive"]) == 2
     assert "--interactive: the page of several runs needs a folder" in capsys.readouterr().err
     assert main([*runs, "--interactive", "--output", str(tmp_path / "all")]) == 0

@@ -10,6 +10,7 @@ from torch import nn
 from contsemi.errors import InputError
 from contsemi.metrics.knn_probe import knn_accuracy
 from contsemi.metrics.linear_probe import linear_probe_accuracy
+from contsemi.metrics.probes.knn import Knn
 from contsemi.strategies import probe_metrics
 
 
@@ -64,7 +65,8 @@ def test_the_numbers_are_those_of_the_features(theirs):
 
 
 def test_training_is_the_same_with_them(theirs):
-    few = probe_metrics(theirs.train_stream, theirs.test_stream, features, names=["knn"], images=50)
+    few = [Knn(neighbours=[1], within=20)]
+    few = probe_metrics(theirs.train_stream, theirs.test_stream, features, probes=few, images=50)
     with_them, _ = trained(theirs, few)
     without, _ = trained(theirs, [])
     for mine, other in zip(with_them.parameters(), without.parameters(), strict=True):
@@ -74,7 +76,7 @@ def test_training_is_the_same_with_them(theirs):
 
 
 def test_wrong_input_is_named(theirs):
-    with pytest.raises(InputError, match="'svm' is unknown; choose of knn, linear"):
-        probe_metrics(theirs.train_stream, theirs.test_stream, features, names=["svm"])
+    with pytest.raises(InputError, match="'svm' is none; give probes of"):
+        probe_metrics(theirs.train_stream, theirs.test_stream, features, probes=["svm"])
     with pytest.raises(InputError, match="1 experiences, but 5 are trained"):
         probe_metrics(theirs.train_stream, theirs.test_stream[:1], features)

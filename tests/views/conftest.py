@@ -17,8 +17,8 @@ def policy() -> Callable[..., Views]:
 
     def load(name: str, **crop: Any) -> Views:
         values = yaml.safe_load((POLICIES / f"{name}.yaml").read_text())
-        for kind in ("large", "small", "labelled"):
-            values[kind] = values[kind] | crop
+        for kind, policy in values["policies"].items():
+            values["policies"][kind] = policy | crop
         return Views.model_validate(values)
 
     return load

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from contsemi.views import Augment, augment
+from contsemi.views.augment import Asked
 from contsemi.views.draws import Draws
 from contsemi.views.plan import draw_plan
 
@@ -31,9 +32,9 @@ def seeded(seed: int = 0) -> torch.Generator:
 def test_policies(policy, photographs, name):
     views = policy(name)
     views_of = Augment(views)
-    for kind in ("large", "small", "labelled"):
-        size = getattr(views, kind).size
-        result = getattr(views_of, kind)(photographs[:3], 2, seeded())
+    for kind, crop in views.policies.items():
+        size = crop.size
+        result = views_of.view(kind, photographs[:3], 2, seeded())
         assert result.shape == (6, 3, size, size)
         assert result.dtype == torch.float32
         assert result.is_contiguous(memory_format=torch.channels_last)
@@ -47,10 +48,11 @@ def test_policies(policy, photographs, name):
 
 def test_cifar_policy_is_nncsls(policy):
     views = policy("cifar")
-    assert (views.large.size, views.large.scale) == (32, [0.75, 1.0])
-    assert (views.small.size, views.small.scale) == (18, [0.3, 0.75])
-    assert views.labelled == views.large
-    for crop in (views.large, views.small):
+    large, small, labelled = (views.policies[name] for name in ("large", "small", "labelled"))
+    assert (large.size, large.scale) == (32, [0.75, 1.0])
+    assert (small.size, small.scale) == (18, [0.3, 0.75])
+    assert labelled == large
+    for crop in (large, small):
         assert (crop.flip, crop.solarise, crop.equalise) == (0.5, 0.2, 0.2)
         assert (crop.greyscale, crop.blur, crop.erase, crop.rotate, crop.shift) == (0,) * 5
         assert list(crop.jitter.model_dump().values()) == [0.8, 0.4, 0.4, 0.4, 0.1]
@@ -58,28 +60,27 @@ def test_cifar_policy_is_nncsls(policy):
 
 def test_same_seed_same_bits(policy, photographs):
     views_of = Augment(policy("cifar", **EVERYTHING))
-    first = views_of.large(photographs, 3, seeded(5))
-    assert torch.equal(first, views_of.large(photographs, 3, seeded(5)))
-    assert torch.equal(first, Augment(views_of.views).large(photographs, 3, seeded(5)))
-    assert not torch.equal(first, views_of.large(photographs, 3, seeded(6)))
+    first = views_of.view("large", photographs, 3, seeded(5))
+    assert torch.equal(first, views_of.view("large", photographs, 3, seeded(5)))
+    assert torch.equal(first, Augment(views_of.config).view("large", photographs, 3, seeded(5)))
+    assert not torch.equal(first, views_of.view("large", photographs, 3, seeded(6)))
 
 
 def test_views_of_an_image_differ(policy, photographs):
-    rows = Augment(policy("cifar")).large(photographs[:1].expand(4, -1, -1, -1), 2, seeded())
+    rows = Augment(policy("cifar")).view(
+        "large", photographs[:1].expand(4, -1, -1, -1), 2, seeded()
+    )
     assert len(rows.flatten(1).unique(dim=0)) == 8
 
 
 def test_rows_are_view_major(policy):
     still = policy("cifar", scale=[1.0, 1.0], ratio=[1.0, 1.0], flip=0.0, solarise=0.0, equalise=0)
-    still = still.model_copy(
-        update={
-            "large": still.large.model_copy(
-                update={"jitter": still.large.jitter.model_copy(update={"probability": 0.0})}
-            )
-        }
-    )
+    large = still.policies["large"]
+    calm = large.jitter.model_copy(update={"probability": 0.0})
+    large = large.model_copy(update={"jitter": calm})
+    still = still.model_copy(update={"policies": {"large": large}})
     images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 32, 32) * 50
-    rows = Augment(still).large(images, 3, seeded())
+    rows = Augment(still).view("large", images, 3, seeded())
     values = rows * torch.tensor(still.std)[:, None, None] + torch.tensor(still.mean)[:, None, None]
     torch.testing.assert_close(
         values[:, 0, 4, 4] * 255, (torch.arange(5.0) * 50).repeat(3), atol=1e-3, rtol=0
@@ -91,14 +92,14 @@ def test_random_numbers_drawn_do_not_depend_on_the_images(policy, photographs):
     states = []
     for images in (photographs, torch.zeros_like(photographs)):
         generator = seeded()
-        views_of.large(images, 2, generator)
+        views_of.view("large", images, 2, generator)
         states.append(generator.get_state())
     assert torch.equal(*states)
 
 
 def test_no_global_random_number_is_drawn(policy, photographs):
     before = torch.get_rng_state()
-    Augment(policy("cifar", **EVERYTHING)).large(photographs, 2, seeded())
+    Augment(policy("cifar", **EVERYTHING)).view("large", photographs, 2, seeded())
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -106,7 +107,7 @@ def test_no_global_random_number_is_drawn(policy, photographs):
 @given(seed=st.integers(0, 2**31), start=st.integers(0, 23), count=st.integers(1, 24))
 def test_a_row_does_not_depend_on_the_others(policy, photographs, seed, start, count):
     views = policy("cifar", **SMOOTH)
-    plan = draw_plan(views.large, Draws(seeded(seed), 24), 32, fill=[0.0] * 3)
+    plan = draw_plan(views.policies["large"], Draws(seeded(seed), 24), 32, fill=[0.0] * 3)
     source = torch.arange(12).repeat(2)
     together = Augment(views).render(photographs, source, plan)
     span = slice(start, start + count)
@@ -120,30 +121,30 @@ def test_a_row_does_not_depend_on_the_others(policy, photographs, seed, start, c
 def test_any_shape(policy, generator, size, batch, views):
     images = torch.randint(0, 256, (batch, 3, 11, 11), generator=generator, dtype=torch.uint8)
     views_of = Augment(policy("cifar", **EVERYTHING, size=size))
-    result = views_of.large(images, views, generator)
+    result = views_of.view("large", images, views, generator)
     assert result.shape == (views * batch, 3, size, size)
     assert result.isfinite().all()
 
 
 def test_passes_of_any_size_agree(policy, photographs, monkeypatch):
     views_of = Augment(policy("cifar", **SMOOTH))
-    whole = views_of.large(photographs, 3, seeded())
+    whole = views_of.view("large", photographs, 3, seeded())
     for rows in (1, 5, 36):
         monkeypatch.setitem(augment.PASS_BYTES, "cpu", rows * 12 * 32 * 32)
-        result = views_of.large(photographs, 3, seeded())
+        result = views_of.view("large", photographs, 3, seeded())
         torch.testing.assert_close(result, whole, atol=5e-5, rtol=0)
 
 
 def test_operations_not_in_the_policy_are_not_drawn(policy):
-    plan = draw_plan(policy("cifar").large, Draws(seeded(), 4), 32, fill=[0.0] * 3)
+    plan = draw_plan(policy("cifar").policies["large"], Draws(seeded(), 4), 32, fill=[0.0] * 3)
     assert [type(step).__name__ for step in plan.steps] == ["Jitter", "Solarise", "Equalise"]
 
 
 def test_autocast_does_not_reach_the_pixels(policy, photographs):
     views_of = Augment(policy("cifar"))
-    expected = views_of.large(photographs, 1, seeded())
+    expected = views_of.view("large", photographs, 1, seeded())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        result = views_of.large(photographs, 1, seeded())
+        result = views_of.view("large", photographs, 1, seeded())
         assert views_of.test(photographs).dtype == torch.float32
     assert torch.equal(result, expected)
 
@@ -179,7 +180,7 @@ def test_test_images_of_an_empty_batch(policy):
 def test_wrong_images_are_refused(policy, images):
     views_of = Augment(policy("cifar"))
     with pytest.raises(ValueError, match="expected uint8"):
-        views_of.large(images, 1, seeded())
+        views_of.view("large", images, 1, seeded())
     with pytest.raises(ValueError, match="expected uint8"):
         views_of.test(images)
 
@@ -187,25 +188,27 @@ def test_wrong_images_are_refused(policy, images):
 def test_images_on_another_device_are_refused(policy):
     images = torch.empty((2, 3, 32, 32), dtype=torch.uint8, device="meta")
     with pytest.raises(ValueError, match="generator on cpu, images on meta"):
-        Augment(policy("cifar")).large(images, 1, seeded())
+        Augment(policy("cifar")).view("large", images, 1, seeded())
 
 
 @pytest.mark.parametrize("part", [None, (12, torch.tensor([1, 4, 5]))], ids=["whole", "part"])
-@pytest.mark.parametrize("labelled", [{}, {"flip": 0.0, "blur": 0.5}, {"size": 20}], ids=str)
-def test_labelled_and_large_views_made_at_once_are_those_of_each(
-    labelled, part, policy, photographs
-):
+@pytest.mark.parametrize("other", [{}, {"flip": 0.0, "blur": 0.5}, {"size": 20}], ids=str)
+def test_kinds_of_views_made_at_once_are_those_of_each(other, part, policy, photographs):
     views = policy("cifar", **SMOOTH)
-    views = views.model_copy(update={"labelled": views.large.model_copy(update=labelled)})
-    augment, draw, again = Augment(views), seeded(4), seeded(4)
+    large = views.policies["large"]
+    policies = {"large": large, "other": large.model_copy(update=other)}
+    augment = Augment(views.model_copy(update={"policies": policies}))
     few, many = photographs[:3], photographs[3:6] if part else photographs
-    expected = augment.labelled(few, 2, draw), augment.large(many, 3, draw, part)
-    found = augment.labelled_and_large((few, 2, None), (many, 3, part), again)
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+    asked = [Asked("other", few, 2), Asked("large", many, 3, part), Asked("large", few, 1)]
+    draw, again = seeded(4), seeded(4)
+    expected = [augment.view(x.policy, x.images, x.number, draw, x.part) for x in asked]
+    found = augment.views(asked, again)
+    for one, alone in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, alone, rtol=0, atol=1e-4)
     assert draw.get_state().equal(again.get_state())
-    together = found[0].untyped_storage().data_ptr() == found[1].untyped_storage().data_ptr()
-    assert together == ("size" not in labelled)
+    places = [each.untyped_storage().data_ptr() for each in found]
+    assert places[1] == places[2] and (places[0] == places[1]) == ("size" not in other)
+    assert found[2].storage_offset() == found[1].storage_offset() + found[1].numel()
 
 
 @pytest.mark.gpu
@@ -213,10 +216,10 @@ def test_cpu_and_cuda_agree(policy, photographs):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     views = policy("cifar", **SMOOTH)
-    plan = draw_plan(views.large, Draws(seeded(), 24), 32, fill=[0.0] * 3)
+    plan = draw_plan(views.policies["large"], Draws(seeded(), 24), 32, fill=[0.0] * 3)
     source = torch.arange(12).repeat(2)
     here = Augment(views).render(photographs, source, plan)
     there = Augment(views).render(photographs.cuda(), source.cuda(), plan.to("cuda"))
     torch.testing.assert_close(there.cpu(), here, atol=1e-3, rtol=0)
-    drawn = Augment(policy("cifar")).large(photographs.cuda(), 2, torch.Generator("cuda"))
+    drawn = Augment(policy("cifar")).view("large", photographs.cuda(), 2, torch.Generator("cuda"))
     assert drawn.isfinite().all()

@@ -16,7 +16,7 @@ def test_the_share_is_that_of_the_pixels(seed):
     ours, theirs = pair()
     mixed, share = mix(ours, theirs, torch.Generator().manual_seed(seed))
     assert 0 <= share <= 1 and mixed.shape == ours.shape
-    expected = share * ours + (1 - share) * theirs.flip(0)
+    expected = share * ours + (1 - share) * theirs
     torch.testing.assert_close(mixed.mean((1, 2, 3)), expected.mean((1, 2, 3)))
 
 
@@ -37,7 +37,25 @@ def test_the_inputs_stay_as_they_are():
     assert torch.equal(ours, before[0]) and torch.equal(theirs, before[1])
 
 
-def test_one_image_has_itself_as_partner():
+def test_an_image_mixed_with_itself_is_itself():
     image, _ = pair(rows=1)
     mixed, _ = mix(image, image, torch.Generator().manual_seed(0))
     torch.testing.assert_close(mixed, image)
+
+
+def shares(**how):
+    ours, theirs = pair(side=2, rows=1)
+    draws = [torch.Generator().manual_seed(seed) for seed in range(400)]
+    return torch.tensor([mix(ours, theirs, draw, cut=False, **how)[1] for draw in draws])
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.75, 1.0, 4.0])
+def test_shares_are_of_the_beta_distribution(alpha):
+    found = shares(alpha=alpha)
+    assert found.mean() == pytest.approx(0.5, abs=0.06)
+    assert found.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.25)
+
+
+def test_the_larger_share_may_be_the_image_s_own():
+    whole, larger = shares(alpha=0.75), shares(alpha=0.75, larger_first=True)
+    assert torch.equal(larger, whole.maximum(1 - whole))

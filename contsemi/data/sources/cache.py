@@ -11,12 +11,13 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,13 @@ from contsemi.data.imageset import fingerprint
 from contsemi.data.sources.decoding import Failure
 from contsemi.data.twins import row_digests
 from contsemi.errors import StorageFailed
+from contsemi.storage.readonce import parse_json, read_once
 
 __all__ = ["Cached", "cached", "default_folder", "file_state", "key"]
 
-FORMAT = "2"  # of entries and of the decoding rule; another one makes other keys
+FORMAT = "3"  # of entries and of the decoding rule; another one makes other keys
 LEFTOVER_SECONDS = 86_400
+LARGEST_RECORD = 2**20  # bytes
 
 Fill = Callable[[Path, int], list[Failure]]
 
@@ -43,11 +46,20 @@ class Cached:
         images: [N, 3, S, S], a private memory map.
         rows: uint64 [N], a digest of each image.
         digest: that of the image set.
+        damaged: the folder of an entry that was there, was not whole, and was made anew.
     """
 
     images: NDArray[np.uint8]
     rows: NDArray[np.uint64]
     digest: str
+    damaged: str = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What its owner should know."""
+        if not self.damaged:
+            return []
+        return [f"the cached images in {self.damaged} were damaged and have been decoded anew"]
 
 
 def default_folder() -> Path:
@@ -94,6 +106,7 @@ def cached(
     shape = (len(targets), 3, size, size)
     if (found := _open(folder, shape, targets)) is not None:
         return found
+    damaged = str(folder) if folder.exists() else ""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder.parent)
@@ -112,19 +125,23 @@ def cached(
     made = _open(folder, shape, targets)
     if made is None:
         raise StorageFailed(f"{folder}: was damaged while it was written; check the disk")
-    return made
+    return replace(made, damaged=damaged)
 
 
 def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cached | None:
     """The entry if it is whole, else ``None``."""
     file = folder / "images.npy"
     try:
-        record = json.loads((folder / "entry.json").read_text("utf-8"))
+        record = parse_json(read_once(folder / "entry.json", LARGEST_RECORD))
+        if not (_plain(file) and _plain(folder / "rows.npy")):
+            return None
         images = np.load(file, mmap_mode="c", allow_pickle=False)
         rows = np.load(folder / "rows.npy", allow_pickle=False)
         if images.dtype != np.uint8 or images.shape != tuple(shape):
             return None
         if rows.dtype != np.uint64 or rows.shape != tuple(shape[:1]):
+            return None
+        if _digest(rows) != record["rows"]:
             return None
         state = [*file_state(file.stat()), file.stat().st_ino]
         if record["state"] != state:
@@ -136,6 +153,15 @@ def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cac
         return Cached(images, rows, str(record["digest"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
+
+
+def _digest(rows: NDArray[np.uint64]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()
+
+
+def _plain(file: Path) -> bool:
+    """Whether it is a file, no link and no pipe, which would be read for ever."""
+    return stat.S_ISREG(file.lstat().st_mode)
 
 
 def _write_header(file: Path, shape: Sequence[int]) -> int:
@@ -153,9 +179,12 @@ def _seal(draft: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> None
         os.fsync(stream.fileno())
     images = np.load(file, mmap_mode="c", allow_pickle=False)
     digest = fingerprint(images, targets)
-    np.save(draft / "rows.npy", row_digests(images), allow_pickle=False)
+    rows = row_digests(images)
+    np.save(draft / "rows.npy", rows, allow_pickle=False)
     state = [*file_state(file.stat()), file.stat().st_ino]
-    _write_record(draft, {"digest": digest, "shape": list(shape), "state": state})
+    _write_record(
+        draft, {"digest": digest, "rows": _digest(rows), "shape": list(shape), "state": state}
+    )
 
 
 def _write_record(folder: Path, record: dict[str, object]) -> None:

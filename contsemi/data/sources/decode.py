@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["FORMATS", "Unreadable", "decode", "resize"]
+__all__ = ["FORMATS", "Unreadable", "decode", "resize", "side_lengths"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 MAX_PIXELS = 100_000_000
@@ -70,6 +70,17 @@ def decode(file: Path | bytes, size: int | None) -> Pixels:
             raise Unreadable(f"cannot be read ({error.strerror})") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise Unreadable(f"damaged ({reason[:80]})") from error
+
+
+def side_lengths(file: Path) -> tuple[int, int] | None:
+    """Width and height in pixels, as the header has them; ``None`` for what cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=FORMATS) as image:
+                return image.size
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def resize(images: Pixels, size: int | None) -> Pixels:

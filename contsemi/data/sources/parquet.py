@@ -10,20 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contsemi.data.imageset import ImageSet
+from contsemi.config import Data
+from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.names import OFFICIAL
 from contsemi.data.sources.cache import Cached, cached, file_state, key
 from contsemi.data.sources.decode import Unreadable, decode
 from contsemi.data.sources.decoding import Failure, decode_into
+from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.errors import InputError
 
-__all__ = ["fetch", "find", "load"]
+__all__ = ["Parquet", "fetch", "find", "load"]
 
 PATTERNS = ("{0}.parquet", "{0}-*.parquet", "{0}/*.parquet", "*/{0}-*.parquet", "*/{0}/*.parquet")
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
 IMAGES = ("img", "image")
 LABELS = ("fine_label", "label", "labels")
+FIX_BYTES = "write the encoded images into it: this project opens no path of a data file"
 ROWS = 256  # rows that are read from a file at a time
+
+_Labels = tuple[NDArray[np.int64], NDArray[np.int64] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +42,51 @@ class _Columns:
     coarse_classes: tuple[str, ...] | None
 
 
+@dataclass(kw_only=True, eq=False)
+class Parquet(Source):
+    """A folder of parquet files, or the id of a dataset of the hub."""
+
+    def load(self, data: Data, dataset: str, check: Check) -> tuple[ImageSet, ImageSet]:
+        """See :func:`load`."""
+        refuse_digits(data, dataset)
+        root = root_of(data, dataset)
+        if not root.is_dir():
+            root = fetch(str(data.root), may_download=data.download)
+        return load(
+            root, dataset, size=data.size, cache=data.cache, workers=data.workers, check=check
+        )
+
+
 def find(root: Path, split: str) -> list[Path]:
     """The parquet files of ``train`` or ``test``, by name; empty if there are none."""
-    for name in SPLITS[split]:
-        for pattern in PATTERNS:
-            if files := sorted(p for p in root.glob(pattern.format(name)) if p.is_file()):
-                if len({file.parent for file in files}) > 1:
-                    folders = ", ".join(sorted({file.parent.name for file in files}))
-                    problem = f"has {name} files in several folders ({folders})"
-                    raise InputError(f"data.root={root}", problem, "give one of them")
-                return files
+    return next((files for name in SPLITS[split] if (files := _files(root, name))), [])
+
+
+def _files(root: Path, name: str) -> list[Path]:
+    """The parquet files of a split of this name."""
+    for pattern in PATTERNS:
+        if files := sorted(p for p in root.glob(pattern.format(name)) if p.is_file()):
+            if len({file.parent for file in files}) > 1:
+                folders = ", ".join(sorted({file.parent.name for file in files}))
+                problem = f"has {name} files in several folders ({folders})"
+                raise InputError(f"data.root={root}", problem, "give one of them")
+            return files
     return []
 
 
 def load(
-    root: Path, dataset: str, *, size: int | None, cache: str | None, workers: int
+    root: Path,
+    dataset: str,
+    *,
+    size: int | None,
+    cache: str | None,
+    workers: int,
+    check: Check | None = None,
 ) -> tuple[ImageSet, ImageSet]:
     """Training and test images; decoded once, then opened from the cache.
+
+    A training row whose label is missing or -1 is an image without a label. A split whose labels
+    are all withheld is not taken for the test images while another one has them.
 
     Args:
         root: the folder of the dataset.
@@ -61,6 +94,7 @@ def load(
         size: side in pixels; ``None`` takes that of the first image for all.
         cache: folder of the cache; ``None`` for the user's.
         workers: decoding processes, 0 for one per core.
+        check: is told the classes and labels before an image is decoded; may raise.
 
     Raises:
         InputError: pyarrow or files are missing, columns or labels are not as expected, another
@@ -68,23 +102,28 @@ def load(
         StorageFailed: the cache cannot be written.
     """
     where = f"data.root={root}"
-    files = {split: find(root, split) for split in SPLITS}
-    for split, found in files.items():
-        if not found:
-            problem = f"has no {split} parquet files"
-            raise InputError(where, problem, f"expected data/{split}-*.parquet in it")
-    columns = _columns(files["train"][0])
-    labels = {split: _labels(found, columns) for split, found in files.items()}
+    train_files = find(root, "train")
+    if not train_files:
+        raise InputError(where, "has no train parquet files", "expected data/train-*.parquet in it")
+    columns = _columns(train_files[0])
+    labels = {"train": _labels(train_files, columns)}
+    test_files, labels["test"], said = _test(root, columns, where)
+    files = {"train": train_files, "test": test_files}
+    _refuse_odd(where, columns, labels)
     classes = _classes(columns, labels["train"][0], dataset, where)
     for split, (targets, _) in labels.items():
-        if len(targets) == 0 or not 0 <= targets.min() <= targets.max() < len(classes):
-            problem = f"the {split} labels are not all within the {len(classes)} classes"
-            raise InputError(f"{where}: {columns.label}", problem, "rows need a label from 0 on")
+        if targets.max(initial=-1) >= len(classes):
+            row = int(targets.argmax())
+            problem = f"{split} row {row} has label {targets[row]} of {len(classes)} classes"
+            raise InputError(f"{where}: {columns.label}", problem, "labels count from 0")
+    if check is not None:
+        check(*(Named(labels[split][0], classes) for split in files))
     size = size or _own_size(files["train"][0], columns)
     opened = {
         split: _decode(found, columns, labels[split][0], size, cache, workers)
         for split, found in files.items()
     }
+    said += [remark for each in opened.values() for remark in each.remarks]
     train, test = (
         ImageSet.of(
             opened[split].images,
@@ -94,10 +133,50 @@ def load(
             coarse=coarse,
             coarse_classes=columns.coarse_classes if coarse is not None else None,
             digest=opened[split].digest,
+            remarks=tuple(f"{where}: {each}" for each in said) if split == "train" else (),
+            place=root,
         )
         for split, (targets, coarse) in labels.items()
     )
     return train, test
+
+
+def _test(root: Path, columns: _Columns, where: str) -> tuple[list[Path], _Labels, list[str]]:
+    """The first split for the test that has labels, its labels, and what was passed over."""
+    withheld: list[str] = []
+    for name in SPLITS["test"]:
+        files = _files(root, name)
+        if not files:
+            continue
+        labels = _labels(files, columns)
+        if (labels[0] >= 0).any():
+            said = [f"the labels of {each} are withheld: {name} is the test" for each in withheld]
+            return files, labels, said
+        withheld.append(name)
+    if withheld:
+        problem = f"the labels of {' and '.join(withheld)} are withheld (missing or -1)"
+        raise InputError(where, problem, "a test split needs labels: add a validation split")
+    raise InputError(where, "has no test parquet files", "expected data/test-*.parquet in it")
+
+
+def _refuse_odd(where: str, columns: _Columns, labels: dict[str, _Labels]) -> None:
+    """Raises for labels that no data set of so many rows can have."""
+    for split, (targets, _) in labels.items():
+        at = f"{where}: {columns.label}"
+        known = targets[targets >= 0]
+        if len(targets) == 0 or len(known) == 0:
+            raise InputError(at, f"no {split} row has a label", "labels count from 0")
+        if targets.min() < -1:
+            row = int(targets.argmin())
+            problem = f"{split} row {row} has label {targets[row]}"
+            raise InputError(at, problem, "labels count from 0; -1 or none for a withheld one")
+        if split == "test" and len(known) < len(targets):
+            row = int(targets.argmin())
+            raise InputError(at, f"test row {row} has no label", "remove the rows without one")
+        if known.max() > max(len(labels["train"][0]), 1000):
+            row = int(targets.argmax())
+            problem = f"{split} row {row} has label {targets[row]}: more classes than rows"
+            raise InputError(at, problem, "number the classes from 0")
 
 
 def fetch(dataset_id: str, *, may_download: bool) -> Path:
@@ -182,17 +261,13 @@ def _classes(
     return columns.classes or official or tuple(f"class_{n}" for n in range(count))
 
 
-def _labels(
-    files: list[Path], columns: _Columns
-) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+def _labels(files: list[Path], columns: _Columns) -> _Labels:
     wanted = [columns.label] + ([columns.coarse] if columns.coarse else [])
     parts: list[list[NDArray[np.int64]]] = []
     for file in files:
         try:
             table = _parquet(file).read(columns=wanted)
-            if any(table[name].null_count for name in wanted):
-                raise ValueError("a row has no label")
-            parts.append([table[name].to_numpy().astype(np.int64) for name in wanted])
+            parts.append([table[name].fill_null(-1).to_numpy().astype(np.int64) for name in wanted])
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:80]
             problem = f"its labels cannot be read ({reason})"
@@ -208,7 +283,13 @@ def _encoded(files: list[Path], column: str) -> Iterator[bytes]:
         try:
             for batch in opened.iter_batches(batch_size=ROWS, columns=[column]):
                 for row in batch.column(0).to_pylist():
-                    yield (row["bytes"] if isinstance(row, dict) else row) or b""
+                    content = row["bytes"] if isinstance(row, dict) else row
+                    if not isinstance(content, bytes | None):  # text is no path for us to open
+                        kind = "text" if isinstance(content, str) else type(content).__name__
+                        raise InputError(
+                            f"{file}: {column}", f"holds {kind}, expected bytes", FIX_BYTES
+                        )
+                    yield content or b""
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:80]
             problem = f"its images cannot be read ({reason})"

@@ -122,6 +122,11 @@ class Display:
             parts.append("by task " + " ".join(map(percent, event.class_incremental)))
         self._line("  ".join(parts))
 
+    def say(self, text: str) -> None:
+        """Print one line about what is done now, unless quiet."""
+        if self._mode != "quiet":
+            self._line(one_line(text))
+
     def note(self, text: str) -> None:
         """Print one line that a user should not miss, in every mode."""
         self._line(f"note: {one_line(text)}")

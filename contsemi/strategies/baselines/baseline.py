@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contsemi.config import Config
 from contsemi.discovery import find_class
 from contsemi.errors import InputError
-from contsemi.learner.forward import embed
+from contsemi.learner.forward import Embedder
+from contsemi.learner.kept import network_bytes
 from contsemi.learner.loop import Hooks
 from contsemi.seeding import derive
 from contsemi.strategies.baselines.method import Method
@@ -103,21 +104,23 @@ class Baseline:
 
     def _embed(self, images: Tensor, heads: Sequence[str]) -> Outputs:
         terms = self.terms
-        return embed(
-            terms.network,
-            images,
-            heads,
-            augment=terms.pixels.augment,
-            chunk=self.config.batch.test,
-            device=terms.device,
-            precision=terms.precision,
-        )
+        augment, chunk = terms.pixels.augment, self.config.batch.test
+        embed = Embedder(augment, chunk, terms.device, terms.precision)
+        return embed(terms.network, images, heads)
 
     @property
-    def memory_bytes(self) -> int:
-        """Bytes kept of earlier tasks, as the learner counts them: no copies of networks."""
+    def memory(self) -> dict[str, int]:
+        """Bytes kept of earlier tasks: ``exemplars``, and ``past`` for copies and importances."""
         each = self.terms.image_bytes + 8 + self.method.bytes_beside(self.strategy)
-        return self.method.kept(self.strategy) * each
+        kept = {
+            "exemplars": self.method.kept(self.strategy) * each,
+            "past": sum(map(_bytes, self.method.networks(self.strategy))),
+        }
+        return {name: size for name, size in kept.items() if size}
+
+
+def _bytes(kept: Tensor | nn.Module) -> int:
+    return kept.nbytes if isinstance(kept, Tensor) else network_bytes(kept)
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """Elastic weight consolidation: weights that mattered are held fast."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from contsemi.strategies._avalanche import EWC
+from contsemi.strategies._avalanche import EWC, EWCPlugin
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import criterion, on_same_terms
+from contsemi.strategies.baselines.same_terms import criterion, on_same_terms, plugin_of
 from contsemi.strategies.baselines.terms import Terms
 
 __all__ = ["Ewc"]
@@ -36,3 +36,10 @@ class Ewc(Method):
             criterion=criterion(self.new_classes_only),
             ewc_lambda=self.weights["penalty"],
         )
+
+    def networks(self, strategy: Any) -> Iterator[Any]:
+        """Weights and importances of every past task."""
+        plugin = plugin_of(strategy, EWCPlugin)
+        for kept in (plugin.saved_params, plugin.importances):
+            for task in kept.values():
+                yield from (each.data for each in task.values())

@@ -63,6 +63,11 @@ class Icarl(Method):
         """Exemplars."""
         return sum(map(len, self.plugin.x_memory))
 
+    def networks(self, strategy: Any) -> list[Any]:
+        """The network of the end of the last task, which teaches its own classes."""
+        teacher = strategy._criterion.old_model
+        return [] if teacher is None else [teacher]
+
     def scores(self, strategy: Any, outputs: Outputs) -> Tensor:
         """Minus the distance to each class mean."""
         scores: Tensor = strategy.model.eval_classifier(outputs.features)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from contsemi.strategies._avalanche import LwF as Strategy
+from contsemi.strategies._avalanche import LwFPlugin
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import criterion, on_same_terms
+from contsemi.strategies.baselines.same_terms import criterion, on_same_terms, plugin_of
 from contsemi.strategies.baselines.terms import Terms
 
 __all__ = ["Lwf"]
@@ -41,3 +42,8 @@ class Lwf(Method):
             alpha=self.weights["distillation"],
             temperature=self.temperature,
         )
+
+    def networks(self, strategy: Any) -> list[Any]:
+        """The teacher."""
+        teacher = plugin_of(strategy, LwFPlugin).lwf.prev_model
+        return [] if teacher is None else [teacher]

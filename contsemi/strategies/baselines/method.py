@@ -1,5 +1,6 @@
 """The contract of a baseline: one file a strategy of Avalanche."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -60,6 +61,10 @@ class Method:
     def bytes_beside(self, strategy: Any) -> int:
         """Bytes kept with each image, its pixels and its label excepted."""
         return 0
+
+    def networks(self, strategy: Any) -> Iterable[Any]:
+        """Tensors and modules beside the network that are kept from task to task."""
+        return ()
 
     def scores(self, strategy: Any, outputs: Outputs) -> Tensor:
         """Scores [N, C] of un-augmented images over all columns, from one pass of features."""

@@ -61,7 +61,7 @@ class Pixels:
                 return views
         number = [len(self.drawn)] if self.drawn else []
         draw = generator(self.seed, "views", self.task, self.step, *number, device=self.device)
-        views = self.augment.labelled(self._gather(rows), 1, draw)
+        views = self.augment.view("labelled", self._gather(rows), 1, draw)
         self.drawn.append((rows, views))
         return views
 

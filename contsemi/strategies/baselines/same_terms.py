@@ -91,7 +91,18 @@ class _SameTerms:
         """All rows that the network has looked at in this step."""
         rows = torch.cat([rows for rows, _ in self.terms.pixels.drawn])
         nothing = rows[:0]
-        return Batch(nothing, nothing, nothing, nothing, rows, nothing)
+        return Batch(
+            labelled=nothing,
+            labels=nothing,
+            from_memory=nothing,
+            unlabelled=nothing,
+            labelled_ids=rows,
+            unlabelled_ids=nothing,
+            places=nothing,
+            coarse=nothing,
+            coarse_images=nothing,
+            coarse_only=nothing,
+        )
 
     def optimizer_step(self) -> None:
         """A step at the rate of the schedule, clipped as everywhere."""

@@ -40,6 +40,12 @@ class Si(Method):
         strategy.plugins.append(_Apart(plugin_of(strategy, SynapticIntelligencePlugin)))
         return strategy
 
+    def networks(self, strategy: Any) -> list[Any]:
+        """Weights, importances and what they are made of."""
+        plugin = plugin_of(strategy, SynapticIntelligencePlugin)
+        kept = (*plugin.ewc_data, *plugin.syn_data.values())
+        return [each.data for part in kept for each in part.values()]
+
 
 class _Apart(SupervisedPlugin):  # type: ignore[misc]
     """Comes after Avalanche's plugin and copies the weights that it keeps.

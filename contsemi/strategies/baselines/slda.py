@@ -49,6 +49,10 @@ class Slda(Method):
             self.first.train(experience, eval_streams=[])
         strategy.train(experience, eval_streams=[])
 
+    def networks(self, strategy: Any) -> list[Any]:
+        """Class means and counts, and their covariance."""
+        return [strategy.muK, strategy.cK, strategy.Sigma]
+
     def scores(self, strategy: Any, outputs: Outputs) -> Tensor:
         """The discriminants."""
         scores: Tensor = strategy.predict(outputs.features)

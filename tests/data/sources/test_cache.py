@@ -56,7 +56,21 @@ def flip_a_bit(entry: Path) -> None:
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def as_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)  # opening it would block for ever
+
+
+def flip_rows(entry: Path) -> None:
+    rows = np.load(entry / "rows.npy")
+    np.save(entry / "rows.npy", rows[::-1].copy())
+
+
 DAMAGES = {
+    "record as a pipe": lambda entry: as_pipe(entry / "entry.json"),
+    "images as a pipe": lambda entry: as_pipe(entry / "images.npy"),
+    "deep record": lambda entry: (entry / "entry.json").write_text("[" * 200_000),
+    "other rows": flip_rows,
     "bit": flip_a_bit,
     "truncated": lambda entry: os.truncate(entry / "images.npy", 500),
     "emptied": lambda entry: os.truncate(entry / "images.npy", 0),
@@ -78,9 +92,9 @@ def test_a_damaged_entry_is_made_anew(tmp_path: Path, damage: str) -> None:
     fill = Fill()
     get(tmp_path, fill)
     DAMAGES[damage](tmp_path / "entry")
-    get(tmp_path, fill)
+    assert "decoded anew" in get(tmp_path, fill).remarks[0]
     assert fill.calls == 2
-    get(tmp_path, fill)
+    assert get(tmp_path, fill).remarks == []
     assert fill.calls == 2
 
 

@@ -58,5 +58,13 @@ def test_sizes(size: int) -> None:
 def test_load_is_a_door_to_the_source() -> None:
     from contsemi.config import Data
 
-    data = Data(source="auto", root=None, download=False, size=None, cache=None, workers=0)
+    data = Data(
+        source={"name": "auto"},
+        root=None,
+        download=False,
+        size=None,
+        cache=None,
+        workers=0,
+        test_share=0.2,
+    )
     assert load(data, "digits")[0].digest == digits.load(None)[0].digest

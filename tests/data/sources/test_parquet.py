@@ -114,9 +114,14 @@ def test_images_that_cannot_be_read_are_reported_together(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"targets": [0, 1, -1]}, "label: the train labels are not all within the 2 classes"),
-        ({"targets": [0, 2], "names": ["a", "b"]}, "not all within the 2 classes"),
-        ({"targets": [0, None]}, r"its labels cannot be read \(a row has no label\)"),
+        (
+            {"targets": [0, 1, -2]},
+            "label: train row 2 has label -2; labels count from 0; -1 or none",
+        ),
+        ({"targets": [0, 2], "names": ["a", "b"]}, "train row 1 has label 2 of 2 classes"),
+        ({"targets": [None, -1]}, "label: no train row has a label; labels count from 0"),
+        ({"targets": [1, 10**12]}, "train row 1 has label 1000000000000: more classes than rows"),
+        ({"targets": [0, 1], "images": ["a.png", "b.png"]}, "image: holds text, expected bytes;"),
         ({"targets": ["a", "b"]}, "has no labels: its columns are image, label; expected img"),
         ({"targets": [0, 1], "label": "y"}, "has no labels: its columns are image, y;"),
         (
@@ -248,3 +253,24 @@ def test_all_real_images(cifar100_root: Path, tmp_path: Path) -> None:
     # CIFAR-100's well-known mean
     mean = train.images.numpy().mean((0, 2, 3), np.float64) / 255
     np.testing.assert_allclose(mean, [0.5071, 0.4865, 0.4409], atol=1e-4)
+
+
+def test_rows_without_a_label_are_unlabelled_images(tmp_path: Path) -> None:
+    write(tmp_path / "set" / "train.parquet", [0, None, 1, -1, 1])
+    write(tmp_path / "set" / "test.parquet", [0, 1])
+    train, _ = load(tmp_path / "set")
+    assert train.targets.tolist() == [0, -1, 1, -1, 1]
+
+
+def test_a_split_with_withheld_labels_is_no_test(tmp_path: Path) -> None:
+    write(tmp_path / "set" / "train.parquet", [0, 1, 1])
+    write(tmp_path / "set" / "test.parquet", [-1, -1, -1, -1])
+    with pytest.raises(InputError, match="the labels of test are withheld"):
+        load(tmp_path / "set")
+    write(tmp_path / "set" / "validation.parquet", [0, 1])
+    train, test = load(tmp_path / "set")
+    assert test.targets.tolist() == [0, 1]
+    assert any("validation is the test" in remark for remark in train.remarks)
+    write(tmp_path / "set" / "test.parquet", [0, -1])
+    with pytest.raises(InputError, match="test row 1 has no label"):
+        load(tmp_path / "set")

@@ -36,7 +36,7 @@ def folders(make_run):
             seed=seed,
             matrix=matrix(seed, worse),
             seconds=10.0 * (1 + worse) + seed,
-            memory_bytes=1000 * (1 + worse),
+            memory={"exemplars": 1000 * (1 + worse)},
         )
         for worse, method in enumerate(("good", "<i>bad</i>"))
         for seed in range(3)

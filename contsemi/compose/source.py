@@ -1,0 +1,96 @@
+"""Our YAML files as Hydra's source of configurations: all folders as one tree of groups."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from omegaconf import OmegaConf
+
+from contsemi.compose import files, resources
+from contsemi.discovery import ROOMS, SEVERAL
+from contsemi.errors import InputError
+
+__all__ = ["SCHEME", "YamlFiles", "register"]
+
+SCHEME = "contsemi"
+# Groups whose files set keys of the whole configuration, whether they say so or not.
+WHOLE = ("experiment", "method", "scenario")
+
+
+class YamlFiles(ConfigSource):
+    """Finds and reads the files of :mod:`contsemi.compose.files` for Hydra."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Of the paths on Hydra's search path."""
+        return SCHEME
+
+    def available(self) -> bool:
+        """Whether there is anything at all."""
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        """Whether it is a folder with choices, or one of such folders."""
+        key = config_path.strip("/").replace("/", ".")
+        return not key or any(f"{g}.".startswith(f"{key}.") for g in files.groups())
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether there is such a file."""
+        return _file(config_path) is not None
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Names of the choices of a group."""
+        return files.names(config_path.strip("/").replace("/", "."))
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """One file, and the package its keys go to."""
+        file = _file(config_path)
+        if file is None:
+            raise ConfigLoadError(f"no file {config_path}.yaml")
+        group, _, name = config_path.removesuffix(".yaml").strip("/").rpartition("/")
+        content = dict(files.read(file))
+        package = None
+        if group in WHOLE:
+            package = "_global_"
+            _refuse_choices(file, group, content)
+        elif (key := group.replace("/", ".")) in ROOMS:
+            content.pop("ranges", None)
+            package = f"{key}.{name}" if key in SEVERAL else key
+        return ConfigResult(
+            config=OmegaConf.create(content),
+            path=f"{SCHEME}://{file}",
+            provider=self.provider,
+            header={"package": package},
+        )
+
+
+def _file(config_path: str) -> Path | None:
+    group, _, name = config_path.removesuffix(".yaml").strip("/").rpartition("/")
+    if group:
+        return files.find(group.replace("/", "."), name)
+    file = resources.conf() / f"{name}.yaml"
+    return file if file.is_file() else None
+
+
+def _refuse_choices(file: Path, group: str, content: dict[str, Any]) -> None:
+    """A choice that stands among the values would change the record, and nothing else.
+
+    Raises:
+        InputError: it does; or a method is called otherwise than its file.
+    """
+    where = files.shown(file)
+    if group == "method" and content.get("method", file.stem) != file.stem:
+        problem = f"has to be {file.stem}, as the file is called"
+        raise InputError(f"{where}: method", problem, "mend the file")
+    for key, value in files.keys(content):
+        chooses = key in files.groups() and isinstance(value, str | list)
+        if chooses and (key, group) != ("method", "method"):
+            fix = f"write it under defaults as '- override /{key.replace('.', '/')}: {value}'"
+            raise InputError(f"{where}: {key}", "is a choice of a file, not a value", fix)
+
+
+def register() -> None:
+    """Makes Hydra know the source; once is enough."""
+    Plugins.instance().register(YamlFiles)

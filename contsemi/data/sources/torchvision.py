@@ -1,0 +1,26 @@
+"""CIFAR in torchvision's layout."""
+
+from dataclasses import dataclass
+
+from contsemi.config import Data
+from contsemi.data.imageset import ImageSet
+from contsemi.data.sources import cifar
+from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
+from contsemi.errors import InputError
+
+__all__ = ["Torchvision"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Torchvision(Source):
+    """Unpacked files or the archive; fetched where ``data.download`` allows it."""
+
+    def load(self, data: Data, dataset: str, check: Check) -> tuple[ImageSet, ImageSet]:
+        """See :func:`contsemi.data.sources.cifar.load`."""
+        refuse_digits(data, dataset)
+        root = root_of(data, dataset)
+        if dataset not in cifar.LAYOUTS:
+            raise InputError("data.source", "torchvision is for CIFAR only", "use source=auto")
+        train, test = cifar.load(root, dataset, size=data.size, may_download=data.download)
+        check(train.named, test.named)
+        return train, test

@@ -1,0 +1,1 @@
+"""Which images get their label: one file a policy, ``labels=NAME``."""

@@ -1,0 +1,43 @@
+"""The contract of a label choice: which images get their label; numpy only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contsemi.discovery import Part
+from contsemi.labels.budget import LabelBudget
+
+__all__ = ["Choice"]
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(kw_only=True, eq=False)
+class Choice(Part):
+    """A policy: one file each. The chosen rows and their digest stand in the manifest."""
+
+    group: ClassVar[str] = "labels"
+
+    def draw(
+        self, budget: LabelBudget, targets: Integers, *, seed: int, names: Sequence[str]
+    ) -> Integers:
+        """Positions of the images that get their label.
+
+        It is asked once for all images in use, or once for each task where the budget is per task.
+
+        Args:
+            budget: a share, or a count for each class.
+            targets: int64 [N], the class id of each candidate image.
+            seed: of the draw.
+            names: name of each class id.
+
+        Returns:
+            int64 [n], distinct positions in ``targets``.
+
+        Raises:
+            InputError: the budget cannot be met.
+        """
+        raise NotImplementedError

@@ -1,0 +1,38 @@
+"""What a learner keeps beside the network that it trains, in bytes and by name."""
+
+from torch import nn
+
+from contsemi.learner.learner import Learner
+
+__all__ = ["kept_bytes", "network_bytes"]
+
+
+def network_bytes(network: nn.Module | None) -> int:
+    """Bytes of a network's weights and statistics; 0 for none."""
+    if network is None:
+        return 0
+    return sum(x.nbytes for part in (network.parameters(), network.buffers()) for x in part)
+
+
+def kept_bytes(learner: Learner) -> dict[str, int]:
+    """Bytes of all that is kept of earlier tasks or beside the network; what is empty is left out.
+
+    Args:
+        learner: of any task, or between two.
+
+    Returns:
+        ``exemplars``, ``embeddings`` and, under its name, what the predictor keeps;
+        ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen network; ``average``, the EMA copy.
+    """
+    kept = {
+        "exemplars": learner.exemplars.memory_bytes,
+        "embeddings": learner.embeddings.memory_bytes,
+        learner.config.predict["name"]: learner.predictor.decides.memory_bytes,
+    }
+    for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):
+        for name, module in part.named_modules():
+            kept[f"{owner}.{name}"] = getattr(module, "memory_bytes", 0)
+    networks = learner.networks
+    kept["past"] = sum(map(network_bytes, networks.pasts))
+    kept["average"] = 0 if networks.teacher is None else network_bytes(networks.teacher.network)
+    return {name: size for name, size in kept.items() if size}

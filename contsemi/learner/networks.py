@@ -1,0 +1,137 @@
+"""The network that is trained, its slow copy, and the frozen ones of earlier tasks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contsemi.learner.seeing import Runs
+from contsemi.models.ema import Ema, frozen_copy
+from contsemi.models.network import Network
+from contsemi.seeding import generator
+from contsemi.types import Forward, Needs
+
+__all__ = ["Networks"]
+
+
+class Networks:
+    """All networks of a run.
+
+    Args:
+        student: the network that is trained.
+        needs: whether there is an EMA copy, and how it follows.
+        pasts: frozen networks to keep.
+
+    Attributes:
+        student: the network that is trained.
+        teacher: its EMA copy; ``None`` before the first task, or without one.
+        pasts: the frozen networks of the ends of earlier tasks, the newest first.
+    """
+
+    def __init__(self, student: Network, needs: Needs, pasts: int) -> None:
+        self.student, self.keep = student, pasts
+        self.momenta = _pair(needs.teacher)
+        self.copies_buffers = needs.teacher_buffers == "copied"
+        self.restarts = bool(needs.teacher_restarts)
+        self.teacher: Ema | None = None
+        self.pasts: tuple[Network, ...] = ()
+
+    @property
+    def predicting(self) -> Network:
+        """The network that predicts: the EMA copy where there is one."""
+        return self.student if self.teacher is None else self.teacher.network
+
+    def by_name(self, name: str) -> Network:
+        """The ``student``, the ``teacher``, the newest ``past``, or the one that is ``predicting``.
+
+        Raises:
+            ValueError: there is none.
+        """
+        found = {
+            "student": self.student,
+            "predicting": self.predicting,
+            "teacher": None if self.teacher is None else self.teacher.network,
+            "past": self.pasts[0] if self.pasts else None,
+        }.get(name)
+        if found is None:
+            raise ValueError(f"there is no network {name!r} here")
+        return found
+
+    def grow(self, num_classes: int, draw: torch.Generator) -> None:
+        """More classes, drawn for the student; the teacher gets the same."""
+        self.student.grow(num_classes, draw)
+        if self.momenta is None:
+            return
+        if self.teacher is None or self.restarts:
+            self.teacher = Ema(
+                self.student, momentum=self.momenta[0], copies_buffers=self.copies_buffers
+            )
+        else:
+            self.teacher.grow(self.student)
+
+    def follow(self, momentum: float) -> None:
+        """The teacher follows the student, whose optimiser has stepped."""
+        if self.teacher is not None:
+            self.teacher.momentum = momentum
+            self.teacher.update(self.student)
+
+    def freeze(self) -> None:
+        """A task is over: the network that predicts is the newest past, where one is kept."""
+        if self.keep:
+            self.pasts = (frozen_copy(self.predicting), *self.pasts)[: self.keep]
+
+    def runs(self, run: Callable[[Network], Forward], pasts: int) -> Runs:
+        """What runs the networks of a step, of the frozen ones so many."""
+        return Runs(
+            student=run(self.student),
+            teacher=None if self.teacher is None else run(self.teacher.network),
+            pasts=[run(past) for past in self.pasts[:pasts]],
+        )
+
+    # State
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """The networks by name; of the older frozen ones the classes that they know, too."""
+        state = {
+            "network": self.student.state_dict(),
+            "teacher": self.teacher.network.state_dict() if self.teacher else {},
+            "past": self.pasts[0].state_dict() if self.pasts else {},
+        }
+        for age, past in enumerate(self.pasts[1:], start=2):
+            classes = torch.tensor(past.num_classes)
+            state[f"past_{age}"] = {**past.state_dict(), "num_classes": classes}
+        return state
+
+    def restore_pasts(self, state: dict[str, Any], newest: int) -> None:
+        """Makes the frozen networks anew; the student grows to what they know.
+
+        Args:
+            state: of :meth:`state`.
+            newest: classes that the newest one knows.
+        """
+        found: list[Network] = []
+        names = [f"past_{age}" for age in range(self.keep, 1, -1)]
+        for name in [*(name for name in names if state.get(name)), "past"]:
+            values: dict[str, Tensor] = dict(state.get(name, {}))
+            if not values:
+                continue
+            classes = int(values.pop("num_classes", torch.tensor(newest)))
+            self.student.grow(classes, generator(0, "restore"))
+            past = frozen_copy(self.student)
+            past.load_state_dict(values)
+            found.insert(0, past)
+        self.pasts = tuple(found)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes the weights of student and teacher back; both have the classes of the state."""
+        self.student.load_state_dict(state.get("network", {}))
+        if self.teacher is not None:
+            self.teacher.network.load_state_dict(state["teacher"])
+
+
+def _pair(momentum: float | tuple[float, float] | None) -> tuple[float, float] | None:
+    """The EMA momentum at the start and at the end of a task; ``None`` for no EMA."""
+    if momentum is None or isinstance(momentum, tuple):
+        return momentum
+    return momentum, momentum

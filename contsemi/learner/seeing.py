@@ -1,0 +1,87 @@
+"""The networks of a step run over its views."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from contsemi.devices.gathering import gather_outputs
+from contsemi.devices.ranks import Ranks
+from contsemi.learner.forward import run_groups
+from contsemi.learner.viewing import Viewed
+from contsemi.types import Forward, Needs, Outputs, Seen, View
+
+__all__ = ["Runs", "see"]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What runs each network of a step, in the mode that it is to run in.
+
+    Attributes:
+        student: the network that is trained.
+        teacher: its EMA copy; ``None`` without one.
+        pasts: the frozen networks, the newest first.
+    """
+
+    student: Forward
+    teacher: Forward | None
+    pasts: Sequence[Forward]
+
+
+def see(views: Viewed, needs: Needs, runs: Runs, ranks: Ranks) -> dict[str, Seen]:
+    """What the networks say of the views of a step.
+
+    Views of one side are one forward pass of a network. The teacher's batches have the unlabelled
+    rows first.
+
+    Args:
+        views: of the step, of this process's rows.
+        needs: who sees which of them.
+        runs: the networks.
+        ranks: the processes, all of whose rows are in what comes back.
+    """
+    heads = needs.head_names
+
+    def run(network: Forward, names: Sequence[str]) -> dict[str, Outputs]:
+        if not names:
+            return {}
+        own = run_groups(network, views.joined(names), heads)
+        everyone = gather_outputs(ranks, own, [views.blocks[name] for name in names])
+        return dict(zip(names, everyone, strict=True))
+
+    def names(sees: Callable[[View], bool]) -> list[str]:
+        return [name for name in views.images if sees(needs.views[name])]
+
+    with torch.no_grad():
+        student = run(runs.student, names(lambda view: _sees(view) and not view.gradient))
+    student |= run(runs.student, names(lambda view: _sees(view) and view.gradient))
+    teacher: dict[str, Outputs] = {}
+    with torch.no_grad():
+        if runs.teacher is not None:
+            shown = names(lambda view: "teacher" in view.seen_by)
+            unlabelled_first = sorted(shown, key=lambda n: needs.views[n].rows != "unlabelled")
+            teacher = run(runs.teacher, unlabelled_first)
+        known = names(_known_to_past) if runs.pasts else []
+        pasts = [run(past, known) for past in runs.pasts]
+    found = {}
+    for name in views.images:
+        blend = views.blends.get(name)
+        found[name] = Seen(
+            student=student.get(name),
+            teacher=teacher.get(name),
+            past=tuple(past[name] for past in pasts if name in past),
+            number=needs.views[name].number,
+            share=1.0 if blend is None else blend.share,
+            partners=None if blend is None else blend.partners,
+        )
+    return found
+
+
+def _sees(view: View) -> bool:
+    return "student" in view.seen_by
+
+
+def _known_to_past(view: View) -> bool:
+    """Whether frozen networks see such views."""
+    return "past" in view.seen_by or (_sees(view) and view.gradient and view.mix is None)

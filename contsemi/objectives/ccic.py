@@ -1,0 +1,120 @@
+"""CCIC: mixed images, triplets between mixtures, and distance from what the memory holds.
+
+Source: Boschini et al. 2022, "Continual semi-supervised learning through contrastive interpolation
+consistency". MixMatch on labelled, stored and unlabelled images; labelled images are drawn to their
+class in the space of features; unlabelled ones, which are of the current task, are pushed off the
+stored ones of earlier tasks. An image is of the class that most of the nearest stored ones have.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contsemi.assign.near_classes import nearest_votes
+from contsemi.assign.targets import guess_rows, label_rows
+from contsemi.losses.mixed import mixed_losses
+from contsemi.losses.numerics import wide
+from contsemi.losses.triplets import hard_triplets, repelled
+from contsemi.objectives.objective import Objective
+from contsemi.types import Mix, Needs, Outputs, Step, View
+
+__all__ = ["Ccic"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Ccic(Objective):
+    """Interpolation consistency and contrastive interpolation."""
+
+    guesses: int  # weak views of an unlabelled image whose mean prediction is its guess
+    temperature: float  # of the sharpening
+    alpha: float  # of the share's Beta distribution
+    memory_weight: float  # of the stored images' labels beside the current ones'
+    hardest: int  # farthest images of its class and nearest of others that an image is pulled by
+    margin: float  # of squared distances of features
+    soft: bool  # whether a softplus takes the place of the hinge
+    until: float  # share of a task after which triplets are plain and nothing is pushed off
+    neighbours: int  # stored images that vote
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        pile = Mix(
+            of=("labelled", "weak"),
+            partners="shuffled",
+            cut=False,
+            alpha=self.alpha,
+            larger_first=True,
+        )
+        pairs = Mix(of=("labelled",), partners="shuffled", cut=False, alpha=1.0, larger_first=True)
+        self.needs = Needs(
+            views={
+                "labelled": View(rows="labelled", policy="weak"),
+                "weak": View(rows="unlabelled", policy="weak", number=self.guesses, gradient=False),
+                "apart": View(rows="unlabelled", policy="weak"),
+                "mixed": View(rows="unlabelled", mix=pile),
+                "between": View(rows="labelled", mix=pairs),
+            },
+            heads=("classifier",),
+            supports_per_class=self.supports_per_class,
+            labelled_from="all",
+            supports_at_test=True,
+        )
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """``labels``, ``guesses``, ``triplets`` and ``apart``."""
+        terms = self._mixed(step)
+        hinge: dict[str, Any] = {"k": self.hardest, "margin": self.margin, "soft": self.soft}
+        early = step.num_old > 0 and step.progress < self.until
+        labelled, between = step.student("labelled"), step.student("between")
+        pulled = between if early else labelled
+        if pulled is not None:
+            terms["triplets"] = hard_triplets(pulled.features, step.labels, **hinge)
+        apart = step.student("apart")
+        if early and labelled is not None and apart is not None:
+            stored = torch.where(step.from_memory, 1, -1)
+            groups = torch.cat([stored.new_zeros(len(apart)), stored])
+            rows = torch.cat([apart.features, labelled.features])
+            terms["apart"] = repelled(rows, groups, **hinge)
+        return terms
+
+    def _mixed(self, step: Step) -> dict[str, Tensor]:
+        """MixMatch, with the stored images' labels at a weight of their own."""
+        mixed = step.seen.get("mixed")
+        if mixed is None or mixed.student is None or mixed.partners is None:
+            return {}
+        logits, number = mixed.student["classifier"], len(step.labels)
+        own = torch.cat(self._own(step, logits))
+        rest = torch.zeros(len(logits) - number, dtype=torch.bool, device=logits.device)
+        chosen: dict[str, Any] = {"partners": mixed.partners, "share": mixed.share}
+        stored, current = (torch.cat([m, rest]) for m in (step.from_memory, ~step.from_memory))
+        terms = {}
+        if number:
+            new, _ = mixed_losses(logits, own, labelled=current, **chosen)
+            old, _ = mixed_losses(logits, own, labelled=stored, **chosen)
+            terms["labels"] = new + self.memory_weight * old
+        if len(rest):
+            _, terms["guesses"] = mixed_losses(logits, own, labelled=stored | current, **chosen)
+        return terms
+
+    def _own(self, step: Step, logits: Tensor) -> list[Tensor]:
+        own, weak = [label_rows(step.labels, logits)], step.student("weak")
+        if weak is not None:
+            own.append(
+                guess_rows(
+                    weak["classifier"],
+                    step.columns,
+                    views=self.guesses,
+                    temperature=self.temperature,
+                )
+            )
+        return own
+
+    def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
+        """Votes of the nearest labelled images at hand."""
+        if supports is None:
+            raise RuntimeError("needs labelled images to predict")
+        queries, rows = (F.normalize(wide(each.features), dim=1) for each in (outputs, supports[0]))
+        scores = nearest_votes(queries, rows, supports[1], self.num_seen, k=self.neighbours)
+        return scores.clamp(min=-1.0)  # a class without an image is the last choice

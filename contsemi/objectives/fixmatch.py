@@ -1,0 +1,85 @@
+"""FixMatch: what the network is sure of in a weak view is to hold in a strong one.
+
+Source: Sohn et al. 2020, "FixMatch". Later rules of what is sure are one key: FlexMatch (Zhang
+et al. 2021), FreeMatch (Wang et al. 2023), SoftMatch (Chen et al. 2023), AdaMatch's alignment and
+relative threshold (Berthelot et al. 2022). In a stream the unlabelled images are told apart among
+the classes of their task, or among all classes seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contsemi.blocks.choices import ema_momenta, one_of
+from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.pseudo_rules import RULES, Adaptive, Guesses
+from contsemi.losses.fairness import fairness
+from contsemi.losses.pseudo import pseudo_cross_entropy
+from contsemi.objectives.objective import Objective
+from contsemi.types import Needs, Outputs, Step, View
+
+__all__ = ["FixMatch"]
+
+
+@dataclass(kw_only=True, eq=False)
+class FixMatch(Objective):
+    """Labels, and pseudo-labels from weak to strong views."""
+
+    rule: str  # fixed (FixMatch), flexible (FlexMatch), adaptive, gaussian (SoftMatch) or relative
+    threshold: float  # least probability of a pseudo-label; of `relative` a share of the labelled's
+    momentum: float  # of the running means of the rules that keep some
+    temperature: float  # divides the weak views' logits
+    fairness: float  # weight of FreeMatch's fairness beside the pseudo-labels; with `adaptive`
+    among: str  # classes that an unlabelled image is of: `current` ones or all `seen`
+    smoothing: float  # of the labels
+    teacher: Sequence[float]  # momenta of the EMA network that predicts; empty for none
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("rule", self.rule, *RULES)
+        one_of("among", self.among, "current", "seen")
+        self.pseudo = RULES[self.rule](threshold=self.threshold, momentum=self.momentum)
+        self.needs = Needs(
+            # The weak views take part in the one forward pass of all, and so in its BatchNorm.
+            views={
+                "labelled": View(rows="labelled", policy="weak", number=self.labelled_views),
+                "weak": View(rows="unlabelled", policy="weak"),
+                "strong": View(rows="unlabelled", policy="strong"),
+            },
+            heads=("classifier",),
+            supports_per_class=self.supports_per_class,
+            labelled_from="all",
+            teacher=ema_momenta(self.teacher) if self.teacher else None,
+            teacher_buffers="copied" if self.teacher else None,
+        )
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """``labels`` and ``pseudo``, the latter a mean over all unlabelled images."""
+        terms = labels_term(step, smoothing=self.smoothing)
+        weak, strong = step.student("weak"), step.student("strong")
+        if weak is None or strong is None:
+            return terms
+        columns = step.columns
+        if self.among == "seen":
+            columns = torch.arange(step.num_seen, device=columns.device)
+        with torch.no_grad():
+            guesses = self._guesses(step, weak, columns)
+            picked = self.pseudo(guesses)
+        logits = strong["classifier"][:, columns]
+        loss = pseudo_cross_entropy(logits, picked.classes, picked.weights)
+        if self.fairness and isinstance(self.pseudo, Adaptive):
+            probs, shares = self.pseudo.means(columns)
+            even = fairness(logits, picked.weights, probs=probs, shares=shares)
+            loss = loss + self.fairness * even
+        return {**terms, "pseudo": loss}
+
+    def _guesses(self, step: Step, weak: Outputs, columns: Tensor) -> Guesses:
+        labelled = step.student("labelled")
+        return Guesses(
+            probs=(weak.float()["classifier"][:, columns] / self.temperature).softmax(dim=1),
+            columns=columns,
+            places=step.places,
+            labelled=None if labelled is None else labelled.float()["classifier"].softmax(dim=1),
+        )

@@ -1,0 +1,103 @@
+"""InterCLR: an image is drawn to members of its cluster, too, and told from those of other ones.
+
+Source: Xie et al. 2022, "Delving into inter-image invariance for unsupervised visual
+representations". MoCo tells images apart. Beside it each image of the task has a stored embedding
+and a cluster, which is updated in every step: a random member of its cluster is the positive, and
+the negatives are members of others, ``hard``, ``semihard``, ``semieasy`` or ``random``. The paper
+has no labels: here labelled images stay in the cluster of their class; two of one class are
+positives in MoCo's part; and a linear classifier on the features, which is what predicts, is
+trained on the labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contsemi.assign.cluster_mates import SAMPLINGS, cluster_mates, cluster_negatives
+from contsemi.blocks.choices import one_of
+from contsemi.blocks.cluster_bank import ClusterBank
+from contsemi.blocks.key_queue import KeyQueue
+from contsemi.blocks.keyed import Keyed, keyed, keyed_needs
+from contsemi.blocks.labelled import labels_term
+from contsemi.losses.contrast import contrast
+from contsemi.objectives.objective import Objective
+from contsemi.types import Step
+
+__all__ = ["Interclr"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Interclr(Objective):
+    """Contrast within and between images."""
+
+    temperature: float  # of all cosines
+    margin: float  # taken off the cosine of a positive between images; below 0 makes it easier
+    sampling: str  # of the negatives: semihard, hard, semieasy or random
+    negatives: int  # images of other clusters that each is told from
+    pool: float  # share of the task's images that `semihard` and `semieasy` draw from
+    clusters: float  # for each class of the task
+    least: int  # images that a cluster has to have
+    iterations: int  # of k-means at the start of a task
+    every: int  # steps between two looks at the centroids
+    bank_momentum: float  # share of an image's stored embedding that a new one keeps
+    bank: int  # keys of MoCo's queue
+    current_only: bool  # whether a task begins with an empty queue, or old keys wait to be replaced
+    teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
+    smoothing: float  # of the labels
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("sampling", self.sampling, *SAMPLINGS)
+        self.queue = KeyQueue(self.bank, current_only=self.current_only)
+        self.found = ClusterBank(
+            self.clusters,
+            least=self.least,
+            momentum=self.bank_momentum,
+            iterations=self.iterations,
+            every=self.every,
+        )
+        self.needs = keyed_needs(
+            "projector",
+            "classifier",
+            both_ways=False,
+            labelled_views=self.labelled_views,
+            supports_per_class=self.supports_per_class,
+            teacher=self.teacher,
+        )
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """``intra`` and ``inter`` of all images, each counted once, and ``labels``."""
+        terms = labels_term(step, smoothing=self.smoothing)
+        rows = keyed(step)
+        if rows is not None:
+            compared = self.queue.compare(rows)
+            terms["intra"] = contrast(
+                compared.scores, compared.positives(), temperature=self.temperature
+            )
+            if len(self.found.rows):
+                terms["inter"] = self._inter(rows, step.draw("interclr"))
+                self.found.hold(rows.keys[: step.batch_size], step.places)
+        return terms
+
+    def _inter(self, rows: Keyed, draw: torch.Generator) -> Tensor:
+        """A stored member of its cluster against stored members of others."""
+        clusters = self.found(rows.places, rows.labels)
+        scores = rows.queries @ self.found.rows.to(rows.queries).T
+        mate, has = cluster_mates(clusters, self.found.cluster, draw=draw)
+        apart, negative = cluster_negatives(
+            scores.detach(),
+            (self.found.cluster != clusters[:, None]) & (clusters >= 0)[:, None],
+            number=self.negatives,
+            sampling=self.sampling,
+            pool=max(1, round(self.pool * scores.shape[1])),
+            draw=draw,
+        )
+        found = torch.cat([has[:, None], negative], dim=1)
+        picked = scores.gather(1, torch.cat([mate[:, None], apart], dim=1))
+        positive = torch.zeros_like(found)
+        positive[:, 0] = has
+        return contrast(
+            picked, positive, temperature=self.temperature, allow=found, margin=self.margin
+        )

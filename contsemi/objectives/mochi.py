@@ -1,0 +1,100 @@
+"""MoCHi: further negatives are mixed from the stored keys that are hardest to tell from a query.
+
+Source: Kalantidis et al. 2020, "Hard negative mixing for contrastive learning"; no official code
+was found. Mixes of two hard keys, and of one with the query, stand beside MoCo's negatives; none
+carries a gradient. The paper has no labels: here keys of a labelled query's class are neither
+negatives nor mixed, and a linear classifier on the features, which is what predicts, is trained on
+the labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contsemi.assign.mixes import hardest, mixes_of_pairs, mixes_with_queries
+from contsemi.blocks.key_queue import Compared, KeyQueue
+from contsemi.blocks.keyed import keyed, keyed_needs
+from contsemi.blocks.labelled import labels_term
+from contsemi.losses.contrast import first_contrast
+from contsemi.objectives.objective import Objective
+from contsemi.types import Step
+
+__all__ = ["Mochi"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Mochi(Objective):
+    """Momentum contrast with mixed negatives."""
+
+    temperature: float  # of all cosines
+    hardest: int  # stored keys of greatest cosine that are mixed
+    pairs: int  # mixes of two of them, for each query
+    pairs_from: int  # epoch of a task from which there are such mixes
+    with_query: int  # mixes of one of them with the query, for each
+    with_query_from: int  # epoch of a task from which there are such mixes
+    bank: int  # keys of the queue
+    current_only: bool  # whether a task begins with an empty queue, or old keys wait to be replaced
+    both_ways: bool  # whether each view is a query and a key, or one strong and one weak view
+    teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
+    smoothing: float  # of the labels
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.queue = KeyQueue(self.bank, current_only=self.current_only)
+        self.needs = keyed_needs(
+            "projector",
+            "classifier",
+            both_ways=self.both_ways,
+            labelled_views=self.labelled_views,
+            supports_per_class=self.supports_per_class,
+            teacher=self.teacher,
+        )
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """``contrast`` of all images, each counted once, and ``labels``."""
+        terms = labels_term(step, smoothing=self.smoothing)
+        rows = keyed(step)
+        if rows is not None:
+            compared = self.queue.compare(rows)
+            stored = compared.scores[:, 1:].masked_fill(compared.same, -torch.inf)
+            scores = [compared.scores[:, :1], stored]
+            if len(compared.rows):
+                scores += self._mixed(rows.queries, stored.detach(), compared, step)
+            terms["contrast"] = first_contrast(
+                torch.cat(scores, dim=1), temperature=self.temperature
+            )
+        return terms
+
+    def _mixed(
+        self, queries: Tensor, stored: Tensor, compared: Compared, step: Step
+    ) -> list[Tensor]:
+        """The scores of the mixes; -inf for queries without a negative."""
+        index, held = hardest(stored, self.hardest)
+        made = []
+        if step.epoch >= self.pairs_from and self.pairs:
+            one, other, share = self._draws(step, "pairs", held, self.pairs)
+            made.append(
+                mixes_of_pairs(
+                    compared.rows[index.gather(1, one)],
+                    compared.rows[index.gather(1, other)],
+                    share,
+                )
+            )
+        if step.epoch >= self.with_query_from and self.with_query:
+            one, _, share = self._draws(step, "with_query", held, self.with_query)
+            negatives = compared.rows[index.gather(1, one)]
+            made.append(mixes_with_queries(queries, negatives, share / 2))
+        scores = [torch.einsum("nd,nsd->ns", queries, rows) for rows in made]
+        return [each.masked_fill(held[:, None] == 0, -torch.inf) for each in scores]
+
+    def _draws(
+        self, step: Step, kind: str, held: Tensor, number: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Places [N, S] of two of the keys that are hardest, and shares in [0, 1)."""
+        at = torch.rand(
+            3, len(held), number, generator=step.draw(f"mochi {kind}"), device=held.device
+        )
+        place = (at[:2] * held[:, None]).long()
+        return place[0], place[1], at[2]

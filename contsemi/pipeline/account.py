@@ -1,0 +1,203 @@
+"""What a run has measured, on the screen and in its files."""
+
+from typing import Any
+
+import numpy as np
+
+from contsemi.devices.meeting import tell_json
+from contsemi.evaluation.answers import Evaluation, evaluate
+from contsemi.evaluation.predicts import Predicts
+from contsemi.evaluation.study import Study
+from contsemi.evaluation.trace import Trace, fixed_subset
+from contsemi.metrics.forgetting import forgetting
+from contsemi.metrics.matrix import Undefined
+from contsemi.pipeline.finished import show_results
+from contsemi.pipeline.setting import Setting
+from contsemi.pipeline.switches import switches
+from contsemi.pipeline.tally import Tally
+from contsemi.records.measured import load_measured, summarise_measured
+from contsemi.records.results import results
+from contsemi.records.trajectories import load_trajectories
+from contsemi.report.screen.events import TaskDone
+from contsemi.storage.checkpoint import Checkpoints
+
+__all__ = ["Account"]
+
+KINDS = ("class_incremental", "task_incremental")
+
+
+class Account:
+    """The accuracies of a run so far, and the way of every number into its records.
+
+    Args:
+        setting: the run.
+        tally: how far it has come.
+
+    Attributes:
+        matrices: accuracies [T, T] by kind, NaN where not measured.
+        predictors: averages after the last task, by predictor.
+        changes: what has changed under the run since it began.
+        study: what is measured beside the matrices.
+    """
+
+    def __init__(self, setting: Setting, tally: Tally) -> None:
+        self.setting, self.tally = setting, tally
+        self.matrices = {kind: np.full((setting.tasks, setting.tasks), np.nan) for kind in KINDS}
+        self.predictors: dict[str, dict[str, float]] = {}
+        self.changes: list[str] = []
+        self.study = Study(
+            setting.config,
+            setting.stream,
+            setting.train_targets,
+            setting.test_images,
+            setting.records,
+        )
+
+    def take(
+        self,
+        matrices: dict[str, list[list[float | None]]],
+        predictors: dict[str, dict[str, float]],
+    ) -> None:
+        """Goes on with what was measured before the run was stopped."""
+        for kind, rows in matrices.items():
+            self.matrices[kind] = np.array(rows, dtype=float)
+        self.predictors = predictors
+
+    def accuracies(self, tasks: int) -> list[float]:
+        """Class-incremental accuracies on the first so many tasks, after the last of them."""
+        row = self.matrices["class_incremental"][tasks - 1, :tasks] if tasks else np.empty(0)
+        return [float(value) for value in row]
+
+    def open(self, *, anew: bool) -> None:
+        """Says in the folder what is run; what another run left there goes first."""
+        setting = self.setting
+        if anew:
+            # Before the new manifest, so that no old state is ever taken for one of this run.
+            if setting.ranks.first:
+                Checkpoints(setting.records.folder / "checkpoints").clear()
+            setting.records.start_anew()
+        setting.records.write_config(setting.facts["config"])
+        setting.records.write_manifest(setting.facts)
+
+    def show_header(self) -> None:
+        """Says on the screen what is run."""
+        setting = self.setting
+        setting.display.start(
+            {
+                "method": setting.config.method,
+                "scenario": setting.stream.name,
+                "labels": f"{setting.labels} ({len(setting.stream.label_indices)} images)",
+                "seed": setting.config.seed,
+                "device": setting.facts["device"],
+                "precision": setting.facts["precision"],
+            }
+        )
+
+    def traces(self, asked: Predicts) -> list[Trace]:
+        """What evaluates while training, if the configuration wishes that."""
+        wish, setting = self.setting.config.evaluate, self.setting
+        if not (wish.every_steps or wish.every_epochs):
+            return []
+        trace = Trace(
+            setting.test_images,
+            fixed_subset(setting.stream.test, wish.images, setting.config.seed),
+            every_steps=wish.every_steps,
+            every_epochs=wish.every_epochs,
+            record=self._record_trace,
+            asked=asked,
+        )
+        return [trace]
+
+    def _record_trace(self, measured: Evaluation, task: int) -> None:
+        """Writes an evaluation inside a task down; its step is not counted yet."""
+        for kind in KINDS:
+            values = getattr(measured, kind)[: task + 1].tolist()
+            self._write(f"trace/{kind}", values, task=task, step=self.tally.steps + 1)
+
+    def measure(self, asked: Predicts, task: int, seconds: float) -> None:
+        """Evaluates on every task so far, and writes and shows it.
+
+        Args:
+            asked: what predicts.
+            task: that is just learned, from 0.
+            seconds: that learning it took.
+        """
+        setting, step = self.setting, self.tally.steps
+        measured = evaluate(asked, setting.test_images, setting.stream.test, task + 1)
+        for kind, matrix in self.matrices.items():
+            matrix[task] = getattr(measured, kind)
+            self._write(f"accuracy/{kind}", matrix[task, : task + 1].tolist(), task=task, step=step)
+        self._note_predictors(measured, task)
+        self.study.after_task(asked, measured, task, step)
+        setting.records.write_matrices(**self.matrices)
+        row = self.accuracies(task + 1)
+        forgotten = forgetting(self.matrices["class_incremental"][: task + 1, : task + 1])
+        setting.display.task_done(
+            TaskDone(
+                task=task,
+                tasks=setting.tasks,
+                class_incremental=row,
+                task_incremental=measured.task_incremental[: task + 1].tolist(),
+                forgetting=None if isinstance(forgotten, Undefined) else forgotten,
+                seconds=seconds,
+            )
+        )
+
+    def _note_predictors(self, measured: Evaluation, task: int) -> None:
+        """Keeps the averages of every predictor, and writes down what the matrices do not say."""
+        self.predictors = {
+            name: {
+                "average_accuracy": float(rows[0].mean()),
+                "task_incremental_average_accuracy": float(rows[1].mean()),
+            }
+            for name, rows in measured.predictors.items()
+        }
+        for name, rows in measured.predictors.items():
+            if name != "headline":
+                values = rows[0].tolist()
+                self._write(f"accuracy/{name}", values, task=task, step=self.tally.steps)
+
+    def _write(self, name: str, values: list[float], *, task: int, step: int) -> None:
+        """One number for each task so far."""
+        for j, value in enumerate(values):
+            self.setting.records.metric(
+                step=step, task=task, name=f"{name}/task_{j + 1}", value=value
+            )
+
+    def finish(self, *, memory: dict[str, int], pieces: int) -> dict[str, Any]:
+        """Writes the results and the pictures, and shows the tables.
+
+        Args:
+            memory: bytes kept of earlier tasks, by what they are.
+            pieces: into which the rows of a step were split.
+
+        Returns:
+            The content of ``results.json``, in every process.
+        """
+        ranks = self.setting.ranks
+        return tell_json(ranks, self._finish(memory, pieces) if ranks.first else {})
+
+    def _finish(self, memory: dict[str, int], pieces: int) -> dict[str, Any]:
+        setting, folder = self.setting, self.setting.records.folder
+        setting.records.flush()
+        content = results(
+            method=setting.config.method,
+            scenario=setting.stream.name,
+            seed=setting.config.seed,
+            label_ratio=setting.labels,
+            memory=memory,
+            seconds=self.tally.seconds,
+            images_per_second=self.tally.images / self.tally.seconds,
+            switches=switches(setting.config),
+            pieces=pieces,
+            changes=self.changes,
+            predictors=self.predictors,
+            while_training=load_trajectories(folder),
+            measured=summarise_measured(load_measured(folder), setting.tasks),
+            test_images=[len(task.indices) for task in setting.stream.test],
+            class_incremental=self.matrices["class_incremental"],
+            task_incremental=self.matrices["task_incremental"],
+        )
+        setting.records.write_results(content)
+        show_results(setting.display, folder)
+        return content

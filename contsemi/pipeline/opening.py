@@ -1,0 +1,198 @@
+"""A run is opened: its processes meet, its folder is locked, its images and tasks are there."""
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from contsemi import data
+from contsemi.config import Config
+from contsemi.data.scenario import build, refuse_unfit
+from contsemi.devices.environment import said_once
+from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
+from contsemi.devices.precision import choose_device, choose_precision, set_threads
+from contsemi.devices.ranks import Ranks
+from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
+from contsemi.labels import LabelBudget
+from contsemi.labels.choices.choice import Choice
+from contsemi.learner.learner import Learner
+from contsemi.pipeline.finished import show_results
+from contsemi.pipeline.footprint import state_bytes
+from contsemi.pipeline.halving import MOST_HALVINGS, with_smaller_parts
+from contsemi.pipeline.setting import Setting
+from contsemi.pipeline.signals import Signals
+from contsemi.pipeline.standing import bound, refuse_if_no_room
+from contsemi.pipeline.tasks import learn, learn_baseline
+from contsemi.records.manifest import manifest
+from contsemi.records.records import NoRecords, Records
+from contsemi.report.screen.console import Display, shown_by
+from contsemi.storage.folder import OutputFolder
+
+__all__ = ["run"]
+
+# What the images and labels of all processes have in common.
+_SHARED = ("dataset_digests", "label_digest", "class_order", "precision", "versions")
+# A process that was killed just now, and is started again, may hold its lock a while yet.
+_LOCK_SECONDS = 10.0
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Trains and evaluates a whole stream, or goes on with it, and writes its output folder.
+
+    Args:
+        config: the run; ``output`` must be set.
+
+    Returns:
+        The content of ``results.json``.
+
+    Raises:
+        ContsemiError: see :mod:`contsemi.errors`.
+        Interrupted: a signal came; the same call goes on.
+    """
+    if config.output is None:
+        raise InputError("output", "is required", "give output=FOLDER")
+    plain = config.model_dump() | {"label_ratio": str(LabelBudget.parse(config.label_ratio))}
+    ranks = join(baseline=_is_baseline(config))
+    signals = Signals(ranks.agree)
+    with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
+        display = stack.enter_context(shown_by(config.display, ranks.first, stack))
+        patience = 0 if ranks.alone else _LOCK_SECONDS
+        folder = OutputFolder(Path(config.output), plain, patience, bound=bound)
+        with together(ranks):
+            refuse_differing(ranks, "ranks", bound(plain) | {"resume": config.resume})
+            if ranks.first:
+                stack.enter_context(folder)
+        if ranks.agree(folder.finished):
+            return tell_json(ranks, _show_finished(display, folder.path) if ranks.first else {})
+        threads = set_threads(config.threads, ranks.local_size)
+        learners = _Learners(config, ranks)
+        setting = _open(config, plain, ranks, display, folder, signals, learners, threads)
+        with setting.records:
+            return _learn(setting, learners)
+
+
+class _Learners:
+    """Makes a learner for each attempt; the first one also shows whether one can be made."""
+
+    def __init__(self, config: Config, ranks: Ranks) -> None:
+        self.config, self.ranks = config, ranks
+        self.first: Learner | None = None
+
+    def make_first(self) -> Learner:
+        """Makes the learner of the first attempt."""
+        self.first = Learner(self.config, self.ranks, reads_again=True)
+        return self.first
+
+    def __call__(self) -> Learner:
+        """The next attempt's; nothing here refers to it, so that it goes when the attempt does."""
+        learner, self.first = self.first, None
+        return learner or Learner(self.config, self.ranks, reads_again=True)
+
+
+def _open(
+    config: Config,
+    plain: dict[str, Any],
+    ranks: Ranks,
+    display: Display,
+    folder: OutputFolder,
+    signals: Signals,
+    learners: _Learners,
+    threads: int,
+) -> Setting:
+    """Loads the images and divides them; nothing is written yet.
+
+    Args:
+        config: the run.
+        plain: the same as plain values, its label budget written in one way.
+        ranks: the processes.
+        display: the screen.
+        folder: the output folder, locked.
+        signals: what may ask to stop.
+        learners: made to make the first one, but for a baseline.
+        threads: of the CPU.
+    """
+    with together(ranks):
+        budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
+        check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
+        load = partial(data.load, config.data, config.scenario.dataset, check)
+        train, test = one_first(ranks, load)
+        stream = build(
+            config.scenario, budget, train, test, config.seed, data=config.data, choice=choice
+        )
+        for remark in (*train.remarks, *stream.remarks):
+            display.note(remark)
+        learner = None if _is_baseline(config) else learners.make_first()
+    device = choose_device(config.device, ranks)
+    precision = choose_precision(config.precision, device)
+    facts = manifest(
+        seed=config.seed,
+        class_order=stream.class_order,
+        label_digest=stream.label_digest,
+        labelled=len(stream.label_indices),
+        device=_device_name(device),
+        threads=threads,
+        ranks=ranks.size,
+        class_names=stream.class_names,
+        label_indices=stream.label_indices.tolist(),
+        dataset_digests={"train": train.digest, "test": test.digest},
+        precision=str(precision).removeprefix("torch."),
+        config=plain,
+    )
+    with together(ranks):
+        refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
+        folder.refuse_other_images(facts)
+        if learner is not None and ranks.first:
+            size = state_bytes(learner, config, stream.images.shape[-1])
+            refuse_if_no_room(folder.path, size)
+    return Setting(
+        config=config,
+        ranks=ranks,
+        facts=facts,
+        stream=stream,
+        train_targets=train.targets,
+        test_images=test.images,
+        display=display,
+        folder=folder,
+        records=(Records if ranks.first else NoRecords)(folder.path),
+        signals=signals,
+    )
+
+
+def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
+    """Goes through the tasks, in smaller pieces where the device has no memory for a step."""
+    config = setting.config
+
+    def attempt(pieces: int) -> dict[str, Any]:
+        if _is_baseline(config):
+            return learn_baseline(setting)
+        return learn(setting, learners(), pieces)
+
+    # Where one process of several is short of memory, the others are in the middle of a step.
+    halvings = MOST_HALVINGS if setting.ranks.alone else 0
+    try:
+        return with_smaller_parts(attempt, config.batch.pieces, setting.display.note, halvings)
+    except torch.OutOfMemoryError as error:
+        device = choose_device(config.device, setting.ranks)
+        raise OutOfDeviceMemory(
+            f"device={device}: out of memory; lower batch.unlabelled, batch.labelled or batch.test"
+        ) from error
+
+
+def _is_baseline(config: Config) -> bool:
+    return bool(config.baseline["name"] != "none")
+
+
+def _show_finished(display: Display, folder: Path) -> dict[str, Any]:
+    display.note(
+        "this run was finished before, and its images were not read again; "
+        "resume=never or another output= trains anew"
+    )
+    return show_results(display, folder)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)

@@ -1,0 +1,108 @@
+"""A run in progress: the way of a learner, or of a baseline, through the tasks."""
+
+import time
+from typing import Any
+
+from contsemi.learner.kept import kept_bytes
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import HookList, fit
+from contsemi.pipeline.account import Account
+from contsemi.pipeline.interval import Interval
+from contsemi.pipeline.saving import Saver
+from contsemi.pipeline.setting import Setting
+from contsemi.pipeline.standing import Place
+from contsemi.pipeline.tally import Tally
+from contsemi.pipeline.watch import Watch
+
+__all__ = ["learn", "learn_baseline"]
+
+
+def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
+    """Trains a learner on the tasks that are left, evaluates after each, and saves on the way.
+
+    Args:
+        setting: the run.
+        learner: of no task yet.
+        pieces: into which the rows of a step are split, at least; more than configured after a
+            step that was too large.
+
+    Returns:
+        The content of ``results.json``.
+    """
+    config, signals = setting.config, setting.signals
+    tally, interval = Tally(), Interval(config.checkpoint.seconds)
+    account = Account(setting, tally)
+    saver = Saver(setting, learner, account, tally, interval)
+    learner.pieces = pieces
+    goes_on = config.resume == "auto" or pieces > config.batch.pieces
+    restored = saver.restore() if goes_on else None
+    account.open(anew=restored is None)
+    account.show_header()
+    place = restored or Place(0)
+    watch = Watch(setting, tally, interval, save=saver.save)
+    watch.accuracies = account.accuracies(place.task)
+    # The watch saves and may stop the run, so what a step leaves behind is written before it.
+    hooks = HookList([*account.traces(learner), watch])
+    tally.begin()
+    interval.begin()
+    if restored is None:
+        account.study.begin(learner)
+    noted = [""]
+    for experience in setting.stream.experiences[place.task :]:
+        began = time.monotonic()
+        if not place.trained:
+            with signals.patient():
+                fit(learner, experience, setting.stream.images, hooks, place.inside)
+                # So that a kill in a long evaluation repeats the evaluation alone.
+                saver.save(Place(experience.index, trained=True))
+            signals.stop_if_asked()
+        if learner.embeddings.reason not in noted:
+            noted.append(learner.embeddings.reason)
+            setting.display.note(f"memory.index={noted[-1]}")
+        account.measure(learner, experience.index, time.monotonic() - began)
+        place = Place(experience.index + 1)
+        watch.accuracies = account.accuracies(place.task)
+        with signals.patient():
+            saver.save(place)
+        signals.stop_if_asked()
+    return account.finish(memory=kept_bytes(learner), pieces=learner.pieces)
+
+
+def learn_baseline(setting: Setting) -> dict[str, Any]:
+    """Goes through all tasks with a strategy of Avalanche, whose state cannot be saved.
+
+    Args:
+        setting: the run.
+
+    Returns:
+        The content of ``results.json``.
+    """
+    tally, signals = Tally(), setting.signals
+    account = Account(setting, tally)
+    account.show_header()
+    setting.display.note(
+        "a baseline of Avalanche is not saved on the way: after an interruption "
+        "the same command starts it anew"
+    )
+    # Avalanche takes seconds to import: the header stands on the screen by then.
+    from contsemi.strategies.baselines import Baseline
+
+    baseline = Baseline(setting.config, setting.stream.experiences, setting.stream.images)
+    account.open(anew=True)
+    signals.then = "starts this baseline anew"
+    account.study.begin(baseline)
+    traces = account.traces(baseline)
+    if traces and not baseline.method.inside:
+        traces = []
+        setting.display.note(f"{setting.config.method} predicts at the end of a task alone")
+    watch = Watch(setting, tally, Interval(0), save=lambda place: None)
+    hooks = HookList([*traces, watch])
+    tally.begin()
+    for task in baseline.tasks:
+        began = time.monotonic()
+        with signals.patient():
+            baseline.train(task, hooks)
+        account.measure(baseline, task, time.monotonic() - began)
+        watch.accuracies = account.accuracies(task + 1)
+        signals.stop_if_asked()
+    return account.finish(memory=baseline.memory, pieces=1)

@@ -1,0 +1,1 @@
+"""Which scores decide: one file a way, ``predict=NAME``."""

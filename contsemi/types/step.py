@@ -1,0 +1,169 @@
+"""One step of training: its images, and what the networks say of their views."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contsemi.types.outputs import MemoryRows, Outputs
+
+__all__ = ["Batch", "Seen", "Step"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The images of one step, before augmentation, on the device.
+
+    Where several processes train together, each has the images of its share of the rows, and all
+    else of every row.
+
+    Attributes:
+        labelled: uint8 [L, 3, S, S]; L may be 0.
+        unlabelled: uint8 [B, 3, S, S]; B may be 0.
+        coarse_images: uint8 [K, 3, S, S], of which only the coarse label is known.
+        labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only,
+        current_rows, old_rows: as in :class:`Step`.
+    """
+
+    labelled: Tensor
+    labels: Tensor
+    from_memory: Tensor
+    unlabelled: Tensor
+    labelled_ids: Tensor
+    unlabelled_ids: Tensor
+    places: Tensor
+    coarse: Tensor
+    coarse_images: Tensor
+    coarse_only: Tensor
+    current_rows: Tensor | None = None
+    old_rows: Tensor | None = None
+
+    def of(self, rows: str) -> tuple[Tensor, int]:
+        """The images of one kind that this process has, and how many all have."""
+        return {
+            "labelled": (self.labelled, len(self.labels)),
+            "unlabelled": (self.unlabelled, len(self.unlabelled_ids)),
+            "coarse": (self.coarse_images, len(self.coarse_only)),
+        }[rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One kind of views, as the networks saw it; rows are view-major.
+
+    Attributes:
+        student: outputs of the network that is trained; ``None`` if it does not see these views.
+        teacher: of the EMA network, no gradient.
+        past: of the frozen networks, the newest first, no gradient; empty in the first task.
+        number: V, views of each image.
+        share: of a mixed row: what the row itself has in it; 1 - share is its partner's.
+        partners: int64 [N], of mixed rows: the row of the pile that each is mixed with.
+    """
+
+    student: Outputs | None = None
+    teacher: Outputs | None = None
+    past: tuple[Outputs, ...] = ()
+    number: int = 1
+    share: float | Tensor = 1.0
+    partners: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """All that an objective or a distiller gets to see of one training step.
+
+    Attributes:
+        seen: name of a view -> what the networks said of it; a name is absent where the step has
+            no such rows.
+        labels: int64 [L], columns, one per labelled row of one view.
+        from_memory: bool [L], True for exemplars of earlier tasks.
+        labelled_ids, unlabelled_ids: int64 stream-wide ids, [L] and [B].
+        places: int64 [B], each unlabelled image's place in the task's pool, for tables by image.
+        coarse: int64 [L], coarse classes of the labelled rows, -1 unknown.
+        coarse_only: int64 [K], coarse classes of the rows ``coarse``.
+        columns: int64 [C_t], the columns of this task's classes.
+        num_old, num_seen: columns known before and including this task.
+        progress: share of this task's steps already done, in [0, 1).
+        epoch: epoch of this task, from 0.
+        memory: rows of the embedding memory; ``None`` while it is empty.
+        draw: gives a generator for a purpose, on the device: a fresh one for each run, task, step
+            and purpose, the same on every rank and after a resume.
+        current_rows, old_rows: int64, where among the L labelled rows those of this task's and of
+            earlier classes are; ``None`` where the draw does not say so beforehand, and only the
+            labels on the device could tell.
+    """
+
+    seen: Mapping[str, Seen]
+    labels: Tensor
+    from_memory: Tensor
+    labelled_ids: Tensor
+    unlabelled_ids: Tensor
+    places: Tensor
+    coarse: Tensor
+    coarse_only: Tensor
+    columns: Tensor
+    num_old: int
+    num_seen: int
+    progress: float
+    draw: Callable[[str], torch.Generator]
+    epoch: int = 0
+    memory: MemoryRows | None = None
+    current_rows: Tensor | None = None
+    old_rows: Tensor | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """B, unlabelled images of this step."""
+        return len(self.unlabelled_ids)
+
+    def student(self, name: str) -> Outputs | None:
+        """What the trained network says of a kind of views; ``None`` where there are none."""
+        return self.seen[name].student if name in self.seen else None
+
+    def teacher(self, name: str) -> Outputs | None:
+        """The same of the EMA network."""
+        return self.seen[name].teacher if name in self.seen else None
+
+    def pasts(self, name: str) -> tuple[Outputs, ...]:
+        """The same of the frozen networks, the newest first."""
+        return self.seen[name].past if name in self.seen else ()
+
+    def with_past(self, *names: str) -> list[tuple[Outputs, Outputs]]:
+        """The present and the newest frozen outputs of the views that both networks saw.
+
+        Args:
+            names: of views, in order; all that there are if none is given.
+        """
+        found = [self.seen[name] for name in names or self.seen if name in self.seen]
+        return [
+            (each.student, each.past[0]) for each in found if each.student is not None and each.past
+        ]
+
+    def views(self, head: str, *names: str) -> Tensor:
+        """What a head says of some kinds of views, one after the other, without those not there.
+
+        Args:
+            head: the head.
+            names: of views; ``large`` and ``small`` if none is given.
+
+        Raises:
+            ValueError: all are absent.
+        """
+        found = [self.student(name) for name in names or ("large", "small")]
+        parts = [part[head] for part in found if part is not None]
+        if not parts:
+            raise ValueError(f"a step without views {names or ('large', 'small')}")
+        return torch.cat(parts)
+
+    def in_each_view(self, rows: Tensor, name: str = "labelled") -> Tensor:
+        """Places among the rows of all views of some of the images of one view."""
+        number = self.seen[name].number if name in self.seen else 0
+        views = torch.arange(
+            0, number * len(self.labels), len(self.labels) or 1, device=rows.device
+        )
+        return (views[:, None] + rows).flatten()
+
+    def risen(self, ramp: float) -> float:
+        """A weight that rises from 0 to 1 over this share of the task; 0 has it at once."""
+        return min(1.0, self.progress / ramp) if ramp else 1.0

@@ -1,0 +1,1 @@
+"""Further operations on views: one file each, ``views.drawn=[NAME,...]``."""
