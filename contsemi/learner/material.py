@@ -14,22 +14,34 @@ __all__ = ["material"]
 
 @torch.no_grad()
 def material(
-    pool: TaskPool, scores: Callable[[Outputs], Tensor], *, current_only: bool, moved: bool
+    pool: TaskPool,
+    scores: Callable[[Outputs], Tensor] | None,
+    *,
+    classes: int,
+    current_only: bool,
+    moved: bool,
 ) -> Material:
     """What is known of a task's images at hand; of an earlier task the exemplars alone are read.
 
     Args:
         pool: the task's images; its frozen network is that of the end of the task before.
-        scores: [n, C] by the objective.
+        scores: [n, C] by the objective; ``None`` for one that has nothing to say.
+        classes: C.
         current_only: whether the pool has images of the task's classes alone.
         moved: whether to look at the images by that frozen network, too.
     """
     task = pool.task
     outputs = pool.outputs("predicting")
     own = ~task.from_memory
+    if scores is None:
+        probs = outputs.features.new_zeros(len(outputs), classes)
+    else:
+        probs = _soft_labels(pool, scores(outputs), current_only=current_only)
     return Material(
         features=outputs.features,
-        probs=_soft_labels(pool, scores(outputs), current_only=current_only),
+        known=pool.labels >= 0,
+        columns=task.columns if current_only else None,
+        probs=probs,
         labelled=pool.embed(pool.networks.predicting, task.labelled[own], pool.heads).features,
         labels=task.labels[own],
         moved=pool.moved(_features) if moved and pool.networks.pasts else None,

@@ -4,16 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 from contsemi.config import Config, Views
 from contsemi.discovery import Part
 from contsemi.errors import InputError
+from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.pretrained import load_weights
+from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Needs
 
-__all__ = ["build_network", "build_part", "check_policies"]
+__all__ = ["build_network", "build_part", "check_policies", "known_features", "refuse_moving"]
 
 _Part = TypeVar("_Part", bound=Part)
 
@@ -68,3 +72,34 @@ def check_policies(needs: Needs, views: Views) -> None:
                 f"{', '.join(views.policies)}",
                 "add it there",
             )
+
+
+def known_features(
+    config: Config, network: Network, device: torch.device, precision: torch.dtype
+) -> KnownFeatures | None:
+    """The features that are on the disk already, where the backbone is never trained.
+
+    Args:
+        config: the run.
+        network: as it starts.
+        device: that it runs on.
+        precision: of its products.
+    """
+    if not network.frozen:
+        return None
+    views = config.views
+    view = (views.mean, views.std, views.test_size, views.test_crop)
+    made_by = (weights_digest(network.backbone), view, str(precision), device.type)
+    return KnownFeatures(folder_of(config.data.cache, *made_by))
+
+
+def refuse_moving(config: Config, decides: Predictor, network: Network, needs: Needs) -> None:
+    """Refuses a predictor whose statistics would be of features that have moved on.
+
+    Raises:
+        InputError: it is one, and the backbone is trained.
+    """
+    if decides.needs_still and needs.trains and not network.frozen:
+        name = config.predict["name"]
+        problem = f"{name} keeps statistics of features, and this backbone goes on learning"
+        raise InputError("predict", problem, "set model.frozen=true, or write predict=moments")

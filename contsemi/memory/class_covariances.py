@@ -53,24 +53,53 @@ class ClassCovariances:
     counts: Tensor
 
     @staticmethod
-    def of(features: Tensor, probs: Tensor) -> "ClassCovariances":
-        """Of images [n, F] by soft classes [n, C], a class at a time: [C, n, F] may be large."""
+    def none(num_features: int, device: torch.device) -> "ClassCovariances":
+        """Of no class."""
+        means = torch.zeros(0, num_features, device=device)
+        return ClassCovariances(means, means.new_zeros(0, *[num_features] * 2), means[:, 0])
+
+    def joined(self, features: Tensor, probs: Tensor) -> "ClassCovariances":
+        """These and those of images [n, F] by soft classes [n, C], C at least as before.
+
+        A class at a time: an array [C, n, F] may be large.
+        """
         probs = probs.to(features.dtype)
-        counts = probs.sum(0)
-        means = probs.T @ features / counts.clamp_min(1e-6)[:, None]
-        covariances = []
-        for number in range(probs.shape[1]):
-            apart = features - means[number]
-            covariances.append(apart.T @ (probs[:, number : number + 1] * apart))
-        found = torch.stack(covariances) / counts.clamp_min(1e-6)[:, None, None]
-        return ClassCovariances(means, found, counts)
+        new = probs.shape[1] - len(self.counts)
+        means = functional.pad(self.means, (0, 0, 0, new))
+        covariances = functional.pad(self.covariances, (0, 0, 0, 0, 0, new))
+        before = functional.pad(self.counts, (0, new))
+        counts = before + probs.sum(0)
+        for number in (probs.sum(0) > 0).nonzero()[:, 0].tolist():
+            weight = probs[:, number : number + 1]
+            own = (weight * features).sum(0) / weight.sum()
+            apart = features - own
+            share = before[number] / counts[number]
+            between = means[number] - own
+            covariances[number] = (
+                share * covariances[number]
+                + apart.T @ (weight * apart) / counts[number]
+                + share * (1 - share) * torch.outer(between, between)
+            )
+            means[number] = share * means[number] + (1 - share) * own
+        return ClassCovariances(means, covariances, counts)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of means, counts and one half of each covariance."""
+        classes, size = self.means.shape
+        return 4 * classes * (size + 1 + size * (size + 1) // 2)
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors, for a checkpoint."""
+        return {"means": self.means, "covariances": self.covariances, "counts": self.counts}
 
     def distances(self, features: Tensor, *, diagonal: float, between: float) -> Tensor:
         """Squared Mahalanobis distances [n, C] of features and means of unit length."""
-        whole = normalised_covariance(self.covariances, diagonal=diagonal, between=between)
         rows, centres = functional.normalize(features, dim=1), functional.normalize(self.means)
         found = []
-        for matrix, centre in zip(whole, centres, strict=True):
+        for covariance, centre in zip(self.covariances, centres, strict=True):
+            matrix = normalised_covariance(covariance, diagonal=diagonal, between=between)
             apart = rows - centre
-            found.append((apart * torch.linalg.solve(matrix, apart.T).T).sum(1))
+            solved = torch.cholesky_solve(apart.T, torch.linalg.cholesky(matrix))
+            found.append((apart * solved.T).sum(1))
         return torch.stack(found, dim=1)

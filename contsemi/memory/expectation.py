@@ -6,6 +6,7 @@ of four hundred soft ones is not.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ def expected_classes(
     num_classes: int,
     rounds: int,
     balance: int,
-    shrinkage: float,
+    shrinkage: float | Literal["auto"],
     prior: Tensor | None = None,
 ) -> Expected:
     """The classes of a task's unlabelled images, and the moments that go with them.

@@ -7,9 +7,12 @@ network moves on, an affine map fitted on images that both networks saw carries 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from contsemi.memory.shrinking import oracle_shrinkage
 
 __all__ = ["AffineMap", "Moments", "fit_affine"]
 
@@ -110,13 +113,18 @@ class Moments:
         covariance = (self.counts.sum() * self.covariance + scatter) / total.clamp_min(1e-6)
         return Moments(means, covariance, counts)
 
-    def scores(self, features: Tensor, *, shrinkage: float) -> Tensor:
+    def shrinkage(self) -> Tensor:
+        """The share of a round covariance that the images behind this one call for."""
+        degrees = self.counts.sum() - (self.counts > 0).sum()  # a mean was taken from each class
+        return oracle_shrinkage(self.covariance, degrees.clamp_min(0))
+
+    def scores(self, features: Tensor, *, shrinkage: float | Literal["auto"]) -> Tensor:
         """Log-likelihoods of the classes, up to a constant of each image.
 
         Args:
             features: [N, F].
             shrinkage: share of a round covariance of the same size, in [0, 1]; needed where there
-                are few images for so many features.
+                are few images for so many features. ``auto`` takes that of :meth:`shrinkage`.
 
         Returns:
             [N, C]; minus infinity for classes that nothing is known of.
@@ -126,7 +134,8 @@ class Moments:
         size = len(self.covariance)
         eye = torch.eye(size, device=features.device, dtype=self.covariance.dtype)
         width = (self.covariance.trace() / size).clamp_min(1e-12)
-        rounded = (1 - shrinkage) * self.covariance + shrinkage * width * eye
+        share = self.shrinkage() if shrinkage == "auto" else shrinkage
+        rounded = (1 - share) * self.covariance + share * width * eye
         directions = torch.linalg.solve(rounded, self.means.T)
         offsets = 0.5 * (self.means * directions.T).sum(1)
         scores: Tensor = features.to(directions.dtype) @ directions - offsets

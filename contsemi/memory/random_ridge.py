@@ -23,14 +23,11 @@ class RandomRidge:
     sums: Tensor
 
     @staticmethod
-    def none(num_features: int, width: int, generator: torch.Generator) -> "RandomRidge":
-        """The sums over no image, and a projection drawn from N(0, 1)."""
-        device = generator.device
-        projection = torch.randn(num_features, width, generator=generator, device=device)
+    def none(projection: Tensor) -> "RandomRidge":
+        """The sums over no image, for a projection [F, R] drawn from N(0, 1)."""
+        width = projection.shape[1]
         return RandomRidge(
-            projection,
-            torch.zeros(width, width, device=device),
-            torch.zeros(width, 0, device=device),
+            projection, projection.new_zeros(width, width), projection.new_zeros(width, 0)
         )
 
     def raised(self, features: Tensor) -> Tensor:
@@ -69,3 +66,11 @@ class RandomRidge:
         """
         size, classes = self.sums.shape
         return 4 * (size * (size + 1) // 2 + size * classes)
+
+    def state(self) -> dict[str, Tensor]:
+        """The sums, and how wide the features are that the projection takes."""
+        return {
+            "gram": self.gram,
+            "sums": self.sums,
+            "num_features": torch.tensor(len(self.projection)),
+        }

@@ -91,6 +91,7 @@ class EfficientNetLite0(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = _layer(inside, self.num_features, 1)
         self.origin: Origin | None = None
+        self.frozen = False
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, s, s] to [N, 1280]."""
@@ -98,11 +99,12 @@ class EfficientNetLite0(nn.Module):
         return F.relu6(self.head(x)).mean(dim=(2, 3))
 
 
-def build(*, pretrained: bool) -> EfficientNetLite0:
+def build(*, pretrained: bool, frozen: bool) -> EfficientNetLite0:
     """An EfficientNet-Lite0.
 
     Args:
         pretrained: whether its weights are those of the package, trained on ImageNet's labels.
+        frozen: whether it is never trained here.
 
     Raises:
         InputError: the package is not installed, or its file is another one.
@@ -110,6 +112,7 @@ def build(*, pretrained: bool) -> EfficientNetLite0:
     Source: Tan & Le 2019; the Lite variant has ReLU6 for Swish and no squeeze-and-excitation.
     """
     network = EfficientNetLite0()
+    network.frozen = frozen
     if pretrained:
         content = _file().read_bytes()
         digest = hashlib.sha256(content).hexdigest()
