@@ -1,6 +1,7 @@
 """Builds the objective, the distiller and the network that a configuration describes."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,12 +13,13 @@ from contsemi.errors import InputError
 from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
+from contsemi.models.origin import Origin
 from contsemi.models.pretrained import load_weights
 from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Needs
 
-__all__ = ["build_network", "build_part", "check_policies", "known_features", "refuse_moving"]
+__all__ = ["build_network", "build_part", "check_policies", "known_features", "origin_of", "refuse_moving"]
 
 _Part = TypeVar("_Part", bound=Part)
 
@@ -91,6 +93,27 @@ def known_features(
     view = (views.mean, views.std, views.test_size, views.test_crop)
     made_by = (weights_digest(network.backbone), view, str(precision), device.type)
     return KnownFeatures(folder_of(config.data.cache, *made_by))
+
+
+def origin_of(config: Config, network: Network) -> dict[str, str] | None:
+    """Where the weights that a run starts from come from; ``None`` for random ones.
+
+    Args:
+        config: the run.
+        network: as it starts.
+    """
+    if config.init.weights is not None:
+        return asdict(
+            Origin(
+                name=Path(config.init.weights).name,
+                source="a file",
+                licence="unknown",
+                sha256=weights_digest(network.backbone),
+                labels="unknown",
+            )
+        )
+    found = getattr(network.backbone, "origin", None)
+    return None if found is None else asdict(found)
 
 
 def refuse_moving(config: Config, decides: Predictor, network: Network, needs: Needs) -> None:

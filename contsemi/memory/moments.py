@@ -131,15 +131,45 @@ class Moments:
 
         Source: linear discriminant analysis with equal priors; Ledoit and Wolf 2004 for shrinking.
         """
-        size = len(self.covariance)
-        eye = torch.eye(size, device=features.device, dtype=self.covariance.dtype)
-        width = (self.covariance.trace() / size).clamp_min(1e-12)
-        share = self.shrinkage() if shrinkage == "auto" else shrinkage
-        rounded = (1 - share) * self.covariance + share * width * eye
+        rounded = self._rounded(shrinkage)
         directions = torch.linalg.solve(rounded, self.means.T)
         offsets = 0.5 * (self.means * directions.T).sum(1)
         scores: Tensor = features.to(directions.dtype) @ directions - offsets
         return scores.masked_fill(self.counts == 0, -torch.inf)
+
+    def _rounded(self, shrinkage: float | Literal["auto"]) -> Tensor:
+        size = len(self.covariance)
+        eye = torch.eye(size, device=self.covariance.device, dtype=self.covariance.dtype)
+        width = (self.covariance.trace() / size).clamp_min(1e-12)
+        share = self.shrinkage() if shrinkage == "auto" else shrinkage
+        return (1 - share) * self.covariance + share * width * eye
+
+    def strangeness(self, features: Tensor, *, shrinkage: float | Literal["auto"]) -> Tensor:
+        """How much farther images are from the nearest class than from all images together.
+
+        Args:
+            features: [N, F].
+            shrinkage: as in :meth:`scores`.
+
+        Returns:
+            [N], differences of squared Mahalanobis distances; greater for what is of no class.
+
+        Source: Ren et al. 2021, "A simple fix to Mahalanobis distance", relative distances.
+        """
+        known = self.counts > 0
+        means, weights = self.means[known], self.counts[known, None] / self.counts.sum()
+        centre = (weights * means).sum(0)
+        apart = means - centre
+        within = self._rounded(shrinkage)
+        whole = within + apart.T @ (weights * apart)
+        rows = features.to(within.dtype)
+        of_all = rows - centre
+        background = (of_all * torch.linalg.solve(whole, of_all.T).T).sum(1)
+        solved = torch.linalg.solve(within, torch.cat([rows, means]).T).T
+        own = (rows * solved[: len(rows)]).sum(1)
+        offsets = (means * solved[len(rows) :]).sum(1)
+        nearest = (offsets - 2 * rows @ solved[len(rows) :].T).min(1).values
+        return own + nearest - background
 
     def state(self) -> dict[str, Tensor]:
         """All tensors, for a checkpoint."""

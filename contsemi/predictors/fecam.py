@@ -21,12 +21,10 @@ class FeCAM(Gathered[ClassCovariances]):
     between: float  # how often the mean covariance is added off it
     power: float  # of the features, which have to be positive for another than 1
 
-    def scores(self, outputs: Outputs, asked: Asked) -> Tensor:
+    def scores_by(self, statistics: ClassCovariances, features: Tensor) -> Tensor:
         """Minus half the squared distances; minus infinity for a class that nothing is known of."""
-        kept = self.statistics(asked)
-        rows = self.rows(outputs.features)
-        found = kept.distances(rows, diagonal=self.diagonal, between=self.between)
-        return (-found / 2).masked_fill(kept.counts == 0, -torch.inf)
+        found = statistics.distances(features, diagonal=self.diagonal, between=self.between)
+        return (-found / 2).masked_fill(statistics.counts == 0, -torch.inf)
 
     def rows(self, features: Tensor) -> Tensor:
         """Features as they are kept: to the power, then as in all predictors."""

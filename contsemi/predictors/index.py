@@ -7,9 +7,7 @@ from torch import Tensor
 
 from contsemi.memory.voters import Voters
 from contsemi.predictors.gathered import Gathered, unit
-from contsemi.predictors.predictor import Asked
 from contsemi.search.index import Index, Kind
-from contsemi.types import Outputs
 
 __all__ = ["OfIndex"]
 
@@ -27,15 +25,14 @@ class OfIndex(Gathered[Voters]):
 
     _index: tuple[Voters, Index] | None = field(init=False, repr=False, default=None)
 
-    def scores(self, outputs: Outputs, asked: Asked) -> Tensor:
+    def scores_by(self, statistics: Voters, features: Tensor) -> Tensor:
         """Logarithms of the shares of the votes; minus infinity where there was none."""
-        kept = self.statistics(asked)
-        index = self._searched(kept)
+        index = self._searched(statistics)
         chunks = []
-        for part in torch.split(unit(outputs.features), CHUNK):
-            cosines, places = index.search(part, min(self.nearest, len(kept.rows)))
+        for part in torch.split(unit(features), CHUNK):
+            cosines, places = index.search(part, min(self.nearest, len(statistics.rows)))
             weights = (cosines / self.temperature).softmax(1)
-            chunks.append(torch.einsum("nk,nkc->nc", weights, kept.probs[places]))
+            chunks.append(torch.einsum("nk,nkc->nc", weights, statistics.probs[places]))
         return torch.cat(chunks).log()
 
     def _searched(self, kept: Voters) -> Index:

@@ -23,10 +23,13 @@ class ClassMoments(Gathered[Moments]):
     needs_past: ClassVar[bool] = True
     needs_still: ClassVar[bool] = False
 
-    def scores(self, outputs: Outputs, asked: Asked) -> Tensor:
+    def scores_by(self, statistics: Moments, features: Tensor) -> Tensor:
         """Log-likelihood ratios, see :meth:`contsemi.memory.moments.Moments.scores`."""
-        moments = self.statistics(asked)
-        return moments.scores(self.rows(outputs.features), shrinkage=self.shrinkage)
+        return statistics.scores(features, shrinkage=self.shrinkage)
+
+    def strangeness(self, statistics: Moments, features: Tensor) -> Tensor:
+        """Relative Mahalanobis distances."""
+        return statistics.strangeness(features, shrinkage=self.shrinkage)
 
     def space(self, outputs: Outputs, asked: Asked) -> tuple[Tensor, Tensor]:
         """Features, and the means of the classes."""

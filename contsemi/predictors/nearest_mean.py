@@ -19,10 +19,9 @@ class NearestMean(Gathered[ClassSums]):
 
     temperature: float  # of the cosines
 
-    def scores(self, outputs: Outputs, asked: Asked) -> Tensor:
+    def scores_by(self, statistics: ClassSums, features: Tensor) -> Tensor:
         """Cosines to the means, over the temperature; minus infinity for a class without one."""
-        points, means = self.space(outputs, asked)
-        cosines = unit(points) @ unit(means).T / self.temperature
+        cosines = unit(features) @ unit(statistics.means).T / self.temperature
         return cosines.nan_to_num(nan=-torch.inf)
 
     def space(self, outputs: Outputs, asked: Asked) -> tuple[Tensor, Tensor]:

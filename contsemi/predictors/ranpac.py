@@ -7,9 +7,7 @@ from torch import Tensor
 
 from contsemi.memory.random_ridge import RandomRidge
 from contsemi.predictors.gathered import Gathered
-from contsemi.predictors.predictor import Asked
 from contsemi.seeding import generator
-from contsemi.types import Outputs
 
 __all__ = ["RanPAC"]
 
@@ -27,14 +25,12 @@ class RanPAC(Gathered[RandomRidge]):
 
     _solved: tuple[RandomRidge, Tensor] | None = field(init=False, repr=False, default=None)
 
-    def scores(self, outputs: Outputs, asked: Asked) -> Tensor:
+    def scores_by(self, statistics: RandomRidge, features: Tensor) -> Tensor:
         """The regression's outputs; minus infinity for a class that nothing is known of."""
-        kept = self.statistics(asked)
-        if self._solved is None or self._solved[0] is not kept:
-            self._solved = kept, kept.weights(self.ridge)
-        weights = self._solved[1]
-        scores = kept.raised(self.rows(outputs.features)) @ weights * self.sharpness
-        return scores.masked_fill(kept.sums.abs().sum(0) == 0, -torch.inf)
+        if self._solved is None or self._solved[0] is not statistics:
+            self._solved = statistics, statistics.weights(self.ridge)
+        scores = statistics.raised(features) @ self._solved[1] * self.sharpness
+        return scores.masked_fill(statistics.sums.abs().sum(0) == 0, -torch.inf)
 
     def joined(self, kept: RandomRidge | None, features: Tensor, probs: Tensor) -> RandomRidge:
         """Sums of both."""
