@@ -64,7 +64,9 @@ def _predict(argv: Sequence[str]) -> None:
                 print(_line(row))
 
 
-def _rows(model: Any, paths: Iterator[Path], top: int, limit: float | None) -> Iterator[dict[str, Any]]:
+def _rows(
+    model: Any, paths: Iterator[Path], top: int, limit: float | None
+) -> Iterator[dict[str, Any]]:
     """One row a photo, as they come: memory does not grow with their number."""
     from contsemi.living.photos import in_chunks
     from contsemi.living.progress import counted

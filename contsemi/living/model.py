@@ -127,7 +127,7 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
         return float(torch.quantile(trust.strangeness.double(), 1 - share))
 
     def answers(self, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-        """Of a chunk uint8 [n, 3, S, S]: probabilities [n, C], and strangeness [n], NaN for none."""
+        """Of images uint8 [n, 3, S, S]: probabilities [n, C], and strangeness [n], NaN for none."""
         asked = self.learner.predictor
         with torch.no_grad():
             outputs = asked.look(torch.from_numpy(images))

@@ -19,7 +19,9 @@ def counted(chunks: Iterator[Photos], title: str) -> Iterator[Photos]:
         TextColumn("{task.completed} photos"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task(title, total=None)
         for chunk in chunks:
             yield chunk
