@@ -137,7 +137,8 @@ class Embedder:
 
         def run() -> Outputs:
             with autocast(self.device, self.precision):
-                return network(self.augment.test(images.to(self.device)), heads).float()
+                outputs: Outputs = network(self.augment.test(images.to(self.device)), heads)
+                return outputs.float()
 
         try:
             what = f"the features of {len(images)} images"
@@ -145,5 +146,5 @@ class Embedder:
         except OutOfDeviceMemory:
             if len(images) <= 1:
                 raise
-        halves = images.split(-(-len(images) // 2))
+        halves = torch.split(images, -(-len(images) // 2))
         return [part for half in halves for part in self._by_parts(network, half, heads)]
