@@ -8,7 +8,6 @@ its YAML file declares them, with their ranges.
 What a key has an effect on is marked once, beside it: see :data:`EFFECTS`.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -25,7 +24,6 @@ __all__ = [
     "Optim",
     "Scenario",
     "Views",
-    "with_effect",
 ]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -377,26 +375,3 @@ class Config(Section):
         description="where the numbers of metrics.jsonl go besides; extra: track",
         json_schema_extra=NOTHING,
     )
-
-
-def with_effect(
-    config: Mapping[str, Any], *effects: str, model: type[BaseModel] = Config
-) -> dict[str, Any]:
-    """The keys of a configuration that have one of the given effects.
-
-    Args:
-        config: as plain values; keys that the schema does not have count as ``numbers``.
-        effects: of :data:`EFFECTS`.
-        model: the schema of these keys.
-    """
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        field = model.model_fields.get(key)
-        extra, inner = (field.json_schema_extra, field.annotation) if field else (None, None)
-        effect = extra.get("effect", "numbers") if isinstance(extra, dict) else "numbers"
-        section = isinstance(inner, type) and issubclass(inner, BaseModel)
-        if section and effect == "numbers" and isinstance(value, Mapping):
-            found[key] = with_effect(value, *effects, model=inner)  # type: ignore[arg-type]
-        elif effect in effects:
-            found[key] = value
-    return found

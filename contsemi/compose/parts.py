@@ -62,8 +62,8 @@ def _run_schema(names: tuple[tuple[str, Any], ...]) -> type[Config]:
     sections: dict[str, dict[str, Any]] = {}
     for group, name in names:
         if group in SEVERAL:
-            inner = {each: (part_schema(group, each), ...) for each in name}
-            model: Any = create_model(group.replace(".", "_"), __base__=Section, **inner)  # type: ignore[call-overload]
+            inner: dict[str, Any] = {each: (part_schema(group, each), ...) for each in name}
+            model: Any = create_model(group.replace(".", "_"), __base__=Section, **inner)
         else:
             model = part_schema(group, name)
         section, _, key = group.rpartition(".")
@@ -79,7 +79,7 @@ def _run_schema(names: tuple[tuple[str, Any], ...]) -> type[Config]:
         base: Any = field.annotation
         model = create_model(base.__name__, __base__=base, **inner)
         top[section] = (model, Field(description=field.description))
-    return create_model("Run", __base__=Config, **top)  # type: ignore[no-any-return]
+    return create_model("Run", __base__=Config, **top)
 
 
 @cache
@@ -93,9 +93,8 @@ def part_schema(group: str, name: str) -> type[BaseModel]:
     if group != "baseline" or "weights" in values:
         ranges = {"weights": WEIGHTS} | ranges if "weights" in values else ranges
     model = _section(name, {k: v for k, v in values.items() if k != "name"}, ranges, where)
-    full: type[BaseModel] = create_model(
-        name, __base__=model, name=(Literal[name], Field(description="the file"))
-    )
+    itself: Any = Literal[name]
+    full = create_model(name, __base__=model, name=(itself, Field(description="the file")))
     try:
         full.model_validate(_without_references(values))
     except ValidationError as error:
@@ -141,7 +140,7 @@ def _section(
             fields[key] = (_section(key, value, given or {}, at_key), ...)
         else:
             fields[key] = (_type(value, given, at_key), Field(description=""))
-    return create_model(name, __base__=Section, **fields)  # type: ignore[no-any-return]
+    return create_model(name, __base__=Section, **fields)
 
 
 def _type(value: Any, given: Any, where: str) -> Any:

@@ -149,7 +149,7 @@ class Embedder:
         except OutOfDeviceMemory:
             if len(images) <= 1:
                 raise
-        halves = images.split(-(-len(images) // 2))
+        halves = torch.split(images, -(-len(images) // 2))
         return [part for half in halves for part in self._by_parts(network, half, heads)]
 
     def _run(self, network: Network, chunk: Tensor, heads: Sequence[str]) -> Outputs:
@@ -161,7 +161,8 @@ class Embedder:
 
     def _see(self, network: Network, chunk: Tensor, heads: Sequence[str]) -> Outputs:
         with autocast(self.device, self.precision):
-            return network(self.augment.test(chunk.to(self.device)), heads).float()
+            outputs: Outputs = network(self.augment.test(chunk.to(self.device)), heads)
+            return outputs.float()
 
     def _always_alike(self, network: Network, images: Tensor) -> Tensor:
         """Features [n, F] that are the same to the bit whatever other images they come with.
