@@ -9,7 +9,8 @@ from contsemi.errors import InputError
 
 __all__ = ["READ", "REMEMBERS", "refuse_unread"]
 
-# What every baseline reads, whole sections or single keys; tests/strategies/baselines hold it to that.
+# What every baseline reads, whole sections or single keys; tests/strategies/baselines/test_reads.py
+# holds it to that.
 READ = (
     "baseline",
     "batch",
@@ -65,7 +66,9 @@ def refuse_unread(runs: Sequence[tuple[Config, Sequence[Override], Mapping[str, 
             baseline = config.baseline["name"]
             problem = f"baseline={baseline} does not read {'it' if len(idle) == 1 else 'them'}"
             beside = ", memory.exemplars" if baseline in REMEMBERS else ""
-            shown = ", ".join(f"{name}.*" for name in ("scenario", "data", "model", "optim", "batch"))
+            shown = ", ".join(
+                f"{name}.*" for name in ("scenario", "data", "model", "optim", "batch")
+            )
             fix = f"leave out; it reads {shown}, baseline.*{beside} and {POLICY}.*"
             raise InputError(", ".join(idle), problem, fix)
 

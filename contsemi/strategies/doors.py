@@ -22,7 +22,7 @@ UNFIT = {
     "GSS_greedyPlugin": "compares images by gradients, and fails by itself where a batch is short",
     "GenerativeReplayPlugin": "needs a model that generates images",
     "LFLPlugin": "needs a model of Avalanche's BaseModel",
-    "LRSchedulerPlugin": "sets the rate of an optimiser, and the learner's has optim.lr and its curve",
+    "LRSchedulerPlugin": "sets an optimiser's rate, and the learner's has optim.lr and its curve",
     "TrainGeneratorAfterExpPlugin": "needs a generator to train",
     "RARPlugin": "traces the model, whose forward pass asks the learner",
     "NCMOracle": "needs a model with an NCM classifier",
@@ -70,7 +70,9 @@ def checked_plugins(plugins: Any, hooks: Any) -> tuple[list[Any], tuple[Hooks, .
         raise InputError(name, _is_a(plugins, "list"), "give plugins=[...]")
     listed = list(plugins or ())
     for each in listed:
-        if isinstance(each, type) or not any(e.startswith(("before_", "after_")) for e in dir(each)):
+        if isinstance(each, type) or not any(
+            e.startswith(("before_", "after_")) for e in dir(each)
+        ):
             raise InputError(name, _is_a(each, "plugin"), "give objects of SupervisedPlugin")
         unfit = next((x.__name__ for x in type(each).__mro__ if x.__name__ in UNFIT), None)
         if unfit is not None:

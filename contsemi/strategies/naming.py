@@ -38,7 +38,8 @@ def name_classes(
 
     Args:
         benchmark: says whether its ids restart, if it does.
-        train, test: class ids of each image, experience by experience.
+        train: class ids of each training image, experience by experience.
+        test: those of each test image.
         tasks: their task labels; ``None`` for a benchmark without.
         by: ``id``: an id is one class; ``task``: the task label and the id together, or the place
             in the stream where task labels do not differ; ``auto``: as the benchmark says.
@@ -48,7 +49,9 @@ def name_classes(
     """
     if by not in get_args(Classes):
         allowed = " or ".join(f"'{each}'" for each in get_args(Classes))
-        raise InputError("semi_supervised(classes)", f"{str(by)[:40]!r} is unknown", f"use {allowed}")
+        raise InputError(
+            "semi_supervised(classes)", f"{str(by)[:40]!r} is unknown", f"use {allowed}"
+        )
     if by == "auto":
         by = "task" if _restarts(benchmark) else _by_labels(train, tasks)
     if by == "id":

@@ -214,7 +214,9 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
             problem = f"comes too early: classes {left} arrive before it"
             raise InputError(where, problem, "train the experiences in the order of their stream")
         if task.experience.num_seen < seen:
-            problem = f"comes too late: classes {_few(known[task.experience.num_seen :])} were learned"
+            problem = (
+                f"comes too late: classes {_few(known[task.experience.num_seen :])} were learned"
+            )
             raise InputError(where, problem, "train the experiences in the order of their stream")
         return task
 

@@ -88,13 +88,17 @@ def test_test_images_of_another_size(ours):
 
     parts = [as_classification_dataset(Items([(torch.zeros(1, s, s), 0)], [0])) for s in (4, 6)]
     given = benchmark_from_datasets(train=parts[:1], test=parts[1:])
-    with pytest.raises(InputError, match="images are 6 x 6, those of train_stream 4 x 4; pass size"):
+    with pytest.raises(
+        InputError, match="images are 6 x 6, those of train_stream 4 x 4; pass size"
+    ):
         semi_supervised(given, label_ratio="100%")
 
 
 @pytest.mark.parametrize("given", ["x", None, 3, [1, 2]])
 def test_what_is_no_benchmark(given):
-    with pytest.raises(InputError, match=r"semi_supervised\(benchmark\): .* it has no train_stream"):
+    with pytest.raises(
+        InputError, match=r"semi_supervised\(benchmark\): .* it has no train_stream"
+    ):
         semi_supervised(given, label_ratio="5%")
 
 
@@ -157,7 +161,9 @@ def test_a_plugin_that_was_not_made(tiny_config):
 def test_experiences_that_are_none(ours, make_strategy):
     strategy = make_strategy()
     for given in ("x", None, ours, [3]):
-        with pytest.raises(InputError, match=r"strategy\.train\(experiences\): .* not a experience"):
+        with pytest.raises(
+            InputError, match=r"strategy\.train\(experiences\): .* not a experience"
+        ):
             strategy.train(given)
         with pytest.raises(InputError, match=r"strategy\.eval\(experiences\): .* not a experience"):
             strategy.eval(given)

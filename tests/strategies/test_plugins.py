@@ -114,18 +114,18 @@ def test_a_plugin_that_exchanges_the_model_is_stopped(ours, make_strategy):
 def test_heads_and_optimiser_are_there_when_a_plugin_begins(ours, make_strategy):
     from avalanche.core import SupervisedPlugin
 
-    class Look(SupervisedPlugin):
-        seen = []
+    seen = []
 
+    class Look(SupervisedPlugin):
         def before_training_exp(self, strategy, **kwargs):
             groups = strategy.optimizer.param_groups
             held = {id(p) for group in groups for p in group["params"]}
             ours = {id(p) for p in strategy.model.parameters() if p.requires_grad}
             assert held == ours
-            self.seen.append(strategy.learner.network.num_classes)
+            seen.append(strategy.learner.network.num_classes)
 
     make_strategy(Look()).train(list(ours.train_stream)[:2])
-    assert Look.seen == [2, 4]
+    assert seen == [2, 4]
 
 
 def test_synaptic_intelligence_holds_the_heads_of_the_first_task(ours, module_strategy):

@@ -219,7 +219,9 @@ def test_a_plugin_may_put_rows_into_the_mini_batch(ours, make_strategy):
         strategy.mbatch[0] = torch.cat([strategy.mbatch[0], extra])
         strategy.mbatch[1] = torch.cat([y, y[:1]])
 
-    hook = Watch(lambda loop: (int(loop.batch.labelled[-1].unique()), len(loop.step.student("labelled"))))
+    hook = Watch(
+        lambda loop: (int(loop.batch.labelled[-1].unique()), len(loop.step.student("labelled")))
+    )
     outputs = At(lambda s: len(s.mb_output) - len(s.mb_y), "after_forward")
     strategy = make_strategy(
         At(add, "before_forward"), outputs, hooks=[hook], overrides=["batch.labelled=6"]

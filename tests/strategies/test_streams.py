@@ -60,7 +60,9 @@ def test_the_timeline_of_classes_has_no_future(scenario):
 
 def test_task_labels_only_where_they_were_given(two_tasks, tests_of, scenario):
     images, tasks = two_tasks
-    aware = assemble(images, tasks, [7, 2, 9, 0], images[:5], tests_of, 4 + 2 * (torch.arange(40) >= 20))
+    aware = assemble(
+        images, tasks, [7, 2, 9, 0], images[:5], tests_of, 4 + 2 * (torch.arange(40) >= 20)
+    )
     assert not hasattr(scenario.train_stream[1], "task_labels")
     assert aware.train_stream[1].task_labels == [6]
     assert aware.train_stream[1].dataset[0][2] == 6
