@@ -7,37 +7,22 @@ from contsemi.compose.overrides import Override
 from contsemi.config import Config
 from contsemi.errors import InputError
 
-__all__ = ["READ", "REMEMBERS", "refuse_unread"]
+__all__ = ["REMEMBERS", "UNREAD", "refuse_unread"]
 
-# What every baseline reads, whole sections or single keys; tests/strategies/baselines/test_reads.py
-# holds it to that.
-READ = (
-    "baseline",
-    "batch",
-    "compile",
-    "data",
-    "device",
-    "display",
-    "evaluate",
-    "experiment",
-    "label_ratio",
-    "labels",
-    "method",
-    "model",
-    "optim",
-    "output",
-    "precision",
-    "resume",
-    "scenario",
-    "seed",
-    "threads",
-    "views",
-)
-# Single keys of these that none of them reads: of the images without a label only their number
-# counts, views are those of labelled images, and a run is not saved on the way.
-NOT_READ = (
+# Sections and single keys that no baseline reads: it has none of our heads, memories and predictors,
+# is not saved on the way, and of the images without a label only their number counts. Objective and
+# distiller are refused by their names. tests/strategies/baselines/test_reads.py holds it to that.
+UNREAD = (
+    "checkpoint",
+    "head_activation",
+    "head_norm",
+    "init",
+    "memory",
     "optim.freeze_batch_norm",
     "optim.freeze_directions",
+    "predict",
+    "predictor",
+    "projector",
     "scenario.unlabelled_root",
 )
 POLICY = "views.policies.labelled"
@@ -64,12 +49,13 @@ def refuse_unread(runs: Sequence[tuple[Config, Sequence[Override], Mapping[str, 
         idle = [key for key in keys if all(key in others for others in unread)]
         if idle:
             baseline = config.baseline["name"]
-            problem = f"baseline={baseline} does not read {'it' if len(idle) == 1 else 'them'}"
+            them = "it" if len(idle) == 1 else "them"
+            problem = f"baseline={baseline} does not read {them}"
             beside = ", memory.exemplars" if baseline in REMEMBERS else ""
             shown = ", ".join(
                 f"{name}.*" for name in ("scenario", "data", "model", "optim", "batch")
             )
-            fix = f"leave out; it reads {shown}, baseline.*{beside} and {POLICY}.*"
+            fix = f"leave {them} out: the baseline reads {shown}, baseline.*{beside} and {POLICY}.*"
             raise InputError(", ".join(idle), problem, fix)
 
 
@@ -91,4 +77,4 @@ def _reads(config: Config, override: Override) -> bool:
         return bool(override.value != "folder")  # the number of images, which decides on the steps
     if key.startswith("views.policies."):
         return key.startswith(f"{POLICY}.")
-    return key not in NOT_READ and key.partition(".")[0] in READ
+    return not any(key == each or key.startswith(f"{each}.") for each in UNREAD)
