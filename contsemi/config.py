@@ -2,8 +2,8 @@
 
 Nothing heavy is imported here, so that a wrong key is answered at once. The values stand in the
 YAML files under ``conf/`` and ``scenarios/``; this file says only what a value may be. The keys of
-a part that is chosen by name (an objective, a model, a drift map, ...) belong to that part alone: its
-YAML file declares them, with their ranges.
+a part that is chosen by name (an objective, a model, a drift map, ...) belong to that part alone:
+its YAML file declares them, with their ranges.
 
 What a key has an effect on is marked once, beside it: see :data:`EFFECTS`.
 """
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 __all__ = [
     "EFFECTS",
@@ -48,12 +49,12 @@ def _ascending(values: list[float]) -> list[float]:
 Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 
 # What a key has an effect on: ``numbers`` that come out (every key that has no mark), ``measured``,
-# what is measured beside them, ``images`` that are read, or ``nothing`` but where and how fast a run
-# goes. The name of a run's folder, what a saved run is bound to and the comparison of runs go by it.
+# what is measured beside them, ``images`` that are read, or ``nothing`` but where and how fast a
+# run goes. A run's folder, what a saved run is bound to, and the comparison of runs go by it.
 EFFECTS = ("numbers", "measured", "images", "nothing")
-NOTHING = {"effect": "nothing"}
-MEASURED = {"effect": "measured"}
-IMAGES = {"effect": "images"}
+NOTHING: JsonDict = {"effect": "nothing"}
+MEASURED: JsonDict = {"effect": "measured"}
+IMAGES: JsonDict = {"effect": "images"}
 
 # A part that is chosen by name: ``name`` and the keys that its YAML file declares.
 Chosen = dict[str, Any]
@@ -188,7 +189,8 @@ class Views(Section):
         description="how each kind of views is made, by the name that methods ask for"
     )
     drawn: dict[str, Chosen] = Field(
-        description="operations that are drawn for each view, after those above; [] for none"
+        default={},
+        description="operations that are drawn for each view, after those above; [] for none",
     )
     test_size: Pixels = Field(description="side of test images in pixels")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -215,8 +217,8 @@ class Memory(Section):
     drift: Chosen = Field(
         description="map that carries stored embeddings into the new network's space"
     )
-    index: Literal["auto", "torch", "flat", "ivf", "hnsw", "sq8", "pq"] = Field(
-        description="search: torch, flat exact; ivf, hnsw, sq8, pq approximate; auto by size"
+    index: Literal["auto", "torch", "flat", "ivf", "sq8", "pq"] = Field(
+        description="search: torch, flat exact; ivf, sq8, pq approximate; auto by size"
     )
 
 
@@ -348,12 +350,19 @@ class Config(Section):
         description="auto, cpu or cuda[:n]",
         json_schema_extra=NOTHING,
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where it is fast")
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = Field(
+        description="auto: bf16 where it is fast and two trial steps agree, on a GPU without it "
+        "fp16, else fp32"
+    )
+    deterministic: bool = Field(
+        description="the same bits in each run on a GPU, too, by slower operations"
+    )
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = Field(
         description="mode of torch.compile, for the backbone of training steps; not with pieces"
     )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
-        description="CPU threads of torch, 0 for one per core", json_schema_extra=NOTHING
+        description="CPU threads of torch; 0 chooses by the work in a step",
+        json_schema_extra=NOTHING,
     )
     output: str | None = Field(
         min_length=1, description="output folder; null names one", json_schema_extra=NOTHING
@@ -363,6 +372,10 @@ class Config(Section):
     )
     display: Literal["auto", "live", "plain", "quiet"] = Field(
         description="what the screen shows", json_schema_extra=NOTHING
+    )
+    track: Literal["none", "tensorboard", "wandb"] = Field(
+        description="where the numbers of metrics.jsonl go besides; extra: track",
+        json_schema_extra=NOTHING,
     )
 
 

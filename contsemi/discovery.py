@@ -2,8 +2,8 @@
 
 A name in the configuration is a module of that name, here or in an installed package;
 configuration never runs code by path. An installed package offers modules by entry points, a group
-for each room (``contsemi.objectives``, ``contsemi.memory.selection``, ...), and its folder ``conf/``
-is searched like ours. Nothing of it is imported before one of its names is chosen.
+for each room (``contsemi.objectives``, ``contsemi.memory.selection``, ...), and its folder
+``conf/`` is searched like ours. Nothing of it is imported before one of its names is chosen.
 """
 
 import importlib
@@ -83,12 +83,13 @@ def _check_keys(group: str, name: str, part: type, given: Mapping[str, Any]) -> 
     """Refuses what the class does not take, before it is made: its body has not run yet."""
     parameters = inspect.signature(part, eval_str=True).parameters
     fix = f"use the keys of {name}.yaml"
-    required = [key for key, each in parameters.items() if each.default is each.empty]
+    rest = {each.name for each in parameters.values() if each.kind is each.VAR_KEYWORD}
+    required = [k for k, each in parameters.items() if each.default is each.empty and k not in rest]
     if missing := [key for key in required if key not in given]:
         raise InputError(group, f"{part.__name__} is missing the key {missing[0]!r}", fix)
-    if unknown := [key for key in given if key not in parameters]:
+    if unknown := [key for key in given if key not in parameters and not rest]:
         raise InputError(group, f"{part.__name__} has an unexpected key {unknown[0]!r}", fix)
-    fields: dict[str, Any] = {key: (parameters[key].annotation, ...) for key in given}
+    fields: dict[str, Any] = {k: (parameters[k].annotation, ...) for k in given if k in parameters}
     settings = ConfigDict(strict=True, arbitrary_types_allowed=True, protected_namespaces=())
     try:
         create_model(part.__name__, __config__=settings, **fields).model_validate(dict(given))
@@ -159,11 +160,11 @@ def offered(room: str) -> dict[str, str]:
 
 @cache
 def conf_folders() -> tuple[tuple[str, Path], ...]:
-    """Name and folder ``conf/`` of each installed package that offers something; none is imported."""
+    """Name and folder ``conf/`` of each installed package that offers something."""
     found = entry_points()
     groups = [f"contsemi.{room}" for room in ROOMS.values()]
     modules = [entry.module for group in groups for entry in found.select(group=group)]
-    folders = {}
+    folders: dict[str, Path] = {}
     for package in dict.fromkeys(module.partition(".")[0] for module in modules):
         spec = find_spec(package)
         for place in (spec and spec.submodule_search_locations) or ():

@@ -54,9 +54,11 @@ class StepTooLarge(OutOfDeviceMemory):
         device: the accelerator.
         pieces: into which the rows of the step were split.
         ranks: processes that train together.
+        again: whether the same step may succeed once what is kept in reserve is given back.
     """
 
-    def __init__(self, device: str, pieces: int, ranks: int = 1) -> None:
+    def __init__(self, device: str, pieces: int, ranks: int = 1, *, again: bool = False) -> None:
+        self.again = again
         self.problem, self.pieces = f"device={device}: out of memory in a training step", pieces
         where = f" on one of {ranks} ranks" if ranks > 1 else ""
         super().__init__(
@@ -83,8 +85,11 @@ class Elsewhere(ContsemiError):
         self.exit_code = exit_code
 
 
-class Interrupted(ContsemiError):
+class Interrupted(BaseException):
     """A signal ended the run after it was saved; the same command goes on.
+
+    Not an ``Exception``: it can come up anywhere, and no ``except Exception`` around a decoder or
+    a library's call may take it for a damaged file.
 
     Args:
         signal_number: the signal; the exit code is 128 more.
@@ -94,3 +99,7 @@ class Interrupted(ContsemiError):
     def __init__(self, signal_number: int, then: str = "goes on from here") -> None:
         super().__init__(f"stopped by signal {signal_number}; the same command {then}")
         self.signal_number, self.exit_code = signal_number, 128 + signal_number
+
+
+ENDINGS = (ContsemiError, Interrupted)
+"""What ends a run with one line and an exit code of its own."""

@@ -10,12 +10,16 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contsemi import __version__
 from contsemi.config import Config
 from contsemi.devices.environment import ranked, said_once, speaks
 from contsemi.devices.process import prepare
-from contsemi.errors import ContsemiError, InputError, RankLost
+from contsemi.errors import ENDINGS, ContsemiError, InputError, Interrupted, RankLost
+
+if TYPE_CHECKING:
+    from contsemi.compose import Run
 
 __all__ = ["main"]
 
@@ -34,7 +38,7 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
         _give_streams()
     try:
         return _main(sys.argv[1:] if argv is None else argv, own_process)
-    except ContsemiError as error:
+    except ENDINGS as error:
         if own_process and ranked():
             _leave(error)
         return _failed(error)
@@ -75,7 +79,9 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
     if arguments.launcher:
         from contsemi.compose.launch import launch
 
-        return launch(runs, arguments.launcher, _train)
+        code = launch(runs, arguments.launcher, _train)
+        _show_table(runs)
+        return code
     if len(runs) == 1:
         _train(runs[0].config)
         return 0
@@ -86,31 +92,48 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
         try:
             _train(run.config)
             codes.append(0)
-        except ContsemiError as error:
+        except ENDINGS as error:
             if ranked():  # the others may be in another run of the sweep by now
                 raise
             codes.append(_failed(error))
             if codes[-1] > 128:  # a signal ends the sweep, not one run of it
                 return codes[-1]
+    if speaks():
+        _show_table(runs)
     return next((code for code in codes if code), 0)
 
 
 def _train(config: Config) -> None:
     from contsemi import pipeline
+
+    pipeline.run(config.model_copy(update={"output": str(_folder(config))}))
+
+
+def _folder(config: Config) -> Path:
     from contsemi.compose import run_name
 
-    folder = str(Path(config.output).expanduser() if config.output else run_name(config))
-    pipeline.run(config.model_copy(update={"output": folder}))
+    return Path(config.output).expanduser() if config.output else run_name(config)
 
 
-def _failed(error: ContsemiError) -> int:
+def _show_table(runs: "Sequence[Run]") -> None:
+    """A sweep ends with what its finished runs say together."""
+    from contsemi.report.command import show_comparison
+    from contsemi.report.screen.console import Display
+
+    folders = [_folder(run.config) for run in runs]
+    if len([folder for folder in folders if (folder / "results.json").is_file()]) > 1:
+        with Display("plain") as display:
+            show_comparison(folders, display)
+
+
+def _failed(error: ContsemiError | Interrupted) -> int:
     if text := " ".join(str(error).split()):
         with suppress(OSError):  # whoever reads it or not, the exit code is the same
             print(f"error: {text}", file=sys.stderr, flush=True)
     return error.exit_code
 
 
-def _leave(error: ContsemiError) -> None:
+def _leave(error: ContsemiError | Interrupted) -> None:
     """Out of a run of several processes: torchrun ends the others as soon as one has ended."""
     # Each of them is on its way out with the exit code that says why.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -70,7 +70,7 @@ def of_one_save(words: list[str], rounds: int) -> None:
     loss, _ = learner.loss(learner.forward(learner.batch(0, 0)))
     learner.backward(loss)
     learner.update()
-    learner.past = frozen_copy(learner.network)
+    learner.networks.pasts = (frozen_copy(learner.network),)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         checkpoints = Checkpoints(Path(folder) / "checkpoints")
         times = [seconds(lambda: checkpoints.save(learner.state(), {})) for _ in range(rounds)]

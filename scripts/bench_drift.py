@@ -11,7 +11,6 @@ its nearest stored rows.
 import argparse
 import statistics
 from collections import defaultdict
-from typing import get_args
 
 import torch
 from rich.console import Console
@@ -19,24 +18,28 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi import compose, data
+from contsemi.compose import files, parts
 from contsemi.data.scenario import build
 from contsemi.labels import LabelBudget
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
-from contsemi.memory.drift import Drift, fit_drift, still_found
+from contsemi.memory.drift.drift import Drift
+from contsemi.memory.drift.still_found import still_found
 from contsemi.models.ema import frozen_copy
 from contsemi.models.network import Network
 from contsemi.seeding import generator
 from contsemi.types import Experience
 
 ALONE = ", task's images alone"
-MAPS = [(kind, kind) for kind in get_args(Drift)]
+MAPS = [(kind, kind) for kind in files.names("memory.drift")]
 MAPS += [(kind + ALONE, kind) for kind in ("translation", "linear", "mlp")]
 
 
 def unit(learner: Learner, images: Tensor, network: Network) -> Tensor:
     """Embeddings [n, D] as the memory stores them."""
-    return functional.normalize(learner.embed(images, network)["projector"].float(), dim=1)
+    return functional.normalize(
+        learner.inference.embed(network, images, ("projector",))["projector"].float(), dim=1
+    )
 
 
 def found_shares(words: list[str]) -> dict[str, list[float]]:
@@ -49,21 +52,25 @@ def found_shares(words: list[str]) -> dict[str, list[float]]:
     stored: dict[str, list[Tensor]] = {name: [] for name, _ in MAPS}
     shares: dict[str, list[float]] = defaultdict(list)
     for experience, task in zip(stream.experiences, stream.test, strict=True):
-        before = frozen_copy(learner.predictor) if experience.index else None
+        before = frozen_copy(learner.networks.predicting) if experience.index else None
         kept = learner.exemplars.images
         fit(learner, experience, stream.images)
         if before is not None:
             old = stream.test[: experience.index]
             carry_all(learner, experience, (stream.images, kept), before, stored)
             halves = [(test.images[t.indices], t.targets) for t in old]
-            rows = torch.cat([unit(learner, x[::2], learner.predictor) for x, _ in halves])
-            asked = torch.cat([unit(learner, x[1::2], learner.predictor) for x, _ in halves])
+            rows = torch.cat(
+                [unit(learner, x[::2], learner.networks.predicting) for x, _ in halves]
+            )
+            asked = torch.cat(
+                [unit(learner, x[1::2], learner.networks.predicting) for x, _ in halves]
+            )
             columns = torch.cat([y[::2] for _, y in halves])
             labels = functional.one_hot(columns, learner.num_seen)
             wanted = torch.cat([y[1::2] for _, y in halves])
             for name, held in {**stored, "embedded anew": [rows]}.items():
                 shares[name].append(still_found(torch.cat(held), labels, asked, wanted))
-        own = unit(learner, test.images[task.indices][::2], learner.predictor)
+        own = unit(learner, test.images[task.indices][::2], learner.networks.predicting)
         for held in stored.values():
             held.append(own)
     return shares
@@ -86,7 +93,7 @@ def carry_all(
         stored: map -> rows of each earlier task.
     """
     pairs = [
-        (unit(learner, images, before), unit(learner, images, learner.predictor))
+        (unit(learner, images, before), unit(learner, images, learner.networks.predicting))
         for images in (sources[0][experience.unlabelled], sources[1])
         if len(images)
     ]
@@ -96,7 +103,8 @@ def carry_all(
     for name, kind in MAPS:
         part = slice(alone if name.endswith(ALONE) else None)
         draw = generator(learner.config.seed, "drift", experience.index)
-        carry = fit_drift(kind, old[part], new[part], weights=weights[part], draw=draw)
+        drift = Drift.named(parts.defaults("memory.drift", kind))
+        carry = drift.fit(old[part], new[part], weights=weights[part], draw=draw)
         stored[name] = [carry(rows) for rows in stored[name]]
 
 

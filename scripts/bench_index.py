@@ -1,9 +1,9 @@
 """The forms of the index, a plain product with top-k, and plain FAISS calls, on the same rows.
 
-The rows are 1000 clusters with 16 directions of their own each, made block by block, so that ten
-million fit into the memory. Times are those of the processor, on one thread. Each form at each size
-is one entry of ``results.json`` in the folder; what is there already is not measured again, and the
-table and the plot are drawn from all entries.
+The rows are 1000 clusters with 16 directions of their own each, in half precision, as the memory of
+embeddings keeps them, so that ten million fit into the memory. Times are those of the processor,
+on one thread. Each form at each size is one entry of ``results.json`` in the folder; what is there
+already is not measured again, and the table and the plot are drawn from all entries.
 
     OMP_NUM_THREADS=1 python scripts/bench_index.py --output FOLDER --rows 10000 100000
     OMP_NUM_THREADS=1 python scripts/bench_index.py --output FOLDER --rows 10000000 --forms sq8
@@ -11,7 +11,6 @@ table and the plot are drawn from all entries.
 
 import argparse
 import gc
-import itertools
 import json
 import resource
 import statistics
@@ -29,7 +28,7 @@ from contsemi.search.index import Index, Kind, choose
 
 CLUSTERS, INNER, WIDTH, QUERIES = 1000, 16, 128, 256
 BLOCK, PIECE = 1_000_000, 100_000  # rows made at a time, and of one plain product
-NEAR, FAR, CHANGED, TRIALS = 10, 200, 256, 30
+NEAR, FAR = 10, 200
 
 
 def clustered(count: int, width: int, draw: torch.Generator) -> Tensor:
@@ -50,7 +49,7 @@ def blocks(count: int) -> Iterator[Tensor]:
     """All rows, in blocks that are the same each time."""
     for number, start in enumerate(range(0, count, BLOCK)):
         draw = torch.Generator().manual_seed(1000 + number)
-        yield clustered(min(BLOCK, count - start), WIDTH, draw)
+        yield clustered(min(BLOCK, count - start), WIDTH, draw).half().float()
 
 
 def milliseconds(work: Callable[[], object], rounds: int) -> float:
@@ -113,14 +112,11 @@ class Ours:
         self.kind = kind
         self.index: Any = None
 
-    def add(self, rows: Tensor) -> Tensor | None:
-        """Takes rows in."""
-        if self.index is None:
-            self.index = Index(rows, cast(Any, self.kind))
-            if self.index.kind != self.kind:
-                raise SystemExit(f"{self.kind}: {self.index.reason}")
-            return None
-        return cast(Tensor, self.index.add(rows))
+    def build(self, rows: Tensor) -> None:
+        """Takes all rows in: an index is made anew whenever they change."""
+        self.index = Index(rows, cast(Any, self.kind))
+        if self.index.kind != self.kind:
+            raise SystemExit(f"{self.kind}: {self.index.reason}")
 
     @property
     def bytes(self) -> int:
@@ -139,18 +135,18 @@ class Faiss:
         self.factory, self.probes = factory, probes
         self.index: Any = None
 
-    def add(self, rows: Tensor) -> None:
-        """Takes rows in."""
+    def build(self, rows: Tensor) -> None:
+        """Takes all rows in."""
         import faiss
 
         faiss.omp_set_num_threads(1)
-        if self.index is None:
-            kind = faiss.METRIC_INNER_PRODUCT
-            self.index = faiss.index_factory(rows.shape[1], self.factory, kind)
-            self.index.train(rows.numpy())
-            if self.probes:
-                self.index.nprobe = self.probes
-        self.index.add(rows.numpy())
+        kind = faiss.METRIC_INNER_PRODUCT
+        self.index = faiss.index_factory(rows.shape[1], self.factory, kind)
+        self.index.train(rows[:BLOCK].float().numpy())
+        if self.probes:
+            self.index.nprobe = self.probes
+        for part in rows.split(BLOCK):
+            self.index.add(part.float().numpy())
 
     @property
     def bytes(self) -> int:
@@ -174,19 +170,18 @@ FORMS: dict[str, Callable[[], Ours | Faiss]] = {
 
 def measure(name: str, count: int, queries: Tensor, truth: Tensor, rounds: int) -> dict[str, Any]:
     """One form at one size; times in milliseconds, but ``build`` in seconds."""
-    form, build = FORMS[name](), 0.0
-    for rows in blocks(count):
-        start = time.process_time()
-        form.add(rows)
-        build += time.process_time() - start
-    entry: dict[str, Any] = {"build": build}
+    form, rows = FORMS[name](), torch.empty(count, WIDTH, dtype=torch.float16)
+    for number, part in enumerate(blocks(count)):
+        rows[number * BLOCK : number * BLOCK + len(part)] = part
+    start = time.process_time()
+    form.build(rows)
+    entry: dict[str, Any] = {"build": time.process_time() - start}
     for label, k in (("near", NEAR), ("far", FAR)):
         entry[label] = milliseconds(lambda k=k: form.search(queries, k), rounds)
         entry[f"{label}_recall"] = recall(form.search(queries, k), truth[:, :k])
     entry["bytes"] = form.bytes / count
     entry["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if isinstance(form, Ours):
-        entry |= changes(form.index, count)
         cpu = torch.device("cpu")
         entry["picked"] = [
             label
@@ -194,25 +189,6 @@ def measure(name: str, count: int, queries: Tensor, truth: Tensor, rounds: int) 
             if choose(count, WIDTH, cpu, budget)[0] == name
         ]
     return entry
-
-
-def changes(index: Index, count: int) -> dict[str, float]:
-    """What it costs to replace CHANGED rows, other ones each time, to add, and to remove some."""
-    fresh = clustered(CHANGED, WIDTH, torch.Generator().manual_seed(7))
-    draw = torch.Generator().manual_seed(8)
-    found: dict[str, list[float]] = {"replace": [], "add": [], "remove": []}
-    for _ in range(TRIALS + 1):
-        places = torch.randperm(count, generator=draw)[:CHANGED]
-        times = [time.process_time()]
-        index.replace(places, fresh)
-        times.append(time.process_time())
-        added = index.add(fresh)
-        times.append(time.process_time())
-        index.remove(added)
-        times.append(time.process_time())
-        for name, (start, end) in zip(found, itertools.pairwise(times), strict=True):
-            found[name].append(1e3 * (end - start))
-    return {name: statistics.median(each[1:]) for name, each in found.items()}
 
 
 def main() -> None:

@@ -12,10 +12,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 Results = Mapping[str, Mapping[str, Any]]
 
 HEADS = ["rows", "form", "build s", "bytes a row", "k=10 ms", "of plain", "recall"]
-HEADS += ["k=200 ms", "of plain", "recall", "replace 256 ms", "add", "remove"]
+HEADS += ["k=200 ms", "of plain", "recall"]
 STYLES = {"plain": ("black", "o"), "torch": ("#0072b2", "s"), "flat": ("#56b4e9", "^")}
 STYLES |= {"ivf": ("#d55e00", "D"), "sq8": ("#009e73", "v"), "pq": ("#cc79a7", "P")}
-STYLES |= {"hnsw": ("#e69f00", "X")}
 
 
 def by_form(results: Results) -> dict[str, dict[int, Mapping[str, Any]]]:
@@ -62,8 +61,7 @@ def _row(count: int, form: str, entry: Mapping[str, Any], plain: Mapping[str, An
         share = plain[label] / entry[label]
         ratio = f"1/{share:.0f}" if share > 10 else f"{1 / share:.2f}"
         cells += [f"{entry[label]:.1f}", ratio, f"{entry[f'{label}_recall']:.4f}"]
-    changes = [entry.get(name) for name in ("replace", "add", "remove")]
-    return cells + ["-" if x is None else f"{x:.2f}" for x in changes]
+    return cells
 
 
 def picture(results: Results) -> bytes:

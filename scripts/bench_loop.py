@@ -4,15 +4,21 @@ A linear classifier of scikit-learn's digits, 32 images a step. Our loop, and ou
 against a bare loop that calls the same views, network, loss and optimiser; Avalanche's Naive and
 Replay each against a bare loop on the same tensors. The pairs of a round are timed one right after
 the other, and the difference is taken within the round. Evaluation: all test images by our
-evaluation, and by the network alone.
+evaluation, and by the network alone. A whole run through the command, with its records and its
+screen, is measured in a process of its own against a bare loop in it, in processor time;
+``--against`` adds another checkout, in the same rounds.
 
-    python scripts/bench_loop.py --rounds 9
+    python scripts/bench_loop.py --rounds 9 --against ../earlier
 """
 
 import argparse
 import copy
+import os
+import subprocess
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from contsemi.devices.process import prepare
@@ -45,6 +51,36 @@ WORDS = (
     "threads=1",
     "device=cpu",
 )
+
+HERE = Path(__file__).resolve().parents[1]
+COMMAND = """
+import sys, tempfile, time
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(1)
+import bench_loop
+from contsemi import compose, pipeline
+try:
+    from contsemi.pipeline import tasks as caller
+except ImportError:  # of an earlier version
+    from contsemi.strategies import strategy as caller
+ours = bench_loop.Ours(compose.load(bench_loop.WORDS + ("model=pixels", sys.argv[2])))
+fit, spent, steps = caller.fit, [0.0], [0]
+def timed(learner, *given):
+    began = time.process_time()
+    fit(learner, *given)
+    spent[0] += time.process_time() - began
+    steps[0] += learner.step_in_task
+caller.fit = timed
+words = ("model=pixels", sys.argv[2], "display=plain", "output=" + tempfile.mkdtemp())
+config = compose.load(bench_loop.WORDS + words)
+pipeline.run(config)
+ours.bare()
+began = time.process_time()
+ours.bare()
+bare = time.process_time() - began
+print("|", 1e3 * spent[0] / steps[0], 1e3 * bare / ours.iterations)
+"""
 
 Pair = tuple[Callable[[], object], Callable[[], object]]
 
@@ -91,7 +127,7 @@ class Ours:
             order = torch.randperm(len(images), generator=draw)
             for step in range(steps):
                 rows = order[step * ROWS : (step + 1) * ROWS]
-                views = augment.labelled(images[rows], 1, draw)
+                views = augment.view("labelled", images[rows], 1, draw)
                 logits = network(views, ("classifier",))["classifier"]
                 loss = label_cross_entropy(logits, labels[rows], temperature=1.0, smoothing=0.0)
                 optimizer.zero_grad(set_to_none=True)
@@ -204,11 +240,35 @@ def measure(pair: Pair, iterations: int, rounds: int) -> list[str]:
     return [spread(times[0], 3), spread(times[1], 3), spread(more, 3)]
 
 
+def through_command(checkout: Path, epochs: int) -> tuple[float, float]:
+    """Processor milliseconds a step of a run by the command, and of a bare loop beside it."""
+    command = [sys.executable, "-c", COMMAND, str(checkout / "scripts"), f"optim.epochs={epochs}"]
+    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    # Python looks for modules in the working folder first.
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment, cwd=checkout
+    )
+    run, bare = map(float, done.stdout.rpartition("|")[2].split())
+    return run, bare
+
+
+def by_command(checkouts: Sequence[Path], epochs: int, rounds: int) -> list[tuple[str, ...]]:
+    """A line for each checkout, measured in turn."""
+    found = [[through_command(each, epochs) for each in checkouts] for _ in range(rounds)]
+    rows = []
+    for checkout, pairs in zip(checkouts, zip(*found, strict=True), strict=True):
+        runs, bares = zip(*pairs, strict=True)
+        more = [run - bare for run, bare in pairs]
+        rows.append((checkout.name, spread(runs, 3), spread(bares, 3), spread(more, 3)))
+    return rows
+
+
 def main() -> None:
     """Time all and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9, help="pairs of timings")
     parser.add_argument("--epochs", type=int, default=40, help="epochs of a training")
+    parser.add_argument("--against", type=Path, help="another checkout, for the command")
     given = parser.parse_args()
     torch.set_num_threads(1)
     ours = Ours(compose.load([*WORDS, "model=pixels", f"optim.epochs={given.epochs}"]))
@@ -230,6 +290,18 @@ def main() -> None:
     print(machine(1))
     head = ("ms an iteration", "with the framework", "bare loop", "difference within a round")
     show(f"Training, {given.rounds} rounds of {ours.iterations} iterations:", head, rows)
+    checkouts = [HERE] + ([given.against.resolve()] if given.against else [])
+    head = (
+        "processor ms a step",
+        "through the command",
+        "bare loop",
+        "difference within a process",
+    )
+    show(
+        f"Whole runs, {given.rounds} rounds:",
+        head,
+        by_command(checkouts, given.epochs, given.rounds),
+    )
     rows = []
     for model in ("pixels", "resnet_slim"):
         pair = ours.evaluation(model)

@@ -21,14 +21,13 @@ from contsemi.devices.process import prepare
 if __name__ == "__main__":
     prepare(0)
 
-from measuring import machine, seconds, show, spread
+from measuring import machine, seconds, show, spread, use_threads
 from step_recipe import random_stream
 
 from contsemi import compose
 from contsemi.blocks.bank import Bank
 from contsemi.blocks.queue import Queue
 from contsemi.data.scenario import Stream
-from contsemi.devices.precision import set_threads
 from contsemi.learner.learner import Learner
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.whole_vote import WholeVote
@@ -123,7 +122,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=EACH, help="random images of a class")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 for one a core")
     given = parser.parse_args()
-    print(machine(set_threads(given.threads)))
+    print(machine(use_threads(given.threads)))
     stream = random_stream(given.each)
     with Spent() as spent:
         rows = [measure(stream, task, given.words, given.rounds, spent) for task in given.tasks]

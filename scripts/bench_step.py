@@ -38,14 +38,21 @@ if __name__ == "__main__":
     prepare(0)
 
 import torch
-from measuring import alternate, machine, processor_seconds, seconds, show, spread
+from measuring import (
+    alternate,
+    machine,
+    processor_seconds,
+    seconds,
+    show,
+    spread,
+    use_threads,
+)
 from step_recipe import UNLABELLED, Step, random_stream, sizes
 from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from contsemi.data.scenario import Stream
-from contsemi.devices.precision import set_threads
 
 EACH = 500  # images of a class, as in CIFAR-100
 PLAIN = Path(__file__).with_name("plain_loop.py")
@@ -310,7 +317,7 @@ def main() -> None:
         parser.error(f"unknown part {min(unknown)}; there are {', '.join(PARTS)}")
     # ended from outside, it does not leave processes behind that stand still for ever
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    threads = set_threads(given.threads)
+    threads = use_threads(given.threads)
     print(machine(threads))
     if given.device != "cpu":
         print(torch.cuda.get_device_name(given.device))

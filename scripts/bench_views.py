@@ -123,11 +123,12 @@ def main() -> None:
     shape = (given.images, 3, 32, 32)
     images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     opened: list[Image.Image] = [F.to_pil_image(image) for image in images]
-    batched, crops = Augment(views), (views.large, views.small)
+    batched = Augment(views)
+    crops = tuple(views.policies[name] for name in ("large", "small"))
 
     def by_batch() -> None:
-        batched.large(images, given.views, generator)
-        batched.small(images, given.views, generator)
+        for name in ("large", "small"):
+            batched.view(name, images, given.views, generator)
 
     def one_by_one(make: Callable[[Crop, Views], Make], items: Any) -> Callable[[], None]:
         composed = [make(crop, views) for crop in crops]
@@ -143,7 +144,7 @@ def main() -> None:
         "PIL, one by one": one_by_one(pictures, opened),
         "torchvision v2 on uint8 tensors, one by one": one_by_one(tensors, list(images)),
     }
-    if kornia_batches(views.large, views) is not None:
+    if kornia_batches(crops[0], views) is not None:
         composed = [kornia_batches(crop, views) for crop in crops]
 
         def by_kornia() -> None:

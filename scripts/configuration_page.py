@@ -14,16 +14,11 @@ from typing import Any
 
 import yaml
 
-from contsemi.compose import check, groups, schema
+from contsemi.compose import files, groups, parts, schema
+from contsemi.discovery import ROOMS, SEVERAL
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "configuration.md"
-ROOMS = {
-    "objective": "objectives",
-    "distiller": "distillers",
-    "baseline": "strategies/baselines",
-    "model": "models",
-}
 HEAD = """\
 # Every key
 
@@ -37,8 +32,10 @@ OWNED = """
 # Keys of methods and models
 
 They belong to the YAML file that is chosen, which declares them: the type is that of the default
-there, the range that of the name wherever it stands. Every file has `name`, which chooses it. An
-entry of `weights` is what the term of that name counts for in the loss."""
+there, the range stands there under `ranges`. Every file has `name`, which chooses it. An entry of
+`weights` is what the term of that name counts for in the loss. Of `evaluate.probes` and
+`views.drawn` any number may be chosen: `evaluate.probes=[knn,linear]
+evaluate.probes.knn.within=5`."""
 
 
 def page() -> str:
@@ -46,9 +43,11 @@ def page() -> str:
     defaults = _defaults()
     text = [HEAD, *_schema(defaults), OWNED]
     for group, room in ROOMS.items():
-        text.append(f"\n## `{group}=`")
-        for file in sorted((ROOT / "conf" / group).glob("*.yaml")):
-            text += _method(group, room, file)
+        names = files.names(group)
+        if names:
+            text.append(f"\n## `{group}=`")
+        for name in names:
+            text += _method(group, room.replace(".", "/"), name)
     text.append(_choices())
     return "\n".join(text)
 
@@ -71,12 +70,13 @@ def _schema(defaults: Mapping[str, Any]) -> Iterator[str]:
         parent = key.rpartition(".")[0]
         value: Any = defaults
         for part in key.split("."):
-            value = value[part]
+            value = value["large"] if part == "NAME" else value[part]
         expected = schema.expected(field).replace(f"{field.description}", "text")
         if key == "label_ratio":
             expected = "a share, a count or a list of them"
-        if key in check.OWNED:
-            value, expected = value["name"], "a file"
+        if key in ROOMS:
+            value, expected = value.get("name", list(value)), "a file"
+            expected = "a list of files" if isinstance(value, list) else expected
         tables[parent].append(_row(key, expected, value, str(field.description)))
     for section, rows in tables.items():
         if rows:
@@ -85,26 +85,29 @@ def _schema(defaults: Mapping[str, Any]) -> Iterator[str]:
             yield from _table(rows)
 
 
-def _method(group: str, room: str, file: Path) -> Iterator[str]:
+def _method(group: str, room: str, name: str) -> Iterator[str]:
     """One file under conf/: what it is, its own remarks and its keys."""
+    file = ROOT / "conf" / group.replace(".", "/") / f"{name}.yaml"
     text = file.read_text(encoding="utf-8")
-    source = ROOT / "contsemi" / room / f"{file.stem}.py"
+    source = ROOT / "contsemi" / room / f"{name}.py"
     meanings: dict[str, str] = {}
     about = ""
     if source.exists():
         trees = [ast.parse(source.read_text(encoding="utf-8"))]
         about = (ast.get_docstring(trees[0]) or "").partition("\n\n")[0].replace("\n", " ")
-        shared = ROOT / "contsemi" / room / f"{group}.py"
+        shared = ROOT / "contsemi" / room / f"{group.rpartition('.')[2]}.py"
         for one in (shared, source):
             if one.exists():
                 meanings |= _meanings(one.read_text(encoding="utf-8"))
-    yield f"\n### `{group}={file.stem}`\n"
+    yield f"\n### `{group}={name}`\n"
     remarks = " ".join(re.findall(r"(?m)^# ?(.*)$", text))
     yield "\n".join(part for part in (about, remarks) if part) or "Nothing."
     beside = dict(re.findall(r"(?m)^(\w+): .*?\S +# (.*)$", text))
+    prefix = f"{group}.{name}" if group in SEVERAL else group
     rows = []
-    values = {k: v for k, v in yaml.safe_load(text).items() if k != "name"}
-    for key in check.keys(values):
+    for key, value in files.keys(files.declared(group, name)[0]):
+        if key == "name":
+            continue
         first, _, rest = key.partition(".")
         meaning = meanings.get(first, "")
         if rest:
@@ -112,9 +115,9 @@ def _method(group: str, room: str, file: Path) -> Iterator[str]:
         meaning = _sentence(first, meaning, beside.get(first, ""))
         if not meaning:
             raise SystemExit(f"{source}: says nothing of {key}")
-        value = values[first][rest] if rest else values[first]
-        expected = check.method_expected(f"{group}.{key}", _typed(value))
-        rows.append(_row(f"{group}.{key}", expected, value, meaning))
+        field = schema.field_at(key.split("."), parts.part_schema(group, name))
+        assert field is not None
+        rows.append(_row(f"{prefix}.{key}", schema.expected(field), value, meaning))
     if rows:
         yield ""
         yield from _table(rows)
@@ -129,11 +132,6 @@ def _sentence(key: str, meaning: str, beside: str) -> str:
     if beside.startswith(meaning):
         return beside
     return f"{meaning} ({beside})" if beside else meaning
-
-
-def _typed(value: Any) -> Any:
-    """A reference to another key, here always a number of pixels, as such a number."""
-    return 1 if isinstance(value, str) and value.startswith("${") else value
 
 
 def _meanings(source: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ TITLES = {
     5: "5: a file cannot be written; the last saved state stays",
     6: "6: the accelerator has too little memory",
     7: "7: another process of the same run is gone",
-    128: "130 and 143: a signal ended the run; the same command goes on",
+    128: "128 and the signal (130, 143, 129, 138): it ended the run; the same command goes on",
 }
 INTRODUCTION = """# Errors
 

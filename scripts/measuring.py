@@ -1,6 +1,7 @@
 """What all benchmarks share: alternating pairs, medians with their spread, tables in Markdown."""
 
 import datetime
+import os
 import platform
 import statistics
 import time
@@ -8,7 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["alternate", "machine", "processor_seconds", "seconds", "show", "spread"]
+__all__ = ["alternate", "machine", "processor_seconds", "seconds", "show", "spread", "use_threads"]
+
+
+def use_threads(count: int) -> int:
+    """Fixes torch's threads, 0 for one per core, and says how many they are."""
+    import torch
+
+    torch.set_num_threads(count or len(os.sched_getaffinity(0)))
+    return torch.get_num_threads()
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -80,8 +80,7 @@ class Step:
                 f"give at least {-(-self.unlabelled // 10)}"
             )
         self.views()
-        groups = [self.viewed.labelled, self.viewed.large, self.viewed.small]
-        found = [group for group in groups if group is not None]
+        found = list(self.viewed.images.values())
         self.inputs = [
             torch.cat([each for each in found if each.shape[-1] == side])
             for side in dict.fromkeys(each.shape[-1] for each in found)
@@ -121,7 +120,7 @@ class Step:
         learner = self.learner
         seed = (0, learner.task.experience.index, learner.step_in_task)
         self.viewed = make_views(
-            self.batch, learner.needs, learner.augment, seed=seed, ranks=learner.ranks
+            self.batch, learner.needs.views, learner.augment, seed=seed, ranks=learner.ranks
         )
 
     def bare(self) -> None:
@@ -130,7 +129,7 @@ class Step:
 
     def heads(self) -> None:
         """The same of a whole network, of which a trivial backbone leaves the heads."""
-        heads = self.learner.needs.heads
+        heads = self.learner.needs.head_names
         self._alone(lambda network, views: list(network(views, heads).heads.values()))
 
     def _alone(self, run: Callable[[Network, Tensor], list[Tensor]]) -> None:
@@ -138,10 +137,10 @@ class Step:
         learner.network.zero_grad(set_to_none=True)
         with autocast(learner.device, learner.precision):
             found = [each for views in self.inputs for each in run(learner.network, views)]
-            if learner.past is not None:
-                with torch.no_grad():
+            with torch.no_grad():
+                for past in learner.networks.pasts:
                     for views in self.inputs:
-                        run(learner.past, views)
+                        run(past, views)
         torch.stack([each.float().square().mean() for each in found]).sum().backward()
 
 

@@ -64,7 +64,8 @@ def small():
         words = [*(word for word in SMALL if word.split("=")[0] not in given), *words]
         if given & {"method", "objective", "model"}:  # which may not have these keys
             words = [word for word in words if not word.startswith(("model.w", "objective.lab"))]
-        return compose.load(words)
+        last = {word.split("=")[0]: word for word in words}  # a command takes each key once
+        return compose.load(list(last.values()))
 
     return load
 
@@ -106,6 +107,8 @@ def make_step():
             if student is None and teacher is None and past.get(name) is None:
                 continue
             known = next(x for x in (student, teacher, past.get(name)) if x is not None)
+            if not len(known):
+                continue
             frozen = () if past.get(name) is None else (past[name],)
             number = len(known) // max(len(rows), 1)
             seen[name] = Seen(student=student, teacher=teacher, past=frozen, number=number)

@@ -64,6 +64,9 @@ def test_the_wheel_holds_every_file_of_conf_and_scenarios(installed: Path) -> No
         resources = installed / "contsemi" / "_resources"
         there = {f.relative_to(resources) for f in (resources / name).rglob("*") if f.is_file()}
         assert here == there
+    templates = Path("contsemi/report/pages/templates")
+    here, there = ({f.name for f in (root / templates).iterdir()} for root in (ROOT, installed))
+    assert here == there >= {"base.html", "style.css"}
     assert (installed / "contsemi" / "py.typed").is_file()
     assert [f.name for f in installed.glob("*.dist-info/licenses/*")] == ["LICENSE"]
 

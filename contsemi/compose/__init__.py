@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contsemi.compose import argv, check, files, groups, overrides, usage
+from contsemi.compose import argv, check, files, groups, overrides, together, usage
 from contsemi.compose.names import run_name
 from contsemi.compose.unread import refuse_unread
 from contsemi.config import Config
@@ -83,7 +83,9 @@ def _checked(
             check.known_key(override.key, defaults, choices)
             OmegaConf.update(changed, override.key, override.value)
     chosen = {o.key: str(o.value) for o in combination if o.key in choices}
-    return check.validate(plain(changed), defaults, chosen)
+    config = check.validate(plain(changed), defaults, chosen)
+    together.refuse_unread(config, [override.key for override in combination])
+    return config
 
 
 def _refuse_hidden(chosen: Sequence[overrides.Override]) -> None:

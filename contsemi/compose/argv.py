@@ -14,13 +14,19 @@ __all__ = ["LAUNCHERS", "LAUNCHER_KEYS", "Arguments", "Token", "split"]
 LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
 LAUNCHER_KEYS = (
     "account",
+    "additional_parameters",
     "array_parallelism",
     "constraint",
     "cpus_per_task",
     "gpus_per_node",
+    "max_num_timeout",
     "mem_gb",
+    "nodes",
     "partition",
     "qos",
+    "setup",
+    "signal_delay_s",
+    "tasks_per_node",
     "timeout_min",
 )
 _HELP, _VERSION, _CONFIG, _SWEEP = (

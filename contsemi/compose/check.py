@@ -1,6 +1,6 @@
 """The closed schema: every value of a composed configuration has its type and its range."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -38,12 +38,18 @@ def known_key(key: str, values: Mapping[str, Any], groups: Sequence[str]) -> Non
         return
     if inside := [k for k in known if k.startswith(f"{key}.")]:
         raise InputError(key, "is a section", f"set its keys one by one, as {min(inside)}=...")
+    raise InputError(suggest.bare(key), "unknown key", _other_key(key, known, values))
+
+
+def _other_key(key: str, known: Collection[str], values: Mapping[str, Any]) -> str:
+    """What may have been meant, of the chosen part's keys where it is one of a part."""
     near = suggest.key(key, known)
-    raise InputError(
-        suggest.bare(key),
-        "unknown key",
-        f"did you mean {near}?" if near else "python -m contsemi.run --help lists the keys",
-    )
+    for group, name in parts.chosen(values).items():
+        if key.startswith(f"{group}.") and not (near and near.startswith(f"{group}.")):
+            own = [k.removeprefix(f"{group}.") for k in sorted(known) if k.startswith(f"{group}.")]
+            said = f"has the keys {', '.join(own)}" if own else "has no keys"
+            return f"{group}={'[' + ','.join(name) + ']' if group in SEVERAL else name} {said}"
+    return f"did you mean {near}?" if near else "python -m contsemi.run --help lists the keys"
 
 
 def validate(

@@ -127,6 +127,8 @@ def _refuse_bomb(text: str) -> None:
         return sizes[id(node)]
 
     if root is not None:
+        if not isinstance(root, yaml.MappingNode):
+            raise ValueError("expected key: value")
         size(root, 0)
 
 

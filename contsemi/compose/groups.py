@@ -71,6 +71,8 @@ def _reason(error: BaseException) -> str:
     """The first lines of the innermost error, which names the file and the line."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, RecursionError):
+        return "the defaults of two files name each other"
     lines = [line.strip() for line in str(error).splitlines()[:4] if line.strip()]
     return "; ".join(lines) or type(error).__name__
 

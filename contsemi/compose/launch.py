@@ -1,5 +1,6 @@
 """Sweeps that Hydra's launchers start elsewhere, for example as jobs of a Slurm cluster."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from contsemi.compose import Run, check, groups, plain
 from contsemi.config import Config
-from contsemi.errors import ContsemiError, InputError
+from contsemi.errors import ENDINGS, InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -88,12 +89,24 @@ def launch(runs: Sequence[Run], launcher: Sequence[str], train: Callable[[Config
 def _job(train: Callable[[Config], None], composed: "DictConfig") -> int:
     """One run where the launcher started it; the exit code comes back to the command."""
     values = plain(composed)
+    _tell_ranks()
     try:
         train(check.validate(values, values))
-    except ContsemiError as error:
+    except ENDINGS as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
     except Exception:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _tell_ranks() -> None:
+    """A job of several tasks is one run of as many processes, which meet as torchrun's do."""
+    counts = (os.environ.get(name, "1") for name in ("SLURM_NTASKS", "SUBMITIT_LOCAL_NTASKS"))
+    if all(count == "1" for count in counts) or "WORLD_SIZE" in os.environ:
+        return
+    from submitit.helpers import TorchDistributedEnvironment
+
+    # every process takes the GPU of its local rank by itself
+    TorchDistributedEnvironment().export(set_cuda_visible_devices=False)

@@ -36,7 +36,7 @@ def fields(
     for key, field in model.model_fields.items():
         inner = field.annotation
         if (named := _named(inner)) is not None:
-            yield f"{prefix}{key}", field, True
+            yield f"{prefix}{key}.NAME", field, True
             yield from fields(named, f"{prefix}{key}.NAME.")
         elif isinstance(inner, type) and issubclass(inner, BaseModel):
             yield f"{prefix}{key}", field, True

@@ -8,7 +8,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
-from contsemi.compose import files, resources
+from contsemi.compose import files, resources, suggest
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
 
@@ -51,6 +51,7 @@ class YamlFiles(ConfigSource):
             raise ConfigLoadError(f"no file {config_path}.yaml")
         group, _, name = config_path.removesuffix(".yaml").strip("/").rpartition("/")
         content = dict(files.read(file))
+        _check_defaults(file, group.replace("/", "."), content.get("defaults"))
         package = None
         if group in WHOLE:
             package = "_global_"
@@ -72,6 +73,34 @@ def _file(config_path: str) -> Path | None:
         return files.find(group.replace("/", "."), name)
     file = resources.conf() / f"{name}.yaml"
     return file if file.is_file() else None
+
+
+def _check_defaults(file: Path, group: str, defaults: Any) -> None:
+    """Refuses a defaults list that names what is not there.
+
+    Raises:
+        InputError: it does; the message names the file.
+    """
+    where = f"{files.shown(file)}: defaults"
+    if defaults is None:
+        return
+    if not isinstance(defaults, list):
+        raise InputError(where, "expected a list", "write one choice a line, each after '- '")
+    for entry in defaults:
+        pairs = entry.items() if isinstance(entry, dict) else [(f"/{group or 'config'}", entry)]
+        for key, name in pairs:
+            if not isinstance(key, str) or name is None or name == "_self_":
+                continue
+            word = key.replace("override ", "").replace("optional ", "").strip()
+            chosen = word.strip("/").replace("/", ".")
+            known = files.names(chosen)
+            for each in name if isinstance(name, list) else [name]:
+                if chosen in files.groups() and each not in known:
+                    near = suggest.name(str(each), known)
+                    fix = suggest.did_you_mean(near, known)
+                    raise InputError(where, f"unknown {chosen} {suggest.shown(each)}", fix)
+                if chosen == group and each == file.stem:
+                    raise InputError(where, f"{key} {each} is this file itself", "remove it")
 
 
 def _refuse_choices(file: Path, group: str, content: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from contsemi.compose import suggest
@@ -10,7 +11,7 @@ from contsemi.data.classes import task_classes
 from contsemi.data.names import NAMES
 from contsemi.errors import InputError
 
-__all__ = ["check"]
+__all__ = ["check", "refuse_unread"]
 
 _FOLDERS = ("torchvision", "parquet", "folder")  # sources that need data.root
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -24,6 +25,7 @@ def check(config: Config) -> None:
     """
     _check_tasks(config)
     _check_parts(config)
+    _check_learning(config)
     _check_output(config.output)
     _check_root(config)
     _check_file("init.weights", config.init.weights, "name a file of weights")
@@ -82,6 +84,9 @@ def _check_parts(config: Config) -> None:
             "is 0, and objective.predict_by=neighbours predicts from exemplars",
             "keep some, or set objective.predict_by=classifier",
         )
+    if objective == "known" and config.predict["name"] == "objective":
+        problem = "known trains nothing and has no scores of its own"
+        raise InputError("predict", problem, "write predict=moments, or another but objective")
     if baseline == objective == "none":
         problem = "none is for the strategies of Avalanche"
         raise InputError("objective", problem, "write objective=NAME, or method=NAME")
@@ -97,6 +102,55 @@ def _check_parts(config: Config) -> None:
     if config.compile != "none":
         problem = f"{baseline} is a strategy of Avalanche, whose networks are not compiled"
         raise InputError("compile", problem, "use compile=none")
+
+
+# What a strategy of Avalanche does not read; of the memory it has the exemplars alone.
+_OF_METHODS = ("predict", "init", "predictor", "head_norm", "head_activation", "memory")
+_OF_POOLS = ("scenario.unlabelled", "scenario.unlabelled_share", "scenario.unlabelled_root")
+
+
+def refuse_unread(config: Config, given: Sequence[str]) -> None:
+    """Refuses a key of the command line that this run does not read.
+
+    Args:
+        config: checked.
+        given: the keys, choices among them.
+
+    Raises:
+        InputError: the first of them that would have no effect.
+    """
+    baseline = config.baseline["name"]
+    for key in given:
+        if baseline != "none":
+            unread = key.partition(".")[0] in _OF_METHODS and key != "memory.exemplars"
+            if unread or key in _OF_POOLS:
+                problem = f"has no effect on method={baseline}, a strategy of Avalanche"
+                raise InputError(key, problem, "leave it out")
+        if key == "scenario.unlabelled_root" and config.scenario.unlabelled != "folder":
+            problem = f"has no effect with scenario.unlabelled={config.scenario.unlabelled}"
+            raise InputError(key, problem, "add scenario.unlabelled=folder")
+        if key == "scenario.dataset":
+            problem = f"is what scenario {config.scenario.name} is of, and would go by its name"
+            raise InputError(key, problem, "choose a scenario of that dataset, or write one")
+        if key in ("labels", "scenario.label_seed") and config.scenario.labels is not None:
+            problem = "has no effect, as scenario.labels lists the labelled images"
+            raise InputError(key, problem, "leave one out")
+
+
+def _check_learning(config: Config) -> None:
+    """Refuses what cannot learn, or what has nothing to work with."""
+    sections = (config.objective, config.distiller)
+    weights = [w for section in sections for w in section.get("weights", {}).values()]
+    if weights and not any(weights):
+        problem = "no term of the loss has a weight above 0, so that nothing is learned"
+        raise InputError("objective.weights", problem, "give one of them a weight")
+    rows, asked = config.memory.embeddings, config.distiller.get("neighbours", 0)
+    if isinstance(asked, int) and asked > rows:
+        problem = f"is {asked}, but memory.embeddings keeps {rows} rows"
+        raise InputError("distiller.neighbours", problem, f"set memory.embeddings={asked} or more")
+    if config.distiller.get("whole") and not rows:
+        problem = "lets all rows vote, but memory.embeddings keeps none"
+        raise InputError("distiller.whole", problem, "set memory.embeddings above 0")
 
 
 def _kind(key: str, given: str) -> str:
@@ -154,8 +208,7 @@ def _check_root(config: Config) -> None:
         raise InputError("data.source", f"{source} holds no digits", "use source=auto")
     if config.scenario.dataset == "digits" and root is not None and source in ("auto", "bundled"):
         problem = f"has no effect on {config.scenario.name}, whose digits are bundled"
-        fix = f"write scenario=image_folder data.root={suggest.path(root)}"
-        raise InputError("data.root", problem, fix)
+        raise InputError("data.root", problem, "add scenario=image_folder")
     if root is None:
         if config.scenario.dataset == "folder" and source in ("auto", *_FOLDERS):
             raise InputError("data.root", "is required", "write data.root=FOLDER with your images")

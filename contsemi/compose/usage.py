@@ -2,6 +2,7 @@
 
 from contsemi.compose import groups, schema
 from contsemi.config import Config
+from contsemi.discovery import ROOMS, SEVERAL
 
 __all__ = ["text"]
 
@@ -30,7 +31,7 @@ def text() -> str:
     choices = {name: found for name, found in groups.choices().items() if found}
     lines = [_HEAD, "Choices, each a YAML file under conf/ or scenarios/"]
     order = ["scenario", "method", *(g for g in choices if g not in ("scenario", "method"))]
-    lines += [_row(f"{g}=", ", ".join(choices[g])) for g in order if g in choices]
+    lines += [_row(f"{g}=", _names(g, choices[g])) for g in order if g in choices]
     lines += ["", "Keys"]
     for key, field in Config.model_fields.items():
         inside = [path for path, _, _ in schema.fields() if path.startswith(f"{key}.")]
@@ -43,13 +44,17 @@ def text() -> str:
         leaves = [
             path.removeprefix(f"{key}.")
             for path, _, section in schema.fields()
-            if path.startswith(f"{key}.") and not section
+            if path.startswith(f"{key}.") and not section and path not in choices
         ]
         if leaves:
             lines.append(_row(f"{key}.", _short(leaves)))
-    owned = "and distiller., baseline., model.: the keys of the chosen YAML file"
-    lines.append(_row("objective.", owned))
+    others = ", ".join(f"{group}." for group in ROOMS if group != "objective")
+    lines.append(_row("objective.", f"and {others}: the keys of the chosen YAML file"))
     return "\n".join(lines) + "\n" + _TAIL
+
+
+def _names(group: str, names: list[str]) -> str:
+    return f"[{', '.join(names)}], any number of them" if group in SEVERAL else ", ".join(names)
 
 
 def _short(leaves: list[str]) -> str:

@@ -14,6 +14,7 @@ from contsemi.config import Data, Scenario
 from contsemi.data.arrivals import Arrivals
 from contsemi.data.classes import task_classes
 from contsemi.data.imageset import ImageSet, Named
+from contsemi.data.joined import joined
 from contsemi.data.sources.folder import load_pool
 from contsemi.data.twins import row_digests
 from contsemi.errors import InputError
@@ -121,7 +122,8 @@ def build(
     test_targets = test.targets.numpy()
     column_of = _columns(order, len(train.classes))
     pool = _pool(scenario, test, data)
-    images = train.images if pool is None else torch.cat([train.images, pool])
+    cache = None if data is None else data.cache
+    images = train.images if pool is None else joined(train.images, pool, cache)
     outside = None if pool is None else np.arange(len(train), len(images))
     return Stream(
         name=scenario.name,
@@ -175,6 +177,7 @@ def _experiences(
     targets, names = train.targets.numpy(), train.classes
     column_of = _columns(order, len(names))
     strangers = _strangers(train, len(tasks), seed) if outside is None else None
+    known, (above, num_coarse) = train.coarse, _coarse(order, train)
     experiences, seen = [], 0
     for index, task in enumerate(tasks):
         start, seen = seen, seen + len(task)
@@ -182,10 +185,10 @@ def _experiences(
         in_pool = order[:seen] if scenario.unlabelled == "seen" else task
         own = np.flatnonzero(np.isin(targets, in_pool)) if outside is None else outside
         if strangers is not None and len(strangers):
-            known = strangers[:, 1] == index
+            come = strangers[:, 1] == index
             if scenario.unlabelled == "seen":
-                known = strangers[:, 1] <= index
-            own = np.sort(np.concatenate([own, strangers[known, 0]]))
+                come = strangers[:, 1] <= index
+            own = np.sort(np.concatenate([own, strangers[come, 0]]))
         if scenario.unlabelled_share < 1:
             draw = torch.randperm(len(own), generator=generator(seed, "unlabelled share", index))
             own = np.sort(own[draw[: math.ceil(scenario.unlabelled_share * len(own))].numpy()])
@@ -199,9 +202,19 @@ def _experiences(
                 labels=torch.from_numpy(column_of[targets[rows]]),
                 unlabelled=torch.from_numpy(own),
                 class_names=tuple(names[number] for number in task),
+                coarse=torch.full((len(rows),), -1) if known is None else known[rows],
+                coarse_of=above[:seen],
+                num_coarse=num_coarse,
+                pool_columns=_in_pool(scenario, len(rows), start, seen),
             )
         )
     return experiences
+
+
+def _in_pool(scenario: Scenario, labelled: int, start: int, seen: int) -> tuple[int, ...]:
+    """Columns that a task's pool may be of: where no label names the task's, any seen so far."""
+    narrow = scenario.unlabelled == "current" and labelled
+    return tuple(range(start if narrow else 0, seen))
 
 
 def _strangers(train: ImageSet, tasks: int, seed: int) -> Integers:
@@ -221,6 +234,19 @@ def _strangers(train: ImageSet, tasks: int, seed: int) -> Integers:
     arrives = arrives.copy()
     arrives[free[order]] = np.arange(len(free)) % tasks
     return np.stack([rows, arrives], axis=1)
+
+
+def _coarse(order: Sequence[int], train: ImageSet) -> tuple[Tensor, int]:
+    """The coarse class of each column, -1 for a class of several or of none, and their number."""
+    above = torch.full((len(order),), -1)
+    if train.coarse is None:
+        return above, 0
+    for column, number in enumerate(order):
+        found = train.coarse[train.targets == number]
+        if (found == found[:1]).all():
+            above[column] = found[0]
+    named = train.coarse_classes
+    return above, int(train.coarse.max()) + 1 if named is None else len(named)
 
 
 def _test_task(task: Sequence[int], column_of: Integers, targets: Integers) -> TestTask:
@@ -249,6 +275,8 @@ def _labelled(
     if budget.per_task:
         chosen = []
         for own, classes in zip(budgets, tasks, strict=True):
+            if own.none:
+                continue
             rows = np.flatnonzero(np.isin(targets, classes))
             chosen.append(rows[choice.draw(own, targets[rows], seed=seed, names=names)])
         return np.concatenate(chosen)
@@ -276,7 +304,9 @@ def _frozen(
         line = int(np.flatnonzero(targets[rows] == stray[0])[0]) + 1
         problem = f"row {rows[line - 1]} is of class {names[stray[0]]!r}, which is not in use"
         raise InputError(f"{where} line {line}", problem, "is this the list of another scenario?")
-    if bare := np.flatnonzero((counts == 0) & (sizes > 0)).tolist():
+    without = [number for b, task in zip(budgets, tasks, strict=True) if b.none for number in task]
+    wants = (sizes > 0) & ~np.isin(np.arange(len(names)), without)
+    if bare := np.flatnonzero((counts == 0) & wants).tolist():
         named = ", ".join(repr(names[number]) for number in bare[:5])
         problem = f"gives no label to {len(bare)} classes: {named}"
         raise InputError(where, problem, "list at least one row of each class")

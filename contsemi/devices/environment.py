@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from contsemi.errors import ContsemiError, Elsewhere
+from contsemi.errors import ContsemiError, Elsewhere, Interrupted
 
 __all__ = ["ranked", "said_once", "speaks"]
 
@@ -20,7 +20,7 @@ def speaks() -> bool:
 
 
 @contextmanager
-def said_once(*kinds: type[ContsemiError]) -> Iterator[None]:
+def said_once(*kinds: type[ContsemiError | Interrupted]) -> Iterator[None]:
     """Errors inside the block that all processes have in common are said by one a machine.
 
     Args:

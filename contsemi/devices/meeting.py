@@ -9,6 +9,8 @@ import atexit
 import hashlib
 import json
 import os
+import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,27 +19,46 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from safetensors.torch import load, save
+from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from contsemi.devices.environment import ranked, said_once
+from contsemi.devices.precision import choose_device
 from contsemi.devices.ranks import ALONE, Ranks, alive
-from contsemi.errors import ContsemiError, Elsewhere, InputError
+from contsemi.errors import (
+    ENDINGS,
+    ContsemiError,
+    Elsewhere,
+    InputError,
+    Interrupted,
+    RankLost,
+)
 from contsemi.storage.tensors import flatten, nest
 
-__all__ = ["join", "one_first", "refuse_differing", "tell_json", "tell_state", "together"]
+__all__ = [
+    "agreed_name",
+    "join",
+    "one_first",
+    "refuse_apart",
+    "refuse_differing",
+    "tell_json",
+    "tell_state",
+    "together",
+]
 
 Loaded = TypeVar("Loaded")
 
 # For one that hangs; one that has died is noticed at once. Reading images may take long.
-_PATIENCE = timedelta(minutes=30)
+_PATIENCE, _PATIENCE_GPU = timedelta(minutes=30), timedelta(minutes=5)
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
-def join(*, baseline: bool = False) -> Ranks:
+def join(device: str = "auto", *, baseline: bool = False) -> Ranks:
     """Meets the other processes, if the environment speaks of any; a second call changes nothing.
 
     Args:
+        device: the key ``device``; the process takes its own GPU here, before anything else does.
         baseline: whether one of Avalanche is to be trained, which takes a single process.
 
     Raises:
@@ -51,31 +72,84 @@ def join(*, baseline: bool = False) -> Ranks:
         if baseline:
             problem = "one of Avalanche trains in one process, and torchrun has started more"
             raise InputError("baseline", problem, "start it without torchrun")
+    ranks = Ranks(*numbers)
     if not dist.is_initialized():
-        # Rows go between GPUs by NCCL; whether all are there and go on, between hosts by gloo.
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        with said_once(InputError):
+            own = choose_device(device, ranks)
+        on_gpu = own.type == "cuda"
         with alive():
             dist.init_process_group(
-                backend,
+                # Rows go between GPUs by NCCL; whether all are there and go on, by gloo.
+                "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
                 store=_store(numbers),
-                rank=numbers[0],
-                world_size=numbers[1],
+                rank=ranks.rank,
+                world_size=ranks.size,
                 timeout=_PATIENCE,
+                device_id=own if on_gpu else None,
             )
+        if on_gpu:
+            _shorten_patience(own)
         atexit.register(dist.destroy_process_group)
-    return Ranks(*numbers)
+    return ranks
+
+
+def _shorten_patience(device: torch.device) -> None:
+    """Between GPUs nobody is waited for long: who reads images or saves is waited for by gloo."""
+    group = dist.distributed_c10d._get_default_group()
+    group._get_backend(device)._set_default_timeout(_PATIENCE_GPU)
 
 
 def _store(numbers: list[int]) -> Store:
-    """Where the processes find each other's addresses.
+    """Where the processes find each other's addresses, under a name that no start before had.
 
-    torchrun keeps it when it starts all of them again, with the addresses of those that are gone.
-    On one machine the starts are counted alike for all.
+    torchrun may keep the store when it starts all of them again, with the addresses of those that
+    are gone, and its count of restarts differs between machines. So they agree on a name first.
     """
     store: Store = next(rendezvous("env://", timeout=_PATIENCE))[0]
-    if numbers[3] < numbers[1]:  # several machines
-        return store
-    return PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    if isinstance(store, PrefixStore):  # by that count
+        store = store.underlying_store
+    return PrefixStore(agreed_name(store, numbers[0], numbers[1], _PATIENCE), store)
+
+
+def agreed_name(store: Store, rank: int, size: int, patience: timedelta) -> str:
+    """A new name that all processes of this start, and none of an earlier one, have in common.
+
+    Each but the first says a number of its own and waits for the answer to just that one; the
+    first answers whatever numbers stand there until all have taken the name. What earlier starts
+    have left behind is answered in vain.
+
+    Args:
+        store: that all reach, with whatever earlier starts have left in it.
+        rank: of this process.
+        size: processes.
+        patience: how long the others are waited for.
+
+    Raises:
+        RankLost: they did not come.
+    """
+    own = secrets.token_hex(8)
+    deadline = time.monotonic() + patience.total_seconds()
+    if rank:
+        store.set(f"contsemi says {rank}", own)
+        with alive():
+            store.wait([f"contsemi answer {own}"], patience)
+        name = store.get(f"contsemi answer {own}").decode()
+        store.set(f"contsemi {name} taken {rank}", "yes")
+        return name
+    missing = set(range(1, size))
+    while missing:
+        for each in list(missing):
+            if store.check([f"contsemi {own} taken {each}"]):
+                missing.discard(each)
+            elif store.check([f"contsemi says {each}"]):
+                said = store.get(f"contsemi says {each}").decode()
+                store.set(f"contsemi answer {said}", own)
+        if missing and time.monotonic() > deadline:
+            raise RankLost(
+                f"ranks: {len(missing)} of {size} processes did not come; see their own messages"
+            )
+        time.sleep(0.02 if missing else 0)
+    return own
 
 
 def _numbers() -> list[int]:
@@ -94,10 +168,10 @@ def together(ranks: Ranks) -> Iterator[None]:
         ContsemiError: the own error, in the first process of those with the worst exit code.
         Elsewhere: in all others; it has the same exit code and says nothing.
     """
-    own: ContsemiError | None = None
+    own: ContsemiError | Interrupted | None = None
     try:
         yield
-    except ContsemiError as error:
+    except ENDINGS as error:
         if ranks.alone:
             raise
         own = error
@@ -145,6 +219,41 @@ def refuse_differing(ranks: Ranks, where: str, what: Mapping[str, Any]) -> None:
             f"rank {ranks.rank} has another {', '.join(differing[:3])} than rank 0",
             "start all with the same command, version and images",
         )
+
+
+def refuse_apart(ranks: Ranks, task: int, kept: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Raises where the processes have grown apart: all compute the same, to the bit.
+
+    Args:
+        ranks: the processes; all of them call.
+        task: that is over, from 0.
+        kept: name -> tensors by name, alike everywhere.
+
+    Raises:
+        RankLost: in all processes; the last saved state is of before.
+    """
+    if ranks.alone:
+        return
+    digests = {name: _digest(tensors) for name, tensors in kept.items()}
+    firsts = tell_json(ranks, digests)
+    apart = [name for name, digest in digests.items() if firsts[name] != digest]
+    if ranks.agree(bool(apart)):
+        who, which = f"rank {ranks.rank}", " and ".join(apart)
+        if not apart:
+            who, which = "another rank", "exemplars, embeddings or weights"
+        raise RankLost(
+            f"ranks: after task {task + 1} {who} has other {which} than rank 0; the same command "
+            "goes on from the last checkpoint; give all the same hardware and versions"
+        )
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        found.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def tell_json(ranks: Ranks, value: dict[str, Any]) -> dict[str, Any]:

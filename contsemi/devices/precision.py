@@ -1,4 +1,8 @@
-"""Where tensors live and in which precision the network runs; losses are always float32."""
+"""Where tensors live and in which precision the network runs; losses are always float32.
+
+float32 means float32: products in TF32, which has as few digits as float16, are off unless
+``precision=tf32`` asks for them.
+"""
 
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -15,8 +19,16 @@ __all__ = [
     "channels_last",
     "choose_device",
     "choose_precision",
-    "set_threads",
+    "set_deterministic",
 ]
+
+_TYPES = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+_FAST_FLOAT16 = (7, 0)  # compute capability from which tensor cores multiply it
 
 
 def choose_device(name: str, ranks: Ranks = ALONE) -> torch.device:
@@ -36,42 +48,58 @@ def choose_device(name: str, ranks: Ranks = ALONE) -> torch.device:
     elif name != "cpu" and not ranks.alone:
         problem = f"{name} is one device, and {ranks.size} processes train"
         raise InputError("device", problem, "use device=cuda, where each takes its own, or cpu")
-    device = torch.device(name)
+    device = torch.device("cuda:0" if name == "cuda" else name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(
             "device",
             f"{name} asked for, {torch.cuda.device_count()} GPUs found",
             "use device=cpu or device=auto",
         )
+    if device.type == "cuda":  # before anything is made on another one by default
+        torch.cuda.set_device(device)
     return device
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """``bf16``, ``fp32``, or for ``auto`` bfloat16 where the chip multiplies it fast."""
+    """The type of the network's products; also switches TF32 on or off for the whole process.
+
+    Args:
+        name: the key ``precision``. ``auto`` takes bfloat16 where the chip multiplies it fast, on
+            a GPU without it float16 where that is fast (V100, T4), else float32.
+        device: where the products are made.
+    """
+    tf32 = name == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
     if name != "auto":
-        return torch.bfloat16 if name == "bf16" else torch.float32
+        return _TYPES[name]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float32
+        if torch.cuda.is_bf16_supported(False):
+            return torch.bfloat16
+        fast = torch.cuda.get_device_capability(device) >= _FAST_FLOAT16
+        return torch.float16 if fast else torch.float32
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
     """Runs the network's products in ``precision``; parameters stay float32."""
-    if precision != torch.bfloat16:
+    if precision == torch.float32:
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    return torch.autocast(device.type, precision)
 
 
-def set_threads(count: int, processes: int = 1) -> int:
-    """Fixes torch's CPU threads, which are part of a run's identity.
+def set_deterministic(on: bool) -> None:
+    """Lets every operation give the same bits in each run, or none of them promise it.
 
-    Args:
-        count: threads; 0 shares the cores out among the processes.
-        processes: of this run on this machine.
+    An operation that has no such form raises on a GPU. cuBLAS reads its variable when it is first
+    used: call this before.
     """
-    torch.set_num_threads(count or max(1, len(os.sched_getaffinity(0)) // processes))
-    return torch.get_num_threads()
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(on)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
 
 
 def channels_last(module: nn.Module) -> nn.Module:

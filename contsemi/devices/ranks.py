@@ -11,6 +11,7 @@ equal without a word. With one process nothing here does anything.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -59,7 +60,9 @@ class Ranks:
 
     def own(self, rows: Tensor) -> Tensor:
         """This rank's rows of a batch [N, ...]."""
-        return rows if self.alone else rows[self.share(len(rows)).to(rows.device)]
+        if self.alone:
+            return rows
+        return rows.index_select(0, _share_on(len(rows), self.rank, self.size, rows.device))
 
     def gather(self, own: Tensor) -> Tensor:
         """Rows [size * n, ...] of all ranks in order, where every rank has n; no gradient."""
@@ -67,7 +70,7 @@ class Ranks:
             return own
         everyone = own.new_empty((self.size * len(own), *own.shape[1:]))
         with alive():
-            dist.all_gather(list(everyone.chunk(self.size)), own.contiguous(), group=self.group)
+            dist.all_gather_into_tensor(everyone, own.contiguous(), group=self.group)
         return everyone
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -130,6 +133,12 @@ def alive() -> Iterator[None]:
             f"ranks: another rank is gone or did not answer in time ({first}); "
             "see its own message; the same command goes on from the last checkpoint"
         ) from error
+
+
+@lru_cache(maxsize=64)
+def _share_on(count: int, rank: int, size: int, device: torch.device) -> Tensor:
+    """:func:`share_of_rank` on a device, brought there once: each time the host would wait."""
+    return share_of_rank(count, rank, size).to(device)
 
 
 def share_of_rank(count: int, rank: int, size: int) -> Tensor:

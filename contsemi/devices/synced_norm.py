@@ -1,6 +1,6 @@
 """BatchNorm over the rows of all ranks, on CPUs and GPUs; torch's own runs on GPUs alone."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,9 @@ class SyncedBatchNorm(_BatchNorm):
         weight: Tensor = self.weight
         bias: Tensor = self.bias
         if not self.affine:
-            weight, bias = input.new_ones(self.num_features), input.new_zeros(self.num_features)
+            kind = torch.promote_types(input.dtype, torch.float32)
+            weight = torch.ones(self.num_features, dtype=kind, device=input.device)
+            bias = torch.zeros_like(weight)
         normed, mean, variance, count = _Normalise.apply(input, weight, bias, self.eps, self.ranks)
         self._follow(mean, variance * count / (count - 1).clamp(min=1))
         return normed  # type: ignore[no-any-return]
@@ -83,13 +85,14 @@ class _Normalise(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, ranks: Ranks
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        mean, variance, count = _moments(x, weight, eps, ranks)
+        x = x.contiguous(memory_format=_format(x))
+        mean, variance, counts = _moments(x, weight, eps, ranks)
+        scale, count = (variance + eps).rsqrt(), counts.sum()
+        normed = x.clone()
         if x.numel():
-            normed = torch.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
-        else:
-            normed = x.clone()
-        ctx.save_for_backward(x, weight, mean, variance, count)
-        ctx.eps, ctx.ranks = eps, ranks
+            normed = _kernels(x).normalise(x, weight, bias, mean, variance, eps)
+        ctx.save_for_backward(x, weight, mean, scale, counts)
+        ctx.ranks = ranks
         ctx.mark_non_differentiable(mean, variance, count)
         return normed, mean, variance, count
 
@@ -97,32 +100,29 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
         if grad is None:
             return None, None, None, None, None
-        x, weight, mean, variance, count = ctx.saved_tensors
-        if x.numel():  # what it were if mean and variance were constants
-            direct, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-                grad, x, weight, mean, variance, mean, variance, False, ctx.eps, [True] * 3
-            )
-        else:
-            direct, of_weight, of_bias = grad.clone(), mean * 0, mean * 0
-        sums = ctx.ranks.sum(torch.stack([of_weight, of_bias]))
-        scale = (variance + ctx.eps).rsqrt()
-        shared = weight * scale / count
-        slope = shared * scale * sums[0]
-        offset = shared * sums[1] - slope * mean
-        shape = (1, -1, *(1 for _ in x.shape[2:]))
-        direct = direct - torch.addcmul(offset.view(shape), x, slope.view(shape)).to(direct.dtype)
-        return direct, of_weight, of_bias, None, None
+        x, weight, mean, scale, counts = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=_format(x))
+        own = mean.new_zeros(2, len(mean))
+        if x.numel():
+            own[0], own[1] = _kernels(x).sums(grad, x, weight, mean, scale)
+        sums = ctx.ranks.sum(own.clone())
+        slope = grad.clone()
+        if x.numel():
+            slope = _kernels(x).slope(grad, x, weight, mean, scale, sums, counts)
+        return slope, own[1] * scale, own[0], None, None
 
 
 def _moments(x: Tensor, weight: Tensor, eps: float, ranks: Ranks) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean [C], variance [C] and number of values a channel, of all ranks' rows.
+    """Mean [C], variance [C] and numbers of values a channel by rank [R, 1], of all ranks' rows.
+
+    torch's own ``batch_norm_gather_stats_with_counts`` is not taken: a rank without rows gives it
+    NaN, and to leave such ranks out the host would wait for the device.
 
     Source: Chan, Golub and LeVeque 1983, for parts of different sizes.
     """
     own = weight.new_zeros(2, len(weight))
-    if x.numel():  # one pass, as fast as torch's own; it gives 1 / sqrt(variance + eps)
-        _, own[0], scale = torch.native_batch_norm(x, weight, None, None, None, True, 0.0, eps)
-        own[1] = (scale.square().reciprocal() - eps).clamp_(min=0)
+    if x.numel():
+        own[0], own[1] = _kernels(x).moments(x, weight, eps)
     values = own.new_full((1,), x.numel() / len(weight))
     everyone = ranks.gather(torch.cat([own.flatten(), values])[None])
     means, variances = everyone[:, :-1].view(ranks.size, 2, -1).unbind(1)
@@ -130,4 +130,131 @@ def _moments(x: Tensor, weight: Tensor, eps: float, ranks: Ranks) -> tuple[Tenso
     total = counts.sum()
     mean = (counts * means).sum(0) / total
     variance = (counts * (variances + (means - mean).square())).sum(0) / total
-    return mean, variance, total
+    return mean, variance, counts
+
+
+class _Kernels(Protocol):
+    """What is done with whole tensors [N, C, ...]; ``scale`` [C] is 1 / sqrt(variance + eps)."""
+
+    def moments(self, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """Mean and variance [C] of the own rows, in the weight's precision."""
+        ...
+
+    def normalise(
+        self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
+    ) -> Tensor:
+        """(x - mean) / sqrt(variance + eps) * weight + bias."""
+        ...
+
+    def sums(
+        self, grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The sums [C] of grad and of grad * (x - mean) over the own rows."""
+        ...
+
+    def slope(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        mean: Tensor,
+        scale: Tensor,
+        sums: Tensor,
+        counts: Tensor,
+    ) -> Tensor:
+        """The gradient with respect to x, given both sums [2, C] over the rows of all ranks."""
+        ...
+
+
+class _Host:
+    """By operations that every device has."""
+
+    def moments(self, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        # the scratch says in which precision: statistics of bfloat16 rows are float32
+        scratch = weight.new_zeros(2, len(weight))
+        mean, variance = torch.batch_norm_update_stats(x, scratch[0], scratch[1], 0.0)
+        return mean, variance
+
+    def normalise(
+        self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
+    ) -> Tensor:
+        return torch.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
+
+    def sums(
+        self, grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        variance = scale.square().reciprocal()
+        # CPUs read the running statistics here, GPUs the saved ones: both are given
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, variance, mean, scale, False, 0.0, [False, True, True]
+        )
+        return of_bias, of_weight / scale
+
+    def slope(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        mean: Tensor,
+        scale: Tensor,
+        sums: Tensor,
+        counts: Tensor,
+    ) -> Tensor:
+        factor = weight * scale
+        of_bias, of_x = sums / counts.sum()
+        steepness = -factor * scale.square() * of_x
+        offset = -factor * of_bias - steepness * mean
+        shape = (1, -1, *(1 for _ in x.shape[2:]))
+        constant = torch.addcmul(offset.view(shape), x, steepness.view(shape))
+        return torch.addcmul(constant, grad, factor.view(shape)).to(grad.dtype)
+
+
+class _Cuda:
+    """By the kernels of torch's own SyncBatchNorm, which runs on GPUs alone."""
+
+    def moments(self, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        mean, scale = torch.batch_norm_stats(x, eps)
+        return mean, (scale.square().reciprocal() - eps).clamp(min=0)
+
+    def normalise(
+        self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
+    ) -> Tensor:
+        return torch.batch_norm_elemt(x, weight, bias, mean, (variance + eps).rsqrt(), eps)
+
+    def sums(
+        self, grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        of_bias, of_x, _, _ = torch.batch_norm_backward_reduce(
+            grad, x, mean, scale, weight, True, False, False
+        )
+        return of_bias, of_x
+
+    def slope(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        mean: Tensor,
+        scale: Tensor,
+        sums: Tensor,
+        counts: Tensor,
+    ) -> Tensor:
+        numbers = counts.flatten().int()
+        return torch.batch_norm_backward_elemt(
+            grad, x, mean, scale, weight, sums[0], sums[1], numbers
+        )
+
+
+_HOST, _CUDA = _Host(), _Cuda()
+
+
+def _kernels(x: Tensor) -> _Kernels:
+    return _CUDA if x.is_cuda else _HOST
+
+
+def _format(x: Tensor) -> torch.memory_format:
+    """The layout that x has, or is brought to: the kernels read channels first or last."""
+    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.ndim)
+    if last is not None and x.is_contiguous(memory_format=last):
+        return last
+    return torch.contiguous_format

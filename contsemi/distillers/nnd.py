@@ -12,7 +12,7 @@ The official code can mix in a second term, its features branch, which its publi
 switch off: the embeddings, linearly mapped, are to be those of the frozen network.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,8 +25,8 @@ from contsemi.errors import InputError
 from contsemi.losses.cross_entropy import smooth_labels
 from contsemi.losses.distil import feature_distillation, nearest_neighbour_distillation
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
-from contsemi.losses.nearest_stream import Votes, join_votes, support_votes
-from contsemi.types import MemoryRows, Needs, Step
+from contsemi.losses.nearest_stream import Votes, join_votes, row_votes, support_votes
+from contsemi.types import Needs, Step
 
 __all__ = ["NearestNeighbourDistillation"]
 
@@ -86,51 +86,65 @@ class NearestNeighbourDistillation(Distiller):
             return None
         anchors = torch.cat([now["projector"] for now, _ in pairs])
         queries = torch.cat([then["projector"] for _, then in pairs])
-        if self.whole and step.memory is not None:
-            vote = self._whole(step, step.memory)
+        supports = list(self._exemplars(step))
+        memory = self._of_memory(step, queries)
+        if memory is not None:
+            vote = self._with_memory(supports, memory)
+        elif supports:
+            vote = self._of_exemplars(supports[0])
         else:
-            supports = [*self._exemplars(step), *self._nearest(step, queries)]
-            if not supports:
-                return None
-            vote = self._chosen(supports, len(queries))
+            return None
         with torch.no_grad():
             before = vote(queries, past=True)
         return nearest_neighbour_distillation(vote(anchors, past=False), before)
 
-    def _chosen(self, supports: list["_Supports"], number: int) -> "_Vote":
-        """The vote of supports that are at hand, for so many queries."""
-        labels, weights = supports[0].labels, supports[0].weights[0]
-        if len(supports) > 1 or len(supports[0].weights) > 1:  # not exemplars alone
-            supports = [each.row_by_row() for each in supports]
-            labels = torch.cat([each.labels for each in supports])
-            weights = torch.cat([each.weights.expand(number, -1) for each in supports], dim=1)
+    def _of_exemplars(self, supports: "_Supports") -> "_Vote":
+        """The vote of the exemplars alone."""
 
         def vote(queries: Tensor, *, past: bool) -> Tensor:
-            rows = torch.cat([each.then if past else each.now for each in supports])
             return soft_nearest_neighbours(
-                queries, rows, labels, temperature=self.temperature, weights=weights
+                queries,
+                supports.then if past else supports.now,
+                supports.labels,
+                temperature=self.temperature,
+                weights=supports.weights,
             )
 
         return vote
 
-    def _whole(self, step: Step, memory: MemoryRows) -> "_Vote":
-        """The vote of the exemplars and of all rows of the memory."""
-        supports = [each.row_by_row() for each in self._exemplars(step)]
+    def _with_memory(
+        self, supports: list["_Supports"], memory: Callable[[Tensor], Votes]
+    ) -> "_Vote":
+        """The vote of the exemplars, if there are any, and of rows of the memory."""
+        supports = [each.row_by_row() for each in supports]
 
         def vote(queries: Tensor, *, past: bool) -> Tensor:
-            votes = Votes(*memory.votes(queries, self.temperature))
+            votes = memory(queries)
             for each in supports:
                 own = support_votes(
                     queries,
                     each.then if past else each.now,
                     each.labels,
                     temperature=self.temperature,
-                    weights=each.weights[0],
+                    weights=each.weights,
                 )
                 votes = join_votes(votes, own)
             return votes.log_probs()
 
         return vote
+
+    def _of_memory(self, step: Step, queries: Tensor) -> Callable[[Tensor], Votes] | None:
+        """What the memory's rows say of queries: all of them, or those nearest to ``queries``."""
+        memory = step.memory
+        if memory is None or not self.needs.memory:
+            return None
+        if self.whole:
+            return lambda asked: Votes(*memory.votes(asked, self.temperature))
+        with torch.no_grad():
+            unit = functional.normalize(queries.float(), dim=1)
+            places = memory.search(unit, self.neighbours)[1]
+        rows, labels = memory.embeddings, memory.probs[:, : step.num_old]
+        return lambda asked: row_votes(asked, rows, labels, places, temperature=self.temperature)
 
     def _exemplars(self, step: Step) -> Iterator["_Supports"]:
         """The labelled rows in the batch, as both networks see them."""
@@ -151,23 +165,7 @@ class NearestNeighbourDistillation(Distiller):
             known = columns.clamp(max=step.num_old - 1)
             labels = smooth_labels(known, step.num_old, smoothing=self.smoothing, dtype=then.dtype)
             weights = (columns < step.num_old).to(then.dtype)
-        yield _Supports(labels, weights[None], now, then)
-
-    def _nearest(self, step: Step, queries: Tensor) -> Iterator["_Supports"]:
-        """The nearest rows of the embedding memory; they stand still."""
-        memory = step.memory
-        if memory is None or not self.neighbours:
-            return
-        with torch.no_grad():
-            unit = functional.normalize(queries.float(), dim=1)
-            nearest = memory.search(unit, self.neighbours)[1]
-            weights = unit.new_zeros(len(unit), len(memory.embeddings)).scatter_(1, nearest, 1.0)
-        yield _Supports(
-            labels=memory.probs[:, : step.num_old],
-            weights=weights,
-            now=memory.embeddings,
-            then=memory.embeddings,
-        )
+        yield _Supports(labels, weights, now, then)
 
 
 class _Vote(Protocol):
@@ -178,9 +176,9 @@ class _Vote(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Supports:
-    """Rows that vote: labels [S, C], weights [1 or N, S], embeddings [S, D] now and then.
+    """Rows that vote: labels [S, C], weights [S], embeddings [S, D] now and then.
 
-    Of V views of the same images labels and weights may be there once: [S / V, C], [1 or N, S / V].
+    Of V views of the same images labels and weights may be there once: [S / V, C], [S / V].
     """
 
     labels: Tensor
@@ -191,5 +189,5 @@ class _Supports:
     def row_by_row(self) -> "_Supports":
         """The same, with labels and weights of each row."""
         views = len(self.now) // len(self.labels)
-        labels, weights = self.labels.repeat(views, 1), self.weights.repeat(1, views)
+        labels, weights = self.labels.repeat(views, 1), self.weights.repeat(views)
         return replace(self, labels=labels, weights=weights)

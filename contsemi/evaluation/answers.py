@@ -78,7 +78,7 @@ def evaluate(
     class_row, task_row = np.full(len(tasks), np.nan), np.full(len(tasks), np.nan)
     chosen = tasks[:seen]
     indices = torch.cat([task.indices for task in chosen])
-    outputs = asked.look(images[indices])
+    outputs = asked.look(images, indices)
     headline = {} if predictors else {"headline": asked.scores(outputs)}
     predicted = headline or asked.predictions(outputs)
     targets = torch.cat([task.targets for task in chosen]).numpy()

@@ -19,8 +19,13 @@ class HasFeatures(Protocol):
 class Predicts(HasFeatures, Protocol):
     """What the evaluation of a task asks; C columns have been seen so far."""
 
-    def look(self, images: Tensor) -> Outputs:
-        """Outputs of un-augmented images uint8 [N, 3, S, S], without gradient."""
+    def look(self, images: Tensor, ids: Tensor | None = None) -> Outputs:
+        """Outputs of un-augmented images uint8 [N, 3, S, S], without gradient.
+
+        Args:
+            images: all.
+            ids: int64 [n], which of them, read chunk by chunk; ``None`` for all.
+        """
 
     def scores(self, outputs: Outputs) -> Tensor:
         """Scores [N, C] of the outputs of :meth:`look`; the greatest is the prediction."""

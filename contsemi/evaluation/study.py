@@ -127,7 +127,7 @@ class Study:
             nothing = Undefined("there are no unlabelled images")
             return {"precision": nothing, "coverage": nothing}
         with torch.no_grad():
-            probs = learner.scores(learner.look(self.stream.images[rows])).softmax(1).cpu()
+            probs = learner.scores(learner.look(self.stream.images, rows)).softmax(1).cpu()
         sure, given = probs.max(1)
         truth = torch.full((len(self.stream.images),), -1)
         truth[: len(self.hidden)] = self.hidden

@@ -22,12 +22,13 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
 
     Returns:
         ``exemplars``, ``embeddings`` and, under its name, what the predictor keeps;
-        ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen network; ``average``, the EMA copy.
+        ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen networks;
+        ``average``, the EMA copy.
     """
     kept = {
         "exemplars": learner.exemplars.memory_bytes,
         "embeddings": learner.embeddings.memory_bytes,
-        learner.config.predict["name"]: learner.predictor.decides.memory_bytes,
+        learner.config.predict["name"]: learner.inference.decides.memory_bytes,
     }
     for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):
         for name, module in part.named_modules():

@@ -13,28 +13,29 @@ from torch import Tensor
 from contsemi.blocks.bank import Bank
 from contsemi.blocks.block import blocks_of
 from contsemi.config import Config
+from contsemi.devices import precision
 from contsemi.devices.compiling import compiler
 from contsemi.devices.micro_batches import in_pieces
-from contsemi.devices.precision import (
-    Resident,
-    autocast,
-    channels_last,
-    choose_device,
-    choose_precision,
-)
 from contsemi.devices.ranks import ALONE, Ranks
+from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
 from contsemi.distillers.distiller import Distiller
-from contsemi.errors import InputError
 from contsemi.learner import optimisers, schedules
 from contsemi.learner.forward import Embedder
+from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
-from contsemi.learner.parts import build_network, build_part, check_policies
-from contsemi.learner.predicting import Predicting
+from contsemi.learner.parts import (
+    build_network,
+    build_part,
+    check_policies,
+    known_features,
+    refuse_moving,
+)
 from contsemi.learner.remember import remember
 from contsemi.learner.seeing import see
 from contsemi.learner.task import LabelledSource, TaskRows
 from contsemi.learner.viewing import make_views
+from contsemi.learner.weighing import weighted_sum
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
 from contsemi.models.network import Network, freeze_batch_norm
@@ -58,7 +59,7 @@ class Learner:
 
     Attributes:
         networks: the network that is trained, its EMA copy, and the frozen ones.
-        predictor: says what images are of, and what it keeps for that.
+        inference: says what images are of, and what it keeps for that.
         exemplars, embeddings: what is remembered of earlier tasks.
         pieces: into which the rows of a step are split, so that the device can hold one.
         rows: the rows of the present task, ``None`` between tasks.
@@ -69,8 +70,9 @@ class Learner:
 
     def __init__(self, config: Config, ranks: Ranks = ALONE, *, reads_again: bool = False) -> None:
         self.config, self.ranks, self.reads_again = config, ranks, reads_again
-        self.device = choose_device(config.device, self.ranks)
-        self.precision = choose_precision(config.precision, self.device)
+        self.device = precision.choose_device(config.device, self.ranks)
+        self.precision = precision.choose_precision(config.precision, self.device)
+        self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
         self.objective, weights = build_part(config.objective, Objective)
         self.distiller, distil_weights = build_part(config.distiller, Distiller)
@@ -79,24 +81,29 @@ class Learner:
         check_policies(self.needs, config.views)
         network = build_network(config, self.needs)
         synchronise(network, self.ranks)
-        channels_last(network.to(self.device))
+        precision.channels_last(network.to(self.device))
         self.objective.to(self.device)
         self.distiller.to(self.device)
         self.augment = Augment(config.views)
-        self.resident = Resident(self.device)
+        self.resident = precision.Resident(self.device)
         self.exemplars = Exemplars(config.memory.exemplars)
+        known = known_features(config, network, self.device, self.precision)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
         decides = Predictor.named(config.predict)
-        pasts = max(self.needs.pasts, int(decides.needs_past))
+        refuse_moving(config, decides, network, self.needs)
+        # The features of a frozen network do not move: there is nothing to follow.
+        pasts = max(self.needs.pasts, int(decides.needs_past and not network.frozen))
         self.networks = Networks(network, self.needs, pasts)
-        self.predictor = Predicting(
+        self.inference = Inference(
             config,
             decides,
             self.objective,
             self.needs.head_names,
             self.networks,
-            Embedder(self.augment, config.batch.test, self.device, self.precision, self.ranks),
+            Embedder(
+                self.augment, config.batch.test, self.device, self.precision, self.ranks, known
+            ),
             self.exemplars,
             self.embeddings,
             lambda purpose: self.draw(self.step_in_task, purpose),
@@ -161,7 +168,7 @@ class Learner:
         """Bytes kept of earlier tasks, network copies not counted."""
         banks = [part for part in self.objective.modules() if isinstance(part, Bank)]
         own = self.exemplars.memory_bytes + self.embeddings.memory_bytes
-        return own + self.predictor.decides.memory_bytes + sum(x.memory_bytes for x in banks)
+        return own + self.inference.decides.memory_bytes + sum(x.memory_bytes for x in banks)
 
     # A task
 
@@ -193,7 +200,7 @@ class Learner:
             device=self.device,
             ranks=self.ranks,
         )
-        self.predictor.enter(self.rows)
+        self.inference.enter(self.rows)
 
     def _grow(self, experience: Experience) -> None:
         """Gives the heads the task's columns; optimiser state of old columns is kept."""
@@ -213,11 +220,11 @@ class Learner:
         experience = self.task.experience
         self.objective.end(experience)
         self.distiller.end(experience)
-        self.predictor.decides.end(self.predictor)
+        self.inference.decides.end(self.inference)
         beside = self.memory_bytes - self.exemplars.memory_bytes - self.embeddings.memory_bytes
         remember(
-            self.predictor.pool,
-            self.predictor,
+            self.inference.pool,
+            self.inference,
             self.exemplars,
             self.embeddings,
             self.config,
@@ -225,33 +232,33 @@ class Learner:
         )
         self.networks.freeze()
         self.rows = None
-        self.predictor.enter(None)
+        self.inference.enter(None)
 
-    # What is said of images; see :class:`~contsemi.learner.predicting.Predicting`
+    # What is said of images; see :class:`~contsemi.learner.inference.Inference`
 
     def predict(self, images: Tensor) -> Tensor:
         """Scores [N, num_seen] of un-augmented images over all seen columns."""
-        return self.predictor.predict(images)
+        return self.inference.predict(images)
 
-    def look(self, images: Tensor) -> Outputs:
-        """Outputs of un-augmented images by the network that predicts, without gradient."""
-        return self.predictor.look(images)
+    def look(self, images: Tensor, ids: Tensor | None = None) -> Outputs:
+        """Outputs of un-augmented images, or of those with the ids, by the predicting network."""
+        return self.inference.look(images, ids)
 
     def features(self, images: Tensor) -> Tensor:
         """Features [N, F] of un-augmented images; no task need have begun."""
-        return self.predictor.features(images)
+        return self.inference.features(images)
 
     def scores(self, outputs: Outputs) -> Tensor:
         """Scores [N, num_seen] of outputs of the network that predicts."""
-        return self.predictor.scores(outputs)
+        return self.inference.scores(outputs)
 
     def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
         """Scores of outputs by every predictor; ``headline`` is our own."""
-        return self.predictor.predictions(outputs)
+        return self.inference.predictions(outputs)
 
     def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """The space in which the headline decides: images in it, and what stands for each class."""
-        return self.predictor.space(outputs)
+        return self.inference.space(outputs)
 
     # A step
 
@@ -269,7 +276,7 @@ class Learner:
         experience = self.task.experience
         for block in self._refreshed:
             if block.due(self.step_in_task, self.steps_per_epoch):
-                block.refresh(self.predictor.pool)
+                block.refresh(self.inference.pool)
         views = make_views(
             batch,
             self.needs.views,
@@ -281,7 +288,7 @@ class Learner:
         run = self.compiled
         if self.pieces > 1:
             run = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
-        with autocast(self.device, self.precision):
+        with precision.autocast(self.device, self.precision):
             self._training_mode()
             seen = see(views, self.needs, self.networks.runs(run, self.needs.pasts), self.ranks)
         return Step(
@@ -323,17 +330,7 @@ class Learner:
             InputError: a term has no weight in the configuration.
         """
         terms = self.objective.terms(step) | self.distiller.terms(step)
-        unknown = terms.keys() - self.weights.keys()
-        if unknown:
-            raise InputError(
-                "objective.weights",
-                f"the term {min(unknown)!r} has no weight",
-                f"add weights: {{{min(unknown)}: 1.0}} to the method's YAML",
-            )
-        # of few operations: each has its own in the backward pass
-        parts = [v if (w := self.weights[name]) == 1 else w * v for name, v in terms.items()]
-        total = sum(parts[1:], parts[0]) if parts else torch.zeros((), device=self.device)
-        return total, terms
+        return weighted_sum(terms, self.weights, self.device), terms
 
     def backward(self, loss: Tensor) -> None:
         """Fresh gradients of the loss."""
@@ -341,7 +338,7 @@ class Learner:
             raise RuntimeError("backward() before begin()")
         self.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.scaling.backward(loss)
             self.ranks.sum_gradients([self.network], [self.objective, self.distiller])
         frozen = self.config.optim.freeze_directions * self.steps_per_epoch
         if not self.task.experience.index and self.step_in_task < frozen:
@@ -353,7 +350,7 @@ class Learner:
         if self.optimizer is None:
             raise RuntimeError("update() before begin()")
         total = self.epochs * self.steps_per_epoch
-        optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total)
+        optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total, self.scaling)
         self.network.after_step()
         if self.networks.momenta is not None:
             start, end = self.networks.momenta
@@ -363,7 +360,7 @@ class Learner:
         self.objective.after_step()
         self.distiller.after_step()
         self.step_in_task += 1
-        self.predictor.forget()
+        self.inference.forget()
 
     # State
 
@@ -374,8 +371,9 @@ class Learner:
             "objective": self.objective.state_dict(),
             "distiller": self.distiller.state_dict(),
             "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
+            "scaling": self.scaling.state(),
             "exemplars": self.exemplars.state(),
-            "predictor": self.predictor.decides.state(),
+            "predictor": self.inference.decides.state(),
             "embeddings": self.embeddings.state(),
         }
 
@@ -401,9 +399,10 @@ class Learner:
         self.distiller.load_state_dict(state.get("distiller", {}))
         if self.optimizer is not None:
             optimisers.restore(self.optimizer, state.get("optimizer", {}))
+        self.scaling.load(state.get("scaling", {}))
         for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
             part.load({key: value.to(self.device) for key, value in state[name].items()})
         kept = state.get("predictor", {})
-        self.predictor.decides.load({name: x.to(self.device) for name, x in kept.items()})
+        self.inference.decides.load({name: x.to(self.device) for name, x in kept.items()})
         if step is not None:
             self._enter(experience, images, step)

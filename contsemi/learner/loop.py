@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from contsemi.devices.room import out_of_memory, outside_torch
 from contsemi.errors import StepTooLarge
 from contsemi.types import Batch, Experience, Step
 
@@ -130,9 +131,12 @@ def fit(
         for loop.iteration in range(first_iteration, learner.steps_per_epoch):
             try:
                 _iterate(learner, loop, hooks)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                again = outside_torch(error)
                 device, ranks = str(learner.device), learner.ranks.size
-                raise StepTooLarge(device, learner.pieces, ranks) from error
+                raise StepTooLarge(device, learner.pieces, ranks, again=again) from error
             if loop.stop:
                 break
         first_iteration = 0

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.config import Optim
+from contsemi.devices.scaling import Scaling
 from contsemi.errors import InputError
 from contsemi.learner import schedules
 from contsemi.learner.lars import Lars
@@ -93,7 +94,13 @@ def _groups(optim: Optim, named: Mapping[str, nn.Parameter]) -> list[dict[str, A
     return [group for group in groups if group["params"]]
 
 
-def step(optimizer: torch.optim.Optimizer, optim: Optim, done: int, total: int) -> None:
+def step(
+    optimizer: torch.optim.Optimizer,
+    optim: Optim,
+    done: int,
+    total: int,
+    scaling: Scaling | None = None,
+) -> None:
     """One step, with the learning rate, weight decay and clipping of its place in the task.
 
     Args:
@@ -101,6 +108,7 @@ def step(optimizer: torch.optim.Optimizer, optim: Optim, done: int, total: int) 
         optim: the configuration.
         done: steps of this task already done.
         total: steps of the whole task.
+        scaling: which has made the gradients; ``None`` where the loss was as it is.
     """
     rate = schedules.learning_rate(optim, done, total)
     for group in optimizer.param_groups:
@@ -109,13 +117,18 @@ def step(optimizer: torch.optim.Optimizer, optim: Optim, done: int, total: int) 
             group["weight_decay"] = schedules.cosine(
                 done, total_steps=total, start=optim.weight_decay, end=optim.final_weight_decay
             )
+    if scaling is not None:
+        scaling.unscale(optimizer)
     if optim.clip > 0:
         params = [p for group in optimizer.param_groups for p in group["params"]]
         if optim.clip_by == "all":
             nn.utils.clip_grad_norm_(params, optim.clip)
         else:
             _clip_each([p.grad for p in params if p.grad is not None], optim.clip)
-    optimizer.step()
+    if scaling is None:
+        optimizer.step()
+    else:
+        scaling.step(optimizer)
 
 
 def _clip_each(grads: list[Tensor], largest: float) -> None:

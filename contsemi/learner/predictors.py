@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from contsemi.losses.nearest import nearest_classes
+from contsemi.losses.nearest import LOWEST, nearest_classes
 from contsemi.memory.embeddings import Embeddings
 from contsemi.search.index import Index, Kind
 from contsemi.types import Outputs
@@ -73,6 +73,7 @@ def _by_index(queries: Tensor, index: Index, votes: Tensor) -> Tensor:
     chunks = []
     for part in torch.split(functional.normalize(queries, dim=1), CHUNK):
         cosines, nearest = index.search(part, NEAREST)
-        weights = (cosines / TEMPERATURE).softmax(1)
-        chunks.append(torch.einsum("nk,nkc->nc", weights, votes[nearest]))
+        found = nearest >= 0  # of lists on a GPU a few may be missing, or all
+        weights = (cosines / TEMPERATURE).masked_fill(~found, LOWEST).softmax(1) * found
+        chunks.append(torch.einsum("nk,nkc->nc", weights, votes[nearest.clamp(min=0)]))
     return torch.cat(chunks)

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.config import Config
+from contsemi.learner.inference import Inference
 from contsemi.learner.pool import TaskPool
-from contsemi.learner.predicting import Predicting
 from contsemi.memory.drift.drift import Drift
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars, sure_rows
@@ -21,7 +21,7 @@ __all__ = ["remember"]
 
 def remember(
     pool: TaskPool,
-    predictor: Predicting,
+    inference: Inference,
     exemplars: Exemplars,
     embeddings: Embeddings,
     config: Config,
@@ -36,7 +36,7 @@ def remember(
 
     Args:
         pool: the task's images.
-        predictor: says what they are of.
+        inference: says what they are of.
         exemplars: take images.
         embeddings: takes embeddings, of which the exemplars renew their own.
         config: the run.
@@ -47,7 +47,7 @@ def remember(
     images, labels, ids = task.labelled[current], task.labels[current], task.ids[current]
     count = len(ids)
     if embeddings.budget or config.memory.pseudo_labels is not None:
-        probs = predictor.probs(pool.outputs("predicting"))
+        probs = inference.probs(pool.outputs("predicting"))
         sure = _sure(pool, probs, config)
         images = torch.cat([images, pool.images(sure)])
         labels = torch.cat([labels, probs[sure].argmax(1)])
@@ -59,14 +59,14 @@ def remember(
         images,
         labels,
         ids,
-        order=_order(predictor, config, images, labels, ids),
+        order=_order(inference, config, images, labels, ids),
         spare=torch.arange(len(ids), device=ids.device) >= count,
         limit=None if limit is None else limit - beside - embeddings.memory_bytes,
     )
 
 
 def _order(
-    predictor: Predicting, config: Config, images: Tensor, labels: Tensor, ids: Tensor
+    inference: Inference, config: Config, images: Tensor, labels: Tensor, ids: Tensor
 ) -> Tensor | None:
     """The order in which a class keeps its images, by the policy of the configuration."""
     if not len(ids):
@@ -74,14 +74,14 @@ def _order(
 
     @cache
     def outputs() -> Outputs:
-        return predictor.look(images)
+        return inference.look(images)
 
     offered = Offered(
         labels=labels,
         ids=ids,
         seed=config.seed,
         features=lambda: outputs().features,
-        probs=lambda: predictor.probs(outputs()),
+        probs=lambda: inference.probs(outputs()),
     )
     return Selection.named(config.memory.selection).priorities(offered)
 

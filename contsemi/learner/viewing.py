@@ -131,25 +131,26 @@ def _mixed(
         partners = order.to(pile.device, non_blocking=True)
     else:
         partners = _reversed(total, number, pile.device)
-    others = _others(pile, partners, tuple(of), kept, ranks)
+    here = how.partners == "reversed" and len(of) == 1  # partners are with the same process
+    others = _others(pile, partners, tuple(of), kept, ranks, here=here)
     mixed, share = mix(
         rows, others, coin, cut=how.cut, alpha=how.alpha, larger_first=how.larger_first
     )
     return mixed, kept, Blend(share, partners)
 
 
-def _others(pile: Tensor, partners: Tensor, of: Blocks, kept: Blocks, ranks: Ranks) -> Tensor:
-    """The partners' rows of this process's rows."""
+def _others(
+    pile: Tensor, partners: Tensor, of: Blocks, kept: Blocks, ranks: Ranks, *, here: bool
+) -> Tensor:
+    """The partners' rows of this process's rows, which may all be here already."""
     if ranks.alone:
         return pile.index_select(0, partners)
-    mine = partners.cpu()[own_positions(ranks, kept)]
-    here = own_positions(ranks, of)
-    order = here.argsort()
-    place = torch.searchsorted(here[order], mine).clamp(max=len(here) - 1)
-    local = order[place]
-    if ranks.agree(int(not torch.equal(here[local], mine)), pile.device):
-        pile, local = gather_rows(ranks, pile, of), mine
-    return pile.index_select(0, local.to(pile.device))
+    place = partners.cpu()[own_positions(ranks, kept)]
+    if here:
+        place = torch.searchsorted(own_positions(ranks, of), place)  # ascending: one kind of views
+    else:
+        pile = gather_rows(ranks, pile, of)
+    return pile.index_select(0, place.to(pile.device))
 
 
 @lru_cache(maxsize=16)

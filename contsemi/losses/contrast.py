@@ -44,7 +44,7 @@ def contrast(
         temperature: t.
         allow: bool [N, M], which candidates are compared at all; a positive that is not allowed
             does not count.
-        margin: taken off the scores of positives, in proportion to their weight.
+        margin: taken off the scores of positives, in proportion to their weights, which sum to 1.
 
     Returns:
         A scalar; zero if no row has a positive.
@@ -53,10 +53,11 @@ def contrast(
     weights = weights.to(scores.dtype)
     barred = scores == -torch.inf if allow is None else ~allow | (scores == -torch.inf)
     weights = weights.masked_fill(barred, 0)
-    logits = scores - margin * weights if margin else scores
-    log_probs = F.log_softmax((logits / temperature).masked_fill(barred, LOWEST), dim=1)
     total = weights.sum(dim=1)
-    rows = -(weights * log_probs).sum(dim=1) / total.where(total > 0, 1)
+    least = total.where(total > 0, 1)
+    logits = scores - margin * weights / least[:, None] if margin else scores
+    log_probs = F.log_softmax((logits / temperature).masked_fill(barred, LOWEST), dim=1)
+    rows = -(weights * log_probs).sum(dim=1) / least
     return rows.sum() / (total > 0).sum().clamp(min=1)
 
 

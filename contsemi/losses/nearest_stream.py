@@ -17,13 +17,7 @@ from torch import Tensor
 from contsemi.losses.nearest import LIFT, LOWEST, WIDEST
 from contsemi.losses.numerics import wide
 
-__all__ = [
-    "Votes",
-    "join_votes",
-    "score_votes",
-    "streamed_nearest_neighbours",
-    "support_votes",
-]
+__all__ = ["Votes", "join_votes", "row_votes", "score_votes", "support_votes"]
 
 _SCORES = 1 << 22  # scores held at a time
 _RAISE = 40.0  # splits exponents of up to 120 between two factors that float32 can hold
@@ -62,38 +56,38 @@ def score_votes(scores: Tensor, labels: Tensor, temperature: float) -> Votes:
 
     Args:
         scores: [N, S] cosines over the temperature, plus the logarithm of a weight; not -inf.
-        labels: [S, C] soft labels.
+        labels: [S, C] soft labels, or [N, S, C] where each query has supports of its own.
         temperature: what the cosines were divided by.
+
+    >>> score_votes(torch.zeros(1, 2), torch.eye(2), 1.0).log_probs().exp()
+    tensor([[0.5000, 0.5000]])
     """
     return Votes(_log_votes(scores, labels, temperature), scores.logsumexp(1))
 
 
-def streamed_nearest_neighbours(
-    queries: Tensor,
-    supports: Tensor,
-    labels: Tensor,
-    *,
-    temperature: float,
-    weights: Tensor | None = None,
-) -> Tensor:
-    """As :func:`contsemi.losses.nearest.soft_nearest_neighbours`, for any number of supports.
+def row_votes(
+    queries: Tensor, rows: Tensor, labels: Tensor, places: Tensor, *, temperature: float
+) -> Votes:
+    """The votes of a few rows for each query, of many that stand still; N k D numbers.
 
     Args:
-        queries: [N, D] embeddings.
-        supports: [S, D] embeddings, S > 0.
-        labels: [S, C] soft labels; rows sum to 1.
+        queries: [N, D] embeddings; differentiable.
+        rows: [M, D] embeddings of any precision.
+        labels: [M, C] soft labels.
+        places: int64 [N, k], the rows that vote for each query; -1 for none.
         temperature: divides the cosines.
-        weights: [S] factors >= 0 on the votes. ``None`` for ones. No gradient flows into them.
 
-    Returns:
-        [N, C] log-probabilities.
-
-    Raises:
-        ValueError: there is no support.
+    >>> places = torch.tensor([[1, -1]])
+    >>> row_votes(torch.ones(1, 2), torch.eye(2), torch.eye(2), places, temperature=1.0).log_total
+    tensor([0.7071])
     """
-    return support_votes(
-        queries, supports, labels, temperature=temperature, weights=weights
-    ).log_probs()
+    with torch.autocast(queries.device.type, enabled=False):
+        unit = F.normalize(wide(queries), dim=1)
+        known = places.clamp(min=0)
+        chosen = F.normalize(rows[known].to(unit.dtype), dim=2)
+        scores = torch.einsum("nd,nkd->nk", unit, chosen) / temperature
+        scores = scores.masked_fill(places < 0, LOWEST)
+        return score_votes(scores, labels[known], temperature)
 
 
 def support_votes(
@@ -191,12 +185,13 @@ def _pieces(unit: Tensor, labels: Tensor, temperature: float) -> Iterator[slice]
 
 
 def _log_votes(scores: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """Log of exp(scores) @ labels, [N, C]."""
+    """Log of exp(scores) @ labels, [N, C]; labels [S, C] or [N, S, C]."""
     labels = labels.to(scores.dtype)
     if not _narrow(temperature):
         return (scores.unsqueeze(2) + labels.log().clamp_min(LOWEST)).logsumexp(1)
     highest = scores.amax(1, keepdim=True)
-    votes = (scores - highest + LIFT).exp() @ labels
+    weights = (scores - highest + LIFT).exp()
+    votes = weights @ labels if labels.ndim == 2 else (weights.unsqueeze(1) @ labels).squeeze(1)
     return votes.clamp_min(torch.finfo(votes.dtype).tiny).log() + highest - LIFT
 
 

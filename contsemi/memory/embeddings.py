@@ -97,7 +97,7 @@ class Embeddings:
         """Takes all rows into a new embedding space.
 
         Args:
-            drift: takes unit rows to unit rows, from :func:`contsemi.memory.drift.fit_drift`.
+            drift: takes unit rows to unit rows, from :class:`contsemi.memory.drift.drift.Drift`.
         """
         if len(self):
             self.rows = drift(self.rows.float()).half()

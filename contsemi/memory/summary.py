@@ -10,14 +10,16 @@ looked at row by row.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from contsemi.losses.nearest import LOWEST
-from contsemi.losses.nearest_stream import Votes, join_votes, score_votes
+from contsemi.losses.nearest_stream import Votes, join_votes, row_votes, score_votes
 from contsemi.losses.numerics import wide
 
 __all__ = ["Summary"]
 
 _ROUNDS = 8  # of k-means
+_GATHERED = 1 << 27  # numbers of rows at a time on a GPU
 
 
 class Summary:
@@ -38,7 +40,9 @@ class Summary:
         order = own.argsort(stable=True)
         self._rows, self._labels = rows[order], labels[order]
         self._counts = torch.bincount(own)
+        self._begins = self._counts.cumsum(0) - self._counts
         self._ends = self._counts.cumsum(0).tolist()
+        self._longest = int(self._counts.max())
         parts = [self._part(group) for group in range(len(self._counts))]
         moments = [_moments(wide(self._rows[part]), rank) for part in parts]
         self._means, self._factors = (torch.stack([x[i] for x in moments]) for i in (0, 1))
@@ -67,7 +71,8 @@ class Summary:
             votes = score_votes(far, self._label_means, temperature)
             if not chosen.shape[1]:
                 return votes
-            return join_votes(votes, self._near(unit, chosen, temperature))
+            near = self._near if unit.device.type == "cpu" else self._near_without_a_wait
+            return join_votes(votes, near(unit, chosen, temperature))
 
     def _weight(self, unit: Tensor, temperature: float) -> Tensor:
         """Log of the summed weight of each group for each query, [N, groups], by its moments."""
@@ -94,8 +99,48 @@ class Summary:
         back = order.argsort()
         votes = torch.cat([each.log_votes for each in found])[back]
         total = torch.cat([each.log_total for each in found])[back]
-        shape = chosen.shape
-        return Votes(votes.view(*shape, -1).logsumexp(1), total.view(shape).logsumexp(1))
+        return _over_groups(Votes(votes, total), chosen)
+
+    def _near_without_a_wait(self, unit: Tensor, chosen: Tensor, temperature: float) -> Votes:
+        """The same by pairs of a query and a group, each as long as the longest group.
+
+        How many ask for which group is known to the device alone, and the host need not wait to
+        know it. A few pairs at a time, whose rows the backward pass takes out anew.
+        """
+        group, asking = chosen.flatten(), torch.arange(chosen.numel(), device=chosen.device)
+        asking = asking // chosen.shape[1]
+        each = max(1, _GATHERED // max(1, self._longest * self._rows.shape[1]))
+        found = [
+            Votes(*checkpoint(self._of_pairs, unit, asks, own, temperature, use_reentrant=False))
+            for asks, own in zip(asking.split(each), group.split(each), strict=True)
+        ]
+        votes = torch.cat([part.log_votes for part in found])
+        total = torch.cat([part.log_total for part in found])
+        return _over_groups(Votes(votes, total), chosen)
+
+    def _of_pairs(
+        self, unit: Tensor, asking: Tensor, group: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        """Logarithms of the votes [P, C] and [P] of each pair's group."""
+        within = torch.arange(self._longest, device=group.device)
+        places = self._begins[group][:, None] + within
+        there = within < self._counts[group][:, None]
+        found = row_votes(
+            unit[asking],
+            self._rows,
+            self._labels,
+            places.masked_fill(~there, -1),
+            temperature=temperature,
+        )
+        return found.log_votes, found.log_total
+
+
+def _over_groups(votes: Votes, chosen: Tensor) -> Votes:
+    """The votes of all groups [N, g] that each query has chosen, from those of the pairs [N g]."""
+    shape = chosen.shape
+    return Votes(
+        votes.log_votes.view(*shape, -1).logsumexp(1), votes.log_total.view(shape).logsumexp(1)
+    )
 
 
 def _moments(rows: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:

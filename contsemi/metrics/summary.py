@@ -13,6 +13,9 @@ from contsemi.metrics.learning_accuracy import learning_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.relative_forgetting import relative_forgetting
 from contsemi.metrics.sample_weighted_accuracy import sample_weighted_accuracy
+from contsemi.metrics.sample_weighted_incremental_accuracy import (
+    sample_weighted_incremental_accuracy,
+)
 
 __all__ = ["HEADLINE", "METRICS", "summarise"]
 
@@ -35,9 +38,13 @@ def summarise(matrix: ArrayLike, images: ArrayLike | None = None) -> dict[str, f
 
     Args:
         matrix: R [T, T], fractions; NaN where not measured.
-        images: [T], test images of each task; where given, ``sample_weighted_accuracy`` is added.
+        images: [T], test images of each task; where given, ``sample_weighted_accuracy`` and
+            ``sample_weighted_incremental_accuracy`` are added.
     """
     found = {name: metric(matrix) for name, metric in METRICS.items()}
     if images is not None:
         found["sample_weighted_accuracy"] = sample_weighted_accuracy(matrix, images)
+        found["sample_weighted_incremental_accuracy"] = sample_weighted_incremental_accuracy(
+            matrix, images
+        )
     return found

@@ -45,6 +45,9 @@ class BasicBlock(nn.Module):
 class ResidualNetwork(nn.Module):
     """Stages of basic blocks, each with twice the channels and half the side of the one before.
 
+    Beside the features, their mean, the places of the last stage are to be had: the extra ``map``,
+    [N, h w, num_features].
+
     Args:
         stem: maps [N, 3, s, s] to [N, width, s', s'].
         width: channels of the first stage.
@@ -67,8 +70,14 @@ class ResidualNetwork(nn.Module):
                 inputs = outputs
         self.stages = nn.Sequential(*stages)
         self.num_features = inputs
+        self.extras = {"map": inputs}
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, s, s] to [N, num_features]."""
         features: Tensor = self.stages(self.stem(images))
         return features.mean(dim=(2, 3))
+
+    def with_extras(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same, and the map."""
+        features: Tensor = self.stages(self.stem(images))
+        return features.mean(dim=(2, 3)), {"map": features.flatten(2).transpose(1, 2)}

@@ -30,6 +30,7 @@ class Network(nn.Module):
         predictor, norm, activation: of the usual heads; see :func:`~.heads.usual_heads`.
 
     Attributes:
+        frozen: whether the backbone says of itself that it is never trained.
         heads: the heads that were built, each after what it stands on.
         num_classes: C.
 
@@ -52,7 +53,10 @@ class Network(nn.Module):
         self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
         self.num_classes = 0
         self.backbone = backbone
-        self.extras: Mapping[str, int] = getattr(backbone, "extras", {})
+        self.frozen = bool(getattr(backbone, "frozen", False))
+        if self.frozen:
+            backbone.requires_grad_(False)
+        self.extras: Mapping[str, int] = dict(getattr(backbone, "extras", {}))
         usual = usual_heads(projector, predictor, norm=norm, activation=activation)
         self._declared = _in_order(heads, usual, self.extras)
         self.heads = tuple(self._declared)
@@ -65,6 +69,13 @@ class Network(nn.Module):
                 if any(other.on == name for other in self._declared.values()):
                     widths[name] = _width(made, widths[head.on])
 
+    def train(self, mode: bool = True) -> "Network":
+        """As always, but for a frozen backbone, whose statistics stay as they are."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
     def forward(self, images: Tensor, heads: Sequence[str]) -> Outputs:
         """Features of the images and the outputs of the heads asked for, and of no other.
 
@@ -75,9 +86,13 @@ class Network(nn.Module):
         Raises:
             InputError: the network was built without one of these heads.
         """
-        if self.extras and self._asked(heads) & self.extras.keys():
+        if self.asks_extras(heads):
             return self.outputs(*self.backbone.with_extras(images), heads=heads)  # type: ignore[operator]
         return self.outputs(self.backbone(images), heads=heads)
+
+    def asks_extras(self, heads: Sequence[str]) -> bool:
+        """Whether more of the backbone than its features is asked for."""
+        return bool(self.extras) and not self.extras.keys().isdisjoint(self._asked(heads))
 
     def outputs(
         self,

@@ -13,6 +13,8 @@ __all__ = ["build"]
 class VitSmall(nn.Module):
     """[N, 3, s, s] to the class token [N, 384], for any side s that is a multiple of the patch.
 
+    Beside it the tokens of the patches are to be had: the extra ``tokens``, [N, T, 384].
+
     Args:
         image_size: the side whose position embeddings are learned; those of other sides (small
             views) are interpolated from them, as in DINO.
@@ -36,7 +38,7 @@ class VitSmall(nn.Module):
         self.trunk.heads = nn.Identity()
         self.patch, self.prompts_read = patch, prompts_read
         self.prompts: Prompts | None = None
-        self.extras = {"prompts": self.num_features} if prompts else {}
+        self.extras = dict.fromkeys(("tokens", *(("prompts",) if prompts else ())), 384)
         if prompts:
             layers = len(self.trunk.encoder.layers)
             self.prompts = Prompts(layers, prompts, self.num_features, patch=patch)
@@ -46,10 +48,11 @@ class VitSmall(nn.Module):
         return self.tokens(images)[:, 0]
 
     def with_extras(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The features, and beside them ``prompts`` [N, 384] where there are any."""
+        """The features, and beside them ``tokens`` [N, T, 384], and ``prompts`` [N, 384] if any."""
         tokens = self.tokens(images)
-        read = tokens[:, 1 : 1 + self.prompts_read]
-        extras = {} if self.prompts is None else {"prompts": read.mean(dim=1)}
+        extras = {"tokens": tokens[:, 1:]}
+        if self.prompts is not None:
+            extras["prompts"] = tokens[:, 1 : 1 + self.prompts_read].mean(dim=1)
         return tokens[:, 0], extras
 
     def tokens(self, images: Tensor) -> Tensor:

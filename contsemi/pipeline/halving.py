@@ -5,12 +5,10 @@ from its last saved state, as after a kill, or from its beginning. So the number
 that had the smaller parts from there on, and a run that never meets this pays nothing for it.
 """
 
-import gc
 from collections.abc import Callable
 from typing import TypeVar
 
-import torch
-
+from contsemi.devices.room import free
 from contsemi.errors import OutOfDeviceMemory, StepTooLarge
 
 __all__ = ["MOST_HALVINGS", "with_smaller_parts"]
@@ -28,6 +26,8 @@ def with_smaller_parts(
 ) -> _T:
     """Calls ``attempt(pieces)``, with twice as many pieces after each step that was too large.
 
+    Where a library had no room that does not share torch's reserve, the same is tried once more.
+
     Args:
         attempt: runs, or goes on from what it has saved, in so many pieces or more. Of a failed
             call nothing may stay on the device that this module's caller still refers to.
@@ -38,19 +38,18 @@ def with_smaller_parts(
     Raises:
         OutOfDeviceMemory: so many halvings were not enough.
     """
-    most = pieces << halvings
+    most, patient = pieces << halvings, True
     while True:
         try:
             return attempt(pieces)
         except StepTooLarge as error:
-            if error.pieces >= most:
+            again, patient = patient and error.again and halvings > 0, False
+            if error.pieces >= most and not again:
                 raise OutOfDeviceMemory(
                     f"{error.problem} even in {error.pieces} pieces, after {halvings} "
                     "halvings; lower batch.unlabelled or batch.labelled, or raise batch.pieces"
                 ) from error
-            pieces, problem = 2 * error.pieces, error.problem
+            pieces, problem = error.pieces if again else 2 * error.pieces, error.problem
         # Outside of the handler, whose error holds the frames and with them the failed step.
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free()
         note(f"{problem}: goes on from the last saved state, each step in {pieces} pieces")

@@ -9,15 +9,19 @@ import torch
 
 from contsemi import data
 from contsemi.config import Config
-from contsemi.data.scenario import build, refuse_unfit
+from contsemi.data.scenario import Stream, TestTask, build, refuse_unfit
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
-from contsemi.devices.precision import choose_device, choose_precision, set_threads
+from contsemi.devices.precision import choose_device, choose_precision, set_deterministic
 from contsemi.devices.ranks import Ranks
+from contsemi.devices.room import out_of_memory
+from contsemi.devices.threads import Threads, choose_threads
+from contsemi.devices.trial import settled
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
+from contsemi.learner.parts import origin_of
 from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.footprint import state_bytes
 from contsemi.pipeline.halving import MOST_HALVINGS, with_smaller_parts
@@ -25,10 +29,13 @@ from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
+from contsemi.pipeline.tracking import tracker
+from contsemi.pipeline.work import multiply_adds
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
 from contsemi.storage.folder import OutputFolder
+from contsemi.types import Experience
 
 __all__ = ["run"]
 
@@ -54,10 +61,12 @@ def run(config: Config) -> dict[str, Any]:
     if config.output is None:
         raise InputError("output", "is required", "give output=FOLDER")
     plain = config.model_dump() | {"label_ratio": str(LabelBudget.parse(config.label_ratio))}
-    ranks = join(baseline=_is_baseline(config))
+    set_deterministic(config.deterministic)
+    ranks = join(config.device, baseline=_is_baseline(config))
     signals = Signals(ranks.agree)
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
         display = stack.enter_context(shown_by(config.display, ranks.first, stack))
+        signals.tell = display.note
         patience = 0 if ranks.alone else _LOCK_SECONDS
         folder = OutputFolder(Path(config.output), plain, patience, bound=bound)
         with together(ranks):
@@ -65,10 +74,12 @@ def run(config: Config) -> dict[str, Any]:
             if ranks.first:
                 stack.enter_context(folder)
         if ranks.agree(folder.finished):
-            return tell_json(ranks, _show_finished(display, folder.path) if ranks.first else {})
-        threads = set_threads(config.threads, ranks.local_size)
+            return tell_json(ranks, _show_finished(display, folder) if ranks.first else {})
+        config, remark = settled(config, ranks)
+        if remark:
+            display.note(remark)
         learners = _Learners(config, ranks)
-        setting = _open(config, plain, ranks, display, folder, signals, learners, threads)
+        setting = _open(config, plain, ranks, display, folder, signals, learners)
         with setting.records:
             return _learn(setting, learners)
 
@@ -99,7 +110,6 @@ def _open(
     folder: OutputFolder,
     signals: Signals,
     learners: _Learners,
-    threads: int,
 ) -> Setting:
     """Loads the images and divides them; nothing is written yet.
 
@@ -111,9 +121,10 @@ def _open(
         folder: the output folder, locked.
         signals: what may ask to stop.
         learners: made to make the first one, but for a baseline.
-        threads: of the CPU.
     """
     with together(ranks):
+        device = choose_device(config.device, ranks)
+        threads = _threads(config, device, ranks)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
         load = partial(data.load, config.data, config.scenario.dataset, check)
@@ -124,28 +135,20 @@ def _open(
         for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
         learner = None if _is_baseline(config) else learners.make_first()
-    device = choose_device(config.device, ranks)
-    precision = choose_precision(config.precision, device)
-    facts = manifest(
-        seed=config.seed,
-        class_order=stream.class_order,
-        label_digest=stream.label_digest,
-        labelled=len(stream.label_indices),
-        device=_device_name(device),
-        threads=threads,
-        ranks=ranks.size,
-        class_names=stream.class_names,
-        label_indices=stream.label_indices.tolist(),
-        dataset_digests={"train": train.digest, "test": test.digest},
-        precision=str(precision).removeprefix("torch."),
-        config=plain,
-    )
+    facts = _facts(config, stream, device, threads) | {
+        "ranks": ranks.size,
+        "dataset_digests": {"train": train.digest, "test": test.digest},
+        "pretrained": None if learner is None else origin_of(config, learner.network),
+        "config": plain,
+    }
     with together(ranks):
         refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
         folder.refuse_other_images(facts)
         if learner is not None and ranks.first:
             size = state_bytes(learner, config, stream.images.shape[-1])
             refuse_if_no_room(folder.path, size)
+    records = (Records if ranks.first else NoRecords)(folder.path)
+    records.tracker = tracker(config, folder.path) if ranks.first else None
     return Setting(
         config=config,
         ranks=ranks,
@@ -155,9 +158,41 @@ def _open(
         test_images=test.images,
         display=display,
         folder=folder,
-        records=(Records if ranks.first else NoRecords)(folder.path),
+        records=records,
         signals=signals,
+        threads=threads,
     )
+
+
+def _facts(
+    config: Config, stream: Stream, device: torch.device, threads: Threads
+) -> dict[str, Any]:
+    """The content of ``manifest.json``, as far as these decide it."""
+    precision = choose_precision(config.precision, device)
+    return manifest(
+        seed=config.seed,
+        class_order=stream.class_order,
+        label_digest=stream.label_digest,
+        labelled=len(stream.label_indices),
+        device=_device_name(device),
+        threads=threads.number,
+        class_names=stream.class_names,
+        tasks=[_held(*task) for task in zip(stream.experiences, stream.test, strict=True)],
+        label_indices=stream.label_indices.tolist(),
+        precision=str(precision).removeprefix("torch."),
+    )
+
+
+def _threads(config: Config, device: torch.device, ranks: Ranks) -> Threads:
+    """Fixes the threads of the CPU; before anything is computed, as bits depend on them."""
+    chosen = choose_threads(
+        config.threads,
+        work=0.0 if config.threads or device.type != "cpu" else multiply_adds(config),
+        device=device,
+        processes=ranks.local_size,
+    )
+    torch.set_num_threads(chosen.number)
+    return chosen
 
 
 def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
@@ -173,7 +208,12 @@ def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
     halvings = MOST_HALVINGS if setting.ranks.alone else 0
     try:
         return with_smaller_parts(attempt, config.batch.pieces, setting.display.note, halvings)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if "deterministic" in str(error) and config.deterministic:
+            problem = f"an operation has no such form ({str(error).splitlines()[0][:150]})"
+            raise InputError("deterministic", problem, "use deterministic=false") from error
+        if not out_of_memory(error):
+            raise
         device = choose_device(config.device, setting.ranks)
         raise OutOfDeviceMemory(
             f"device={device}: out of memory; lower batch.unlabelled, batch.labelled or batch.test"
@@ -184,15 +224,27 @@ def _is_baseline(config: Config) -> bool:
     return bool(config.baseline["name"] != "none")
 
 
-def _show_finished(display: Display, folder: Path) -> dict[str, Any]:
+def _show_finished(display: Display, folder: OutputFolder) -> dict[str, Any]:
+    other = ", ".join(folder.made_with("device", "threads"))
+    before = f" with {other}" if other else ""
     display.note(
-        "this run was finished before, and its images were not read again; "
+        f"this run was finished before{before}, and its images were not read again; "
         "resume=never or another output= trains anew"
     )
-    return show_results(display, folder)
+    return show_results(display, folder.path)
 
 
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)
+
+
+def _held(experience: Experience, test: TestTask) -> dict[str, Any]:
+    """What a task holds, for the page: its classes, and how many images there are of each kind."""
+    return {
+        "columns": list(experience.columns),
+        "labelled": len(experience.labelled),
+        "unlabelled": len(experience.unlabelled),
+        "test": len(test.indices),
+    }

@@ -8,6 +8,7 @@ from torch import Tensor
 from contsemi.config import Config
 from contsemi.data.scenario import Stream
 from contsemi.devices.ranks import Ranks
+from contsemi.devices.threads import Threads
 from contsemi.pipeline.signals import Signals
 from contsemi.records.records import Records
 from contsemi.report.screen.console import Display
@@ -31,6 +32,7 @@ class Setting:
         folder: the output folder, locked by the first process.
         records: the files in it.
         signals: what may ask to stop.
+        threads: of the CPU.
     """
 
     config: Config
@@ -43,6 +45,7 @@ class Setting:
     folder: OutputFolder
     records: Records
     signals: Signals
+    threads: Threads
 
     @property
     def tasks(self) -> int:

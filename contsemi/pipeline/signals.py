@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from contsemi.errors import Interrupted
@@ -11,10 +11,15 @@ from contsemi.errors import Interrupted
 __all__ = ["Signals"]
 
 
-class Signals:
-    """Ends a run at SIGINT or SIGTERM: at once, or after a step that is not to be cut.
+# Ctrl-C; a scheduler's end; the terminal is closed; a scheduler's warning before the time is up.
+WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
-    A second signal ends the process on the spot, as if nobody had listened.
+
+class Signals:
+    """Ends a run at a signal that asks for it: at once, or after a step that is not to be cut.
+
+    A second signal ends the process on the spot, as if nobody had listened. A hang-up that
+    ``nohup`` has switched off stays so.
 
     Args:
         agree: gives the greatest number of all processes of the run; each of them waits for it.
@@ -22,17 +27,19 @@ class Signals:
     Attributes:
         received: the number of the signal that came, ``None`` before.
         then: what the same command will do, for the message.
+        tell: says on the screen that the run stops after the step at hand.
     """
 
     def __init__(self, agree: Callable[[int], int] = int) -> None:
         self.received: int | None = None
         self._agree = agree
         self.then = "goes on from here"
+        self.tell: Callable[[str], None] = lambda text: None
         self._patient = False
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Catches both signals inside the block; in another than the main thread it cannot.
+        """Catches them inside the block; in another than the main thread it cannot.
 
         Raises:
             Interrupted: a signal came outside of :meth:`patient`.
@@ -40,7 +47,11 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        watched = (signal.SIGINT, signal.SIGTERM)
+        watched = [
+            number
+            for number in WATCHED
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+        ]
         before = {number: signal.signal(number, self._note) for number in watched}
         try:
             yield
@@ -84,3 +95,5 @@ class Signals:
         self.received = number
         if not self._patient:
             raise self.interruption(number)
+        with suppress(RuntimeError):  # the signal came in the middle of a write to the screen
+            self.tell("stopping after this step; once more ends at once, without saving it")

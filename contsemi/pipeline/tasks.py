@@ -1,8 +1,12 @@
 """A run in progress: the way of a learner, or of a baseline, through the tasks."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
+from contsemi.devices.meeting import refuse_apart
 from contsemi.learner.kept import kept_bytes
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import HookList, fit
@@ -53,6 +57,7 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
         if not place.trained:
             with signals.patient():
                 fit(learner, experience, setting.stream.images, hooks, place.inside)
+                refuse_apart(setting.ranks, experience.index, _shared(learner))
                 # So that a kill in a long evaluation repeats the evaluation alone.
                 saver.save(Place(experience.index, trained=True))
             signals.stop_if_asked()
@@ -106,3 +111,12 @@ def learn_baseline(setting: Setting) -> dict[str, Any]:
         watch.accuracies = account.accuracies(task + 1)
         signals.stop_if_asked()
     return account.finish(memory=baseline.memory, pieces=1)
+
+
+def _shared(learner: Learner) -> dict[str, Mapping[str, Tensor]]:
+    """What all processes must have alike when a task is over."""
+    return {
+        "exemplars": learner.exemplars.state(),
+        "embeddings": learner.embeddings.state(),
+        "weights": learner.network.state_dict(),
+    }

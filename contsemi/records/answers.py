@@ -4,7 +4,9 @@ From these files alone come confusion, accuracy per class, calibration and the m
 they are read without torch, and anything else can be computed from them later.
 """
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,11 +16,13 @@ from safetensors.numpy import load_file, save
 
 from contsemi.errors import InputError
 from contsemi.metrics.answers import Answered
+from contsemi.records.plain import to_json
 from contsemi.storage.atomic import storage, write_atomically
 
-__all__ = ["FOLDER", "read", "read_all", "remove", "write"]
+__all__ = ["FOLDER", "read", "read_all", "read_paths", "remove", "write", "write_paths"]
 
 FOLDER = "answers"
+PATHS = "paths.json"
 NAMES = tuple(field.name for field in fields(Answered))
 
 
@@ -74,8 +78,35 @@ def read_all(folder: Path) -> dict[int, Answered]:
     return {task: read(path) for task, path in sorted(found.items())}
 
 
+def write_paths(folder: Path, paths: Sequence[str]) -> None:
+    """Write the file of each test image, by its row in the dataset, to ``answers/paths.json``."""
+    with storage(folder / FOLDER):
+        (folder / FOLDER).mkdir(exist_ok=True)
+    write_atomically(folder / FOLDER / PATHS, to_json(paths, indent=None))
+
+
+def read_paths(folder: Path) -> list[str]:
+    """What :func:`write_paths` wrote; nothing where the images are no files.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / FOLDER / PATHS
+    if not path.is_file():
+        return []
+    try:
+        paths = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(paths, list) or not all(isinstance(each, str) for each in paths):
+            raise ValueError("no list of names")
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"expected a file as contsemi writes it, got: {error}"
+        raise InputError(str(path), problem, "restore the file, or remove it") from error
+    return paths
+
+
 def remove(folder: Path) -> None:
     """Forget the answers of an earlier run; files of others are not touched."""
     with storage(folder / FOLDER):
         for path in (folder / FOLDER).glob("after_task_*.safetensors"):
             path.unlink(missing_ok=True)
+        (folder / FOLDER / PATHS).unlink(missing_ok=True)

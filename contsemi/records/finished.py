@@ -15,6 +15,7 @@ from contsemi.metrics.matrix import Matrix, as_matrix
 from contsemi.metrics.summary import HEADLINE
 from contsemi.metrics.trajectory import Trajectory
 from contsemi.records.matrix_csv import from_csv
+from contsemi.records.names import Names
 from contsemi.records.plain import from_yaml
 from contsemi.records.trajectories import load_trajectories
 
@@ -50,6 +51,11 @@ class Run:
         """The label budget in words."""
         ratio = self.results["label_ratio"]
         return ", ".join(map(str, ratio)) if isinstance(ratio, list) else str(ratio)
+
+    @property
+    def names(self) -> Names:
+        """What its classes and tasks are called."""
+        return Names.of(self.manifest)
 
     @property
     def metrics(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,18 +11,20 @@ from contsemi.metrics.matrix import Matrix
 __all__ = ["from_csv", "to_csv"]
 
 
-def to_csv(matrix: Matrix) -> bytes:
+def to_csv(matrix: Matrix, tasks: Sequence[str] = ()) -> bytes:
     """One header line, then one line a task; tasks count from 1, empty where not measured.
 
     Args:
         matrix: [T, T] fractions, NaN where not measured; written to the last bit.
+        tasks: their names for the header, such as ``2: cat, dog``; numbers alone without them.
     """
-    header = ",".join(["after_task", *(f"task_{task + 1}" for task in range(len(matrix)))])
-    lines = (
-        ",".join([str(task + 1), *("" if np.isnan(value) else repr(float(value)) for value in row)])
-        for task, row in enumerate(matrix)
-    )
-    return "".join(f"{line}\n" for line in (header, *lines)).encode()
+    names = list(tasks) or [f"task_{task + 1}" for task in range(len(matrix))]
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["after_task", *names])
+    for task, row in enumerate(matrix):
+        lines.writerow([task + 1, *("" if np.isnan(cell) else repr(float(cell)) for cell in row)])
+    return text.getvalue().encode("utf-8", "replace")
 
 
 def from_csv(text: str) -> Matrix:

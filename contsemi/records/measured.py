@@ -1,6 +1,5 @@
 """Probes, calibration and pseudo-labels after each task, read back from ``metrics.jsonl``."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from contsemi.metrics.backward_transfer import backward_transfer
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.forward_transfer import forward_transfer
 from contsemi.metrics.matrix import Undefined
+from contsemi.records.lines import entries
 
 __all__ = ["GROUPS", "Series", "load_measured", "summarise_measured"]
 
@@ -29,25 +29,9 @@ def load_measured(folder: Path) -> dict[str, Series]:
         ValueError: ``metrics.jsonl`` is damaged.
     """
     found: dict[str, Series] = {}
-    path = folder / "metrics.jsonl"
-    if not path.is_file():
-        return found
-    marks = [f'"{group}/' for group in GROUPS]
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            # Most lines are losses; only those of a study are parsed.
-            if not line.endswith("\n") or not any(mark in line for mark in marks):
-                continue
-            entry = json.loads(line)
-            try:
-                group, _, name = entry["name"].partition("/")
-                task, value = int(entry["task"]) - 1, entry["value"]
-                missing = Undefined(str(entry.get("reason", "it was not measured")))
-                number = missing if value is None else float(value)
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"no line of a measurement: {line[:80]!r}") from error
-            if group in GROUPS:
-                found.setdefault(group, {}).setdefault(name, {})[task] = number
+    for entry in entries(folder, *GROUPS):
+        number = Undefined(entry.reason) if entry.value is None else entry.value
+        found.setdefault(entry.group, {}).setdefault(entry.name, {})[entry.task] = number
     return found
 
 

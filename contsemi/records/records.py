@@ -1,20 +1,24 @@
 """The files of an output folder, written so that a crash at any moment leaves them readable."""
 
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
+from contsemi.errors import StorageFailed
 from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Matrix, Undefined
 from contsemi.records.answers import remove, write
 from contsemi.records.matrix_csv import to_csv
-from contsemi.records.plain import to_json, to_yaml
+from contsemi.records.names import Names
+from contsemi.records.plain import plain, to_json, to_yaml
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.ledger import Ledger, Mark
 
-__all__ = ["NoRecords", "Records"]
+__all__ = ["NoRecords", "Records", "Tracker"]
 
 # What a run writes after tasks and at its end; the first says that it is complete.
 RESULTS = (
@@ -24,7 +28,21 @@ RESULTS = (
     "forgetting.png",
     "stability.png",
     "report.html",
+    "progress.json",
 )
+MATRICES = ("accuracy_matrix.csv", "accuracy_matrix_task_incremental.csv")
+PROGRESS = "progress.json"
+SECONDS_BETWEEN_PLACES = 5.0
+
+
+class Tracker(Protocol):
+    """What takes each number besides, such as TensorBoard."""
+
+    def metric(self, name: str, value: float, step: int) -> None:
+        """Take a number."""
+
+    def finish(self) -> None:
+        """Take no more."""
 
 
 class Records:
@@ -37,11 +55,16 @@ class Records:
         StorageFailed: every method, where the disk is full, read-only or gone.
     """
 
+    tracker: Tracker | None = None
+    """Takes the metrics, too."""
+
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         with storage(self.folder):
             make_folder(self.folder)
         self._metrics = Ledger(self.folder / "metrics.jsonl")
+        self._names = Names()
+        self._told = -SECONDS_BETWEEN_PLACES
 
     def start_anew(self) -> None:
         """Forget a run that this folder held; files of others are not touched."""
@@ -57,18 +80,32 @@ class Records:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write ``manifest.json``; see :func:`contsemi.records.manifest.manifest`."""
+        self._names = Names.of(plain(manifest))
         write_atomically(self.folder / "manifest.json", to_json(manifest))
 
     def write_matrices(self, class_incremental: Matrix, task_incremental: Matrix) -> None:
         """Write both accuracy matrices [T, T]; may be called after every task."""
-        write_atomically(self.folder / "accuracy_matrix.csv", to_csv(class_incremental))
-        write_atomically(
-            self.folder / "accuracy_matrix_task_incremental.csv", to_csv(task_incremental)
-        )
+        for name, matrix in zip(MATRICES, (class_incremental, task_incremental), strict=True):
+            known = len(self._names.tasks) == len(matrix)
+            tasks = [self._names.of_task(task) for task in range(len(matrix))] if known else ()
+            write_atomically(self.folder / name, to_csv(matrix, tasks))
+
+    def write_progress(self, place: Mapping[str, Any]) -> None:
+        """Write where training stands to ``progress.json``, every few seconds at most.
+
+        It is there only while a run is not finished, for ``--follow`` and ``--list``; what stands
+        in it depends on the clock, so that nothing else reads it.
+        """
+        if time.monotonic() - self._told >= SECONDS_BETWEEN_PLACES:
+            self._told = time.monotonic()
+            with suppress(StorageFailed):  # a hint; what matters will say so itself
+                write_atomically(self.folder / PROGRESS, to_json(place))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write ``results.json``, last of all: its presence says that the run is complete."""
         write_atomically(self.folder / "results.json", to_json(results))
+        with storage(self.folder / PROGRESS):
+            (self.folder / PROGRESS).unlink(missing_ok=True)
 
     def write_answers(self, answered: Answered, task: int) -> None:
         """Write what was said of each test image after a task, counted from 0."""
@@ -87,6 +124,8 @@ class Records:
         if isinstance(value, Undefined):
             facts["reason"] = value.reason
         self._metrics.write(to_json(facts, indent=None))
+        if self.tracker is not None and isinstance(value, int | float):
+            self.tracker.metric(name, value, step)
 
     def flush(self) -> Mark:
         """Bring all metrics to the disk and say how far their file goes."""
@@ -121,6 +160,8 @@ class Records:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        if self.tracker is not None:
+            self.tracker.finish()
 
 
 class NoRecords(Records):
@@ -145,6 +186,9 @@ class NoRecords(Records):
         """Nothing."""
 
     def metric(self, *, step: int, task: int, name: str, value: float | Undefined | None) -> None:
+        """Nothing."""
+
+    def write_progress(self, place: Mapping[str, Any]) -> None:
         """Nothing."""
 
     def truncate(self, mark: Mark) -> None:

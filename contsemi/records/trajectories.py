@@ -1,6 +1,5 @@
 """The evaluations inside tasks, read back from ``metrics.jsonl``."""
 
-import json
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from contsemi.metrics.trajectory import Trajectory, as_trajectory
+from contsemi.records.lines import MOST_TASKS, entries
 
 __all__ = ["KINDS", "load_trajectories"]
 
@@ -27,24 +27,16 @@ def load_trajectories(folder: str | os.PathLike[str]) -> dict[str, Trajectory]:
     Raises:
         ValueError: ``metrics.jsonl`` is damaged.
     """
-    path = Path(folder) / "metrics.jsonl"
-    if not path.is_file():
-        return {}
     cells: dict[str, dict[tuple[int, int], dict[int, float]]] = defaultdict(dict)
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            # Most lines are losses; only those of evaluations are parsed.
-            if '"trace/' not in line or not line.endswith("\n"):
-                continue
-            entry = json.loads(line)
-            try:
-                _, kind, task = entry["name"].split("/")
-                when, column = (int(entry["step"]), int(entry["task"]) - 1), int(task[5:]) - 1
-                value = np.nan if entry["value"] is None else float(entry["value"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"no line of an evaluation: {line[:80]!r}") from error
-            if kind in KINDS and column >= 0:
-                cells[kind].setdefault(when, {})[column] = value
+    for entry in entries(Path(folder), "trace"):
+        kind, _, column = entry.name.partition("/task_")
+        if not column.isdecimal() or not 1 <= int(column) <= MOST_TASKS:
+            raise ValueError(f"no line of an evaluation: trace/{entry.name}"[:80])
+        value = np.nan if entry.value is None else entry.value
+        if not (np.isnan(value) or 0 <= value <= 1):
+            raise ValueError(f"an accuracy outside of 0 to 1 at step {entry.step}: {value:g}")
+        if kind in KINDS:
+            cells[kind].setdefault((entry.step, entry.task), {})[int(column) - 1] = value
     return {kind: _trajectory(cells[kind]) for kind in KINDS if cells[kind]}
 
 

@@ -1,5 +1,6 @@
 """Runs side by side: mean ± standard deviation over seeds of each method."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,13 @@ from itertools import groupby
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from contsemi.config import with_effect
+from contsemi.metrics.average_accuracy import average_accuracy
+from contsemi.metrics.matrix import Undefined
 from contsemi.records.finished import Run
 from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
@@ -28,7 +33,7 @@ COMPARED = ("average_accuracy", "average_incremental_accuracy", "forgetting")
 COSTS = ("seconds", "memory_bytes")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Group:
     """Runs that differ in their seed alone.
 
@@ -38,6 +43,7 @@ class Group:
         seeds: of each run, in order.
         values: name of a metric -> its class-incremental value in each run, ``None`` where it
             is not defined; ``seconds`` and ``memory_bytes`` likewise.
+        curves: [runs, T], average class-incremental accuracy after each task; NaN where undefined.
     """
 
     scenario: str
@@ -45,6 +51,7 @@ class Group:
     labels: str
     seeds: tuple[int, ...]
     values: Mapping[str, tuple[float | None, ...]]
+    curves: NDArray[np.float64]
 
     @property
     def name(self) -> str:
@@ -100,7 +107,18 @@ def _group(scenario: str, labels: str, method: str, members: list[Run]) -> Group
             for name in COMPARED
         }
         | {name: tuple(run.results[name] for run in members) for name in COSTS},
+        curves=np.array([_curve(run, max(map(_tasks, members))) for run in members]),
     )
+
+
+def _tasks(run: Run) -> int:
+    return len(run.class_incremental)
+
+
+def _curve(run: Run, tasks: int) -> list[float]:
+    means = [average_accuracy(run.class_incremental, task) for task in range(_tasks(run))]
+    known = [math.nan if isinstance(mean, Undefined) else mean for mean in means]
+    return known + [math.nan] * (tasks - len(known))
 
 
 def _by_settings(runs: Sequence[Run]) -> dict[tuple[tuple[str, str], ...], list[Run]]:

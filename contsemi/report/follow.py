@@ -7,8 +7,8 @@ from pathlib import Path
 
 from contsemi.errors import ContsemiError, InputError
 from contsemi.records.finished import load_run
-from contsemi.report.pages.html import page
-from contsemi.report.pages.progress_html import progress_page
+from contsemi.report.material import Material
+from contsemi.report.pages.page import page, progress_page
 
 __all__ = ["HOST", "current_page", "serve"]
 
@@ -29,7 +29,7 @@ def current_page(folder: str | os.PathLike[str]) -> bytes:
         raise InputError(str(path), "there is no such folder", "give the output= folder of a run")
     if (path / "results.json").is_file():
         return page(load_run(path))
-    return progress_page(path)
+    return progress_page(Material.so_far(path))
 
 
 def serve(folder: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPServer:
@@ -42,7 +42,7 @@ def serve(folder: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPServer:
         port: 0 for a free one.
 
     Raises:
-        InputError: the folder is missing or damaged, or the port is taken.
+        InputError: the folder is missing or damaged, or the port is taken or none.
     """
     current_page(folder)  # a wrong folder is said at once and not in the browser
 
@@ -67,5 +67,6 @@ def serve(folder: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPServer:
 
     try:
         return ThreadingHTTPServer((HOST, port), Handler)
-    except OSError as error:
-        raise InputError("--port", f"{port}: {error.strerror}", "give another, or none") from error
+    except (OSError, OverflowError) as error:
+        problem = getattr(error, "strerror", None) or "expected a number from 0 to 65535"
+        raise InputError("--port", f"{port}: {problem}", "give another, or none") from error

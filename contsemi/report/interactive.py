@@ -4,49 +4,59 @@ Drawn by plotly, whose whole script (5 MB) stands in the page, so that it needs 
 therefore only on request.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from markupsafe import Markup
+from numpy.typing import ArrayLike, NDArray
 
 from contsemi.errors import InputError
-from contsemi.metrics.matrix import Matrix
 from contsemi.metrics.projection import project
-from contsemi.records.answers import read_all
 from contsemi.records.finished import Run
 from contsemi.report.comparison import Group
-from contsemi.report.figures.palette import HEAT, task_colours
-from contsemi.report.pages.document import document
+from contsemi.report.figures.comparison import FEW, PRICES
+from contsemi.report.figures.palette import HEAT
+from contsemi.report.material import Material
+from contsemi.report.pages.environment import fill
 from contsemi.report.words import one_line
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["interactive_comparison", "interactive_page"]
+__all__ = ["interactive_comparison", "interactive_page", "marks"]
 
 # Readable on white and on black paper: plotly does not follow the reader's colour scheme.
 INK, GRID = "#7b7b7b", "rgba(128,128,128,.3)"
 FEW_TASKS = 20  # whose numbers fit at an axis
-PRICES = (
-    ("forgetting", "forgetting [%]", 100.0),
-    ("seconds", "time of a run [s]", 1.0),
-    ("memory_bytes", "memory [KiB]", 1 / 1024),
-)
+# Far apart in hue, of a lightness that stands on both papers.
+HUES = ("#1f83c6", "#e8700e", "#0aa37a", "#d1569e", "#c79100", "#8a6be0", "#d0404b", "#3fb5c4")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
+
+
+def marks(place: int) -> dict[str, str]:
+    """Colour, dash and symbol of the n-th of many: 48 that can be told apart."""
+    turn, hue = divmod(place, len(HUES))
+    return {
+        "color": HUES[hue],
+        "dash": DASHES[turn % len(DASHES)],
+        "symbol": SYMBOLS[turn % len(SYMBOLS)],
+    }
 
 
 def interactive_page(run: Run) -> bytes:
-    """The page of one run: curves, curves inside tasks, matrices, embeddings.
+    """The page of one run: curves, curves inside tasks, losses, matrices, embeddings.
 
     Raises:
         InputError: plotly is not installed, or a file of the run is damaged.
     """
-    return _page(escape(one_line(run.title)), _of_run(run))
+    return _page(run.title, _of_run(run))
 
 
 def interactive_comparison(groups: Sequence[Group]) -> bytes:
-    """The page of several runs: average accuracy against forgetting, time and memory.
+    """The page of several runs: curves over tasks, accuracy against forgetting, time and memory.
 
     Args:
         groups: of :func:`contsemi.report.comparison.compare`.
@@ -64,71 +74,103 @@ def _page(title: str, charts: Iterator[tuple[str, "Figure"]]) -> bytes:
         raise InputError(
             "--interactive", "plotly is not installed", "pip install 'contsemi[plots]'"
         ) from missing
-    parts = [f"<h1>{title}</h1>"]
-    for number, (heading, chart) in enumerate(charts):
-        drawn = chart.to_html(
-            full_html=False,
-            include_plotlyjs=number == 0,
-            config={"responsive": True, "displaylogo": False},
-        )
-        parts.append(f"<h2>{heading}</h2>{drawn}")
-    return document(title, "\n".join(parts))
+    drawn = [
+        (heading, Markup(_html(chart, first=number == 0)))
+        for number, (heading, chart) in enumerate(charts)
+    ]
+    return fill("interactive.html", title=title, charts=drawn)
+
+
+def _html(chart: "Figure", *, first: bool) -> str:
+    config = {"responsive": True, "displaylogo": False}
+    return str(chart.to_html(full_html=False, include_plotlyjs=first, config=config))
 
 
 def _of_run(run: Run) -> Iterator[tuple[str, "Figure"]]:
-    tasks = len(run.class_incremental)
+    material, tasks = Material.of(run), len(run.class_incremental)
+    names = [material.names.of_task(task) for task in range(tasks)]
     after = np.arange(1, tasks + 1)
-    curves = _lines(after, run.class_incremental, "after task", markers=True)
+    lines = {name: (after, run.class_incremental[:, task]) for task, name in enumerate(names)}
+    curves = _lines(_shares(lines), "after task", "accuracy on each task [%]", markers=True)
     yield "Forgetting curves", curves.update_xaxes(dtick=1 if tasks <= FEW_TASKS else None)
     if "class_incremental" in run.trajectories:
         inside = run.trajectories["class_incremental"]
-        yield "Inside tasks", _lines(inside.steps, inside.accuracy, "optimiser steps")
-    yield "Class-incremental accuracy", _heat_map(run.class_incremental)
-    yield "Task-incremental accuracy", _heat_map(run.task_incremental)
-    if (embeddings := _embeddings(run)) is not None:
+        lines = {
+            material.names.of_task(task): (inside.steps, inside.accuracy[:, task])
+            for task in range(inside.tasks)
+        }
+        yield (
+            "Inside tasks",
+            _lines(_shares(lines), "optimiser steps", "accuracy on each task [%]"),
+        )
+    if material.losses:
+        losses = {name: (rows[:, 0], rows[:, 1]) for name, rows in material.losses.items()}
+        yield "Losses", _lines(losses, "optimiser steps", "loss").update_yaxes(range=None)
+    kinds = {"Class": run.class_incremental, "Task": run.task_incremental}
+    numbers = [str(task) for task in after]
+    for kind, matrix in kinds.items():
+        words = "after task %{y}, on %{x}: %{z:.1f} %<extra></extra>"
+        chart = _heat_map(matrix, (names, numbers), ("test task", "after task"), words)
+        yield f"{kind}-incremental accuracy", chart
+    if material.last is not None:
+        counts = material.last.confusion()
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        classes = [material.names.of_class(column) for column in range(len(counts))]
+        words = "%{y} taken for %{x}: %{z:.1f} %<extra></extra>"
+        axes = ("predicted class", "true class")
+        yield "Confusion after the last task", _heat_map(shares, (classes, classes), axes, words)
+    if (embeddings := _embeddings(material)) is not None:
         yield "Embeddings of test images after the last task", embeddings
 
 
 def _of_groups(groups: Sequence[Group]) -> Iterator[tuple[str, "Figure"]]:
-    from plotly.graph_objects import Scatter
-
-    for name, label, factor in PRICES:
+    lines = {
+        group.name: (np.arange(1, group.curves.shape[1] + 1), 100 * group.curves.mean(axis=0))
+        for group in groups
+    }
+    up = "average accuracy so far [%]"
+    yield "Methods over the stream", _lines(lines, "after task", up, markers=True)
+    for name, (label, factor) in PRICES.items() if len(groups) >= FEW else ():
         chart = _chart(label, "average accuracy [%]")
-        for group, colour in zip(groups, task_colours(len(groups)), strict=True):
+        for place, group in enumerate(groups):
             points = [
-                (factor * x, 100 * y, seed)
+                (factor * x, 100 * y, f"seed {seed}")
                 for x, y, seed in zip(
                     group.values[name], group.values["average_accuracy"], group.seeds, strict=True
                 )
                 if x is not None and y is not None
             ]
-            chart.add_trace(
-                Scatter(
-                    x=[x for x, _, _ in points],
-                    y=[y for _, y, _ in points],
-                    text=[f"seed {seed}" for _, _, seed in points],
-                    name=escape(one_line(group.name)),
-                    mode="markers",
-                    marker={"color": colour, "size": 10},
-                )
-            )
+            _dots(chart, group.name, place, points, size=10)
         yield f"Average accuracy against {label}", chart
 
 
-def _lines(x: NDArray[Any], accuracy: Matrix, label: str, *, markers: bool = False) -> "Figure":
-    """One line a task; a click on a name hides it, two leave it alone."""
+def _shares(
+    lines: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
+) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+    return {name: (x, 100 * y) for name, (x, y) in lines.items()}
+
+
+def _lines(
+    lines: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
+    across: str,
+    up: str,
+    *,
+    markers: bool = False,
+) -> "Figure":
+    """Lines by name; a click on a name hides it, two leave it alone."""
     from plotly.graph_objects import Scatter
 
-    chart = _chart(label, "accuracy on each task [%]")
-    for task, colour in enumerate(task_colours(accuracy.shape[1])):
-        known = ~np.isnan(accuracy[:, task])
+    chart = _chart(across, up)
+    for place, (name, (x, y)) in enumerate(lines.items()):
+        known, look = ~np.isnan(y), marks(place)
         chart.add_trace(
             Scatter(
                 x=x[known].tolist(),
-                y=(100 * accuracy[known, task]).tolist(),
-                name=f"task {task + 1}",
+                y=y[known].tolist(),
+                name=_text(name),
                 mode="lines+markers" if markers else "lines",
-                line={"color": colour},
+                line={"color": look["color"], "dash": look["dash"]},
+                marker={"symbol": look["symbol"]},
             )
         )
     chart.update_yaxes(range=[-2, 102])
@@ -136,53 +178,75 @@ def _lines(x: NDArray[Any], accuracy: Matrix, label: str, *, markers: bool = Fal
     return chart
 
 
-def _heat_map(matrix: Matrix) -> "Figure":
+def _heat_map(
+    shares: ArrayLike, names: tuple[list[str], list[str]], axes: tuple[str, str], words: str
+) -> "Figure":
     from plotly.graph_objects import Heatmap
 
-    tasks = [str(task + 1) for task in range(len(matrix))]
-    chart = _chart("test task", "after task")
+    chart = _chart(*axes)
+    x, y = ([_text(name) for name in each] for each in names)
     chart.add_trace(
         Heatmap(
-            x=tasks,
-            y=tasks,
-            z=[[None if np.isnan(cell) else 100 * cell for cell in row] for row in matrix],
+            x=list(range(len(x))),
+            y=list(range(len(y))),
+            z=[[None if np.isnan(cell) else 100 * cell for cell in row] for row in shares],  # type: ignore[union-attr]
             zmin=0,
             zmax=100,
-            colorscale=[[0, "white"], [1, HEAT]],
-            colorbar={"title": {"text": "accuracy [%]"}},
-            hovertemplate="after task %{y}, on task %{x}: %{z:.1f} %<extra></extra>",
+            colorscale=[[0, "rgba(0,114,178,0)"], [1, HEAT]],
+            colorbar={"title": {"text": "[%]"}},
+            hovertemplate=words,
             hoverongaps=False,
         )
     )
-    chart.update_yaxes(autorange="reversed", type="category", showgrid=False)
-    chart.update_xaxes(type="category", showgrid=False)
+    few = {"nticks": FEW_TASKS} if max(len(x), len(y)) > FEW_TASKS else {}
+    for update, words_at in ((chart.update_xaxes, x), (chart.update_yaxes, y)):
+        update(tickmode="array", tickvals=list(range(len(words_at))), ticktext=words_at, **few)
+        update(showgrid=False)
+    chart.update_yaxes(autorange="reversed")
     return chart
 
 
-def _embeddings(run: Run) -> "Figure | None":
-    from plotly.graph_objects import Scatter
-
-    answers = read_all(run.folder)
-    last = answers[max(answers)] if answers else None
+def _embeddings(material: Material) -> "Figure | None":
+    last = material.last
     if last is None or len(last.embeddings) < 2:
         return None
     points, _, _ = project(last.embeddings, last.centres)
-    columns = last.targets[last.embedded]
+    columns, rows = last.targets[last.embedded], last.rows[last.embedded]
+    predicted = last.predicted[last.embedded]
     chart = _chart("component 1", "component 2")
-    found = np.unique(columns).tolist()
-    names = dict(enumerate(run.manifest.get("class_names") or ()))
-    for column, colour in zip(found, task_colours(len(found)), strict=True):
-        chosen = columns == column
-        chart.add_trace(
-            Scatter(
-                x=points[chosen, 0].tolist(),
-                y=points[chosen, 1].tolist(),
-                name=escape(one_line(names.get(column, column))),
-                mode="markers",
-                marker={"color": colour, "size": 6},
-            )
-        )
+    for place, column in enumerate(np.unique(columns).tolist()):
+        chosen = np.flatnonzero(columns == column).tolist()
+        told = []
+        for each in chosen:
+            row = int(rows[each])
+            file = material.paths[row] if row < len(material.paths) else f"test image {row}"
+            told.append(f"{file}, taken for {material.names.of_class(int(predicted[each]))}")
+        here = [(*points[each].tolist(), words) for each, words in zip(chosen, told, strict=True)]
+        _dots(chart, material.names.of_class(column), place, here, size=6)
     return chart
+
+
+def _dots(
+    chart: "Figure", name: str, place: int, points: Sequence[tuple[float, float, str]], size: int
+) -> None:
+    from plotly.graph_objects import Scatter
+
+    look = marks(place)
+    x, y, words = (list(each) for each in zip(*points, strict=True)) if points else ([], [], [])
+    chart.add_trace(
+        Scatter(
+            x=x,
+            y=y,
+            text=[_text(each) for each in words],
+            name=_text(name),
+            mode="markers",
+            marker={"color": look["color"], "symbol": look["symbol"], "size": size},
+        )
+    )
+
+
+def _text(text: object) -> str:
+    return escape(one_line(text))
 
 
 def _chart(across: str, up: str) -> "Figure":

@@ -6,6 +6,9 @@ import unicodedata
 
 __all__ = ["duration", "one_line", "percent", "rate", "size"]
 
+# Classes of characters that change the direction of the text after them (Unicode, annex 9).
+TURNING = frozenset(["LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"])
+
 
 def percent(fraction: float | None) -> str:
     """A fraction as a percentage of at most four characters, ``-`` where there is none."""
@@ -52,8 +55,11 @@ def rate(images_per_second: float) -> str:
 
 
 def one_line(text: object) -> str:
-    """Foreign text (class names, folders) without control characters that move the cursor."""
+    """Foreign text (class names, folders) without characters that move the cursor or turn text."""
     return "".join(
-        "?" if unicodedata.category(character) == "Cc" else character
+        "?"
+        if unicodedata.category(character) == "Cc"
+        or unicodedata.bidirectional(character) in TURNING
+        else character
         for character in re.sub(r"\s+", " ", str(text))
     ).strip()

@@ -22,7 +22,7 @@ BYTES = 26 << 20  # of scores at a time: glibc fetches arrays over 32 MiB from t
 QUERIES = 64  # fewer at a time read the rows too often
 _WIDEST = 64  # rows of a group
 _MANY = 4  # times k groups: a query with more is left out
-_LEAST = torch.finfo(torch.float32).min  # above that of what is not allowed
+_LEAST = torch.finfo(torch.float32).min  # above that of the rows that fill up the last group
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +62,10 @@ class Margin:
         return scores - 2 * (1 + 2 * self.rounding) * (self.rounding * scores.abs() + self.error)
 
 
-def plain_top(
-    queries: Tensor, rows: Tensor, k: int, allowed: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Scores and places [B, k] by a product and ``topk``; -inf and -1 where too few are allowed."""
-    scores = queries @ rows.T
-    if allowed is not None:
-        scores.masked_fill_(~allowed, -torch.inf)
-    values, places = scores.topk(k, dim=1)
-    return values, places if allowed is None else places.where(values > -torch.inf, -1)
+def plain_top(queries: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Scores and places [B, k] by a product and ``topk``."""
+    values, places = (queries @ rows.T).topk(k, dim=1)
+    return values, places
 
 
 def candidates(
@@ -78,7 +73,6 @@ def candidates(
     rows: Tensor,
     k: int,
     margin: Margin | None = None,
-    allowed: Tensor | None = None,
 ) -> Candidates:
     """All rows that may be among the k of greatest inner product.
 
@@ -87,7 +81,6 @@ def candidates(
         rows: [M, D], of the same type; M >= 4 k, k > 0.
         k: rows wanted.
         margin: by how much a product may be wrong; ``None`` where it is what is asked for.
-        allowed: bool [M], rows that may be found, at least half of them; ``None`` for all.
     """
     together = max(QUERIES, BYTES // (len(rows) * queries.element_size()))
     parts = queries.chunk(max(1, -(-len(queries) // together)))
@@ -96,7 +89,7 @@ def candidates(
         own = None
         if margin is not None:
             own = Margin(margin.error[start : start + len(part)], margin.rounding)
-        each = _candidates(part, rows, k, own, allowed)
+        each = _candidates(part, rows, k, own)
         found.append(Candidates(each.query + start, each.place, each.score, each.heavy))
         start += len(part)
     return Candidates(
@@ -130,12 +123,10 @@ def best_of(found: Candidates, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return values, places.view(batch, width).gather(1, order)
 
 
-def _candidates(
-    queries: Tensor, rows: Tensor, k: int, margin: Margin | None, allowed: Tensor | None
-) -> Candidates:
+def _candidates(queries: Tensor, rows: Tensor, k: int, margin: Margin | None) -> Candidates:
     """As :func:`candidates`, for queries that are few enough for one pass."""
     batch, size = len(queries), _group_size(len(rows), k)
-    scores, maxima = _scores(queries, rows, size, allowed)
+    scores, maxima = _scores(queries, rows, size)
     groups = maxima.shape[1]
     threshold = torch.from_numpy(np.partition(maxima.numpy(), groups - k, axis=1))[:, groups - k]
     if margin is not None:
@@ -153,9 +144,7 @@ def _candidates(
     return Candidates(query[pair], places.view(-1)[chosen], values.view(-1)[chosen], heavy)
 
 
-def _scores(
-    queries: Tensor, rows: Tensor, size: int, allowed: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _scores(queries: Tensor, rows: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """All scores [M', B], M' = M rounded up to whole groups, and the groups' maxima [B, M' / size].
 
     They are kept by row, so that blocks and groups of them lie together.
@@ -169,8 +158,6 @@ def _scores(
         part = slice(start, min(start + _ROWS, count))
         made = scores[part]
         torch.mm(rows[part], queries.T, out=made)
-        if allowed is not None:
-            made.masked_fill_(~allowed[part, None], -torch.inf)
         highest.append(block.view(size, len(block) // size, batch).amax(0))
     return scores, torch.cat(highest).T.float().contiguous()
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from contsemi.config import Config
+from contsemi.devices.trial import settled
 from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks
@@ -56,7 +57,7 @@ def learner_of(config: Any, learner: Any) -> Learner:
             f"baseline={baseline} is itself a strategy of Avalanche",
             "choose one of our methods, or train it by python -m contsemi.run",
         )
-    return Learner(config)
+    return Learner(settled(config)[0])
 
 
 def checked_plugins(plugins: Any, hooks: Any) -> tuple[list[Any], tuple[Hooks, ...]]:

@@ -1,8 +1,9 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contsemi.data import sampler
 from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_places
 from contsemi.devices.ranks import share_of_rank
 
@@ -73,14 +74,23 @@ def test_what_is_drawn_can_be_changed_without_harm() -> None:
     assert torch.equal(pool.uniform(4, 0, 0), kept)
 
 
-@settings(deadline=None)
+@pytest.fixture(params=["sorted", "drawn"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Small pools are sorted for each step, large ones are not."""
+    monkeypatch.setattr(sampler, "_SORTED_UP_TO", 65_536 if request.param == "sorted" else 0)
+    return str(request.param)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.integers(0, 9), min_size=1, max_size=80),
     st.integers(1, 6),
     st.permutations(range(12)),
     SEEDS,
 )
-def test_stratified_batches(labels: list[int], per_class: int, order: list[int], seed: int) -> None:
+def test_stratified_batches(
+    way: str, labels: list[int], per_class: int, order: list[int], seed: int
+) -> None:
     pool = LabelledPool(torch.tensor(labels), seed=seed, task=2)
     chosen = order[:8]
     positions = pool.stratified(per_class, torch.tensor(chosen), 1, 4)
@@ -95,12 +105,32 @@ def test_stratified_batches(labels: list[int], per_class: int, order: list[int],
     assert torch.equal(positions, pool.stratified(per_class, torch.tensor(chosen), 1, 4))
 
 
-def test_stratified_batches_reach_every_row_evenly() -> None:
+def test_stratified_batches_reach_every_row_evenly(way: str) -> None:
     pool = LabelledPool(torch.tensor([0, 1, 0, 1, 0, 0]), seed=0, task=0)
     drawn = [pool.stratified(2, torch.tensor([1, 0]), 0, step) for step in range(400)]
     counts = torch.bincount(torch.cat(drawn), minlength=6)
     assert counts[[1, 3]].tolist() == [400, 400]
     assert (counts[[0, 2, 4, 5]] - 200).abs().max() < 60  # 5 standard deviations
+
+
+def test_a_class_of_three_repeats_each_of_its_rows_as_often(way: str) -> None:
+    """Four places for three rows: the one that comes twice is another one each time."""
+    pool = LabelledPool(torch.zeros(3, dtype=torch.int64), seed=0, task=0)
+    twice = [
+        int(torch.bincount(pool.stratified(4, torch.tensor([0]), 0, step)).argmax())
+        for step in range(300)
+    ]
+    assert (torch.bincount(torch.tensor(twice), minlength=3) - 100).abs().max() < 42
+
+
+def test_a_draw_from_a_large_pool_costs_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No number is drawn, and nothing sorted, for each row of the pool."""
+    pool = LabelledPool(torch.arange(200_000) % 100, seed=0, task=0)
+    sizes, real = [], torch.rand
+    monkeypatch.setattr(torch, "rand", lambda *a, **k: sizes.append(a) or real(*a, **k))
+    drawn = pool.stratified(3, torch.arange(100), 0, 0)
+    assert sizes == [(3, 100), (3, 100)]
+    assert len(drawn.unique()) == 300
 
 
 def test_an_empty_pool_gives_empty_batches() -> None:

@@ -1,6 +1,6 @@
 """Two processes have the losses of one: every method of the YAML files among the slow tests.
 
-pytest tests/engine/test_distributed.py -m slow
+pytest tests/devices/test_ranks.py -m slow
 """
 
 from dataclasses import replace
@@ -127,8 +127,8 @@ def test_the_comparison_can_fail(base, stream, in_ranks, monkeypatch):
     alone = train(config, stream, ALONE)
     for target in ("Ranks.sum_gradients", "learner.synchronise"):
         with monkeypatch.context() as broken:
-            room = "distributed" if target.startswith("Ranks") else ""
-            name = f"contsemi.learner.{room}{'.' if room else ''}{target}"
+            room = "devices.ranks" if target.startswith("Ranks") else "learner"
+            name = f"contsemi.{room}.{target}"
             broken.setattr(name, lambda *_: None)
             found = in_ranks(lambda ranks: train(config, stream, ranks))
         with pytest.raises(AssertionError):

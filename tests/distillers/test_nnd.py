@@ -1,5 +1,6 @@
 """Nearest-neighbour distillation: NNCSL's official arrays, a reference in NumPy, and its limits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -302,7 +303,6 @@ def test_finite_and_as_in_float64(temperature, dtype, step, tensors):
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        ({"supports": "none"}, "distiller.supports"),
         ({"supports": "current", "neighbours": 3}, "distiller.neighbours"),
         ({"supports": "current", "whole": True}, "distiller.whole"),
         ({"whole": True, "neighbours": 3}, "distiller.neighbours"),
@@ -311,3 +311,25 @@ def test_finite_and_as_in_float64(temperature, dtype, step, tensors):
 def test_what_makes_no_sense_is_refused(change, key):
     with pytest.raises(InputError, match=key):
         distiller(**change)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_places_that_lists_did_not_find_do_not_vote(labelled, step):
+    """-1, as approximate search gives it, is no row; where all are, the exemplars vote alone."""
+    memory = memory_rows(6)
+    without = {} if labelled else {"labelled": None, "labels": LABELS[:0]}
+
+    def lame(missing):
+        def search(queries, k):
+            scores, places = memory.search(queries, k)
+            places[:, missing:] = -1
+            return scores, places
+
+        return replace(memory, search=search)
+
+    def loss(neighbours, rows):
+        found = distiller(neighbours).terms(step(memory=rows, **without))
+        return found.get("distillation", torch.tensor(0.0)).double()
+
+    torch.testing.assert_close(loss(3, lame(1)), loss(1, memory))
+    torch.testing.assert_close(loss(3, lame(0)), loss(0, memory))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from contsemi.compose import schema
+from contsemi.compose import check, files, schema
+from contsemi.discovery import ROOMS, SEVERAL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,11 +30,22 @@ def test_the_page_is_up_to_date(script):
 def test_every_key_has_its_row(script):
     rows = re.findall(r"(?m)^\| `([\w.]+)` \|.*\| \S.* \|$", script.page())
     keys = {key for key, _, section in schema.fields() if not section}
-    for group in script.ROOMS:
-        for file in (ROOT / "conf" / group).glob("*.yaml"):
+    for group in ROOMS:
+        for file in (ROOT / "conf" / group.replace(".", "/")).glob("*.yaml"):
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
-            keys |= {f"{group}.{k}" for k in script.check.keys(values) if k != "name"}
+            values.pop("ranges", None)
+            prefix = f"{group}.{file.stem}" if group in SEVERAL else group
+            keys |= {f"{prefix}.{k}" for k in check.keys(values) if k != "name"}
     assert keys == set(rows)
+
+
+def test_every_number_and_word_has_a_range():
+    """Ours alone: others may leave out what needs none."""
+    for group in ROOMS:
+        for name in files.names(group):
+            values, ranges, where = files.declared(group, name)
+            free = {k for k, v in values.items() if isinstance(v, bool)} | {"name", "weights"}
+            assert values.keys() - free == ranges.keys() - {"weights"}, where
 
 
 def test_comments_of_fields_are_read(script):

@@ -219,6 +219,7 @@ def gpu(monkeypatch):
         "is_available": True,
         "is_bf16_supported": True,
         "mem_get_info": (1 << 36, 1 << 36),
+        "set_device": None,
         "synchronize": None,
     }.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer, **__: answer)

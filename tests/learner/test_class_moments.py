@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from contsemi.learner.inference import Inference
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, fit
-from contsemi.learner.predicting import Predicting
 
 
 @pytest.fixture(scope="module")
@@ -23,23 +23,23 @@ def test_all_seen_classes_are_on_the_same_terms(trained):
     learner, _, test = trained
     scores = learner.predict(test.images[:50])
     assert scores.shape == (50, 4) and scores.isfinite().all()
-    counts = learner.predictor.decides.kept.counts
+    counts = learner.inference.decides.kept.counts
     assert counts.shape == (4,) and (counts > 0).all()
     assert (
         learner.memory_bytes
-        == learner.exemplars.memory_bytes + learner.predictor.decides.memory_bytes
+        == learner.exemplars.memory_bytes + learner.inference.decides.memory_bytes
     )
 
 
 def test_every_image_of_the_task_counts_once_and_for_a_class_of_the_task(trained):
     learner, stream, _ = trained
     experience = stream.experiences[2]
-    before = learner.predictor.decides.kept.counts
+    before = learner.inference.decides.kept.counts
     learner.begin(experience, stream.images)
-    added = learner.predictor.decides.present(learner.predictor).counts
+    added = learner.inference.decides.present(learner.inference).counts
     torch.testing.assert_close(added[:4], before)
     assert float(added[4:].sum()) == pytest.approx(len(experience.unlabelled), rel=1e-4)
-    learner.predictor.enter(None)
+    learner.inference.enter(None)
 
 
 def test_labelled_images_count_for_their_own_class(trained):
@@ -54,10 +54,10 @@ def test_labelled_images_count_for_their_own_class(trained):
 
     predict, learner.objective.predict = learner.objective.predict, wrong
     try:
-        counts = learner.predictor.decides.present(learner.predictor).counts
+        counts = learner.inference.decides.present(learner.inference).counts
     finally:
         learner.objective.predict = predict
-        learner.predictor.enter(None)
+        learner.inference.enter(None)
     given = (experience.labels == 4).sum()
     assert counts[4] == given and given > 0
 
@@ -68,8 +68,8 @@ def test_the_moments_of_now_are_made_once_for_each_state_of_the_network(
     config = small("optim.epochs=1")
     stream, test = stream_of(config)
     made = []
-    real = Predicting.material
-    monkeypatch.setattr(Predicting, "material", lambda *a: made.append(1) or real(*a))
+    real = Inference.material
+    monkeypatch.setattr(Inference, "material", lambda *a: made.append(1) or real(*a))
 
     class Look(Hooks):
         def after_training_iteration(self, loop):
@@ -98,5 +98,5 @@ def test_the_frozen_past_is_not_run_in_a_step_that_does_not_ask_for_it(
     learner.begin(stream.experiences[1], stream.images)
     learner.forward(learner.batch(0, 0))
     assert not calls
-    learner.predictor.decides.moments(learner.predictor)
+    learner.inference.decides.statistics(learner.inference)
     assert calls

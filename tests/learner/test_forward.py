@@ -48,7 +48,7 @@ def test_one_forward_a_side(network):
 
 def test_neighbours_in_memory_are_joined_without_a_copy():
     room = torch.randn(9, 4, 4, 3).permute(0, 3, 1, 2)
-    joined = join([room[:5], room[5:8], None])
+    joined = join([room[:5], room[5:8]])
     assert torch.equal(joined.sides[0][1], room[:8])
     assert joined.sides[0][1].data_ptr() == room.data_ptr()
 
@@ -72,15 +72,14 @@ def test_together_equals_apart_in_eval_mode(network):
     network.eval()
     together = run_groups(network, join(groups()), HEADS)
     for found, images in zip(together, groups(), strict=True):
-        if images is not None:
-            apart = network(images, HEADS)
-            torch.testing.assert_close(found.features, apart.features)
-            for head in HEADS:
-                torch.testing.assert_close(found[head], apart[head])
+        apart = network(images, HEADS)
+        torch.testing.assert_close(found.features, apart.features)
+        for head in HEADS:
+            torch.testing.assert_close(found[head], apart[head])
 
 
 def test_groups_of_one_side_share_batch_statistics(network):
-    first, _, _, last = groups()
+    first, _, last = groups()
     shared = run_groups(network, join([first, last]), HEADS)
     joined = network(torch.cat([first, last]), HEADS)
     torch.testing.assert_close(torch.cat([each.features for each in shared]), joined.features)

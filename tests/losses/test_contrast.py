@@ -41,9 +41,9 @@ def test_value_and_gradient_equal_numpy(margin, masked):
     )
     loss.backward()
     share = np.where(allow, weights, 0)
-    # The margin is in proportion to the weight given.
-    logits = (scores.detach().numpy() - margin * share) / 0.2
     share = share / share.sum(1, keepdims=True)
+    # The margin is in proportion to the weights that sum to one.
+    logits = (scores.detach().numpy() - margin * share) / 0.2
     log_probs = log_softmax(np.where(allow, logits, -np.inf), axis=1)
     expected = -np.where(allow, share * np.where(allow, log_probs, 0), 0).sum(1).mean()
     np.testing.assert_allclose(loss.detach(), expected, rtol=1e-12)

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from contsemi.losses import nearest_stream
 from contsemi.losses.nearest import soft_nearest_neighbours
-from contsemi.losses.nearest_stream import (
-    join_votes,
-    streamed_nearest_neighbours,
-    support_votes,
-)
+from contsemi.losses.nearest_stream import join_votes, row_votes, support_votes
+
+
+def streamed_nearest_neighbours(*args, **options):
+    return support_votes(*args, **options).log_probs()
 
 
 def example(count, seed, dtype=torch.float64, classes=3):
@@ -130,3 +130,24 @@ def test_memory_never_holds_a_matrix_of_queries_by_supports(monkeypatch):
 def test_no_support_is_an_error():
     with pytest.raises(ValueError, match="at least one support"):
         support_votes(torch.ones(2, 3), torch.ones(0, 3), torch.ones(0, 2), temperature=0.1)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.003])
+def test_own_rows_of_each_query_equal_a_mask_of_all(temperature):
+    """Also: a place of -1 is no row, and a query without any says nothing."""
+    queries, rows, labels = example(30, 4)
+    places = torch.tensor([[0, 7, 29], [3, -1, 4], [-1, -1, -1], [5, 6, -1]])
+    mask = torch.zeros(4, 30, dtype=torch.float64)
+    for row, chosen in zip(mask, places, strict=True):
+        row[chosen[chosen >= 0]] = 1
+    options = {"temperature": temperature}
+    expected = with_gradients(
+        soft_nearest_neighbours, queries, rows, labels, weights=mask, **options
+    )
+
+    def by_rows(q, s, y, **more):
+        return row_votes(q, s, y, places, **more).log_probs()
+
+    found = with_gradients(by_rows, queries, rows, labels, **options)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)

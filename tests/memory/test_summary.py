@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from contsemi.losses.nearest import soft_nearest_neighbours
+from contsemi.memory import summary as summary_module
 from contsemi.memory.summary import Summary
 
 CLASSES = 10
@@ -90,3 +91,21 @@ def test_moments_of_a_gaussian_group_give_its_mean_weight():
     query = functional.normalize(torch.tensor([[1.0, 0.2, 0.3, 0.0]]), dim=1)
     expected = (rows @ query.T / 0.1).logsumexp(0)
     torch.testing.assert_close(parts._weight(query, 0.1)[0], expected, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("gathered", [1, 3000, 1 << 27])
+def test_groups_without_a_wait_say_the_same(gathered, monkeypatch):
+    """As on a GPU, in chunks of any size: votes and gradients."""
+    monkeypatch.setattr(summary_module, "_GATHERED", gathered)
+    rows, labels = rows_of_classes(700, 1)
+    parts = summary(rows.double(), labels.double())
+    chosen = parts._weight(rows[:9].double(), 0.1).topk(5, dim=1).indices
+    found = []
+    for way in (parts._near, parts._near_without_a_wait):
+        asked = rows_of_classes(9, 2)[0].double().requires_grad_()
+        votes = way(functional.normalize(asked, dim=1), chosen, 0.1)
+        (
+            (votes.log_votes * torch.linspace(-1, 1, CLASSES)).sum() + votes.log_total.sum()
+        ).backward()
+        found.append((votes.log_votes, votes.log_total, asked.grad))
+    torch.testing.assert_close(*found)

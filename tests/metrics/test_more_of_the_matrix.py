@@ -6,12 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contsemi.metrics.average_accuracy import average_accuracy
+from contsemi.metrics.average_incremental_accuracy import average_incremental_accuracy
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.intransigence import intransigence
 from contsemi.metrics.learning_accuracy import learning_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.relative_forgetting import relative_forgetting
 from contsemi.metrics.sample_weighted_accuracy import sample_weighted_accuracy
+from contsemi.metrics.sample_weighted_incremental_accuracy import (
+    sample_weighted_incremental_accuracy,
+)
 
 GOLDEN = np.array([[0.5, 0.1, 0.1], [0.8, 0.7, 0.1], [0.6, 0.5, 0.9]])
 
@@ -34,6 +38,23 @@ def test_intransigence_by_hand():
         intransigence(GOLDEN, [0.6])
     with pytest.raises(ValueError, match="fractions"):
         intransigence(GOLDEN, [60, 90, 90])
+
+
+def test_the_incremental_accuracy_of_images_is_the_mean_of_one_accuracy_on_all_so_far():
+    """Against counts of right images: task 1 has 10 and task 2 has 30."""
+    right = np.array([[9, 0], [6, 27]])
+    images = np.array([10, 30])
+    by_hand = (9 / 10 + (6 + 27) / 40) / 2
+    found = sample_weighted_incremental_accuracy(right / images, images)
+    assert found == pytest.approx(by_hand)
+    rows = [sample_weighted_accuracy(GOLDEN[:n, :n], [5] * n) for n in range(1, len(GOLDEN) + 1)]
+    even = sample_weighted_incremental_accuracy(GOLDEN, [5] * len(GOLDEN))
+    assert (
+        even == pytest.approx(average_incremental_accuracy(GOLDEN)) == pytest.approx(np.mean(rows))
+    )
+    assert isinstance(sample_weighted_incremental_accuracy(GOLDEN, [0, 1, 1]), Undefined)
+    with pytest.raises(ValueError, match="one count"):
+        sample_weighted_incremental_accuracy(GOLDEN, [1, 1])
 
 
 def test_sample_weighted_accuracy_by_hand():

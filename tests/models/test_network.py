@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.errors import InputError
-from contsemi.models.heads import USUAL, Prototypes, clusters, mlp, prototypes, usual_heads
+from contsemi.models.heads import USUAL, Head, Prototypes, clusters, mlp, prototypes, usual_heads
 from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.models.pixels import build as pixels
 from contsemi.models.resnet_slim import build as resnet_slim
@@ -260,3 +260,31 @@ def test_mapped_is_linear_in_the_embeddings() -> None:
     assert isinstance(layer, nn.Linear)
     torch.testing.assert_close(outputs["mapped"], layer(outputs["projector"]))
     assert network(("mapped",)).heads == ("projector", "mapped")
+
+
+def test_heads_stand_on_others_and_on_extras_of_the_backbone() -> None:
+    """Whatever the order in which they are declared; each is built once."""
+
+    def linear(name: str, on: str, size: int) -> Head:
+        return Head(name=name, on=on, build=lambda width, draw: nn.Linear(width, size))
+
+    heads = (linear("third", "second", 2), linear("second", "first", 7), linear("first", "map", 5))
+    made = Network(resnet_slim(width=4, blocks=[1, 1], stem_stride=1), heads, [4], draw())
+    assert made.heads == ("first", "second", "third")
+    assert made.get_submodule("first").in_features == 8
+    assert made.get_submodule("third").in_features == 7
+    rows = torch.randn(3, 3, 8, 8, generator=draw(1))
+    outputs = made(rows, ("third",))
+    assert outputs["map"].shape == (3, 16, 8) and outputs["third"].shape == (3, 16, 2)
+    torch.testing.assert_close(outputs["map"].mean(1), outputs.features)
+    assert not made.asks_extras(()) and made.asks_extras(("second",))
+    assert made(rows, ()).heads == {}
+
+
+def test_a_head_that_stands_on_itself_or_on_nothing_is_refused() -> None:
+    def head(name: str, on: str) -> Head:
+        return Head(name=name, on=on, build=lambda width, draw: nn.Linear(width, 2))
+
+    for heads in ((head("a", "b"), head("b", "a")), (head("a", "nowhere"),)):
+        with pytest.raises(InputError, match=r"stands on itself|no 'nowhere'"):
+            Network(pixels(size=2), heads, [4], draw())

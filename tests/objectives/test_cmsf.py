@@ -1,5 +1,7 @@
 """CMSF's three variants against the official code, step after step, and in their limit cases."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -31,9 +33,10 @@ OPTIONS = VIEWS | {
 
 
 def visit(visits, name, rows):
-    bank = getattr(visits, name)
-    bank.grow(len(rows))
-    bank.push(torch.from_numpy(rows), ids=torch.arange(len(rows)))
+    table = getattr(visits, name)
+    table.resize(len(rows))
+    table.push(torch.from_numpy(rows), places=torch.arange(len(rows)))
+    visits.ids = torch.arange(len(rows))
 
 
 @pytest.mark.parametrize("setting", [0, 1])
@@ -195,7 +198,7 @@ def test_classes_of_earlier_tasks_are_only_predicted_if_so_wished(whole_step):
 
 
 def test_all_candidates_make_self_msf_once_all_came_twice(whole_step, stream_of, small):
-    experience = stream_of(small())[0].experiences[0]
+    experience = replace(stream_of(small())[0].experiences[0], unlabelled=torch.arange(6))
     twice = begun(make(variant="self", candidates=64), experience)
     msf = Msf(**VIEWS, neighbours=5, bank=64)
     for seed in range(4):
@@ -207,7 +210,7 @@ def test_all_candidates_make_self_msf_once_all_came_twice(whole_step, stream_of,
 
 
 def test_at_the_first_visit_self_is_msf(whole_step, stream_of, small):
-    experience = stream_of(small())[0].experiences[0]
+    experience = replace(stream_of(small())[0].experiences[0], unlabelled=torch.arange(6))
     first = begun(make(variant="self", candidates=1), experience).terms(whole_step(6))["shift"]
     assert torch.equal(first, Msf(**VIEWS, neighbours=5, bank=64).terms(whole_step(6))["shift"])
 

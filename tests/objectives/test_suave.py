@@ -138,11 +138,11 @@ def test_terms_that_have_no_rows_are_absent(against, later, make_step):
         labelled=outputs(scores(2)), labels=torch.tensor([0, 1]), num_seen=SEEN, num_old=OLD
     )
     assert objective.terms(only).keys() == {"labels"}
-    empty = later(scores(0), batch_size=0, labelled=only.labelled, labels=only.labels)
+    empty = later(scores(0), batch_size=0, labelled=only.student("labelled"), labels=only.labels)
     assert objective.terms(empty).keys() == {"labels"}
     # Alone, the labels weigh fully.
     expected = functional.cross_entropy(
-        only.labelled["prototypes"] / 0.1, only.labels, label_smoothing=0.01
+        only.student("labelled")["prototypes"] / 0.1, only.labels, label_smoothing=0.01
     )
     torch.testing.assert_close(objective.terms(only)["labels"], expected)
 

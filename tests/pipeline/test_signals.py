@@ -10,12 +10,12 @@ import threading
 import pytest
 
 from contsemi.errors import Interrupted
-from contsemi.pipeline.signals import Signals
+from contsemi.pipeline.signals import WATCHED, Signals
 
 
 def test_the_first_signal_is_remembered_and_handlers_come_back():
     signals = Signals()
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in WATCHED]
     with signals.caught(), signals.patient():
         signals.stop_if_asked()
         os.kill(os.getpid(), signal.SIGTERM)
@@ -23,10 +23,10 @@ def test_the_first_signal_is_remembered_and_handlers_come_back():
         with pytest.raises(Interrupted) as caught:
             signals.stop_if_asked()
     assert caught.value.exit_code == 143
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in WATCHED] == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", WATCHED)
 def test_outside_of_a_step_it_ends_at_once(number):
     signals = Signals()
     signals.then = "starts anew"
@@ -56,6 +56,47 @@ def test_the_second_signal_ends_the_process(second):
     )
     assert done.stdout == "still here\n"
     assert done.returncode == -second
+
+
+def test_a_step_that_goes_on_is_said_at_once():
+    signals, said = Signals(), []
+    signals.tell = said.append
+    with signals.caught(), signals.patient():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert [text.partition(";")[0] for text in said] == ["stopping after this step"]
+
+
+def test_a_screen_that_is_being_written_to_is_left_alone():
+    """Python refuses to write to a buffer that it is just writing."""
+
+    def busy(text):
+        raise RuntimeError("reentrant call inside <_io.BufferedWriter>")
+
+    signals = Signals()
+    signals.tell = busy
+    with signals.caught(), signals.patient():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signals.received == signal.SIGTERM
+
+
+def test_a_hang_up_that_nohup_has_switched_off_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        signals = Signals()
+        with signals.caught():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signals.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_no_broad_except_keeps_a_run_from_ending():
+    signals = Signals()
+    with signals.caught(), pytest.raises(Interrupted):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Exception as error:
+            raise AssertionError("taken for a damaged file") from error
 
 
 def test_outside_the_main_thread_signals_are_left_alone():

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from contsemi.devices.threads import Threads
 from contsemi.errors import Diverged, Interrupted
 from contsemi.learner.loop import Loop
 from contsemi.pipeline import tally
@@ -34,6 +35,9 @@ class Screen:
     def progress(self, event):
         self.shown.append(event)
 
+    def note(self, text):
+        self.shown.append(text)
+
 
 @pytest.fixture
 def watched(clock, tmp_path):
@@ -50,7 +54,13 @@ def watched(clock, tmp_path):
                 records=self.records,
                 signals=self.signals,
                 tasks=3,
-                config=SimpleNamespace(optim=SimpleNamespace(max_loss=max_loss)),
+                config=SimpleNamespace(
+                    optim=SimpleNamespace(max_loss=max_loss),
+                    method="suave",
+                    scenario=SimpleNamespace(dataset="cifar100", name="cifar100_10tasks"),
+                    data=SimpleNamespace(root="here"),
+                ),
+                threads=Threads(2, "threads=2"),
             )
             self.watch = Watch(setting, self.tally, self.interval, save=self.save)
             learner = SimpleNamespace(
@@ -69,7 +79,7 @@ def watched(clock, tmp_path):
             clock.now += self.interval.took
             self.interval.begin()
 
-        def step(self, epoch, iteration, value=1.0, elsewhere=False):
+        def step(self, epoch, iteration, value=1.0, elsewhere=False, seconds=1):
             loop = self.loop
             loop.epoch, loop.iteration = epoch, iteration
             loop.batch = SimpleNamespace(
@@ -81,8 +91,12 @@ def watched(clock, tmp_path):
                 loss = loop.loss
                 device = SimpleNamespace(type="cuda")
                 loop.loss = SimpleNamespace(detach=loss.detach, device=device)
+            if not iteration:
+                self.watch.before_training_epoch(loop)
+            self.watch.before_forward(loop)
             self.watch.before_backward(loop)
-            clock.now += 1
+            clock.now += seconds
+            self.watch.after_update(loop)
             loop.learner.step_in_task += 1
             self.watch.after_training_iteration(loop)
 
@@ -144,18 +158,22 @@ def test_a_loss_that_is_no_number_names_the_place(value, watched):
 
 def test_on_an_accelerator_the_first_bad_step_is_named_before_saving(watched):
     """There the host does not wait for each loss; what went wrong meanwhile is not forgotten."""
-    it = watched(every=5)
-    for i, value in enumerate((1.0, float("nan"), float("inf"), 1.0)):
-        it.step(0, i, value, elsewhere=True)
-    with pytest.raises(Diverged, match=r"epoch 1, step 2 \(labels nan\)"):
-        it.step(0, 4, elsewhere=True)
+    it = watched(every=0.55)
+    for i, value in enumerate((1.0, 1.0, float("nan"), float("inf"), 1.0)):
+        it.step(0, i, value, elsewhere=True, seconds=0.1)
+    with pytest.raises(Diverged, match=r"epoch 1, step 3 \(labels nan\)"):
+        it.step(0, 5, elsewhere=True, seconds=0.1)
     assert it.saved == []
 
 
 @pytest.mark.parametrize(("value", "ends"), [(5e5, False), (-5e5, False), (6e5, True)])
 def test_a_loss_that_explodes_ends_the_run(value, ends, watched):
     it = watched(max_loss=1e6)
-    with pytest.raises(Diverged, match="too large") if ends else nullcontext():
+    with (
+        pytest.raises(Diverged, match=r"1\.2e\+06 is larger than optim\.max_loss=1e\+06")
+        if ends
+        else nullcontext()
+    ):
         it.step(0, 0, value)  # the loss is twice the term
 
 
@@ -187,7 +205,10 @@ def test_what_the_screen_is_told(watched, clock):
     it = watched()
     it.watch.accuracies = [0.5]
     run_steps(it, 0, 20)
-    (event,) = it.screen.shown
+    first, *_, event = it.screen.shown
+    assert (first.step, first.steps, first.seconds_left) == (0, 30, None)  # before the first step
+    assert it.screen.shown[1].seconds_left is None
+    assert it.screen.shown[2].seconds_left == pytest.approx(118)  # after two of them
     assert (event.task, event.tasks, event.epoch, event.epochs) == (1, 3, 0, 2)
     assert (event.step, event.steps) == (20, 30)
     assert event.losses == {"labels": 1.0}
@@ -196,3 +217,41 @@ def test_what_the_screen_is_told(watched, clock):
     assert it.tally.images == 200
     it.tally.seconds_before = 5
     assert it.tally.seconds == pytest.approx(25)
+
+
+def test_between_the_looks_the_screen_is_told_each_second_and_the_records_are_not(watched):
+    it = watched(steps=1000)
+    for i in range(12):
+        it.step(0, i, seconds=0.3)
+    assert [event.step for event in it.screen.shown] == [0, 1, 2, 6, 10]
+    assert it.metrics() == []
+
+
+@pytest.mark.parametrize(("steps", "told"), [(30, False), (40_000, True)])
+def test_where_days_are_left_a_run_that_finishes_is_named(steps, told, watched):
+    it = watched(steps=steps)
+    run_steps(it, 0, 20, steps)
+    notes = [text for text in it.screen.shown if isinstance(text, str)]
+    assert len(notes) == told
+    if told:
+        assert "1 d 20 h" in notes[0]
+        assert "contsemi.run experiment=cifar100_laptop method=suave data.root=here" in notes[0]
+
+
+def test_a_busy_machine_is_said_once(watched):
+    it = watched(steps=1000)
+    for i in range(60):
+        it.step(0, i, seconds=0.5 if i < 20 else 2.0)
+    notes = [text for text in it.screen.shown if isinstance(text, str)]
+    assert len(notes) == 1
+    assert "3.1 times longer than the first ones did: the machine is busy; threads=1" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "seconds", [[0.001] * 20 + [0.01] * 40, [9.0] + [1.0] * 59, [1.0] * 20 + [2.5] * 40]
+)
+def test_short_steps_a_slow_first_one_and_a_little_more_are_no_busy_machine(seconds, watched):
+    it = watched(steps=1000)
+    for i, each in enumerate(seconds):
+        it.step(0, i, seconds=each)
+    assert not [text for text in it.screen.shown if isinstance(text, str)]

@@ -31,3 +31,10 @@ def test_round_trip(matrix):
 def test_damaged_files(text):
     with pytest.raises(ValueError, match=r"expected|could not convert"):
         from_csv(text)
+
+
+def test_tasks_by_name_are_read_as_those_by_number():
+    matrix = np.array([[0.5, np.nan], [0.25, 1.0]])
+    text = to_csv(matrix, ["1: cat, dog", '2: a "b"']).decode()
+    assert text.splitlines()[0] == 'after_task,"1: cat, dog","2: a ""b"""'
+    np.testing.assert_array_equal(from_csv(text), matrix)

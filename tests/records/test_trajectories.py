@@ -39,5 +39,5 @@ def test_a_line_that_is_being_written_is_left_out(tmp_path):
 @pytest.mark.parametrize(("old", "new"), [("task_1", "task_x"), ("0.5", "98.0"), ("0.5", '"a"')])
 def test_damaged(tmp_path, old, new):
     (tmp_path / "metrics.jsonl").write_text(LINE.replace(old, new))
-    with pytest.raises(ValueError, match=r"evaluation|fractions"):
+    with pytest.raises(ValueError, match=r"measurement|evaluation|accuracy"):
         load_trajectories(tmp_path)

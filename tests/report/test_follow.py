@@ -13,12 +13,24 @@ from contsemi.records.records import Records
 from contsemi.report.__main__ import main
 from contsemi.report.follow import HOST, current_page, serve
 
+PLACE = {
+    "task": 1,
+    "tasks": 5,
+    "epoch": 0,
+    "epochs": 10,
+    "step": 20,
+    "steps": 40,
+    "losses": {"prototypes": 1.25},
+    "seconds_left": 125.0,
+}
+
 
 @pytest.fixture
 def training(tmp_path):
     """The folder of a run in its second task, while a line is being written."""
     folder = tmp_path / "training"
     with Records(folder) as records:
+        records.write_progress(PLACE)
         records.write_config({"method": "<b>suave</b>", "scenario": {"name": "digits"}})
         records.metric(step=40, task=1, name="loss/prototypes", value=1.25)
         for step, task, row in ((10, 0, [0.5]), (20, 1, [0.25, 0.75])):
@@ -34,10 +46,12 @@ def training(tmp_path):
 
 def test_a_run_that_trains(training):
     text = current_page(training).decode()
-    assert "Task 2, step 20; losses: prototypes 1.25." in text
+    assert "Task 2 (of 5) · epoch 1/10 · step 20/40 · 2 min 05 s left" in text
+    assert "prototypes 1.25" in text
+    assert '<progress max="1" value="0.2100">' in text
     assert "&lt;b&gt;suave&lt;/b&gt; · digits" in text
     assert 'http-equiv="refresh" content="5"' in text
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 4
     assert "Inside tasks" in text
     assert "nan" not in text.lower()
 
@@ -59,7 +73,7 @@ def test_over_loopback(training):
         thread.start()
         where = f"http://{HOST}:{server.server_port}"
         with urlopen(f"{where}/") as answer:
-            assert re.search(rb"Task 2, step 20", answer.read())
+            assert re.search(rb"Task 2 .*step 20/40", answer.read())
             assert answer.headers["Cache-Control"] == "no-store"
         (training / "accuracy_matrix.csv").write_text("1,98\n")
         with urlopen(f"{where}/") as answer:

@@ -9,6 +9,7 @@ import pytest
 
 from contsemi.records.finished import load_run
 from contsemi.report.__main__ import main
+from contsemi.report.interactive import marks
 
 pytest.importorskip("plotly")
 
@@ -26,8 +27,9 @@ def charts(page):
 def test_a_run(make_run):
     folder = make_run(3, evaluations=4)
     assert main([str(folder), "--interactive"]) == 0
-    curves, inside, own, within = charts(folder / "interactive.html")
+    curves, inside, losses, own, within = charts(folder / "interactive.html")
     run = load_run(folder)
+    assert losses[0]["y"] == [1.5]
     for task, trace in enumerate(curves):
         assert trace["x"] == list(range(task + 1, 4))
         np.testing.assert_allclose(trace["y"], 100 * run.class_incremental[task:, task])
@@ -42,8 +44,20 @@ def test_several_runs(make_run, tmp_path, capsys):
     assert main([*runs, "--interactive"]) == 2
     assert "--interactive: the page of several runs needs a folder" in capsys.readouterr().err
     assert main([*runs, "--interactive", "--output", str(tmp_path / "all")]) == 0
-    _, _, memory = charts(tmp_path / "all" / "interactive.html")
-    assert memory[0]["x"] == [2.0, 4.0] and memory[0]["text"] == ["seed 0", "seed 1"]
+    (curves,) = charts(tmp_path / "all" / "interactive.html")
+    means = [load_run(run).class_incremental for run in runs]
+    means = [[np.nanmean(row) for row in each] for each in means]
+    np.testing.assert_allclose(curves[0]["y"], 100 * np.mean(means, axis=0))
+    others = [str(make_run(3, name=name, method=name)) for name in ("a", "b")]
+    assert main([*runs, *others, "--interactive", "--output", str(tmp_path / "all")]) == 0
+    _, _, _, memory = charts(tmp_path / "all" / "interactive.html")
+    ours = next(each for each in memory if each["name"].startswith("contsemi"))
+    assert ours["x"] == [2.0, 4.0] and ours["text"] == ["seed 0", "seed 1"]
+
+
+def test_many_lines_can_be_told_apart():
+    looks = [tuple(marks(place).values()) for place in range(40)]
+    assert len(set(looks)) == 40
 
 
 def test_foreign_text_is_text(make_run):

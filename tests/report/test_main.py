@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
+from contsemi.records.records import Records
 from contsemi.report.__main__ import main
 
 
@@ -37,6 +40,76 @@ def test_wrong_folder_is_one_line(tmp_path, capsys, name):
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert str(tmp_path) in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--nope"],
+        ["x" * 5000],
+        ["a\0b"],
+        ["nowhere/a\u202eb\x1b[31mred"],
+        ["--follow", ".", "--port", "99999"],
+        ["--follow", ".", "--port", "-1"],
+        ["--follow", ".", "--port", "http"],
+        ["--list", "x" * 5000],
+    ],
+)
+def test_misuse_is_one_line(capsys, words):
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+    assert len(err) < 200 and err[:-1].isprintable()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"step":1e99,"task":1,"name":"trace/class_incremental/task_1","value":0.5}',
+        '{"step":1,"task":1,"name":"trace/class_incremental/task_999999999","value":0.5}',
+        '{"step":1,"task":-1,"name":"probe/knn_1","value":0.5}',
+        '{"step":1,"task":1,"name":"loss/a","value":1e999}',
+        '{"step":1,"task":1,"name":["loss/a"],"value":{}}',
+        '"loss/a"',
+        '{"step":1,"task":1,"name":"loss/a","value":' + "[" * 100_000,
+    ],
+)
+def test_a_damaged_line_of_metrics_is_one_line(make_run, capsys, line):
+    folder = make_run(2, evaluations=2)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(line.replace("probe/", "trace/") + "\n")
+    assert main([str(folder)]) == 2
+    err = capsys.readouterr().err
+    assert "metrics.jsonl" in err and err.count("\n") == 1 and len(err) < 600
+
+
+def test_ctrl_c_is_130_at_any_moment(make_run):
+    """While it imports as well as while it works."""
+    command = [sys.executable, "-m", "contsemi.report", str(make_run(3))]
+    for seconds in (0.3, 1.0):
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(seconds)
+        run.send_signal(signal.SIGINT)
+        err = run.communicate()[1]
+        assert (run.returncode, err) in [(130, b""), (0, b"")]
+
+
+def test_a_run_that_is_not_finished_does_not_hide_the_others(make_run, tmp_path, capsys):
+    folders = [make_run(3, seed=seed) for seed in range(3)]
+    with Records(tmp_path / "half") as records:
+        records.write_config({"method": "suave", "scenario": {"name": "digits"}, "seed": 1})
+        records.write_manifest({"class_order": [0, 1]})
+        records.write_progress({"task": 1, "tasks": 5})
+    assert main([*map(str, folders), str(tmp_path / "half")]) == 0
+    out = capsys.readouterr().out
+    assert "±" in out
+    assert f"note: {tmp_path / 'half'}: is not finished and left out" in out
+    assert main(["--list", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("finished" in line for line in lines) == 3
+    (half,) = (line for line in lines if "half" in line)
+    assert "suave" in half and "in task 2/5" in half
 
 
 def test_a_folder_that_cannot_be_written(make_run, capsys):

@@ -1,5 +1,10 @@
-"""Every form of the index against brute force, on random programs and on clustered data."""
+"""Every form of the index against brute force, on random rows and on clustered ones."""
 
+import sys
+from types import SimpleNamespace
+from typing import get_args
+
+import faiss
 import numpy as np
 import pytest
 import torch
@@ -7,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from contsemi.search import faiss_rows as index_faiss
-from contsemi.search.index import Index, bytes_per_row, choose
+from contsemi.config import Memory
+from contsemi.search import faiss_gpu
+from contsemi.search.faiss_gpu import code_length, why_not_on_gpu
+from contsemi.search.faiss_rows import IvfRows
+from contsemi.search.index import Index, Kind, bytes_per_row, choose
 
 EXACT = ["torch", "flat"]
-APPROXIMATE = ["ivf", "hnsw", "sq8", "pq"]
+LISTS = ["ivf", "sq8", "pq"]
 
 
 def unit(count, seed, width=8):
@@ -41,86 +49,6 @@ def test_search_equals_numpy(kind, rows, queries, k, seed):
     )
 
 
-class Program:
-    """An index and a dictionary that must agree: place -> row, class, soft label."""
-
-    def __init__(self, kind, start):
-        self.held = {}
-        rows, classes, probs = self.draw(start, 0)
-        self.index = Index(rows, kind, classes=classes, probs=probs)
-        self.note(torch.arange(start), rows, classes, probs)
-
-    @staticmethod
-    def draw(count, seed):
-        rows = unit(count, seed)
-        return rows, torch.arange(seed, seed + count) % 3, rows[:, :4].softmax(1)
-
-    def note(self, places, *what):
-        self.held |= dict(zip(places.tolist(), zip(*what, strict=True), strict=True))
-
-    def chosen(self, count, seed):
-        places = sorted(self.held)
-        order = np.random.default_rng(seed).permutation(len(places))[:count]
-        return torch.tensor([places[i] for i in order], dtype=torch.int64)
-
-    def do(self, step, count, seed):
-        if step == "add":
-            rows, classes, probs = self.draw(count, seed)
-            places = self.index.add(rows, classes=classes, probs=probs)
-            assert not set(places.tolist()) & set(self.held)
-            self.note(places, rows, classes, probs)
-        elif step == "replace":
-            places = self.chosen(count, seed)
-            rows, classes, probs = self.draw(len(places), seed)
-            self.index.replace(places, rows, classes=classes, probs=probs)
-            self.note(places, rows, classes, probs)
-        else:
-            places = self.chosen(count, seed)
-            self.index.remove(places)
-            for place in places.tolist():
-                del self.held[place]
-
-    def check(self, k, wanted, exact):
-        assert len(self.index) == len(self.held)
-        queries = unit(5, 999)
-        allow = None if wanted is None else self.index.where(classes=torch.tensor(wanted))
-        may = [p for p, (_, y, _) in self.held.items() if wanted is None or int(y) in wanted]
-        scores, places = self.index.search(queries, k, allow)
-        assert places.shape == scores.shape == (5, min(k, len(self.held)))
-        assert (scores.diff(dim=1) <= 1e-6)[scores[:, 1:] > -torch.inf].all()
-        assert ((places < 0) == (scores == -torch.inf)).all()
-        for query, row_scores, row in zip(queries, scores, places, strict=True):
-            found = [p for p in row.tolist() if p >= 0]
-            assert set(found) <= set(may) and len(set(found)) == len(found)
-            assert len(found) == min(k, len(may))
-            for place in found:
-                assert torch.equal(self.index["probs"][place], self.held[place][2])
-            if exact and may:
-                best = sorted((float(query @ self.held[p][0]) for p in may), reverse=True)[:k]
-                np.testing.assert_allclose(row_scores[: len(found)], best, atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", EXACT + APPROXIMATE)
-@settings(max_examples=12, deadline=None)
-@given(
-    start=st.sampled_from([0, 1, 7, 60]),
-    steps=st.lists(
-        st.tuples(
-            st.sampled_from(["add", "replace", "remove"]), st.integers(0, 40), st.integers(1, 99)
-        ),
-        max_size=6,
-    ),
-    k=st.integers(1, 30),
-    wanted=st.sampled_from([None, [0], [1, 2], [7]]),
-)
-def test_any_program_equals_brute_force(kind, start, steps, k, wanted):
-    program = Program(kind, start)
-    program.check(k, wanted, exact=kind in EXACT)
-    for step in steps:
-        program.do(*step)
-        program.check(k, wanted, exact=kind in EXACT)
-
-
 def clustered(count, seed, width=32, clusters=40, inner=6):
     """Unit rows around shared centres, each cluster with few directions of its own."""
     shape = np.random.default_rng(0)
@@ -133,7 +61,7 @@ def clustered(count, seed, width=32, clusters=40, inner=6):
 
 
 @pytest.mark.parametrize(
-    ("kind", "floor"), [("torch", 1.0), ("flat", 1.0), ("ivf", 0.99), ("hnsw", 0.97),
+    ("kind", "floor"), [("torch", 1.0), ("flat", 1.0), ("ivf", 0.99),
                         ("sq8", 0.95), ("pq", 0.6)]
 )  # fmt: skip
 def test_recall_at_10_on_clustered_rows(kind, floor):
@@ -144,74 +72,112 @@ def test_recall_at_10_on_clustered_rows(kind, floor):
     assert recall >= floor
 
 
-@pytest.mark.parametrize("kind", EXACT + APPROXIMATE)
-def test_removing_a_row_does_not_change_how_others_are_found(kind):
+@pytest.mark.parametrize("kind", LISTS)
+@settings(max_examples=20, deadline=None)
+@given(rows=st.integers(1, 60), k=st.integers(1, 70), seed=st.integers(0, 99))
+def test_few_rows_are_all_found_by_lists(kind, rows, k, seed):
+    """As many as there are, each once, from the best downwards."""
+    scores, places = Index(unit(rows, seed), kind).search(unit(5, 999), k)
+    assert scores.shape == places.shape == (5, min(k, rows))
+    assert (scores.diff(dim=1) <= 1e-6).all()
+    assert all(len(set(row)) == min(k, rows) and min(row) >= 0 for row in places.tolist())
+
+
+@pytest.mark.parametrize("kind", ["sq8", "pq"])
+def test_scores_of_compressed_unit_rows_are_cosines_with_what_is_decoded(kind):
     rows, queries = clustered(2000, 1), clustered(20, 2)
-    index = Index(rows, kind)
-    scores, places = index.search(queries, 10)
-    elsewhere = torch.ones(2000, dtype=torch.bool)
-    elsewhere[places.flatten()] = False
-    index.remove(elsewhere.nonzero().flatten()[:50])
-    found = index.search(queries, 10)
-    assert torch.equal(found[1], places)
-    torch.testing.assert_close(found[0], scores)
+    lists = IvfRows(rows, kind)
+    codes = lists._index.sa_decode(lists._index.sa_encode(rows.numpy()))
+    decoded = functional.normalize(torch.from_numpy(codes), dim=1)
+    scores, places = lists.search(queries, 10)
+    torch.testing.assert_close(scores, (queries[:, None] * decoded[places]).sum(2))
+    found = IvfRows(3 * rows, kind).search(queries, 10)[0]  # of other lengths: products
+    assert (found[:, 0] > 2).all()
+
+
+def test_half_precision_rows_are_found_like_their_float32():
+    rows, queries = clustered(800, 1).half(), clustered(20, 2)
+    for kind in EXACT + LISTS:
+        found = [Index(each, kind).search(queries, 5)[1] for each in (rows, rows.float())]
+        assert torch.equal(*found)
 
 
 def test_lists_on_disk_answer_like_lists_in_memory(tmp_path):
     rows, queries = clustered(3000, 1), clustered(20, 2)
-    disk, memory = Index(rows, "ivf", folder=tmp_path), Index(rows, "ivf")
-    assert len(list(tmp_path.iterdir())) == 1
-    places = torch.arange(0, 900, 3)
-    for index in (disk, memory):
-        index.remove(places[:100])
-        index.replace(places[100:], clustered(200, 3))
-        index.add(clustered(500, 4))
-    assert torch.equal(disk.search(queries, 20)[1], memory.search(queries, 20)[1])
-    del index, disk
-    assert not list(tmp_path.iterdir())
+    for kind in LISTS:
+        disk, memory = Index(rows, kind, folder=tmp_path), Index(rows, kind)
+        assert len(list(tmp_path.iterdir())) == 1
+        assert torch.equal(disk.search(queries, 20)[1], memory.search(queries, 20)[1])
+        del disk
+        assert not list(tmp_path.iterdir())
 
 
-class OnGpu:
-    """As FAISS's lists on a GPU: torch tensors in and out, no filter, and no removal."""
+@pytest.fixture
+def faiss_on_gpu(monkeypatch):
+    """FAISS's lists on a GPU, played by those of the CPU: raw addresses in and out."""
+    made = []
 
-    made = 0
+    def copy(resources, gpu, index, options):
+        made.append(SimpleNamespace(resources=resources, gpu=gpu, options=options))
+        return faiss.clone_index(index)
 
-    def __init__(self, faiss, index, gpu):
-        OnGpu.made += 1
-        self.lists = faiss.clone_index(index)
-
-    def search(self, queries, k):
-        self.lists.nprobe = self.nprobe
-        return tuple(map(torch.from_numpy, self.lists.search(queries.numpy(), k)))
-
-
-def test_lists_on_a_gpu_follow_every_change(monkeypatch):
-    monkeypatch.setattr(index_faiss, "_to_gpu", OnGpu)
-    rows, queries = clustered(800, 1), clustered(20, 2)
-    both = [index_faiss.IvfRows(rows, "ivf", gpu=gpu) for gpu in (0, None)]
-    some = torch.arange(0, 800, 7)
-    changes = [
-        lambda lists: None,
-        lambda lists: lists.write(some, clustered(len(some), 3)),
-        lambda lists: lists.drop(some[:100]),
-        lambda lists: lists.append(clustered(200, 4)),
-    ]
-    for count, change in enumerate(changes, start=1):
-        for lists in both:
-            change(lists)
-        for allowed in (None, torch.arange(1000) % 2 == 0, None):
-            found = [lists.search(queries, 20, allowed) for lists in both]
-            assert torch.equal(found[0][1], found[1][1])
-            torch.testing.assert_close(found[0][0], found[1][0])
-        assert OnGpu.made == count
+    resources = SimpleNamespace(
+        setTempMemory=lambda size: None, setDefaultStream=lambda gpu, stream: None
+    )
+    for name, value in {
+        "StandardGpuResources": lambda: resources,
+        "GpuClonerOptions": SimpleNamespace,
+        "index_cpu_to_gpu": copy,
+        "get_num_gpus": lambda: 1,
+    }.items():
+        monkeypatch.setattr(faiss, name, value, raising=False)
+    stream = SimpleNamespace(cuda_stream=0)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    return made
 
 
-def test_the_given_rows_are_not_written_to():
-    rows = unit(10, 0)
-    kept = rows.clone()
-    for kind in EXACT:
-        Index(rows, kind).replace(torch.tensor([3]), unit(1, 5))
-    assert torch.equal(rows, kept)
+@pytest.mark.parametrize("kind", LISTS)
+def test_lists_on_a_gpu_answer_like_those_on_the_cpu(kind, faiss_on_gpu):
+    rows, queries = clustered(3000, 1), clustered(20, 2)
+    there, here = IvfRows(rows, kind, gpu=0), IvfRows(rows, kind)
+    for k in (10, 200):
+        found, expected = there.search(queries, k), here.search(queries, k)
+        assert torch.equal(found[1], expected[1])
+        torch.testing.assert_close(found[0], expected[0])
+    assert [each.options.useFloat16 for each in faiss_on_gpu] == [kind == "pq"]
+    there.search(queries, 2500)  # more than FAISS takes there: by the CPU
+
+
+def test_lists_on_a_gpu_that_hold_too_few_say_so(faiss_on_gpu):
+    rows = clustered(3000, 1)
+    lists = IvfRows(rows, "sq8", gpu=0)
+    lists._on_gpu._index.invlists.reset()
+    scores, places = lists.search(rows[:4], 5)
+    assert (places == -1).all() and (scores == -torch.inf).all()
+
+
+def test_searching_on_a_gpu_leaves_faiss_as_it_is(faiss_on_gpu):
+    """``faiss.contrib.torch_utils`` would replace ``search`` for the whole process."""
+    IvfRows(clustered(500, 1), "ivf", gpu=0).search(clustered(3, 2), 5)
+    assert "faiss.contrib.torch_utils" not in sys.modules
+    IvfRows(clustered(500, 1), "ivf").search(clustered(3, 2), 5)
+
+
+def test_what_a_gpu_takes(monkeypatch):
+    rows = SimpleNamespace(device=torch.device("cuda:1"), shape=(1000, 128))
+    assert why_not_on_gpu("ivf", rows) == "faiss finds no GPU"
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 2, raising=False)
+    assert not why_not_on_gpu("ivf", rows) and not why_not_on_gpu("pq", rows)
+    rows.shape = (100, 128)
+    assert "from 256 rows" in why_not_on_gpu("pq", rows)
+    rows.shape = (1000, 22)
+    assert "no 11 codes" in why_not_on_gpu("pq", rows)
+    for width in range(1, 1025):
+        codes = code_length(width)
+        assert width % codes == 0 and 2 * codes <= max(2, width)
+    for width in (32, 64, 96, 128, 192, 256, 384, 512, 768):
+        codes = code_length(width)
+        assert codes in faiss_gpu._LENGTHS and width // codes in faiss_gpu._SPANS
 
 
 def test_auto_says_why():
@@ -229,19 +195,14 @@ def test_auto_goes_by_size_and_budget():
     assert (kind, reason) == ("sq8", "1,000,000 rows on cpu, 140 bytes each")
     assert choose(1_000_000, 128, cpu, 80e6)[0] == "pq"
     assert choose(1000, 128, cpu, 520_000)[0] == "flat"
-    for kind in (*EXACT, *APPROXIMATE):
+    for kind in (*EXACT, *LISTS):
         index = Index(clustered(2000, 0), kind)
         assert index.memory_bytes <= 2000 * bytes_per_row(kind, 32) + 4 * 32 * 51
 
 
-def test_columns_must_fit():
-    index = Index(unit(4, 0), tasks=torch.zeros(4, dtype=torch.int64))
-    with pytest.raises(ValueError, match="'tasks' is missing"):
-        index.add(unit(1, 1))
-    with pytest.raises(ValueError, match="has 2 entries for 1 rows"):
-        index.add(unit(1, 1), tasks=torch.zeros(2, dtype=torch.int64))
-    index.replace(torch.tensor([0]), unit(1, 1))
-    assert index["tasks"].tolist() == [0, 0, 0, 0]
+def test_every_name_of_the_configuration_is_a_form():
+    assert {*EXACT, *LISTS, "auto"} == set(get_args(Kind))
+    assert set(get_args(Memory.model_fields["index"].annotation)) == set(get_args(Kind))
 
 
 def test_without_faiss_torch_answers(monkeypatch):

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import functools
 import json
 import os
 import signal
@@ -14,9 +15,13 @@ import time
 
 import pytest
 
+from contsemi.config import with_effect
 from contsemi.errors import InputError, StorageFailed
-from contsemi.storage.folder import OutputFolder
+from contsemi.storage import folder as module
 
+OutputFolder = functools.partial(
+    module.OutputFolder, bound=lambda config: with_effect(config, "numbers", "measured")
+)
 CONFIG = {
     "seed": 0,
     "resume": "auto",
@@ -29,12 +34,22 @@ CONFIG = {
 }
 OWNER = f"process {os.getpid()} on {socket.gethostname()} since 20"
 FACTS = {"dataset_digests": {"train": "1"}, "label_digest": "2"}
+OURS = {"versions": {"contsemi": "0.1"}}
+PAST = "process 1 on here since 2001-01-01 00:00:00"
+FREE = ("output", "resume", "display", "checkpoint")
+
+
+def bound(config):
+    """What such a run is bound to: all but where it lies."""
+    kept = {key: value for key, value in config.items() if key not in FREE}
+    data = {key: value for key, value in kept.get("data", {}).items() if key != "root"}
+    return kept | {"data": data}
 
 
 def begun(folder, config=CONFIG, **files):
     """A folder in which a run has begun."""
     folder.mkdir()
-    (folder / "manifest.json").write_text(json.dumps({"config": config, **FACTS}))
+    (folder / "manifest.json").write_text(json.dumps({"config": config, **FACTS, **OURS}))
     for name, text in files.items():
         (folder / name.replace("_json", ".json")).write_text(text)
     return folder
@@ -45,7 +60,8 @@ def contents(folder):
 
 
 def refused(folder, match, **changes):
-    with pytest.raises(InputError, match=match) as caught, OutputFolder(folder, CONFIG | changes):
+    output = OutputFolder(folder, CONFIG | changes, bound=bound)
+    with pytest.raises(InputError, match=match) as caught, output:
         raise AssertionError("entered")
     assert str(caught.value).startswith(f"output={folder}: ")
     assert "\n" not in str(caught.value)
@@ -126,7 +142,7 @@ def test_an_owner_elsewhere_is_believed(tmp_path, monkeypatch):
     with path.open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         refused(tmp_path, "process 1 on another-machine since")
-    assert len(slept) == 1
+    assert slept.count(0.2) == 1
 
 
 def test_the_lock_of_a_run_that_removed_its_folder_is_not_taken(tmp_path, monkeypatch):
@@ -159,6 +175,40 @@ def test_files_of_others_are_not_touched(resume, tmp_path):
     assert contents(tmp_path) == before
 
 
+FOREIGN = {
+    "a web page": {"manifest.json": '{"name": "my web app", "versions": {}}', "results.json": "9"},
+    "results alone": {"results.json": '{"method": "mine"}', "metrics.jsonl": "{}"},
+    "another program's lock": {"run.lock": "4711\n", "accuracy_matrix.csv": "1,2"},
+    "an empty lock": {"run.lock": "", "report.html": "<p>mine</p>"},
+    "a manifest like ours": {"manifest.json": '{"versions": ["contsemi"], "config": {}}'},
+    "no JSON": {"manifest.json": "CACHE MANIFEST", "config.yaml": "mine"},
+    "a pipeline's state": {"checkpoints": None, "state.pt": "tensors"},
+}
+
+
+@pytest.mark.parametrize("resume", ["auto", "never"])
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_the_names_of_our_files_do_not_make_a_folder_ours(kind, resume, tmp_path):
+    for name, text in FOREIGN[kind].items():
+        if text is None:
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_text(text)
+    before = {path: path.is_dir() or path.read_bytes() for path in tmp_path.rglob("*")}
+    refused(tmp_path, "holds files of something else", resume=resume)
+    assert {path: path.is_dir() or path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "answers"])
+def test_a_link_out_of_the_folder_is_not_followed(name, tmp_path):
+    folder, other = begun(tmp_path / "run"), tmp_path / "other"
+    other.mkdir()
+    (other / ".results.json.12.tmp").write_text("years")
+    (folder / name).symlink_to(other)
+    refused(folder, f"its {name} is a link to somewhere else")
+    assert (other / ".results.json.12.tmp").read_text() == "years"
+
+
 def test_a_folder_in_which_nothing_was_written_goes_again(tmp_path):
     folder = tmp_path / "new" / "deep" / "run"
     with pytest.raises(InputError), OutputFolder(folder, CONFIG):
@@ -175,7 +225,7 @@ def test_a_folder_in_which_nothing_was_written_goes_again(tmp_path):
 
 
 def test_a_run_killed_before_its_manifest_begins_again(tmp_path):
-    (tmp_path / "run.lock").touch()
+    (tmp_path / "run.lock").write_text(PAST)
     (tmp_path / "config.yaml").write_text("seed: 0")
     (tmp_path / "metrics.jsonl").touch()
     with OutputFolder(tmp_path, CONFIG) as output:
@@ -188,9 +238,11 @@ def test_a_run_killed_before_its_manifest_begins_again(tmp_path):
         ({"seed": 7}, r"another seed \(0 -> 7\)"),
         ({"optim": {"lr": 0.2, "epochs": 3}}, r"another optim\.lr \(0\.1 -> 0\.2\)"),
         ({"projector": [8, 5]}, r"another projector \(\[8, 4\] -> \[8, 5\]\)"),
-        ({"optim": {"lr": 0.1}}, r"another optim\.epochs \(3 -> None\)"),
-        ({"more": 1}, r"another more \(None -> 1\)"),
+        ({"optim": {"lr": 0.1}}, r"another optim\.epochs \(3 -> null\)"),
+        ({"more": 1}, r"another more \(null -> 1\)"),
         ({"seed": 1, "projector": [1]}, r"another projector .*, seed .*; give another output="),
+        ({"data": {"root": "there", "size": 8}}, r"another data\.size \(null -> 8\); give"),
+        ({"method": "paws", "seed": 3}, r"with another method \(null -> paws\); give"),
     ],
 )
 def test_another_configuration_is_refused_key_by_key(change, said, tmp_path):
@@ -205,7 +257,7 @@ def test_another_configuration_is_refused_key_by_key(change, said, tmp_path):
 def test_what_does_not_change_the_numbers_may_change(tmp_path):
     folder = begun(tmp_path / "run", results_json="{}")
     free = {"output": "b", "display": "quiet", "checkpoint": {}, "data": {"root": "there"}}
-    with OutputFolder(folder, CONFIG | free) as output:
+    with OutputFolder(folder, CONFIG | free, bound=bound) as output:
         assert output.finished
     with OutputFolder(folder, CONFIG | {"resume": "never"}) as output:
         assert not output.finished
@@ -225,6 +277,7 @@ def test_other_images_or_labels_are_refused(key, tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"config": 3}', "\x00"])
 def test_a_damaged_manifest_is_said(text, tmp_path):
     folder = begun(tmp_path / "run")
+    (folder / "run.lock").write_text(PAST)
     (folder / "manifest.json").write_text(text)
     refused(folder, "its manifest.json cannot be read; .*resume=never")
     with OutputFolder(folder, CONFIG | {"resume": "never"}):

@@ -1,24 +1,50 @@
 """Colours that remain distinct with any colour vision, in print and on dark paper."""
 
-__all__ = ["HEAT", "task_colours"]
+from matplotlib.colors import LinearSegmentedColormap
+
+__all__ = ["FAINT", "HEAT", "INK", "PAPER", "SHADES", "SOFT", "in_the_dark", "task_colours"]
 
 # Okabe and Ito (2008), without black and yellow, which vanish on one of the two papers.
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 # Anchors of viridis from 0.1 to 0.8: its end is too pale for a line on white paper.
 VIRIDIS = ("#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58")
 HEAT = OKABE_ITO[0]
+
+INK, SOFT, FAINT, PAPER = "#1b1b1b", "#595959", "#d9d9d9", "#ffffff"
+_DARK = {INK: "#ececec", SOFT: "#a8a8a8", FAINT: "#3c3c3c", PAPER: "#141414"}
+
+SHADES = LinearSegmentedColormap.from_list("accuracy", [f"{HEAT}00", f"{HEAT}b0"])
+"""From nothing to much, over whatever paper lies below."""
 
 
 def task_colours(tasks: int) -> list[str]:
     """One colour a task: unordered hues for few, an ordered scale for many."""
     if tasks <= len(OKABE_ITO):
         return list(OKABE_ITO[:tasks])
-    return [_between(task / (tasks - 1) * (len(VIRIDIS) - 1)) for task in range(tasks)]
+    return [_along(task / (tasks - 1) * (len(VIRIDIS) - 1)) for task in range(tasks)]
 
 
-def _between(position: float) -> str:
+def in_the_dark(colour: str) -> str:
+    """The colour that stands on dark paper for one that was made for white paper."""
+    if (known := _DARK.get(colour)) is not None:
+        return known
+    share = 0.0
+    while _luminance(lighter := _mixed(colour, "#ffffff", share)) < 0.22:
+        share += 0.05
+    return lighter
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of WCAG, nearly."""
+    linear = [(channel / 255) ** 2.2 for channel in bytes.fromhex(colour[1:])]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def _along(position: float) -> str:
     low = min(int(position), len(VIRIDIS) - 2)
-    share = position - low
-    pair = (bytes.fromhex(VIRIDIS[low][1:]), bytes.fromhex(VIRIDIS[low + 1][1:]))
-    mixed = (round(a + share * (b - a)) for a, b in zip(*pair, strict=True))
-    return "#" + "".join(f"{channel:02x}" for channel in mixed)
+    return _mixed(VIRIDIS[low], VIRIDIS[low + 1], position - low)
+
+
+def _mixed(one: str, other: str, share: float) -> str:
+    pair = (bytes.fromhex(one[1:]), bytes.fromhex(other[1:]))
+    return "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in zip(*pair, strict=True))

@@ -1,1 +1,1 @@
-"""Pages of records."""
+"""Pages: templates whose foreign text is escaped, and what is filled into them."""

@@ -1,28 +1,18 @@
 """The pictures and the page of a run, drawn from its files alone."""
 
-from typing import TYPE_CHECKING
+import csv
+import io
 
-from contsemi.records.answers import read_all
+from contsemi.metrics.by_class import by_class
 from contsemi.records.finished import Run
-from contsemi.report.pages.html import page
+from contsemi.report.material import Material
 from contsemi.storage.atomic import write_atomically
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["draw"]
 
-# What the page says of the figures that it has no drawing of its own for.
-CAPTIONS = {
-    "classes": "Which classes are taken for which after the last task, and how often predictions "
-    "of one confidence are right.",
-    "embeddings": "Features of some test images in the plane of their greatest variance; stars "
-    "stand for classes, pale points belong to earlier tasks.",
-}
-
 
 def draw(run: Run) -> tuple[str, ...]:
-    """Write ``report.html``, and each figure that there are data for as PNG and SVG.
+    """Write ``report.html``, each figure that there are data for as PNG and SVG, and a table.
 
     Returns:
         the names of the files.
@@ -32,33 +22,29 @@ def draw(run: Run) -> tuple[str, ...]:
         InputError: a file of the run is damaged.
     """
     # Matplotlib takes half a second to import; the console does not need it.
-    from contsemi.report.figures.render import render
+    from contsemi.report.figures.catalogue import drawings
+    from contsemi.report.figures.drawing import pictures
+    from contsemi.report.pages.page import page
 
-    files: dict[str, bytes] = {}
-    inlined = []
-    for name, figure in _figures(run).items():
-        for ending in ("png", "svg"):
-            files[f"{name}.{ending}"] = render(figure, ending)
-        if name in CAPTIONS:
-            inlined.append((CAPTIONS[name], files[f"{name}.png"]))
-    files = {"report.html": page(run, inlined)} | files
+    material = Material.of(run)
+    files = {"report.html": page(run)}
+    for drawing in drawings(material):
+        files |= pictures(drawing)
+    if material.answers:
+        files["accuracy_by_class.csv"] = _by_class(material)
     for name, content in files.items():
         write_atomically(run.folder / name, content)
     return tuple(files)
 
 
-def _figures(run: Run) -> dict[str, "Figure"]:
-    from contsemi.report.figures.class_figure import class_figure
-    from contsemi.report.figures.curves import figure
-    from contsemi.report.figures.embedding_figure import embedding_figure
-    from contsemi.report.figures.stability import stability_figure
-
-    found = {"forgetting": figure(run)}
-    if run.trajectories:
-        found["stability"] = stability_figure(run)
-    if answers := read_all(run.folder):
-        found["classes"] = class_figure(answers[max(answers)])
-        embeddings = embedding_figure(answers)
-        if embeddings is not None:
-            found["embeddings"] = embeddings
-    return found
+def _by_class(material: Material) -> bytes:
+    """Class, its task, its test images and, to the last bit, its accuracy after each task."""
+    found = by_class(material.answers)
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["class", "task", "images", *(f"after_task_{task + 1}" for task in found.tasks)])
+    for column, row in enumerate(found.accuracy.tolist()):
+        facts = (found.tasks[found.arrival[column]] + 1, found.images[column])
+        cells = ("" if cell != cell else repr(cell) for cell in row)
+        lines.writerow([material.names.of_class(column), *facts, *cells])
+    return text.getvalue().encode("utf-8", "replace")

@@ -64,6 +64,7 @@ class Display:
         self._clock = clock
         self._last = clock()
         self._live: Live | None = None
+        self._estimated = False
 
     @property
     def width(self) -> int:
@@ -90,7 +91,9 @@ class Display:
                 return
             self._last = now
             self._live.update(live_view(event), refresh=True)
-        elif self._mode == "plain" and now - self._last >= SECONDS_BETWEEN_LINES:
+        elif self._mode == "plain" and (
+            now - self._last >= SECONDS_BETWEEN_LINES or self._new(event)
+        ):
             losses = "  ".join(f"{one_line(k)} {v:.4g}" for k, v in event.losses.items())
             self._line(
                 "  ".join(
@@ -105,6 +108,12 @@ class Display:
                     if part
                 )
             )
+
+    def _new(self, event: Progress) -> bool:
+        """Whether it brings the first estimate, and there is time to read it."""
+        new = not self._estimated and (event.seconds_left or 0.0) >= SECONDS_BETWEEN_LINES
+        self._estimated |= event.seconds_left is not None
+        return new
 
     def task_done(self, event: TaskDone) -> None:
         """Print the line of a task that is learned and measured."""

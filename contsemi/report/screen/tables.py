@@ -10,10 +10,14 @@ from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.forgetting import forgetting, forgetting_per_task
 from contsemi.metrics.matrix import Matrix, Undefined
 from contsemi.records.finished import Run
+from contsemi.records.measured import GROUPS
 from contsemi.report.screen.grid import grid, least_width
 from contsemi.report.words import duration, one_line, percent, rate, size
 
-__all__ = ["by_predictor", "closing", "cost", "reasons"]
+__all__ = ["by_predictor", "closing", "cost", "features", "number", "reasons"]
+
+COUNTS = ("evaluations", "recovery_steps")
+NATS = ("negative_log_likelihood",)
 
 
 def closing(run: Run, width: int) -> list[RenderableType]:
@@ -31,8 +35,10 @@ def closing(run: Run, width: int) -> list[RenderableType]:
         _accuracies(run.class_incremental, width),
         grid("summary [%]", header, rows, width=width),
     ]
-    if line := by_predictor(run):
-        parts.append(Text(line))
+    if len(run.names.tasks) == len(run.class_incremental):
+        tasks = " · ".join(map(run.names.of_task, range(len(run.names.tasks))))
+        parts.insert(1, Text(one_line(f"tasks {tasks}")))
+    parts += [Text(line) for line in (by_predictor(run), *features(run)) if line]
     undefined = run.results.get("undefined")
     if isinstance(undefined, dict) and undefined:
         parts.append(Text("\n".join(f"not defined: {reason}" for reason in reasons(undefined))))
@@ -56,10 +62,34 @@ def by_predictor(run: Run) -> str:
     return f"average accuracy by {', '.join(parts)}" if parts else ""
 
 
+def features(run: Run) -> list[str]:
+    """What probes, calibration and pseudo-labels say at the end, a line each."""
+    lines = []
+    for group in GROUPS:
+        values = run.results.get(group)
+        if isinstance(values, dict) and values:
+            told = (f"{name.replace('_', ' ')} {number(name, values[name])}" for name in values)
+            lines.append(one_line(f"{group.replace('_', ' ')}: {', '.join(told)}"))
+    return lines
+
+
+def number(name: str, value: object) -> str:
+    """A metric in its unit: percent, but for counts and nats."""
+    if not isinstance(value, int | float):
+        return "-"
+    if name in COUNTS:
+        return f"{value:.0f}"
+    return f"{value:.3f}" if name in NATS else percent(value)
+
+
 def cost(run: Run) -> str:
-    """Memory, time and speed in one line."""
+    """What it started from, memory, time and speed in one line."""
     facts = run.results
     parts = []
+    if origin := facts.get("pretrained"):
+        of = origin["labels"]
+        known = f", labels of {of}" if of else ""
+        parts.append(one_line(f"pre-trained ({origin['name']}{known})"))
     if facts["memory_bytes"] is not None:
         parts.append(f"memory {size(facts['memory_bytes'])}")
     if facts["seconds"] is not None:

@@ -79,9 +79,9 @@ class Baseline:
         """
         return self.scores(self.look(images))
 
-    def look(self, images: Tensor) -> Outputs:
-        """Outputs of un-augmented images, without gradient."""
-        return self._embed(images, ("classifier",))
+    def look(self, images: Tensor, ids: Tensor | None = None) -> Outputs:
+        """Outputs of un-augmented images, or of those with the ids, without gradient."""
+        return self._embed(images, ("classifier",), ids)
 
     def features(self, images: Tensor) -> Tensor:
         """Features [N, F] of un-augmented images."""
@@ -102,11 +102,11 @@ class Baseline:
         shape = (self.terms.pixels.num_seen, features.shape[1])
         return features, features.new_full(shape, torch.nan)
 
-    def _embed(self, images: Tensor, heads: Sequence[str]) -> Outputs:
+    def _embed(self, images: Tensor, heads: Sequence[str], ids: Tensor | None = None) -> Outputs:
         terms = self.terms
         augment, chunk = terms.pixels.augment, self.config.batch.test
         embed = Embedder(augment, chunk, terms.device, terms.precision)
-        return embed(terms.network, images, heads)
+        return embed(terms.network, images, heads, ids)
 
     @property
     def memory(self) -> dict[str, int]:

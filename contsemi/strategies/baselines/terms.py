@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, float16, float32, nn
 
 from contsemi.config import Config
 from contsemi.data.sampler import steps_per_epoch
@@ -52,6 +52,8 @@ class Terms:
         self.config, self.experiences, self.hooks = config, experiences, Hooks()
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
+        if self.precision == float16:  # Avalanche's plugins know no scaled loss
+            self.precision = float32
         draw = generator(config.seed, "network")
         backbone = build_backbone(config.model, draw)
         self.network = Network(backbone, ("classifier",), config.projector, draw)

@@ -1,0 +1,122 @@
+"""What a benchmark file says: which runs there are, and where they lie."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped,unused-ignore]
+
+from contsemi.errors import InputError
+from contsemi.records.plain import from_yaml
+
+__all__ = ["Benchmark", "Job", "read"]
+
+KEYS = ("shared", "labels", "seeds", "methods")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run: its place in the benchmark, its folder and its settings."""
+
+    labels: str
+    method: str
+    seed: int
+    folder: Path
+    settings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the run is, in one line."""
+        return f"{self.method}, {self.labels}, seed {self.seed}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether its results are there."""
+        return (self.folder / "results.json").is_file()
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A benchmark file.
+
+    Attributes:
+        shared: settings of every run.
+        labels: label budgets.
+        seeds: of every method and budget.
+        methods: name -> its own settings.
+        reference: the method that the others are compared with.
+    """
+
+    shared: Sequence[str]
+    labels: Sequence[str]
+    seeds: Sequence[int]
+    methods: Mapping[str, Sequence[str]]
+    reference: str
+
+    def jobs(self, output: Path, extra: Sequence[str] = ()) -> list[Job]:
+        """All runs; seeds outermost, so that half a benchmark is a fair one."""
+        return [
+            Job(
+                labels,
+                method,
+                seed,
+                output / labels.replace("/", "_per_") / method / f"seed{seed}",
+                _last(*self.shared, *settings, *extra, f"label_ratio={labels}", f"seed={seed}"),
+            )
+            for seed in self.seeds
+            for labels in self.labels
+            for method, settings in self.methods.items()
+        ]
+
+
+def _last(*words: str) -> tuple[str, ...]:
+    """Of settings of the same key the last one, as the command takes each key once."""
+    return tuple({word.partition("=")[0]: word for word in words}.values())
+
+
+def read(path: Path) -> Benchmark:
+    """Read a benchmark file.
+
+    Raises:
+        InputError: it is missing, no YAML, or says something else than a benchmark.
+    """
+    fix = "see scripts/cifar100_mini.yaml for one"
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("no regular file")  # a pipe would be waited for
+        content = from_yaml(path.read_text(encoding="utf-8"))
+        return _checked(content)
+    except OSError as error:
+        raise InputError(str(path), error.strerror or str(error), fix) from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        problem = f"expected the YAML of a benchmark, got: {error or 'nested too deep'}"
+        raise InputError(str(path), problem, fix) from error
+
+
+def _checked(content: Any) -> Benchmark:
+    if not isinstance(content, dict):
+        raise ValueError("no mapping of keys to values")
+    if unknown := sorted(map(str, set(content) - {*KEYS, "reference"})):
+        raise ValueError(f"unknown key {unknown[0]!r}")
+    if missing := [key for key in KEYS if not content.get(key)]:
+        raise ValueError(f"{missing[0]!r} is missing or empty")
+    methods, seeds = content["methods"], content["seeds"]
+    if not isinstance(methods, dict) or not all(map(_words, methods.values())):
+        raise ValueError("'methods' is not name: [key=value, ...] for each")
+    if not _words(content["shared"]) or not isinstance(content["labels"], list):
+        raise ValueError("'shared' and 'labels' are not lists of words")
+    if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
+        raise ValueError("'seeds' is not a list of whole numbers")
+    if bad := [name for name in map(str, methods) if Path(name).name != name or name == ".."]:
+        raise ValueError(f"method {bad[0]!r} cannot be the name of a folder")
+    reference = content.get("reference", next(iter(methods)))
+    if reference not in methods:
+        raise ValueError(f"reference {reference!r} is none of the methods")
+    labels = [str(each) for each in content["labels"]]
+    named = {str(name): settings for name, settings in methods.items()}
+    return Benchmark(content["shared"], labels, seeds, named, str(reference))
+
+
+def _words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)

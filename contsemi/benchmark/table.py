@@ -1,0 +1,69 @@
+"""The results of a benchmark as Markdown."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from contsemi.benchmark.plan import Job
+from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.paired import mean_and_deviation, paired_difference
+from contsemi.records.finished import Run, load_run
+
+__all__ = ["table"]
+
+COLUMNS = {
+    "average accuracy": ("class_incremental", "average_accuracy"),
+    "average incremental": ("class_incremental", "average_incremental_accuracy"),
+    "forgetting": ("class_incremental", "forgetting"),
+    "task-incremental": ("task_incremental", "average_accuracy"),
+}
+
+
+def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:
+    """Mean ± standard deviation over seeds, and how far the reference is ahead.
+
+    Args:
+        jobs: all runs; those that are not finished are left out.
+        reference: name of the method that the others are compared with.
+    """
+    for labels in dict.fromkeys(job.labels for job in jobs):
+        runs: dict[str, dict[int, Run]] = {}
+        for job in jobs:
+            if job.labels == labels and job.finished:
+                runs.setdefault(job.method, {})[job.seed] = load_run(job.folder)
+        yield f"\n### {labels}\n"
+        yield f"| method | seeds | {' | '.join(COLUMNS)} | {reference} ahead by | bytes | seconds |"
+        yield "|---" * (len(COLUMNS) + 5) + "|"
+        for method, by_seed in sorted(runs.items(), key=lambda item: -_mean(item[1])):
+            cells = [method, str(len(by_seed))]
+            cells += [_spread(by_seed, *place) for place in COLUMNS.values()]
+            cells += [_ahead(runs.get(reference, {}), by_seed) if method != reference else "-"]
+            cells += [f"{max(run.results['memory_bytes'] for run in by_seed.values()):,}"]
+            cells += [f"{max(run.results['seconds'] for run in by_seed.values()):.0f}"]
+            yield f"| {' | '.join(cells)} |"
+
+
+def _values(by_seed: Mapping[int, Run], kind: str, name: str) -> dict[int, float]:
+    found = {seed: run.results[kind].get(name) for seed, run in by_seed.items()}
+    return {seed: 100 * value for seed, value in found.items() if value is not None}
+
+
+def _mean(by_seed: Mapping[int, Run]) -> float:
+    values = _values(by_seed, *COLUMNS["average accuracy"])
+    return sum(values.values()) / max(len(values), 1)
+
+
+def _spread(by_seed: Mapping[int, Run], kind: str, name: str) -> str:
+    spread = mean_and_deviation(list(_values(by_seed, kind, name).values()))
+    if isinstance(spread, Undefined):
+        return "-"
+    if isinstance(spread.deviation, Undefined):
+        return f"{spread.mean:.1f}"
+    return f"{spread.mean:.1f} ± {spread.deviation:.1f}"
+
+
+def _ahead(reference: Mapping[int, Run], other: Mapping[int, Run]) -> str:
+    """Mean of the paired difference, with its 95 % t interval."""
+    place = COLUMNS["average accuracy"]
+    found = paired_difference(_values(reference, *place), _values(other, *place))
+    if isinstance(found, Undefined):
+        return "-"
+    return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"

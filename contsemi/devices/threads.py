@@ -1,0 +1,58 @@
+"""How many threads of the CPU a run takes, by a fixed rule: the same command, the same bits.
+
+OpenMP's threads wait for each other after every operation. Where other work shares the cores, one
+of them is always late, by about the slice of time that the system gives: a step of many small
+operations takes several times longer, one of large operations a little. What a second thread gains
+on an idle machine is a quarter of a step that is small, and nearly half of one that is large.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["LARGE_STEP", "Threads", "choose_threads"]
+
+LARGE_STEP = 1e11
+"""Multiply-adds of a step above which its operations are large: some seconds on one core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """A number of threads, and why it is that one."""
+
+    number: int
+    reason: str
+
+
+def choose_threads(
+    asked: int,
+    *,
+    work: float,
+    device: torch.device,
+    processes: int = 1,
+    environment: Mapping[str, str] = os.environ,
+) -> Threads:
+    """The threads of a run.
+
+    Args:
+        asked: the key ``threads``; 0 leaves the choice to the rule.
+        work: multiply-adds of a training step, forwards and backwards.
+        device: where the network runs; beside an accelerator the CPU takes all its cores.
+        processes: of this run on this machine, among which the cores are shared out.
+        environment: whose ``OMP_NUM_THREADS`` counts, but for torchrun's own 1.
+    """
+    if asked:
+        return Threads(asked, f"threads={asked}")
+    said = environment.get("OMP_NUM_THREADS", "")
+    if said.isdigit() and int(said) and not (processes > 1 and said == "1"):
+        return Threads(int(said), f"OMP_NUM_THREADS={said}")
+    cores = max(1, len(os.sched_getaffinity(0)) // processes)
+    if device.type != "cpu":
+        return Threads(cores, "the accelerator computes")
+    if cores == 1:
+        return Threads(1, "one core for this process")
+    if work < LARGE_STEP:
+        return Threads(1, f"a step of {work / 1e9:.2g} G multiply-adds is small")
+    return Threads(cores, f"a step of {work / 1e9:.2g} G multiply-adds is large")

@@ -1,0 +1,29 @@
+"""How much a training step computes, before there is one."""
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from contsemi.config import Config
+from contsemi.models import build_backbone
+from contsemi.seeding import generator
+
+__all__ = ["multiply_adds"]
+
+_VIEWS = 2  # of an unlabelled image, as most methods have it
+_PASSES = 3  # forwards, and twice that much backwards
+
+
+def multiply_adds(config: Config) -> float:
+    """Multiply-adds of the backbone in a training step, near enough to tell small from large.
+
+    Two views of each unlabelled image and one of each labelled one, at the side of the test images.
+
+    Args:
+        config: the run.
+    """
+    backbone = build_backbone(config.model, generator(0, "work")).eval()
+    side = config.views.test_size
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        backbone(torch.zeros(1, 3, side, side))
+    images = _VIEWS * config.batch.unlabelled + config.batch.labelled
+    return float(counter.get_total_flops()) / 2 * images * _PASSES

@@ -1,0 +1,175 @@
+"""The benchmark: what it plans, what its table says, and that it goes on where it was."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from contsemi.benchmark.__main__ import main
+from contsemi.benchmark.plan import read
+from contsemi.benchmark.table import table
+from contsemi.benchmark.training import train
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def small(**changes):
+    return {
+        "shared": ["scenario=digits_5tasks"],
+        "labels": ["25/class", "4/class"],
+        "seeds": [0, 1, 2],
+        "reference": "ours",
+        "methods": {"ours": ["method=suave"], "theirs": ["method=replay"]},
+    } | changes
+
+
+def plan(tmp_path, **changes):
+    """The benchmark that a file with these changes says."""
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump(small(**changes)))
+    return read(path)
+
+
+def finish(job, accuracy):
+    job.folder.mkdir(parents=True)
+    values = {"average_accuracy": accuracy, "average_incremental_accuracy": accuracy}
+    content = {
+        "method": job.method,
+        "scenario": "s",
+        "seed": job.seed,
+        "label_ratio": job.labels,
+        "class_incremental": {**values, "forgetting": None},
+        "task_incremental": values,
+        "memory_bytes": 1234,
+        "seconds": 5.0,
+    }
+    (job.folder / "results.json").write_text(json.dumps(content))
+
+
+def test_every_run_has_a_folder_of_its_own_and_pairs_share_all_but_the_method(tmp_path):
+    jobs = plan(tmp_path).jobs(tmp_path, ["threads=1"])
+    assert len(jobs) == len({job.folder for job in jobs}) == 12
+    assert [job.seed for job in jobs] == sorted(job.seed for job in jobs)
+    first, second = jobs[:2]
+    assert set(first.settings) ^ set(second.settings) == {"method=suave", "method=replay"}
+    assert {"threads=1", "label_ratio=25/class", "seed=0"} <= set(first.settings)
+
+
+@pytest.fixture
+def _plain_runs(monkeypatch):
+    """Runs that have nothing but their results."""
+
+    def results_alone(folder):
+        return SimpleNamespace(results=json.loads((folder / "results.json").read_text()))
+
+    monkeypatch.setattr("contsemi.benchmark.table.load_run", results_alone)
+
+
+@pytest.mark.usefixtures("_plain_runs")
+def test_the_table_gives_the_paired_interval(tmp_path):
+    jobs = plan(tmp_path, labels=["4/class"]).jobs(tmp_path)
+    values = {"ours": [0.50, 0.60, 0.70], "theirs": [0.40, 0.52, 0.58]}
+    for job in jobs:
+        finish(job, values[job.method][job.seed])
+    text = "\n".join(table(jobs, "ours"))
+    ours, theirs = (line for line in text.splitlines() if line.startswith(("| ours", "| theirs")))
+    assert "| 60.0 ± 10.0 |" in ours and "| 50.0 ± 9.2 |" in theirs
+    # differences 10, 8, 12: mean 10, deviation 2, half width 4.303 * 2 / sqrt(3)
+    assert "+10.0 [+5.0, +15.0]" in theirs
+    assert "1,234" in ours
+
+
+@pytest.mark.usefixtures("_plain_runs")
+def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
+    jobs = plan(tmp_path).jobs(tmp_path)
+    finish(jobs[0], 0.5)
+    text = "\n".join(table(jobs, "ours"))
+    assert "| ours | 1 | 50.0 |" in text and "theirs" not in text.split("### 25/class")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("# prose\n", "no mapping"),
+        ("a: [", "expected the YAML of a benchmark"),
+        ("shared: []", "'shared' is missing"),
+        ("shared: [a=1]\nlabels: [5%]\nseeds: [zero]\nmethods: {a: []}", "'seeds' is not"),
+        ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {../a: []}", "name of a folder"),
+        ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: [a]", "'methods' is not"),
+        ("shared: &a [x]\nlabels: *a", "aliases"),
+        ("sharde: []", "unknown key 'sharde'"),
+        (None, "No such file"),
+    ],
+)
+def test_a_wrong_file_is_one_line(tmp_path, capsys, text, said):
+    path = tmp_path / "b.yaml"
+    if text is not None:
+        path.write_text(text)
+    assert main([str(path), "--output", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {path}: ") and said in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["--jobs", "0"], ["--seeds", "7"], ["lr"], ["--port", "1"], ["--only", "none"]]
+)
+def test_wrong_words_are_one_line(tmp_path, capsys, words):
+    path = tmp_path / "b.yaml"
+    path.write_text(yaml.safe_dump(small()))
+    assert main([str(path), "--output", str(tmp_path / "out"), *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_it_says_what_is_left_and_stops_at_ctrl_c(tmp_path, monkeypatch, capsys):
+    jobs = plan(tmp_path).jobs(tmp_path)
+    codes = iter([0, 3, 0])
+    monkeypatch.setattr("contsemi.benchmark.training._execute", lambda job: next(codes))
+    lines = []
+    failed = train(jobs[:3], 1, lines.append)
+    assert failed == [jobs[1]]
+    assert lines[0] == "0 of 3 runs are finished"
+    assert "(1 of 3; 0.0 s left)" in lines[1] and "exit code 3" in lines[2]
+    assert lines[3].endswith("(3 of 3)")
+
+    def stop(job):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("contsemi.benchmark.training._execute", stop)
+    assert main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path), "--jobs", "1"]) == 130
+
+
+@pytest.mark.slow
+def test_it_trains_what_is_missing_and_nothing_twice(tmp_path):
+    shared = ["scenario=digits_5tasks", "model.width=8", "optim.epochs=1", "threads=1"]
+    path = tmp_path / "b.yaml"
+    path.write_text(yaml.safe_dump(small(shared=shared, labels=["5%"], seeds=[0])))
+    command = [
+        sys.executable,
+        "-m",
+        "contsemi.benchmark",
+        str(path),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+
+    def call():
+        return subprocess.run(
+            [*command, "--jobs", "1", "device=cpu"], capture_output=True, text=True, cwd=ROOT
+        )
+
+    first = call()
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "0 of 2 runs are finished" in first.stdout
+    assert "| theirs | 1 |" in first.stdout
+    second = call()
+    assert "2 of 2 runs are finished" in second.stdout and "seed 0:" not in second.stdout
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert table.strip() in second.stdout
+    path.write_text(yaml.safe_dump(small(shared=[*shared, "optim.lr=-1"], seeds=[1])))
+    third = call()
+    assert third.returncode == 1 and "exit code 2" in third.stdout

@@ -1,0 +1,123 @@
+"""The check for GPUs: its logic, and its parts on the pretended one."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def gpu_check(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import gpu_check
+
+    yield gpu_check
+    for name in [name for name in sys.modules if name.partition(".")[0] == "gpu_parts"]:
+        del sys.modules[name]
+
+
+def plant(monkeypatch, check):
+    """A part that does what ``check`` does."""
+    module = ModuleType("gpu_parts.norm")
+    module.check = check
+    monkeypatch.setitem(sys.modules, "gpu_parts.norm", module)
+
+
+def test_what_a_part_finds_raises_or_lacks_is_said(gpu_check, monkeypatch):
+    def good(device, quick):
+        yield "first", True, "fine", {"ms": 1.5}
+
+    def lame(device, quick):
+        yield "first", True, "", {}
+        raise RuntimeError("CUDA error: an illegal memory access\nmore")
+
+    def bare(device, quick):
+        import nobody_has_this
+
+        yield nobody_has_this
+
+    found = {}
+    for check in (good, lame, bare):
+        plant(monkeypatch, check)
+        found[check.__name__] = list(gpu_check.run_part("norm", "cuda:0", quick=True))
+    assert [(x.name, x.holds, x.numbers) for x in found["good"]] == [("first", True, {"ms": 1.5})]
+    assert [x.holds for x in found["lame"]] == [True, False]
+    assert "RuntimeError: CUDA error: an illegal memory access (test_gpu_check.py:" in (
+        found["lame"][1].detail
+    )
+    assert found["bare"][0].holds is False
+    assert found["bare"][0].detail == "lacks the package nobody_has_this"
+    text = gpu_check.table(found["lame"])
+    assert text.splitlines()[2:] and "**no**" in text and "| yes |" in text
+
+
+def test_one_file_one_table_one_exit_code(gpu_check, monkeypatch, tmp_path):
+    """Each part is a process of its own, which may fail, hang or find something bad."""
+
+    def outcome(holds):
+        finding = gpu_check.Finding("norm", "layout", holds)
+        monkeypatch.setattr(gpu_check, "_apart", lambda *_: iter([finding]))
+        code = gpu_check.main(["--output", str(tmp_path), "--only", "norm"])
+        record = json.loads((tmp_path / "gpu_check.json").read_text())
+        assert record["holds"] is (code == 0)
+        assert "| norm | layout |" in (tmp_path / "gpu_check.md").read_text()
+        return code
+
+    assert outcome(True) == 0 and outcome(None) == 0 and outcome(False) == 1
+
+
+@pytest.mark.slow
+def test_parts_that_end_badly_or_never_are_named(gpu_check, tmp_path, monkeypatch):
+    words = ["--output", str(tmp_path), "--only", "versions", "--device", "nowhere"]
+    assert gpu_check.main(words) == 1
+    assert gpu_check.main([*words[:-1], "cpu", "--seconds", "0.5"]) == 1
+    details = [
+        x["detail"] for x in json.loads((tmp_path / "gpu_check.json").read_text())["findings"]
+    ]
+    assert any("took more than" in text for text in details)
+
+
+def test_every_part_is_there_and_within_twelve_minutes(gpu_check):
+    files = {path.stem for path in (ROOT / "scripts" / "gpu_parts").glob("*.py")}
+    assert files - {"__init__", "common"} == set(gpu_check.PARTS)
+    given = gpu_check._parser().parse_args([])
+    assert given.seconds <= 720
+
+
+@pytest.mark.parametrize("part", ["functions", "index"])
+def test_parts_hold_on_the_pretended_gpu(part, gpu_check, gpu, monkeypatch):
+    """And find what waits: there ``set_sync_debug_mode`` is the pretended GPU's counting."""
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    found = list(gpu_check.run_part(part, "cuda:0", quick=True))
+    # examples print their tensors, and those of the pretended GPU have another name
+    found = [each for each in found if not each.name.startswith("example")]
+    bad = [(each.name, each.detail, each.numbers) for each in found if each.holds is False]
+    assert len(found) > 2 and not bad
+
+
+def test_a_wrong_number_is_found(gpu_check, monkeypatch):
+    from gpu_parts import functions, norm
+
+    from contsemi.devices import synced_norm
+
+    real = synced_norm._Host.slope
+    monkeypatch.setattr(synced_norm._Host, "slope", lambda *a: 1.01 * real(*a))
+    assert not any(holds for _, holds, _, _ in norm.check("cpu", quick=True))
+    monkeypatch.setattr(functions, "moved", lambda value, device: functools_off(value))
+    names = {name: holds for name, holds, _, _ in functions.check("cpu", quick=True)}
+    assert not names["soft_nearest_neighbours"]
+
+
+def functools_off(value):
+    """What a kernel that is off by a hundredth would make of it."""
+    if isinstance(value, tuple):
+        return tuple(functools_off(each) for each in value)
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        return (value.detach() * 1.01 + 0.01).requires_grad_(value.requires_grad)
+    return value
