@@ -2,7 +2,8 @@
 
 A part's file gives each key its type by its value, and what it may be under ``ranges``: the lowest
 and the highest number (``null`` for no limit; of a list, of each of its items), the words that a
-text may be, or, under the name of a group of keys, one range for all or a range for each.
+text may be, words before two numbers for what may be either, or, under the name of a group of keys,
+one range for all or a range for each.
 """
 
 from collections.abc import Mapping
@@ -153,6 +154,10 @@ def _type(value: Any, given: Any, where: str) -> Any:
         return bool
     if given is not None and not isinstance(given, list):
         raise InputError(f"{where}", f"its range is {suggest.shown(given)}", "write [low, high]")
+    words = [each for each in given or () if isinstance(each, str)]
+    if given and words and len(words) == len(given) - 2:  # words, or a number
+        kind = 0 if isinstance(value, int) else 0.0
+        return Literal[tuple(words)] | _type(kind, given[len(words) :], where)
     if isinstance(value, str) and not _refers(value):
         words = tuple(given) if given else ()
         return Literal[words] if words else str

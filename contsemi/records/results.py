@@ -35,6 +35,7 @@ def results(
     test_images: Sequence[int] | None = None,
     while_training: Mapping[str, Trajectory] | None = None,
     measured: Mapping[str, Mapping[str, float | Undefined]] | None = None,
+    pretrained: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The results of a run; a metric that is not defined is ``None`` and says why.
 
@@ -55,6 +56,8 @@ def results(
         test_images: [T], test images of each task, for the accuracy in which each weighs the same.
         while_training: evaluations inside tasks by kind; nothing where there were none.
         measured: calibration, probes and pseudo-labels, as far as they were asked for.
+        pretrained: name, source, licence, sha256 and labels of the weights that the run started
+            from; ``None`` for random ones.
     """
     matrices = {"class_incremental": class_incremental, "task_incremental": task_incremental}
     summaries = {kind: summarise(matrix, test_images) for kind, matrix in matrices.items()}
@@ -70,6 +73,7 @@ def results(
         "undefined": _reasons(summaries) | _reasons(traces, "while_training.") | _reasons(beside),
         "predictors": {name: dict(values) for name, values in (predictors or {}).items()},
         "switches": list(switches),
+        "pretrained": None if pretrained is None else dict(pretrained),
         "pieces": pieces,
         "changes": list(changes),
         "memory_bytes": sum(memory.values()),

@@ -23,7 +23,7 @@ UNFIT = {
     "GSS_greedyPlugin": "compares images by gradients, and fails by itself where a batch is short",
     "GenerativeReplayPlugin": "needs a model that generates images",
     "LFLPlugin": "needs a model of Avalanche's BaseModel",
-    "LRSchedulerPlugin": "sets a rate that the learner's optimiser has from optim.lr and its curve",
+    "LRSchedulerPlugin": "sets an optimiser's rate, and the learner's has optim.lr and its curve",
     "TrainGeneratorAfterExpPlugin": "needs a generator to train",
     "RARPlugin": "traces the model, whose forward pass asks the learner",
     "NCMOracle": "needs a model with an NCM classifier",

@@ -101,7 +101,7 @@ class ContinualMetrics(PluginMetric):  # type: ignore[misc]
         return found
 
     def over_time(self) -> NDArray[np.float64]:
-        """Share [T] of right answers, of all test images, after each experience; NaN: not asked."""
+        """Share [T] of right answers among all test images, by experience; NaN: not asked."""
         return np.array([self._whole.get(task, np.nan) for task in range(len(self.order))])
 
     def trajectory(self, kind: str) -> Trajectory | None:
@@ -278,6 +278,6 @@ def _answered(parts: Sequence[NDArray[np.float64]]) -> Answered | None:
 
 
 def _length(stream: Any) -> int:
-    """Experiences of a whole stream, also of a part of it; 0 where it has no end or number."""
+    """Experiences of a whole stream, also of a part of it; 0 where nobody knows."""
     whole = getattr(stream, "_full_length", stream.__len__ if hasattr(stream, "__len__") else None)
     return int(whole()) if whole is not None else 0

@@ -39,7 +39,7 @@ def name_classes(
     Args:
         benchmark: says whether its ids restart, if it does.
         train: class ids of each training image, experience by experience.
-        test: likewise of each test image.
+        test: those of each test image.
         tasks: their task labels; ``None`` for a benchmark without.
         by: ``id``: an id is one class; ``task``: the task label and the id together, or the place
             in the stream where task labels do not differ; ``auto``: as the benchmark says.

@@ -62,6 +62,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
 
     Attributes:
         learner: what is trained.
+        learned: the task that was trained last; ``None`` before the first.
         model: the learner as a module that gives scores by class id.
     """
 
@@ -85,7 +86,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         _check_evaluation(eval_every, peval_mode)
         self.learner, self.hooks = learner, hooks
         self._start: tuple[int, int] | None = None
-        self._learned: Task | None = None
+        self.learned: Task | None = None
         self._mb_output: Any = None
         super().__init__(
             model=ScoresById(learner),
@@ -163,7 +164,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
                 before, or out of order.
         """
         listed = experiences_of(experiences, "strategy.train(experiences)")
-        last = self._learned
+        last = self.learned
         for each in listed:
             last = self._check_next(task_of(each), last)
         if eval_streams is not None:
@@ -230,7 +231,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
             if getattr(each.dataset, "targets", None) is None:
                 fix = "evaluate benchmark.test_stream or another stream of labelled images"
                 raise InputError(where, "has images without labels", fix)
-            renumbered = self._learned is not None and self._learned.renumbered
+            renumbered = self.learned is not None and self.learned.renumbered
             if renumbered and getattr(each, "rows", None) is None:
                 problem = "its class ids restart in each task, and were numbered anew for training"
                 fix = "evaluate the test_stream of the benchmark that semi_supervised() gave"
@@ -253,13 +254,17 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """The task begins in the learner: heads and optimiser grow before plugins look at them."""
         task = task_of(self.experience)
-        self._learned = task
-        self.model.know(task.class_ids, task.width)
+        self.take(task)
         if self._start is None:
             experience = task.experience
             if experience.num_old < self.learner.num_seen:  # trained again: its classes return
                 experience = replace(experience, num_old=self.learner.num_seen)
             self.learner.begin(experience, task.images)
+
+    def take(self, task: Task) -> None:
+        """What was learned last: a task that begins, or one whose state was restored."""
+        self.learned = task
+        self.model.know(task.class_ids, task.width)
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
         """Makes the output wide enough for the classes of the experience at hand."""

@@ -283,6 +283,22 @@ def test_the_mini_batch_is_the_labelled_rows_by_class_id(ours, make_strategy):
     assert strategy.optimizer is strategy.learner.optimizer
 
 
+def test_each_row_comes_with_the_task_label_of_its_image(digit_datasets, make_strategy):
+    from avalanche.benchmarks import nc_benchmark
+
+    from contsemi.strategies import semi_supervised
+
+    aware = nc_benchmark(*digit_datasets, 5, task_labels=True, seed=0)
+    made = semi_supervised(aware, label_ratio="5%")
+    of_class = {c: e.task_label for e in made.train_stream for c in e.classes_in_this_experience}
+    assert sorted(of_class.values()) == [t for t in range(5) for _ in range(2)]
+    plugin = At(lambda s: (s.mb_task_id.tolist(), s.mb_y.tolist()), "before_forward")
+    make_strategy(plugin).train(list(made.train_stream)[:2])
+    rows = [pair for tasks, ids in plugin.kept for pair in zip(tasks, ids, strict=True)]
+    assert all(task == of_class[class_id] for task, class_id in rows)
+    assert {task for tasks, _ in plugin.kept[-4:] for task in tasks} == {0, 1}  # exemplars, too
+
+
 def test_the_loader_says_how_long_an_epoch_is_and_can_be_read(ours, make_strategy):
     def look(strategy):
         rows = torch.cat([batch[1] for batch in strategy.dataloader])
