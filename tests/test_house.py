@@ -1,8 +1,11 @@
+import ast
+import graphlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,6 +78,61 @@ def test_files_stay_short() -> None:
     assert {file: n for file, n in lengths.items() if n > 400} == {}
     assert sorted(lengths.values())[len(lengths) // 2] < 120
     assert not list((ROOT / "contsemi").rglob("utils.py"))
+
+
+def _long_functions(source: str, most: int = 60) -> dict[str, int]:
+    """Name -> lines of every function that has more than ``most``, docstring and all."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, functions)]
+    lengths = {node.name: node.end_lineno - node.lineno + 1 for node in found}
+    return {name: n for name, n in lengths.items() if n > most}
+
+
+def test_functions_stay_short() -> None:
+    assert _long_functions("def f():\n" + "    x = 1\n" * 60) == {"f": 61}
+    found = {
+        file.relative_to(ROOT): long
+        for file in (ROOT / "contsemi").rglob("*.py")
+        if (long := _long_functions(file.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+def test_what_stands_loose_in_the_package() -> None:
+    """Everything else is in a room."""
+    loose = {each.name for each in (ROOT / "contsemi").iterdir() if each.is_file()}
+    known = {"run.py", "config.py", "errors.py", "seeding.py", "discovery.py"}
+    assert loose == known | {"__init__.py", "py.typed"}
+
+
+def _circle(package: str) -> list[str]:
+    """Modules that import each other in a ring, those for annotations alone counted; or nothing.
+
+    That a module imports itself, as the command does for the processes that it starts, is no ring.
+    """
+    graph = grimp.build_graph(package, exclude_type_checking_imports=False, cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    try:
+        graphlib.TopologicalSorter({name: of - {name} for name, of in imports.items()}).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_module_imports_in_a_circle() -> None:
+    assert _circle("contsemi") == []
+
+
+def test_a_planted_circle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "ringed"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "one.py").write_text("import ringed.two\n")
+    (package / "two.py").write_text(
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from ringed.one import A\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert set(_circle("ringed")) == {"ringed.one", "ringed.two"}
 
 
 @pytest.mark.parametrize(

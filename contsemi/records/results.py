@@ -46,25 +46,21 @@ def results(
         label_ratio: the label budget, written in one way (runs are grouped by it).
         class_incremental: R [T, T], fractions, NaN where not measured.
         task_incremental: likewise.
-        memory: bytes of all that is kept beside the network, by name: exemplars, embeddings,
-            moments, banks, frozen and averaged networks; ``memory_bytes`` is their sum.
+        memory: bytes of all that is kept beside the network; ``memory_bytes`` is their sum.
         seconds: wall-clock time of the run, over all its resumptions.
         images_per_second: images trained a second.
         switches: names of the switches of official code that were on.
         pieces: into which the rows of a step were split to fit into memory.
         changes: what changed under the run (versions, threads, device) between its resumptions.
-        predictors: averages after the last task by each predictor; ``headline`` is the
-            objective's own, whose matrices are given.
+        predictors: averages after the last task; ``headline`` is the one of the matrices given.
         test_images: [T], test images of each task, for the accuracy in which each weighs the same.
         while_training: evaluations inside tasks by kind; nothing where there were none.
         measured: calibration, probes and pseudo-labels, as far as they were asked for.
         pretrained: name, source, licence, sha256 and labels of the weights that the run started
             from; ``None`` for random ones.
     """
-    summaries = {
-        "class_incremental": summarise(class_incremental, test_images),
-        "task_incremental": summarise(task_incremental, test_images),
-    }
+    matrices = {"class_incremental": class_incremental, "task_incremental": task_incremental}
+    summaries = {kind: summarise(matrix, test_images) for kind, matrix in matrices.items()}
     traces = {kind: summarise_trajectory(each) for kind, each in (while_training or {}).items()}
     beside = {group: (measured or {}).get(group, {}) for group in GROUPS}
     return {
@@ -72,9 +68,8 @@ def results(
         "scenario": scenario,
         "seed": seed,
         "label_ratio": label_ratio,
-        **{kind: _numbers(summary) for kind, summary in summaries.items()},
+        **{kind: _numbers(each) or None for kind, each in (summaries | beside).items()},
         "while_training": {kind: _numbers(each) for kind, each in traces.items()} or None,
-        **{group: _numbers(summary) or None for group, summary in beside.items()},
         "undefined": _reasons(summaries) | _reasons(traces, "while_training.") | _reasons(beside),
         "predictors": {name: dict(values) for name, values in (predictors or {}).items()},
         "switches": list(switches),

@@ -91,9 +91,10 @@ def _class_id(value: Any, where: str) -> int:
         text = " ".join(repr(value).split())[:40]
         fix = "give class ids as whole numbers from 0 on"
         raise InputError(where, f"has the label {text}, not a class id", fix)
-    if value > LARGEST_ID:
-        raise InputError(where, f"has the class id {value}", f"number classes up to {LARGEST_ID}")
-    return int(value)
+    number = int(value)
+    if number > LARGEST_ID:
+        raise InputError(where, f"has the class id {number}", f"number classes up to {LARGEST_ID}")
+    return number
 
 
 def decode_image(item: Any, where: str) -> Tensor:

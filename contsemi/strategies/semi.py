@@ -104,7 +104,7 @@ def _experiences(
     for ids, labelled in zip(targets, drawn, strict=True):
         known = torch.tensor(ids)
         pool = torch.arange(row, row + len(ids))
-        experiences.append(arrivals.add(labelled, known[labelled - row], pool, known.unique()))
+        experiences.append(arrivals.add(labelled, known[labelled - row], pool, torch.unique(known)))
         row += len(ids)
     return arrivals.class_order, experiences
 

@@ -13,6 +13,7 @@ from contsemi.data.sources.cache import Cached, cached, key
 from contsemi.data.sources.decode import side_lengths
 from contsemi.data.sources.decoding import Failure, decode_into
 from contsemi.data.sources.listing import Files, listed, pool_files, relative, shown
+from contsemi.data.sources.listing import Folder as Listed
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.data.twins import twins
 from contsemi.errors import InputError
@@ -98,13 +99,7 @@ def load(
         else:
             problems += [f"{relative(root, files.paths[n])}: {why}" for n, why in result]
     _report(where, problems)
-    rows = opened["train"].rows, opened["test"].rows
-    train_names = [relative(root, path) for path in folder.train.paths]
-    said = [*folder.remarks, _sides(folder.train, size)]
-    said += [remark for each in opened.values() for remark in each.remarks]
-    said += twins(rows[0], np.asarray(folder.train.targets), rows[1], train_names)
-    said += _over(folder.train.passed_over + folder.test.passed_over)
-    remarks = tuple(f"{where}: {each}" for each in said if each)
+    remarks = tuple(f"{where}: {each}" for each in _remarks(root, folder, opened, size) if each)
     train, test = (
         ImageSet.of(
             opened[name].images,
@@ -120,6 +115,15 @@ def load(
         for name, files in splits.items()
     )
     return train, test
+
+
+def _remarks(root: Path, folder: Listed, opened: dict[str, Cached], size: int) -> list[str]:
+    said = [*folder.remarks, _sides(folder.train, size)]
+    said += [remark for each in opened.values() for remark in each.remarks]
+    names = [relative(root, path) for path in folder.train.paths]
+    rows, test_rows = opened["train"].rows, opened["test"].rows
+    said += twins(rows, np.asarray(folder.train.targets), test_rows, names)
+    return said + _over(folder.train.passed_over + folder.test.passed_over)
 
 
 def _named(root: Path, files: Files, classes: tuple[str, ...]) -> Named:

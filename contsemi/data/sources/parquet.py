@@ -111,11 +111,7 @@ def load(
     files = {"train": train_files, "test": test_files}
     _refuse_odd(where, columns, labels)
     classes = _classes(columns, labels["train"][0], dataset, where)
-    for split, (targets, _) in labels.items():
-        if targets.max(initial=-1) >= len(classes):
-            row = int(targets.argmax())
-            problem = f"{split} row {row} has label {targets[row]} of {len(classes)} classes"
-            raise InputError(f"{where}: {columns.label}", problem, "labels count from 0")
+    _refuse_high(f"{where}: {columns.label}", labels, len(classes))
     if check is not None:
         check(*(Named(labels[split][0], classes) for split in files))
     size = size or _own_size(files["train"][0], columns)
@@ -139,6 +135,14 @@ def load(
         for split, (targets, coarse) in labels.items()
     )
     return train, test
+
+
+def _refuse_high(where: str, labels: dict[str, _Labels], classes: int) -> None:
+    for split, (targets, _) in labels.items():
+        if targets.max(initial=-1) >= classes:
+            row = int(targets.argmax())
+            problem = f"{split} row {row} has label {targets[row]} of {classes} classes"
+            raise InputError(where, problem, "labels count from 0")
 
 
 def _test(root: Path, columns: _Columns, where: str) -> tuple[list[Path], _Labels, list[str]]:

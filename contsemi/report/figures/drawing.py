@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ __all__ = ["SMALL", "Drawing", "Panel", "figure", "on_page", "pictures"]
 SMALL = 7.0
 DOTS_PER_INCH = 220
 # Names are no formulae; equal figures are equal bytes.
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,

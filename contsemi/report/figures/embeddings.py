@@ -77,7 +77,7 @@ def _plane(
         dot: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4}
         handles = [Line2D([], [], color=colours[each], **dot) for each in range(present)]
         words = [one_line(names.short(each)) for each in range(present)]
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08)}
+        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08)}
         axes.legend(handles, words, ncols=2, fontsize=6, title="task", **below)
     axes.set_title(f"after task {task + 1}")
     for name, share in zip("xy", shares or (), strict=shares is not None):
