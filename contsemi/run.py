@@ -15,7 +15,7 @@ from contsemi import __version__
 from contsemi.config import Config
 from contsemi.devices.environment import ranked, said_once, speaks
 from contsemi.devices.process import prepare
-from contsemi.errors import ContsemiError, InputError, RankLost
+from contsemi.errors import ContsemiError, InputError, MethodFailed, RankLost
 
 __all__ = ["main"]
 
@@ -100,13 +100,23 @@ def _train(config: Config) -> None:
     from contsemi.compose import run_name
 
     folder = str(Path(config.output).expanduser() if config.output else run_name(config))
-    pipeline.run(config.model_copy(update={"output": folder}))
+    try:
+        pipeline.run(config.model_copy(update={"output": folder}))
+    except (ContsemiError, KeyboardInterrupt, BrokenPipeError):
+        raise
+    except BaseException as error:
+        from contsemi.compose.blame import blamed
+
+        if (failed := blamed(error)) is None:
+            raise
+        raise failed from None
 
 
 def _failed(error: ContsemiError) -> int:
     if text := " ".join(str(error).split()):
         with suppress(OSError):  # whoever reads it or not, the exit code is the same
-            print(f"error: {text}", file=sys.stderr, flush=True)
+            trace = error.trace if isinstance(error, MethodFailed) else ""
+            print(f"error: {text}", *trace.splitlines(), sep="\n", file=sys.stderr, flush=True)
     return error.exit_code
 
 

@@ -34,6 +34,7 @@ from contsemi.learner.predicting import Predicting
 from contsemi.learner.remember import remember
 from contsemi.learner.seeing import see
 from contsemi.learner.task import LabelledSource, TaskRows
+from contsemi.learner.terms import Learning, checked_terms
 from contsemi.learner.viewing import make_views
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
@@ -75,6 +76,7 @@ class Learner:
         self.objective, weights = build_part(config.objective, Objective)
         self.distiller, distil_weights = build_part(config.distiller, Distiller)
         self.weights = weights | distil_weights
+        self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
         self.needs = self.objective.needs | self.distiller.needs
         check_policies(self.needs, config.views)
         network = build_network(config, self.needs)
@@ -322,7 +324,7 @@ class Learner:
         Raises:
             InputError: a term has no weight in the configuration.
         """
-        terms = self.objective.terms(step) | self.distiller.terms(step)
+        terms = checked_terms(self.objective, step) | checked_terms(self.distiller, step)
         unknown = terms.keys() - self.weights.keys()
         if unknown:
             raise InputError(
@@ -340,6 +342,7 @@ class Learner:
         if self.optimizer is None:
             raise RuntimeError("backward() before begin()")
         self.optimizer.zero_grad(set_to_none=True)
+        self.learning.see(self.task, loss)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
             self.ranks.sum_gradients([self.network], [self.objective, self.distiller])
