@@ -108,8 +108,8 @@ def test_no_test_image_influences_training(small, tmp_path, monkeypatch):
     states = []
     for noisy in (False, True):
 
-        def spoiled(section, dataset, noisy=noisy):
-            train_images, test = load(section, dataset)
+        def spoiled(section, dataset, check=None, noisy=noisy):
+            train_images, test = load(section, dataset, check)
             pixels = 255 - test.images if noisy else test.images
             return train_images, replace(test, images=pixels)
 
