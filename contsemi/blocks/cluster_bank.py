@@ -55,7 +55,7 @@ class ClusterBank(Sized):
 
     def begin(self, experience: Experience) -> None:
         """Forgets the images of the task before."""
-        self.clusters = max(1, round(self.per_class * len(experience.columns)))
+        self.clusters = max(1, round(self.per_class * len(experience.pool_columns)))
         self._next = None
         for name, buffer in self.named_buffers():
             setattr(self, name, buffer[:0])

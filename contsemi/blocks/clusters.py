@@ -54,7 +54,7 @@ class Clusters(Sized):
 
     def begin(self, experience: Experience) -> None:
         """Nobody is in a cluster before the first :meth:`refresh` of the task."""
-        self.num_classes, self.num_seen = len(experience.columns), experience.num_seen
+        self.num_classes, self.num_seen = len(experience.pool_columns), experience.num_seen
         shape = (len(self.per_class), len(experience.unlabelled))
         self.table = torch.full(shape, -1, device=self.table.device)
         self.ranks = self.table.clone()

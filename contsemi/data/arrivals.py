@@ -36,25 +36,34 @@ class Arrivals:
         if len(set(self.class_order)) != len(self.class_order):
             raise ValueError(f"a class stands twice in class_order {self.class_order}")
 
-    def add(self, labelled: Tensor, classes: Tensor, unlabelled: Tensor) -> Experience:
+    def add(
+        self,
+        labelled: Tensor,
+        classes: Tensor,
+        unlabelled: Tensor,
+        present: Tensor | None = None,
+    ) -> Experience:
         """The next experience.
 
         Args:
             labelled: int64 [n], rows of the image array that have a label; may be empty.
             classes: int64 [n], the class ids of those labels.
             unlabelled: int64 [m], rows whose images may be used without a label.
+            present: int64, the class ids that these images may be of; ``None`` for those of the
+                labels. Where some of them have no label here, or none has, an image may be of any
+                class seen so far.
 
         Raises:
             ValueError: ``labelled`` and ``classes`` differ in length, or an id is negative.
         """
         if labelled.shape != classes.shape or labelled.ndim != 1:
             raise ValueError(f"{len(labelled)} labelled rows, but {len(classes)} classes")
-        present = torch.unique(classes).tolist()
-        if present and present[0] < 0:
-            raise ValueError(f"class ids start at 0, not {present[0]}")
+        named = torch.unique(classes).tolist()
+        if named and named[0] < 0:
+            raise ValueError(f"class ids start at 0, not {named[0]}")
         num_old = len(self.class_order)
-        self.class_order += [number for number in present if number not in self.class_order]
-        columns = tuple(sorted(self.class_order.index(number) for number in present))
+        self.class_order += [number for number in named if number not in self.class_order]
+        columns = tuple(sorted(self.class_order.index(number) for number in named))
         experience = Experience(
             index=self._index,
             columns=columns,
@@ -64,9 +73,17 @@ class Arrivals:
             labels=self.columns_of(classes),
             unlabelled=unlabelled,
             class_names=tuple(self._name(self.class_order[column]) for column in columns),
+            pool_columns=self._in_pool(columns, named, present),
         )
         self._index += 1
         return experience
+
+    def _in_pool(
+        self, columns: tuple[int, ...], named: list[int], present: Tensor | None
+    ) -> tuple[int, ...]:
+        if present is None or set(present.tolist()) <= set(named):
+            return columns
+        return tuple(range(len(self.class_order)))
 
     def follow(self, source: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Iterator[Experience]:
         """Experiences of ``(labelled, classes, unlabelled)``, as they come."""

@@ -205,9 +205,16 @@ def _experiences(
                 coarse=torch.full((len(rows),), -1) if known is None else known[rows],
                 coarse_of=above[:seen],
                 num_coarse=num_coarse,
+                pool_columns=_in_pool(scenario, len(rows), start, seen),
             )
         )
     return experiences
+
+
+def _in_pool(scenario: Scenario, labelled: int, start: int, seen: int) -> tuple[int, ...]:
+    """Columns that a task's pool may be of: where no label names the task's, any seen so far."""
+    narrow = scenario.unlabelled == "current" and labelled
+    return tuple(range(start if narrow else 0, seen))
 
 
 def _strangers(train: ImageSet, tasks: int, seed: int) -> Integers:
@@ -268,6 +275,8 @@ def _labelled(
     if budget.per_task:
         chosen = []
         for own, classes in zip(budgets, tasks, strict=True):
+            if own.none:
+                continue
             rows = np.flatnonzero(np.isin(targets, classes))
             chosen.append(rows[choice.draw(own, targets[rows], seed=seed, names=names)])
         return np.concatenate(chosen)
@@ -295,7 +304,9 @@ def _frozen(
         line = int(np.flatnonzero(targets[rows] == stray[0])[0]) + 1
         problem = f"row {rows[line - 1]} is of class {names[stray[0]]!r}, which is not in use"
         raise InputError(f"{where} line {line}", problem, "is this the list of another scenario?")
-    if bare := np.flatnonzero((counts == 0) & (sizes > 0)).tolist():
+    without = [number for b, task in zip(budgets, tasks, strict=True) if b.none for number in task]
+    wants = (sizes > 0) & ~np.isin(np.arange(len(names)), without)
+    if bare := np.flatnonzero((counts == 0) & wants).tolist():
         named = ", ".join(repr(names[number]) for number in bare[:5])
         problem = f"gives no label to {len(bare)} classes: {named}"
         raise InputError(where, problem, "list at least one row of each class")

@@ -24,6 +24,7 @@ _NUMBER = re.compile(rf"({_PLAIN})\s*(%?)")
 _FRACTION = re.compile(r"([+-]?[0-9]+)\s*/\s*([0-9]+)")
 _PER_CLASS = re.compile(rf"({_PLAIN})\s*/\s*class")
 _LIST = re.compile(r"\[(.+)\]", re.DOTALL)
+_ZERO = re.compile(r"0*\.?0+\s*(?:%|/\s*class)?|0\.")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+\s*%?")
 
 
@@ -35,7 +36,8 @@ class LabelBudget:
     Exactly one of the three attributes is set.
 
     Attributes:
-        ratio: labelled share of the training images, in (0, 1], exact.
+        ratio: labelled share of the training images, in (0, 1], exact; 0 for a task of a list that
+            has no label.
         per_class: labels of each class.
         per_task: the budgets of the tasks, none of them a list.
     """
@@ -73,8 +75,18 @@ class LabelBudget:
             nested = isinstance(value, Sequence) and not isinstance(value, str | bytes)
             if nested or (isinstance(value, cls) and value.per_task):
                 raise InputError(where, "is a list inside a list", "give one value per task")
-            budgets.append(value if isinstance(value, cls) else cls._parse_one(value, where))
+            budgets.append(value if isinstance(value, cls) else cls._parse_task(value, where))
+        if all(budget.none for budget in budgets):
+            raise InputError(KEY, "no task has a label", "give one task at least a share above 0")
         return cls(per_task=tuple(budgets))
+
+    @classmethod
+    def _parse_task(cls, value: object, where: str) -> Self:
+        """As :meth:`_parse_one`, but a task may have no label."""
+        plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+        if plain and _ZERO.fullmatch(str(value).strip()):
+            return cls(ratio=Fraction(0))
+        return cls._parse_one(value, where)
 
     @classmethod
     def _parse_one(cls, value: object, where: str) -> Self:
@@ -137,6 +149,11 @@ class LabelBudget:
             problem = f"{num_tasks} task{'s' * (num_tasks != 1)}, {given} value{'s' * (given != 1)}"
             raise InputError(KEY, problem, "give one value per task, or a single one for all")
         return self.per_task
+
+    @property
+    def none(self) -> bool:
+        """Whether there is no label at all."""
+        return self.ratio == 0
 
     @property
     def all_labels(self) -> bool:

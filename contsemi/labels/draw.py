@@ -46,6 +46,8 @@ def draw(budget: LabelBudget, targets: Integers, *, seed: int, names: Sequence[s
     Raises:
         InputError: a class would get no label, or has fewer images than labels are asked for.
     """
+    if budget.none:
+        return np.zeros(0, np.int64)
     classes, inverse, sizes = np.unique(targets, return_inverse=True, return_counts=True)
     members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(sizes)[:-1])
     random = np.random.RandomState(seed)  # with which the published lists were drawn

@@ -139,7 +139,10 @@ class Inference:
 
     def objective_scores(self, outputs: Outputs) -> Tensor:
         """The objective's own scores [N, num_seen], whatever decides."""
-        return self.objective.predict(outputs, self.supports())
+        supports = self.supports()
+        if supports is None and self.objective.needs.supports_at_test:
+            return outputs.features.new_zeros(len(outputs.features), self.num_seen)
+        return self.objective.predict(outputs, supports)
 
     def material(self) -> Material:
         """The images of the task at hand, as the network that predicts sees them.
@@ -150,7 +153,6 @@ class Inference:
         return material(
             self.pool,
             self.objective_scores,
-            current_only=self.config.scenario.unlabelled == "current",
             moved=self.decides.needs_past,
         )
 
@@ -188,13 +190,15 @@ class Inference:
     def supports(self) -> tuple[Outputs, Tensor] | None:
         """Outputs and columns of the labelled images at hand, if the objective predicts by them.
 
+        ``None`` also where no label has been seen yet: all classes are the same to it then.
+
         Raises:
-            InputError: it does, and there are none.
+            InputError: it does, and none were kept.
         """
         if not self.objective.needs.supports_at_test:
             return None
         found = self.labelled_outputs()
-        if found is None:
+        if found is None and not self.exemplars.budget:
             raise InputError(
                 "memory.exemplars",
                 f"{self.config.objective['name']} predicts from exemplars and none are kept",

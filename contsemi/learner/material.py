@@ -13,15 +13,12 @@ __all__ = ["material"]
 
 
 @torch.no_grad()
-def material(
-    pool: TaskPool, scores: Callable[[Outputs], Tensor], *, current_only: bool, moved: bool
-) -> Material:
+def material(pool: TaskPool, scores: Callable[[Outputs], Tensor], *, moved: bool) -> Material:
     """What is known of a task's images at hand; of an earlier task the exemplars alone are read.
 
     Args:
         pool: the task's images; its frozen network is that of the end of the task before.
         scores: [n, C] by the objective.
-        current_only: whether the pool has images of the task's classes alone.
         moved: whether to look at the images by that frozen network, too.
     """
     task = pool.task
@@ -29,18 +26,17 @@ def material(
     own = ~task.from_memory
     return Material(
         features=outputs.features,
-        probs=_soft_labels(pool, scores(outputs), current_only=current_only),
+        probs=_soft_labels(pool, scores(outputs)),
         labelled=pool.embed(pool.networks.predicting, task.labelled[own], pool.heads).features,
         labels=task.labels[own],
         moved=pool.moved(_features) if moved and pool.networks.pasts else None,
     )
 
 
-def _soft_labels(pool: TaskPool, scores: Tensor, *, current_only: bool) -> Tensor:
+def _soft_labels(pool: TaskPool, scores: Tensor) -> Tensor:
     """Probabilities [P, C] of the pool's images; rows whose label is known count for nothing."""
-    if current_only:
-        foreign = torch.ones(scores.shape[1], dtype=torch.bool, device=scores.device)
-        scores = scores.masked_fill(foreign.index_fill(0, pool.columns, False), -torch.inf)
+    foreign = torch.ones(scores.shape[1], dtype=torch.bool, device=scores.device)
+    scores = scores.masked_fill(foreign.index_fill(0, pool.columns, False), -torch.inf)
     return scores.softmax(1).masked_fill((pool.labels >= 0)[:, None], 0.0)
 
 

@@ -42,7 +42,7 @@ class TaskRows:
             stream-wide ids, and whether they are exemplars.
         coarse: int64 [n], their coarse classes, -1 unknown.
         pool_ids: int64 [P], stream-wide ids of the unlabelled images, in the order of the pool.
-        columns: int64, the columns of the task's classes.
+        columns: int64, the columns that the unlabelled images may be of.
         steps_per_epoch: steps of one pass over the unlabelled rows.
     """
 
@@ -84,7 +84,7 @@ class TaskRows:
         # One that stands for all, where a step is to do nothing about coarse labels.
         self._unknown = None if (self.coarse >= 0).any() else self.coarse.new_full((1,), -1)
         self._no_coarse = gather(images, experience.coarse_only[:0], device), self.coarse_only[:0]
-        self.columns = torch.tensor(experience.columns, device=device)
+        self.columns = torch.tensor(experience.pool_columns, dtype=torch.int64, device=device)
         self.steps_per_epoch = steps_per_epoch(len(experience.unlabelled), sizes.unlabelled)
         self._current_rows: Tensor | None = None
         self._old_rows: Tensor | None = None
@@ -118,7 +118,7 @@ class TaskRows:
             labelled, labels = source()
             labelled = self.ranks.own(labelled)
             ids = torch.full_like(labels, -1)
-            remembered = ~torch.isin(labels, self.columns)
+            remembered = ~self.own(labels)
             coarse = torch.full_like(labels, -1)
         else:
             drawn = self._labelled_rows(epoch, iteration)
@@ -142,6 +142,11 @@ class TaskRows:
             current_rows=None if source is not None else self._current_rows,
             old_rows=None if source is not None else self._old_rows,
         )
+
+    def own(self, labels: Tensor) -> Tensor:
+        """Whether columns [n] are of the task's own classes."""
+        columns = torch.tensor(self.experience.columns, dtype=labels.dtype, device=labels.device)
+        return torch.isin(labels, columns)
 
     def near(self, places: Tensor, step: int) -> dict[str, Tensor]:
         """This process's images [V * B, 3, S, S] of the views that are of neighbours, by name.

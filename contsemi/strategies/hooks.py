@@ -113,12 +113,11 @@ class AvalancheHooks(Hooks):
         if x is not self.shown[0] or y is not self.shown[1]:
             assert loop.batch is not None
             columns = columns_of(y, self.table, "strategy.mbatch")
-            current = torch.isin(columns, loop.learner.task.columns)
             loop.batch = replace(
                 loop.batch,
                 labelled=as_uint8(x),
                 labels=columns,
-                from_memory=~current,
+                from_memory=~loop.learner.task.own(columns),
                 labelled_ids=torch.full_like(columns, -1),
             )
 

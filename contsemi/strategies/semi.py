@@ -75,8 +75,9 @@ def _experiences(
     """The class id of each column, in order of arrival, and the tasks."""
     arrivals, experiences, row = Arrivals(), [], 0
     for ids, labelled in zip(targets, drawn, strict=True):
-        classes = torch.tensor(ids)[labelled - row]
-        experiences.append(arrivals.add(labelled, classes, torch.arange(row, row + len(ids))))
+        known = torch.tensor(ids)
+        pool = torch.arange(row, row + len(ids))
+        experiences.append(arrivals.add(labelled, known[labelled - row], pool, known.unique()))
         row += len(ids)
     return arrivals.class_order, experiences
 

@@ -82,14 +82,15 @@ class Step:
         places: int64 [B], each unlabelled image's place in the task's pool, for tables by image.
         coarse: int64 [L], coarse classes of the labelled rows, -1 unknown.
         coarse_only: int64 [K], coarse classes of the rows ``coarse``.
-        columns: int64 [C_t], the columns of this task's classes.
+        columns: int64 [C_t], the columns that the unlabelled images may be of: this task's classes,
+            or all seen ones where the pool may hold others.
         num_old, num_seen: columns known before and including this task.
         progress: share of this task's steps already done, in [0, 1).
         epoch: epoch of this task, from 0.
         memory: rows of the embedding memory; ``None`` while it is empty.
         draw: gives a generator for a purpose, on the device: a fresh one for each run, task, step
             and purpose, the same on every rank and after a resume.
-        current_rows, old_rows: int64, where among the L labelled rows those of this task's and of
+        current_rows, old_rows: int64, where among the L labelled rows those of ``columns`` and of
             earlier classes are; ``None`` where the draw does not say so beforehand, and only the
             labels on the device could tell.
     """

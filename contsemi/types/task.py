@@ -33,6 +33,8 @@ class Experience:
         coarse_only_labels: int64 [m], that class.
         coarse_of: int64 [num_seen], the coarse class of each column, -1 unknown.
         num_coarse: coarse classes there are; 0 where the images have none.
+        pool_columns: columns that the pool's images may be of: the task's own if it is not given,
+            or all seen ones where the task has none.
     """
 
     index: int
@@ -49,8 +51,12 @@ class Experience:
     coarse_only_labels: Tensor = field(default_factory=_nothing)
     coarse_of: Tensor = field(default_factory=_nothing)
     num_coarse: int = 0
+    pool_columns: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.pool_columns:
+            pool = self.columns or tuple(range(self.num_seen))
+            object.__setattr__(self, "pool_columns", pool)
         for name, length in (("coarse", len(self.labelled)), ("coarse_of", self.num_seen)):
             if not len(getattr(self, name)) and length:  # not given
                 object.__setattr__(self, name, torch.full((length,), -1))
@@ -64,7 +70,7 @@ class Pool(Protocol):
     Attributes:
         ids: int64 [P], stream-wide ids; an image's place in the pool is its position here.
         labels: int64 [P], columns of the images whose label this run has, else -1.
-        columns: int64 [C_t], the columns of the task's classes.
+        columns: int64 [C_t], the columns that the images may be of.
     """
 
     ids: Tensor

@@ -63,3 +63,20 @@ def test_bad_experiences(labelled: Tensor, classes: Tensor) -> None:
 def test_a_bad_order_is_refused() -> None:
     with pytest.raises(ValueError, match="twice"):
         Arrivals([1, 1])
+
+
+def test_a_pool_with_classes_that_have_no_label_here_may_be_of_all_seen_ones() -> None:
+    arrivals, rows = Arrivals(), torch.arange(9)
+    first = arrivals.add(rows[:2], torch.tensor([0, 1]), rows, torch.tensor([0, 1]))
+    back = arrivals.add(rows[:1], torch.tensor([2]), rows, torch.tensor([1, 2]))
+    bare = arrivals.add(rows[:0], rows[:0], rows, torch.tensor([0, 2]))
+    assert (first.columns, first.pool_columns) == ((0, 1), (0, 1))
+    assert (back.columns, back.pool_columns) == ((2,), (0, 1, 2))
+    assert (bare.columns, bare.pool_columns) == ((), (0, 1, 2))
+
+
+def test_a_pool_of_which_nothing_is_known_is_of_the_labelled_classes_or_of_all_seen() -> None:
+    arrivals, rows = Arrivals(), torch.arange(9)
+    arrivals.add(rows[:2], torch.tensor([5, 7]), rows)
+    assert arrivals.add(rows[:1], torch.tensor([5]), rows).pool_columns == (0,)
+    assert arrivals.add(rows[:0], rows[:0], rows).pool_columns == (0, 1)

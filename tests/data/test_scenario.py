@@ -305,3 +305,28 @@ def test_copies_of_test_images_in_the_pool_are_said(tmp_path: Path) -> None:
     given = scenario(unlabelled="folder", unlabelled_root=str(tmp_path))
     made = build(given, LabelBudget.parse("5%"), TRAIN, TEST, 0)
     assert made.remarks == ("scenario.unlabelled_root: 2 of 3 images are test images too",)
+
+
+@pytest.mark.parametrize("nothing", ["0%", 0, "0/class"])
+def test_a_task_without_a_label_has_its_images_among_all_seen_classes(nothing: object) -> None:
+    made = stream(["5%", nothing, "2/class", nothing, "5%"])
+    assert [len(each.labels) > 0 for each in made.experiences] == [True, False, True, False, True]
+    pools = [each.pool_columns for each in made.experiences]
+    assert pools[:3] == [(0, 1), (0, 1, 2, 3), (4, 5)]
+    assert pools[3] == tuple(range(8))
+    assert all(len(each.unlabelled) for each in made.experiences)
+
+
+def test_a_list_of_labels_names_no_row_of_a_task_without_labels(tmp_path: Path) -> None:
+    ratio = ["2/class", "0%", "0%", "0%", "2/class"]
+    rows = stream(ratio).label_indices
+    listed = tmp_path / "rows.txt"
+    listed.write_text("\n".join(map(str, rows)))
+    made = stream(ratio, labels=str(listed))
+    assert [len(each.labels) for each in made.experiences] == [4, 0, 0, 0, 4]
+
+
+def test_a_pool_that_holds_other_classes_is_among_all_seen_ones() -> None:
+    assert [each.pool_columns for each in stream(unlabelled="seen").experiences] == [
+        tuple(range(seen)) for seen in (2, 4, 6, 8, 10)
+    ]

@@ -39,6 +39,7 @@ def test_all_ways_to_write_a_share_mean_the_same(value: object) -> None:
         (np.float64(0.25), "25%"),
         (np.int64(1), "100%"),
         (["0.8%", 0.05, "4/class"], "[0.8%, 5%, 4/class]"),
+        (["100%", "0%", 0, "0/class", 0.0], "[100%, 0%, 0%, 0%, 0%]"),
         ("[0.8%, 0.05, 4/class]", "[0.8%, 5%, 4/class]"),
     ],
 )
@@ -73,6 +74,8 @@ def test_canonical_form(value: object, canonical: str) -> None:
         ({"a": 1}, "label_ratio: is a mapping, not a number;"),
         (b"1%", "label_ratio: is bytes, not a number;"),
         ([], "label_ratio: the list is empty;"),
+        (["0%", 0], "label_ratio: no task has a label;"),
+        (["100%", "-0%"], "label_ratio[1]: -0% must be above 0;"),
         (["1%", ["2%"]], "label_ratio[1]: is a list inside a list;"),
         (["1%", "200%"], "label_ratio[1]: 200% is above 100%;"),
         ("0,8%", "label_ratio: 0,8% has a comma; use a point: 0.8%"),

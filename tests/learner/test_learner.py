@@ -132,3 +132,36 @@ def test_parameters_that_an_objective_grows_are_trained(small, stream_of):
         held = {id(param) for group in groups for param in group["params"]}
         assert id(learner.objective.own) in held
         learner.end()
+
+
+RETURNING = [[0, 1], [1, 2], [0, 3], [2, 4], [1, 3], [0, 4]]
+
+
+@pytest.mark.parametrize("method", [[], ["objective=swav"], ["objective=csl", "distiller=nnd"]])
+@pytest.mark.parametrize("named", [True, False], ids=["named", "unnamed"])
+def test_classes_return_without_a_label(method, named, small, stream_of):
+    config = small("memory.exemplars=10", "optim.epochs=1", *method)
+    _, images = stream_of(config)
+    arrivals, learner, known = Arrivals(), Learner(config), set()
+    for task, classes in enumerate(RETURNING):
+        rows = [(images.targets == c).nonzero().flatten()[10 * task :][:10] for c in classes]
+        new = [own[:1] for own, c in zip(rows, classes, strict=True) if c not in known]
+        labelled = torch.cat([*new, torch.empty(0, dtype=torch.int64)])
+        present = torch.tensor(classes) if named else None
+        experience = arrivals.add(labelled, images.targets[labelled], torch.cat(rows), present)
+        known |= set(classes)
+        fit(learner, experience, images.images)
+        scores = learner.predict(images.images[:4])
+        assert scores.shape == (4, len(known))
+        assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize("method", [[], ["objective=csl", "distiller=nnd"], ["predict=moments"]])
+def test_no_label_in_the_first_task(method, small, stream_of):
+    config = small("memory.exemplars=10", "optim.epochs=1", *method)
+    config = config.model_copy(update={"label_ratio": ["0%", "5%", "0%", "5%", "5%"]})
+    stream, _ = stream_of(config)
+    learner = Learner(config)
+    for experience in stream.experiences[:3]:
+        fit(learner, experience, stream.images)
+        assert not learner.predict(stream.images[:4]).isnan().any()
