@@ -8,10 +8,10 @@ its YAML file declares them, with their ranges.
 What a key has an effect on is marked once, beside it: see :data:`EFFECTS`.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+from pydantic.config import JsonDict
 
 from contsemi.keys import (
     Count,
@@ -37,16 +37,15 @@ __all__ = [
     "Optim",
     "Scenario",
     "Views",
-    "with_effect",
 ]
 
 # What a key has an effect on: ``numbers`` that come out (every key that has no mark), ``measured``,
 # what is measured beside them, ``images`` that are read, or ``nothing`` but where and how fast a
 # run goes. A run's folder, what a saved run is bound to, and the comparison of runs go by it.
 EFFECTS = ("numbers", "measured", "images", "nothing")
-NOTHING = {"effect": "nothing"}
-MEASURED = {"effect": "measured"}
-IMAGES = {"effect": "images"}
+NOTHING: JsonDict = {"effect": "nothing"}
+MEASURED: JsonDict = {"effect": "measured"}
+IMAGES: JsonDict = {"effect": "images"}
 
 # A part that is chosen by name: ``name`` and the keys that its YAML file declares.
 Chosen = dict[str, Any]
@@ -329,26 +328,3 @@ class Config(Section):
         description="where the numbers of metrics.jsonl go besides; extra: track",
         json_schema_extra=NOTHING,
     )
-
-
-def with_effect(
-    config: Mapping[str, Any], *effects: str, model: type[BaseModel] = Config
-) -> dict[str, Any]:
-    """The keys of a configuration that have one of the given effects.
-
-    Args:
-        config: as plain values; keys that the schema does not have count as ``numbers``.
-        effects: of :data:`EFFECTS`.
-        model: the schema of these keys.
-    """
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        field = model.model_fields.get(key)
-        extra, inner = (field.json_schema_extra, field.annotation) if field else (None, None)
-        effect = extra.get("effect", "numbers") if isinstance(extra, dict) else "numbers"
-        section = isinstance(inner, type) and issubclass(inner, BaseModel)
-        if section and effect == "numbers" and isinstance(value, Mapping):
-            found[key] = with_effect(value, *effects, model=inner)  # type: ignore[arg-type]
-        elif effect in effects:
-            found[key] = value
-    return found

@@ -164,7 +164,7 @@ def conf_folders() -> tuple[tuple[str, Path], ...]:
     found = entry_points()
     groups = [f"contsemi.{room}" for room in ROOMS.values()]
     modules = [entry.module for group in groups for entry in found.select(group=group)]
-    folders = {}
+    folders: dict[str, Path] = {}
     for package in dict.fromkeys(module.partition(".")[0] for module in modules):
         spec = find_spec(package)
         for place in (spec and spec.submodule_search_locations) or ():

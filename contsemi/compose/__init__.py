@@ -11,6 +11,7 @@ from typing import Any
 
 from contsemi.compose import argv, check, files, groups, overrides, together, usage
 from contsemi.compose.names import run_name
+from contsemi.compose.unread import refuse_unread
 from contsemi.config import Config
 from contsemi.errors import InputError
 
@@ -55,7 +56,7 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]
     """
     choices = groups.choices()
     composed: dict[tuple[str, ...], Any] = {}
-    runs = []
+    runs, read = [], []
     for combination in overrides.combinations(tokens, choices, multirun):
         chosen = [o for o in combination if o.key in choices]
         words = tuple(o.word for o in chosen)
@@ -64,6 +65,8 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]
             composed[words] = groups.compose(words)
         config = _named(_checked(composed[words], combination, list(choices)), combination)
         runs.append(Run(config, tuple(o.word for o in combination)))
+        read.append((config, combination, plain(composed[words])))
+    refuse_unread(read)
     _refuse_one_folder(runs)
     return runs
 

@@ -89,7 +89,7 @@ def _read(file: Path, _: int, size: int, regular: bool) -> dict[str, Any]:
     try:
         text = file.read_text("utf-8-sig")
         _refuse_bomb(text)
-        loaded = OmegaConf.load(io.StringIO(text)) if text.strip() else {}
+        loaded: Any = OmegaConf.load(io.StringIO(text)) if text.strip() else {}
         content: Any = OmegaConf.to_container(loaded, resolve=False) if loaded else {}
     except UnicodeDecodeError as error:
         problem = f"byte {error.start} is not UTF-8"
@@ -189,7 +189,7 @@ def holding(key: str, chosen: Mapping[str, str]) -> str | None:
         key: dotted.
         chosen: group -> name, those that win last.
     """
-    for group, name in reversed(chosen.items()):
+    for group, name in reversed(list(chosen.items())):
         file = find(group, name)
         if file is None:
             continue

@@ -4,7 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from contsemi.config import Config, with_effect
+from contsemi.config import Config
+from contsemi.records.effects import with_effect
 
 __all__ = ["run_name"]
 

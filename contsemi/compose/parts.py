@@ -2,7 +2,8 @@
 
 A part's file gives each key its type by its value, and what it may be under ``ranges``: the lowest
 and the highest number (``null`` for no limit; of a list, of each of its items), the words that a
-text may be, or, under the name of a group of keys, one range for all or a range for each.
+text may be, words before two numbers for what may be either, or, under the name of a group of keys,
+one range for all or a range for each.
 """
 
 from collections.abc import Mapping
@@ -12,9 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from contsemi.compose import files, schema, suggest
-from contsemi.config import Config, Section
+from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
+from contsemi.keys import Section
 
 __all__ = ["chosen", "defaults", "part_schema", "run_schema"]
 
@@ -61,8 +63,8 @@ def _run_schema(names: tuple[tuple[str, Any], ...]) -> type[Config]:
     sections: dict[str, dict[str, Any]] = {}
     for group, name in names:
         if group in SEVERAL:
-            inner = {each: (part_schema(group, each), ...) for each in name}
-            model: Any = create_model(group.replace(".", "_"), __base__=Section, **inner)  # type: ignore[call-overload]
+            inner: dict[str, Any] = {each: (part_schema(group, each), ...) for each in name}
+            model: Any = create_model(group.replace(".", "_"), __base__=Section, **inner)
         else:
             model = part_schema(group, name)
         section, _, key = group.rpartition(".")
@@ -78,7 +80,7 @@ def _run_schema(names: tuple[tuple[str, Any], ...]) -> type[Config]:
         base: Any = field.annotation
         model = create_model(base.__name__, __base__=base, **inner)
         top[section] = (model, Field(description=field.description))
-    return create_model("Run", __base__=Config, **top)  # type: ignore[no-any-return]
+    return create_model("Run", __base__=Config, **top)
 
 
 @cache
@@ -92,9 +94,8 @@ def part_schema(group: str, name: str) -> type[BaseModel]:
     if group != "baseline" or "weights" in values:
         ranges = {"weights": WEIGHTS} | ranges if "weights" in values else ranges
     model = _section(name, {k: v for k, v in values.items() if k != "name"}, ranges, where)
-    full: type[BaseModel] = create_model(
-        name, __base__=model, name=(Literal[name], Field(description="the file"))
-    )
+    itself: Any = Literal[name]
+    full = create_model(name, __base__=model, name=(itself, Field(description="the file")))
     try:
         full.model_validate(_without_references(values))
     except ValidationError as error:
@@ -140,7 +141,7 @@ def _section(
             fields[key] = (_section(key, value, given or {}, at_key), ...)
         else:
             fields[key] = (_type(value, given, at_key), Field(description=""))
-    return create_model(name, __base__=Section, **fields)  # type: ignore[no-any-return]
+    return create_model(name, __base__=Section, **fields)
 
 
 def _type(value: Any, given: Any, where: str) -> Any:
@@ -154,6 +155,10 @@ def _type(value: Any, given: Any, where: str) -> Any:
         return bool
     if given is not None and not isinstance(given, list):
         raise InputError(f"{where}", f"its range is {suggest.shown(given)}", "write [low, high]")
+    words = [each for each in given or () if isinstance(each, str)]
+    if given and words and len(words) == len(given) - 2:  # words, or a number
+        kind = 0 if isinstance(value, int) else 0.0
+        return Literal[tuple(words)] | _type(kind, given[len(words) :], where)
     if isinstance(value, str) and not _refers(value):
         words = tuple(given) if given else ()
         return Literal[words] if words else str

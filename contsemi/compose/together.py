@@ -113,6 +113,9 @@ def _check_parts(config: Config) -> None:
             "is 0, and objective.predict_by=neighbours predicts from exemplars",
             "keep some, or set objective.predict_by=classifier",
         )
+    if objective == "known" and config.predict["name"] == "objective":
+        problem = "known trains nothing and has no scores of its own"
+        raise InputError("predict", problem, "write predict=moments, or another but objective")
     if baseline == objective == "none":
         problem = "none is for the strategies of Avalanche"
         raise InputError("objective", problem, "write objective=NAME, or method=NAME")

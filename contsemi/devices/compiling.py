@@ -50,19 +50,16 @@ def compiler(mode: str, device: torch.device, ranks: Ranks = ALONE) -> Callable[
     from torch import _dynamo
 
     _dynamo.config.recompile_limit = max(_dynamo.config.recompile_limit, GRAPHS)
-    backbone = torch.compile(_features, mode=mode)
-    with_extras = torch.compile(_with_extras, mode=mode)
+    backbone = torch.compile(_backbone, mode=mode)
 
     def compiled(network: Network) -> Forward:
         def run(images: Tensor, heads: Sequence[str]) -> Outputs:
             _dynamo.maybe_mark_dynamic(images, 0)
             _dynamo.mark_static(images, [1, 2, 3])
             # copies: a CUDA graph's own outputs are overwritten when it is replayed
-            if network.asks_extras(heads):
-                features, extras = with_extras(network.backbone, images)
-                copies = {name: value.clone() for name, value in extras.items()}
-                return network.outputs(features.clone(), copies, heads=heads)
-            return network.outputs(backbone(network.backbone, images).clone(), heads=heads)
+            features, extras = backbone(network.backbone, images, network.asks_extras(heads))
+            copies = {name: value.clone() for name, value in extras.items()}
+            return network.outputs(features.clone(), copies, heads=heads)
 
         return run
 
@@ -73,12 +70,11 @@ def _as_it_is(network: Network) -> Forward:
     return network
 
 
-def _with_extras(backbone: nn.Module, images: Tensor) -> Any:
-    return backbone.with_extras(images)  # type: ignore[operator]
-
-
-def _features(backbone: nn.Module, images: Tensor) -> Any:
-    return backbone(images)
+def _backbone(backbone: nn.Module, images: Tensor, extras: bool) -> Any:
+    """The features, and the extras where they are asked for."""
+    if extras:
+        return backbone.with_extras(images)  # type: ignore[operator]
+    return backbone(images), {}
 
 
 def _check_tools(mode: str, device: torch.device) -> None:

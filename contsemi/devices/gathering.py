@@ -77,6 +77,9 @@ class _LateFeatures(Outputs):
 
     __slots__ = ("_all", "_rows")
 
+    _all: _Once
+    _rows: slice
+
     def __init__(
         self,
         features: _Once,
@@ -89,10 +92,9 @@ class _LateFeatures(Outputs):
             object.__setattr__(self, name, value)
 
     @property
-    def features(self) -> Tensor:  # type: ignore[override]
+    def features(self) -> Tensor:
         """[N, F] output of the backbone."""
-        found: Tensor = self._all()[self._rows]
-        return found
+        return self._all()[self._rows]
 
     def __len__(self) -> int:
         return int(self._rows.stop - self._rows.start)

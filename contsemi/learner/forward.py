@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,11 +12,15 @@ from contsemi.devices.precision import autocast
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.room import with_room
 from contsemi.errors import OutOfDeviceMemory
+from contsemi.learner.known_features import KnownFeatures
 from contsemi.models.network import Network
 from contsemi.types import Forward, Outputs
 from contsemi.views import Augment
 
 __all__ = ["Embedder", "Joined", "join", "run_groups"]
+
+BATCH = 64  # images of one pass of a network whose features are kept
+KEPT_CHUNK = 2048  # of which they are asked for, and written, at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class Embedder:
         device: where the networks are.
         precision: of the products.
         ranks: the processes, all of which ask for the same: each runs over a part of the images.
+        known: features of the backbone, where that is never trained.
     """
 
     augment: Augment
@@ -100,6 +106,7 @@ class Embedder:
     device: torch.device
     precision: torch.dtype
     ranks: Ranks = ALONE
+    known: KnownFeatures | None = None
 
     @torch.no_grad()
     def __call__(
@@ -122,7 +129,8 @@ class Embedder:
         count = len(images) if ids is None else len(ids)
         own = block(self.ranks, count)
         parts = []
-        for rows in torch.split(images[own] if ids is None else ids[own], self.chunk):
+        step = self.chunk if self.known is None else max(self.chunk, KEPT_CHUNK)
+        for rows in torch.split(images[own] if ids is None else ids[own], step):
             chunk = rows if ids is None else images.index_select(0, rows.to(images.device))
             parts += self._by_parts(network, chunk, heads)
         network.train(was_training)
@@ -134,16 +142,35 @@ class Embedder:
 
     def _by_parts(self, network: Network, images: Tensor, heads: Sequence[str]) -> list[Outputs]:
         """Outputs of a chunk, in halves of it where the device has no room for the whole."""
-
-        def run() -> Outputs:
-            with autocast(self.device, self.precision):
-                return network(self.augment.test(images.to(self.device)), heads).float()
-
         try:
             what = f"the features of {len(images)} images"
-            return [with_room(run, what, "lower batch.test or the views' test_size")]
+            fix = "lower batch.test or the views' test_size"
+            return [with_room(lambda: self._run(network, images, heads), what, fix)]
         except OutOfDeviceMemory:
             if len(images) <= 1:
                 raise
-        halves = images.split(-(-len(images) // 2))
+        halves = torch.split(images, -(-len(images) // 2))
         return [part for half in halves for part in self._by_parts(network, half, heads)]
+
+    def _run(self, network: Network, chunk: Tensor, heads: Sequence[str]) -> Outputs:
+        if self.known is not None:
+            found = self.known.of(chunk, partial(self._always_alike, network))
+            with autocast(self.device, self.precision):
+                return network.outputs(found.to(self.device), heads=heads).float()
+        return self._see(network, chunk, heads)
+
+    def _see(self, network: Network, chunk: Tensor, heads: Sequence[str]) -> Outputs:
+        with autocast(self.device, self.precision):
+            outputs: Outputs = network(self.augment.test(chunk.to(self.device)), heads)
+            return outputs.float()
+
+    def _always_alike(self, network: Network, images: Tensor) -> Tensor:
+        """Features [n, F] that are the same to the bit whatever other images they come with.
+
+        Products of other sizes are added up in another order, so all batches are of one size.
+        """
+        parts = []
+        for rows in torch.split(images, BATCH):
+            filled = torch.cat([rows, rows[:1].expand(BATCH - len(rows), -1, -1, -1)])
+            parts.append(self._see(network, filled, ()).features[: len(rows)])
+        return torch.cat(parts)

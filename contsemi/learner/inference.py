@@ -129,7 +129,7 @@ class Inference:
                 num_seen=self.num_seen,
                 index=self.config.memory.index,
             )
-            if not self.decides.is_objective:
+            if self.objective.decides and not self.decides.is_objective:
                 others = {"objective": self.objective_scores(outputs)} | others
             return {"headline": self.scores(outputs), **others}
 
@@ -152,7 +152,8 @@ class Inference:
         """
         return material(
             self.pool,
-            self.objective_scores,
+            self.objective_scores if self.objective.decides else None,
+            classes=self.num_seen,
             moved=self.decides.needs_past,
         )
 

@@ -24,7 +24,13 @@ from contsemi.learner import optimisers, schedules
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
-from contsemi.learner.parts import build_network, build_part, check_policies
+from contsemi.learner.parts import (
+    build_network,
+    build_part,
+    check_policies,
+    known_features,
+    refuse_moving,
+)
 from contsemi.learner.remember import remember
 from contsemi.learner.seeing import see
 from contsemi.learner.task import LabelledSource, TaskRows
@@ -81,10 +87,13 @@ class Learner:
         self.augment = Augment(config.views)
         self.resident = precision.Resident(self.device)
         self.exemplars = Exemplars(config.memory.exemplars)
+        known = known_features(config, network, self.device, self.precision)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
         decides = Predictor.named(config.predict)
-        pasts = max(self.needs.pasts, int(decides.needs_past))
+        refuse_moving(config, decides, network, self.needs)
+        # The features of a frozen network do not move: there is nothing to follow.
+        pasts = max(self.needs.pasts, int(decides.needs_past and not network.frozen))
         self.networks = Networks(network, self.needs, pasts)
         self.inference = Inference(
             config,
@@ -92,7 +101,9 @@ class Learner:
             self.objective,
             self.needs.head_names,
             self.networks,
-            Embedder(self.augment, config.batch.test, self.device, self.precision, self.ranks),
+            Embedder(
+                self.augment, config.batch.test, self.device, self.precision, self.ranks, known
+            ),
             self.exemplars,
             self.embeddings,
             lambda purpose: self.draw(self.step_in_task, purpose),

@@ -13,20 +13,30 @@ __all__ = ["material"]
 
 
 @torch.no_grad()
-def material(pool: TaskPool, scores: Callable[[Outputs], Tensor], *, moved: bool) -> Material:
+def material(
+    pool: TaskPool, scores: Callable[[Outputs], Tensor] | None, *, classes: int, moved: bool
+) -> Material:
     """What is known of a task's images at hand; of an earlier task the exemplars alone are read.
 
     Args:
         pool: the task's images; its frozen network is that of the end of the task before.
-        scores: [n, C] by the objective.
+        scores: [n, C] by the objective; ``None`` for one that has nothing to say.
+        classes: C.
         moved: whether to look at the images by that frozen network, too.
     """
     task = pool.task
     outputs = pool.outputs("predicting")
     own = ~task.from_memory
+    if scores is None:
+        probs = outputs.features.new_zeros(len(outputs), classes)
+    else:
+        probs = _soft_labels(pool, scores(outputs))
+    own_classes = task.experience.pool_columns == task.experience.columns
     return Material(
         features=outputs.features,
-        probs=_soft_labels(pool, scores(outputs)),
+        known=pool.labels >= 0,
+        columns=task.columns if own_classes else None,
+        probs=probs,
         labelled=pool.embed(pool.networks.predicting, task.labelled[own], pool.heads).features,
         labels=task.labels[own],
         moved=pool.moved(_features) if moved and pool.networks.pasts else None,

@@ -1,19 +1,32 @@
 """Builds the objective, the distiller and the network that a configuration describes."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
+
+import torch
 
 from contsemi.config import Config, Views
 from contsemi.discovery import Part
 from contsemi.errors import InputError
+from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
+from contsemi.models.origin import Origin
 from contsemi.models.pretrained import load_weights
+from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Needs
 
-__all__ = ["build_network", "build_part", "check_policies"]
+__all__ = [
+    "build_network",
+    "build_part",
+    "check_policies",
+    "known_features",
+    "origin_of",
+    "refuse_moving",
+]
 
 _Part = TypeVar("_Part", bound=Part)
 
@@ -68,3 +81,55 @@ def check_policies(needs: Needs, views: Views) -> None:
                 f"{', '.join(views.policies)}",
                 "add it there",
             )
+
+
+def known_features(
+    config: Config, network: Network, device: torch.device, precision: torch.dtype
+) -> KnownFeatures | None:
+    """The features that are on the disk already, where the backbone is never trained.
+
+    Args:
+        config: the run.
+        network: as it starts.
+        device: that it runs on.
+        precision: of its products.
+    """
+    if not network.frozen:
+        return None
+    views = config.views
+    view = (views.mean, views.std, views.test_size, views.test_crop)
+    made_by = (weights_digest(network.backbone), view, str(precision), device.type)
+    return KnownFeatures(folder_of(config.data.cache, *made_by))
+
+
+def origin_of(config: Config, network: Network) -> dict[str, str] | None:
+    """Where the weights that a run starts from come from; ``None`` for random ones.
+
+    Args:
+        config: the run.
+        network: as it starts.
+    """
+    if config.init.weights is not None:
+        return asdict(
+            Origin(
+                name=Path(config.init.weights).name,
+                source="a file",
+                licence="unknown",
+                sha256=weights_digest(network.backbone),
+                labels="unknown",
+            )
+        )
+    found = getattr(network.backbone, "origin", None)
+    return None if found is None else asdict(found)
+
+
+def refuse_moving(config: Config, decides: Predictor, network: Network, needs: Needs) -> None:
+    """Refuses a predictor whose statistics would be of features that have moved on.
+
+    Raises:
+        InputError: it is one, and the backbone is trained.
+    """
+    if decides.needs_still and needs.trains and not network.frozen:
+        name = config.predict["name"]
+        problem = f"{name} keeps statistics of features, and this backbone goes on learning"
+        raise InputError("predict", problem, "set model.frozen=true, or write predict=moments")

@@ -7,9 +7,12 @@ network moves on, an affine map fitted on images that both networks saw carries 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from contsemi.memory.shrinking import oracle_shrinkage
 
 __all__ = ["AffineMap", "Moments", "fit_affine"]
 
@@ -110,27 +113,63 @@ class Moments:
         covariance = (self.counts.sum() * self.covariance + scatter) / total.clamp_min(1e-6)
         return Moments(means, covariance, counts)
 
-    def scores(self, features: Tensor, *, shrinkage: float) -> Tensor:
+    def shrinkage(self) -> Tensor:
+        """The share of a round covariance that the images behind this one call for."""
+        degrees = self.counts.sum() - (self.counts > 0).sum()  # a mean was taken from each class
+        return oracle_shrinkage(self.covariance, degrees.clamp_min(0))
+
+    def scores(self, features: Tensor, *, shrinkage: float | Literal["auto"]) -> Tensor:
         """Log-likelihoods of the classes, up to a constant of each image.
 
         Args:
             features: [N, F].
             shrinkage: share of a round covariance of the same size, in [0, 1]; needed where there
-                are few images for so many features.
+                are few images for so many features. ``auto`` takes that of :meth:`shrinkage`.
 
         Returns:
             [N, C]; minus infinity for classes that nothing is known of.
 
         Source: linear discriminant analysis with equal priors; Ledoit and Wolf 2004 for shrinking.
         """
-        size = len(self.covariance)
-        eye = torch.eye(size, device=features.device, dtype=self.covariance.dtype)
-        width = (self.covariance.trace() / size).clamp_min(1e-12)
-        rounded = (1 - shrinkage) * self.covariance + shrinkage * width * eye
+        rounded = self._rounded(shrinkage)
         directions = torch.linalg.solve(rounded, self.means.T)
         offsets = 0.5 * (self.means * directions.T).sum(1)
         scores: Tensor = features.to(directions.dtype) @ directions - offsets
         return scores.masked_fill(self.counts == 0, -torch.inf)
+
+    def _rounded(self, shrinkage: float | Literal["auto"]) -> Tensor:
+        size = len(self.covariance)
+        eye = torch.eye(size, device=self.covariance.device, dtype=self.covariance.dtype)
+        width = (self.covariance.trace() / size).clamp_min(1e-12)
+        share = self.shrinkage() if shrinkage == "auto" else shrinkage
+        return (1 - share) * self.covariance + share * width * eye
+
+    def strangeness(self, features: Tensor, *, shrinkage: float | Literal["auto"]) -> Tensor:
+        """How much farther images are from the nearest class than from all images together.
+
+        Args:
+            features: [N, F].
+            shrinkage: as in :meth:`scores`.
+
+        Returns:
+            [N], differences of squared Mahalanobis distances; greater for what is of no class.
+
+        Source: Ren et al. 2021, "A simple fix to Mahalanobis distance", relative distances.
+        """
+        known = self.counts > 0
+        means, weights = self.means[known], self.counts[known, None] / self.counts.sum()
+        centre = (weights * means).sum(0)
+        apart = means - centre
+        within = self._rounded(shrinkage)
+        whole = within + apart.T @ (weights * apart)
+        rows = features.to(within.dtype)
+        of_all = rows - centre
+        background = (of_all * torch.linalg.solve(whole, of_all.T).T).sum(1)
+        solved = torch.linalg.solve(within, torch.cat([rows, means]).T).T
+        own = (rows * solved[: len(rows)]).sum(1)
+        offsets = (means * solved[len(rows) :]).sum(1)
+        nearest = (offsets - 2 * rows @ solved[len(rows) :].T).min(1).values
+        return own + nearest - background
 
     def state(self) -> dict[str, Tensor]:
         """All tensors, for a checkpoint."""

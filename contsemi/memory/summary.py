@@ -71,8 +71,8 @@ class Summary:
             votes = score_votes(far, self._label_means, temperature)
             if not chosen.shape[1]:
                 return votes
-            near = self._near if unit.device.type == "cpu" else self._near_without_a_wait
-            return join_votes(votes, near(unit, chosen, temperature))
+            rows = self._near if unit.device.type == "cpu" else self._near_without_a_wait
+            return join_votes(votes, rows(unit, chosen, temperature))
 
     def _weight(self, unit: Tensor, temperature: float) -> Tensor:
         """Log of the summed weight of each group for each query, [N, groups], by its moments."""
@@ -112,7 +112,7 @@ class Summary:
         each = max(1, _GATHERED // max(1, self._longest * self._rows.shape[1]))
         found = [
             Votes(*checkpoint(self._of_pairs, unit, asks, own, temperature, use_reentrant=False))
-            for asks, own in zip(asking.split(each), group.split(each), strict=True)
+            for asks, own in zip(torch.split(asking, each), torch.split(group, each), strict=True)
         ]
         votes = torch.cat([part.log_votes for part in found])
         total = torch.cat([part.log_total for part in found])

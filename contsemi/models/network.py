@@ -30,6 +30,7 @@ class Network(nn.Module):
         predictor, norm, activation: of the usual heads; see :func:`~.heads.usual_heads`.
 
     Attributes:
+        frozen: whether the backbone says of itself that it is never trained.
         heads: the heads that were built, each after what it stands on.
         num_classes: C.
 
@@ -52,6 +53,9 @@ class Network(nn.Module):
         self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
         self.num_classes = 0
         self.backbone = backbone
+        self.frozen = bool(getattr(backbone, "frozen", False))
+        if self.frozen:
+            backbone.requires_grad_(False)
         self.extras: Mapping[str, int] = dict(getattr(backbone, "extras", {}))
         usual = usual_heads(projector, predictor, norm=norm, activation=activation)
         self._declared = _in_order(heads, usual, self.extras)
@@ -64,6 +68,13 @@ class Network(nn.Module):
                 self.add_module(name, made)
                 if any(other.on == name for other in self._declared.values()):
                     widths[name] = _width(made, widths[head.on])
+
+    def train(self, mode: bool = True) -> "Network":
+        """As always, but for a frozen backbone, whose statistics stay as they are."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
 
     def forward(self, images: Tensor, heads: Sequence[str]) -> Outputs:
         """Features of the images and the outputs of the heads asked for, and of no other.

@@ -29,6 +29,7 @@ class Objective(Part, nn.Module):
     """
 
     group: ClassVar[str] = "objective"
+    decides: ClassVar[bool] = True  # whether its own scores say anything
 
     large_views: int = 0  # of each unlabelled image; 0 asks for no unlabelled ones
     small_views: int = 0  # of each unlabelled image

@@ -38,11 +38,9 @@ class Trex(Objective):
     hidden: int  # their width
     size: int  # of the projector's output
     teacher: Sequence[float]  # momenta of the slow network that fills the memory; empty without one
-    # What the released code does: one queue of `memory` rows for all classes, rows thrown away that
-    # do not fit before its end, and a cosine of 0 with each class of which nothing is stored.
-    one_queue: bool
-    drop_overflow: bool
-    absent_as_zero: bool
+    one_queue: bool  # as released: one queue of `memory` rows for all classes
+    drop_overflow: bool  # as released: rows that do not fit before its end are thrown away
+    absent_as_zero: bool  # as released: cosine 0 with each class of which nothing is stored
 
     def __post_init__(self) -> None:
         super().__post_init__()

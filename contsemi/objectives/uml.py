@@ -39,7 +39,7 @@ class Uml(Objective):
     shots: int  # of their views that support; the others ask
     tasks: int  # of each step
     similarity: str  # sns, dot, cosine or euclidean
-    temperature: float
+    temperature: float  # divides the similarities
     hard_negatives: int  # mixed ones of each query; 0 for none
     strength: float  # greatest share of the query's own embedding in them
     attention_heads: int  # of the attention over each task; 0 for none

@@ -82,6 +82,8 @@ class Account:
     def show_header(self) -> None:
         """Says on the screen what is run."""
         setting = self.setting
+        origin = setting.facts.get("pretrained")
+        start = {} if origin is None else {"pre-trained": origin["name"]}
         setting.display.start(
             {
                 "method": setting.config.method,
@@ -91,6 +93,7 @@ class Account:
                 "device": setting.facts["device"],
                 "precision": setting.facts["precision"],
                 "threads": f"{setting.threads.number} ({setting.threads.reason})",
+                **start,
             }
         )
 
@@ -199,6 +202,7 @@ class Account:
             images_per_second=self.tally.images / self.tally.seconds,
             switches=switches(setting.config),
             pieces=pieces,
+            pretrained=setting.facts.get("pretrained"),
             changes=self.changes,
             predictors=self.predictors,
             while_training=load_trajectories(folder),

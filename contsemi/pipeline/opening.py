@@ -24,6 +24,7 @@ from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
+from contsemi.learner.parts import origin_of
 from contsemi.pipeline.choosing import coarse_facts
 from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.footprint import state_bytes
@@ -149,6 +150,7 @@ def _open(
     facts = _facts(config, stream, device, threads) | {
         "ranks": ranks.size,
         "dataset_digests": {"train": train.digest, "test": test.digest},
+        "pretrained": None if learner is None else origin_of(config, learner.network),
         "config": plain,
     }
     with together(ranks):

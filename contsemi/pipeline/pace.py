@@ -1,5 +1,7 @@
 """Whether steps take longer than they should, and what is left of a run at this pace."""
 
+import shlex
+
 from contsemi.config import Config
 
 __all__ = ["Pace", "smaller"]
@@ -46,14 +48,11 @@ class Pace:
 
 def smaller(config: Config) -> str:
     """Words of a run of the same method that a CPU finishes within the hour or so."""
-    words = [f"method={config.method}"]
+    words, root = [f"method={config.method}"], config.data.root
     if config.scenario.dataset == "cifar100":
-        words.append("scenario=cifar100_mini")
-        if config.data.root is not None:
-            words.append(f"data.root={config.data.root}")
+        words.insert(0, "experiment=cifar100_laptop")
     elif config.scenario.dataset == "folder":
-        words += ["scenario=image_folder", f"data.root={config.data.root}", "data.size=32"]
-        words += ["optim.epochs=5"]
+        words += ["scenario=image_folder", "data.size=32", "optim.epochs=5"]
     else:
         words += [f"scenario={config.scenario.name}", "optim.epochs=5"]
-    return " ".join(words)
+    return shlex.join(words if root is None else [*words, f"data.root={root}"])

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from contsemi.config import with_effect
 from contsemi.errors import StateDamaged, StorageFailed
+from contsemi.records.effects import with_effect
 
 __all__ = [
     "Place",

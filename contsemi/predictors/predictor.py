@@ -17,7 +17,11 @@ class Material:
 
     Attributes:
         features: [n, F] of its unlabelled images.
-        probs: [n, C], what the objective says of these; zeros where the label is known.
+        probs: [n, C], what the objective says of these; zeros where the label is known, and
+            everywhere if it has nothing to say.
+        known: bool [n], whether the label of one is known after all: it is among the labelled.
+        columns: int64, the classes of the task, to one of which each image belongs; ``None``
+            where images of other classes are among them.
         labelled: [L, F] of its labelled images.
         labels: int64 [L], their columns.
         moved: of the task's images and the exemplars, features by the network of the end of the
@@ -27,6 +31,8 @@ class Material:
 
     features: Tensor
     probs: Tensor
+    known: Tensor
+    columns: Tensor | None
     labelled: Tensor
     labels: Tensor
     moved: tuple[Tensor, Tensor, Tensor] | None
@@ -61,11 +67,13 @@ class Predictor(Part):
     Attributes:
         is_objective: whether its scores are the objective's own.
         needs_past: whether the network of the end of the previous task has to be kept for it.
+        needs_still: whether it is right only for a backbone that is never trained.
     """
 
     group: ClassVar[str] = "predict"
     is_objective: ClassVar[bool] = False
     needs_past: ClassVar[bool] = False
+    needs_still: ClassVar[bool] = False
 
     def scores(self, outputs: Outputs, asked: Asked) -> Tensor:
         """Scores [N, num_seen] of N un-augmented images; the greatest is the prediction."""

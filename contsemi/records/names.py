@@ -27,7 +27,7 @@ class Names:
         ids, names = _sequence(manifest, "class_order"), _sequence(manifest, "class_names")
         classes = [str(name) for name in names] + [str(each) for each in ids[len(names) :]]
         told = _sequence(manifest, "tasks")
-        held = [task.get("columns") if isinstance(task, dict) else None for task in told]
+        held: list[Any] = [task.get("columns") if isinstance(task, dict) else None for task in told]
         known = all(
             isinstance(columns, list) and all(type(column) is int for column in columns)
             for columns in held

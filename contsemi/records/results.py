@@ -35,6 +35,7 @@ def results(
     test_images: Sequence[int] | None = None,
     while_training: Mapping[str, Trajectory] | None = None,
     measured: Mapping[str, Mapping[str, float | Undefined]] | None = None,
+    pretrained: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The results of a run; a metric that is not defined is ``None`` and says why.
 
@@ -57,15 +58,14 @@ def results(
         test_images: [T], test images of each task, for the accuracy in which each weighs the same.
         while_training: evaluations inside tasks by kind; nothing where there were none.
         measured: calibration, probes and pseudo-labels, as far as they were asked for.
+        pretrained: name, source, licence, sha256 and labels of the weights that the run started
+            from; ``None`` for random ones.
     """
     summaries = {
         "class_incremental": summarise(class_incremental, test_images),
         "task_incremental": summarise(task_incremental, test_images),
     }
-    traces = {
-        f"while_training.{kind}": summarise_trajectory(trajectory)
-        for kind, trajectory in (while_training or {}).items()
-    }
+    traces = {kind: summarise_trajectory(each) for kind, each in (while_training or {}).items()}
     beside = {group: (measured or {}).get(group, {}) for group in GROUPS}
     return {
         "method": method,
@@ -73,19 +73,12 @@ def results(
         "seed": seed,
         "label_ratio": label_ratio,
         **{kind: _numbers(summary) for kind, summary in summaries.items()},
-        "while_training": {
-            kind.partition(".")[2]: _numbers(summary) for kind, summary in traces.items()
-        }
-        or None,
+        "while_training": {kind: _numbers(each) for kind, each in traces.items()} or None,
         **{group: _numbers(summary) or None for group, summary in beside.items()},
-        "undefined": {
-            f"{kind}.{name}": value.reason
-            for kind, summary in (summaries | traces | beside).items()
-            for name, value in summary.items()
-            if isinstance(value, Undefined)
-        },
+        "undefined": _reasons(summaries) | _reasons(traces, "while_training.") | _reasons(beside),
         "predictors": {name: dict(values) for name, values in (predictors or {}).items()},
         "switches": list(switches),
+        "pretrained": None if pretrained is None else dict(pretrained),
         "pieces": pieces,
         "changes": list(changes),
         "memory_bytes": sum(memory.values()),
@@ -103,4 +96,16 @@ def without_timings(content: Mapping[str, Any]) -> dict[str, Any]:
 def _numbers(summary: Mapping[str, float | Undefined]) -> dict[str, float | None]:
     return {
         name: None if isinstance(value, Undefined) else value for name, value in summary.items()
+    }
+
+
+def _reasons(
+    summaries: Mapping[str, Mapping[str, float | Undefined]], prefix: str = ""
+) -> dict[str, str]:
+    """Why each number that is not defined is not."""
+    return {
+        f"{prefix}{kind}.{name}": value.reason
+        for kind, summary in summaries.items()
+        for name, value in summary.items()
+        if isinstance(value, Undefined)
     }

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import RenderableType
 
-from contsemi.config import with_effect
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.matrix import Undefined
+from contsemi.records.effects import with_effect
 from contsemi.records.finished import Run
 from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent

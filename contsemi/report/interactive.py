@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from contsemi.errors import InputError
 from contsemi.metrics.projection import project
@@ -179,7 +179,10 @@ def _lines(
 
 
 def _heat_map(
-    shares: ArrayLike, names: tuple[list[str], list[str]], axes: tuple[str, str], words: str
+    shares: NDArray[np.float64],
+    names: tuple[list[str], list[str]],
+    axes: tuple[str, str],
+    words: str,
 ) -> "Figure":
     from plotly.graph_objects import Heatmap
 
@@ -189,7 +192,7 @@ def _heat_map(
         Heatmap(
             x=list(range(len(x))),
             y=list(range(len(y))),
-            z=[[None if np.isnan(cell) else 100 * cell for cell in row] for row in shares],  # type: ignore[union-attr]
+            z=[[None if np.isnan(cell) else 100 * cell for cell in row] for row in shares],
             zmin=0,
             zmax=100,
             colorscale=[[0, "rgba(0,114,178,0)"], [1, HEAT]],

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -44,7 +45,7 @@ def _row(folder: Path) -> list[str]:
         if (folder / "results.json").is_file():
             run = load_run(folder)
             facts = run.results
-            told = (facts["method"], facts["scenario"], run.labels, facts["seed"])
+            told: tuple[Any, ...] = (facts["method"], facts["scenario"], run.labels, facts["seed"])
             accuracy = percent(facts["class_incremental"]["average_accuracy"])
             return [where, *map(one_line, told), "finished", accuracy]
         material = Material.so_far(folder)

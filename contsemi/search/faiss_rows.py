@@ -79,7 +79,7 @@ class IvfRows:
         self._on_gpu: OnGpu | None = None
         if not len(rows):
             return
-        self._fit(rows)
+        self._index = self._fit(rows)
         unit = codec != "ivf"
         for part in _pieces(rows):
             self._index.add(part)
@@ -98,8 +98,8 @@ class IvfRows:
         lengths = 0 if self._lengths is None else self._lengths.nbytes
         return count * (int(self._index.code_size) + 8) + lengths + 4 * int(self._index.d) * centres
 
-    def _fit(self, rows: Tensor) -> None:
-        """Makes the empty lists, on centres by k-means."""
+    def _fit(self, rows: Tensor) -> Any:
+        """The empty lists, on centres by k-means."""
         faiss, (count, width) = self._faiss, rows.shape
         lists = max(1, min(int(4 * count**0.5), count // 39, _MOST_LISTS))
         coarse = faiss.IndexFlatIP(width)
@@ -119,7 +119,6 @@ class IvfRows:
             sample = rows.repeat(2, 1) if count == 1 else rows
         index.cp.spherical, index.cp.min_points_per_centroid, index.cp.niter = True, 1, _ROUNDS
         index.train(_array(sample[:: max(1, count // max(_PER_LIST * lists, 20_000))]))
-        self._index = index
         self._keep = [coarse]
         if self._folder is not None:
             path = self._folder / f"lists_{id(self)}.ivf"
@@ -127,6 +126,7 @@ class IvfRows:
             index.replace_invlists(lists_on_disk, False)
             self._keep.append(lists_on_disk)
             weakref.finalize(self, path.unlink, missing_ok=True)
+        return index
 
     def _decoded_lengths(self) -> Tensor:
         """Length of what is decoded of each row, float32 [M], list by list."""

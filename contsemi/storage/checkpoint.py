@@ -38,13 +38,14 @@ class Checkpoints:
     Args:
         folder: where they lie; made when the first one is saved, in a folder that must be there.
         run: digest of what the run is; the states of another one are refused.
+        keep: generations that are kept, the newest first.
 
     Attributes:
         passed_over: why newer generations than the one that was loaded could not be used.
     """
 
-    def __init__(self, folder: Path, run: str = "") -> None:
-        self.folder, self.run = folder, run
+    def __init__(self, folder: Path, run: str = "", keep: int = _KEEP) -> None:
+        self.folder, self.run, self.keep = folder, run, keep
         self.manifest = folder / "MANIFEST.json"
         self.passed_over: list[str] = []
         self._known: list[dict[str, Any]] | None = None  # what this process has committed last
@@ -88,7 +89,7 @@ class Checkpoints:
             "record": record,
         }
         write_atomically(self.folder / name, content)
-        kept = [entry, *generations][:_KEEP]
+        kept = [entry, *generations][: self.keep]
         self._commit(kept)
         with storage(self.folder):
             self._remove_all_but({each["file"] for each in kept})
@@ -104,6 +105,21 @@ class Checkpoints:
         if not generations:
             raise RuntimeError("amend() before save()")
         self._commit([generations[0] | {"record": record}, *generations[1:]])
+
+    def drop(self) -> int:
+        """Forgets the newest generation; the one before it is the newest then.
+
+        Returns:
+            How many are left.
+
+        Raises:
+            StorageFailed: the disk is full or gone; nothing is forgotten.
+        """
+        left = self._generations()[1:]
+        self._commit(left)
+        with storage(self.folder):
+            self._remove_all_but({each["file"] for each in left})
+        return len(left)
 
     def load(
         self, check: Callable[[dict[str, Any]], str] = lambda record: ""

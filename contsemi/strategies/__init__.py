@@ -2,6 +2,7 @@
 
 from contsemi.strategies.metrics import continual_metrics
 from contsemi.strategies.probes import probe_metrics
+from contsemi.strategies.saving import restore, save
 from contsemi.strategies.scenario import benchmark
 from contsemi.strategies.semi import semi_supervised
 from contsemi.strategies.strategy import SemiSupervisedStrategy
@@ -13,5 +14,7 @@ __all__ = [
     "benchmark",
     "continual_metrics",
     "probe_metrics",
+    "restore",
+    "save",
     "semi_supervised",
 ]

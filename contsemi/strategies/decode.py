@@ -1,6 +1,7 @@
 """The user's Avalanche datasets as one uint8 array, decoded once."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from contsemi.strategies.rows import as_uint8
 
 __all__ = ["check_range", "decode", "decode_image"]
 
+LARGEST_ID = 99_999  # Avalanche's heads have a column for each id up to the largest
 RAW = "build the benchmark with ToTensor() alone, contsemi normalises and augments by itself"
 
 
@@ -31,8 +33,9 @@ def decode(datasets: Sequence[Any], size: int | None, where: str) -> tuple[Tenso
         uint8 [N, 3, S, S] and the class ids of each dataset.
 
     Raises:
-        InputError: an item is no image, is normalised, has another size than the first, or its
-            class id is not the one that ``dataset.targets`` says.
+        InputError: an experience is empty, an item is no pair of an image and a class id, is
+            normalised, has another size than the first, or its class id is not the one that
+            ``dataset.targets`` says.
     """
     total = sum(len(dataset) for dataset in datasets)
     if not total:
@@ -43,9 +46,11 @@ def decode(datasets: Sequence[Any], size: int | None, where: str) -> tuple[Tenso
     for position, dataset in enumerate(datasets):
         dataset, ids = dataset.eval(), []
         place = f"{where} experience {position}"
+        if not len(dataset):
+            raise InputError(place, "holds no image", "leave the experience out")
         for index in range(len(dataset)):
-            item = dataset[index]
             here = f"{place} item {index}"
+            item = _item(dataset, index, here)
             image = _resized(decode_image(item[0], here), size, here)
             if images is None:
                 images = torch.empty(total, *image.shape, dtype=torch.uint8)
@@ -53,12 +58,42 @@ def decode(datasets: Sequence[Any], size: int | None, where: str) -> tuple[Tenso
                 sides = f"{_sides(image)} where the first image is {_sides(images[0])}"
                 raise InputError(here, sides, "pass size=, the side to resize all images to")
             images[row] = image
-            ids.append(int(item[1]))
+            ids.append(_class_id(item[1], here))
             row += 1
         _check_ids(ids, dataset, place)
         targets.append(ids)
     assert images is not None
     return images, targets
+
+
+def _item(dataset: Any, index: int, where: str) -> Any:
+    """Image and class id of an item, and whatever comes after them."""
+    fix = "give items that begin with an image and a class id"
+    try:
+        item = dataset[index]
+    except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        problem = f"cannot be read ({type(error).__name__}: {str(error)[:120]})"
+        raise InputError(where, problem, fix) from error
+    if not isinstance(item, Sequence) or isinstance(item, str):
+        raise InputError(where, f"is a {type(item).__name__}, not a tuple", fix)
+    if len(item) < 2:
+        raise InputError(where, "holds an image alone, without a class id", fix)
+    return item
+
+
+def _class_id(value: Any, where: str) -> int:
+    """A whole number, also as an array or a tensor of one element."""
+    if isinstance(value, Tensor | np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        text = " ".join(repr(value).split())[:40]
+        fix = "give class ids as whole numbers from 0 on"
+        raise InputError(where, f"has the label {text}, not a class id", fix)
+    if value > LARGEST_ID:
+        raise InputError(where, f"has the class id {value}", f"number classes up to {LARGEST_ID}")
+    return int(value)
 
 
 def decode_image(item: Any, where: str) -> Tensor:
@@ -129,7 +164,7 @@ def _sides(image: Tensor) -> str:
 def _check_ids(ids: list[int], dataset: Any, where: str) -> None:
     """Avalanche can show other targets than its items have, and -1 is a class to it."""
     claimed = getattr(dataset, "targets", None)
-    if claimed is not None and list(map(int, claimed)) != ids:
+    if claimed is not None and list(claimed) != ids:
         raise InputError(
             where,
             "dataset.targets and the labels of its items differ",

@@ -11,6 +11,7 @@ from contsemi.errors import InputError
 from contsemi.learner.loop import Hooks, Loop
 from contsemi.strategies.rows import as_float, as_uint8
 from contsemi.strategies.scores import ScoresById
+from contsemi.strategies.streams import task_of
 from contsemi.types import Step
 
 __all__ = ["AvalancheHooks", "LoaderSource", "columns_of"]
@@ -79,6 +80,8 @@ class AvalancheHooks(Hooks):
         self.model: ScoresById = strategy.model
         self.table = self.model.column_of()
         self.shown: tuple[Any, Any] = (None, None)
+        tasks = task_of(strategy.experience).tasks
+        self.tasks = None if tasks is None else tasks.to(self.table.device)
 
     def _call(self, event: str) -> None:
         strategy = self.strategy
@@ -100,9 +103,15 @@ class AvalancheHooks(Hooks):
         assert batch is not None
         ids = self.model.class_ids[batch.labels]
         self.shown = (as_float(batch.labelled), ids)
-        task = next(iter(getattr(self.strategy.experience, "task_labels", (0,))))
-        self.strategy.mbatch = [*self.shown, torch.full_like(ids, task)]
+        self.strategy.mbatch = [*self.shown, self._tasks_of(batch.labelled_ids)]
         self._call("before_training_iteration")
+
+    def _tasks_of(self, ids: Tensor) -> Tensor:
+        """Avalanche's task label of each labelled row; that of the task for a plugin's own rows."""
+        if self.tasks is None:
+            return torch.zeros_like(ids)
+        present = self.strategy.experience.task_labels[-1]
+        return torch.where(ids < 0, present, self.tasks[ids.clamp(min=0)])
 
     def before_forward(self, loop: Loop) -> None:
         """Takes other rows over, where a plugin has put them into the mini-batch."""

@@ -1,5 +1,8 @@
 """What Avalanche takes for the model: images in, scores by class id out."""
 
+import copy
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
 
@@ -34,9 +37,23 @@ class ScoresById(nn.Module):
         self.learner = learner
         self.network = learner.network
         self.objective = learner.objective
+        self.distiller = learner.distiller
         self.width = 1
         empty = torch.empty(0, dtype=torch.int64, device=learner.device)
         self.register_buffer("class_ids", empty, persistent=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """What plugins keep as the model of the past: it predicts as this one does now.
+
+        Images are shared, as is whatever only training needs.
+        """
+        learner = self.learner
+        shared: list[Any] = [learner.optimizer, learner.resident, learner.labelled_source]
+        shared += [learner.exemplars.source, learner.rows and learner.rows.images]
+        memo.update({id(each): each for each in shared if each is not None})
+        memo[id(self)] = made = type(self).__new__(type(self))
+        made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return made
 
     def know(self, class_ids: tuple[int, ...], width: int) -> None:
         """Takes the class ids of all columns, and a least width."""

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from contsemi import labels
 from contsemi.data.arrivals import Arrivals
+from contsemi.errors import InputError
 from contsemi.strategies.decode import decode
+from contsemi.strategies.doors import stream_of, whole
+from contsemi.strategies.naming import Classes, name_classes, task_labels
 from contsemi.strategies.streams import ImageRows, assemble
 from contsemi.types import Experience
 
@@ -17,7 +20,12 @@ __all__ = ["semi_supervised"]
 
 
 def semi_supervised(
-    benchmark: Any, *, label_ratio: object, seed: int = 0, size: int | None = None
+    benchmark: Any,
+    *,
+    label_ratio: object,
+    seed: int = 0,
+    size: int | None = None,
+    classes: Classes = "auto",
 ) -> Any:
     """The user's benchmark with few of its labels.
 
@@ -31,26 +39,45 @@ def semi_supervised(
         label_ratio: ``"0.8%"``, ``0.008``, ``"4/class"``, or a list of these, one per experience.
         seed: seed of the draw of labels.
         size: side to resize images to; ``None`` keeps their own, which must then be one for all.
+        classes: ``"id"``: a class id names a class wherever it comes; ``"task"``: the task label
+            and the id together do (the place in the stream, where task labels do not differ), and
+            classes get new ids in order of arrival; ``"auto"``: as the benchmark says of itself.
 
     Returns:
         A benchmark for :class:`~contsemi.strategies.SemiSupervisedStrategy`, with the streams
-        ``train``, ``unlabeled`` and ``test``. Class ids and task labels are those that were given.
+        ``train``, ``unlabeled`` and ``test``, and with ``n_classes``, ``n_classes_per_exp`` and
+        ``original_classes``: for each class id the task and the id that were given, ``None`` where
+        ids are those that were given. Task labels are always those that were given.
 
     Raises:
-        InputError: an image cannot be used as it is, or the labels do not suffice.
+        InputError: an argument or an item cannot be used as it is, nothing says which class an id
+            names, or the labels do not suffice.
     """
     budget = labels.LabelBudget.parse(label_ratio)
-    train, test = list(benchmark.train_stream), list(benchmark.test_stream)
-    images, targets = decode([e.dataset for e in train], size, "train_stream")
-    test_images, test_targets = decode([e.dataset for e in test], size, "test_stream")
-    class_ids, experiences = _experiences(targets, _draw(budget, targets, seed))
-    aware = all(hasattr(e, "task_labels") for e in (*train, *test))
+    whole(seed, "semi_supervised(seed)", 0)
+    if size is not None:
+        whole(size, "semi_supervised(size)", 1)
+    here = "semi_supervised(benchmark)"
+    train, test = (stream_of(benchmark, name, here) for name in ("train_stream", "test_stream"))
+    images, ids = decode([e.dataset for e in train], size, "train_stream")
+    test_images, test_ids = decode([e.dataset for e in test], size, "test_stream")
+    if images.shape[1:] != test_images.shape[1:]:
+        sides = [f"{x.shape[-1]} x {x.shape[-1]}" for x in (test_images, images)]
+        problem = f"images are {sides[0]}, those of train_stream {sides[1]}"
+        raise InputError("test_stream", problem, "pass size=, the side to resize all images to")
+    tasks, test_tasks = task_labels(train), task_labels(test)
+    both = None if tasks is None or test_tasks is None else (tasks, test_tasks)
+    named = name_classes(benchmark, ids, test_ids, both, classes)
+    class_ids, experiences = _experiences(named.train, _draw(budget, named.train, seed))
     tests, row = [], 0
-    for experience, ids in zip(test, test_targets, strict=True):
-        tests.append(_test_rows(row, ids, experience, aware))
-        row += len(ids)
-    tasks = [int(next(iter(e.task_labels))) for e in train] if aware else None
-    return assemble(images, experiences, class_ids, test_images, tests, tasks)
+    for position, each in enumerate(named.test):
+        labels_of = both[1][position] if both else [0] * len(each)
+        tests.append(_test_rows(row, each, labels_of))
+        row += len(each)
+    flat = torch.tensor([label for task in both[0] for label in task]) if both else None
+    return assemble(
+        images, experiences, class_ids, test_images, tests, flat, original=named.original
+    )
 
 
 def _draw(budget: labels.LabelBudget, targets: list[list[int]], seed: int) -> list[Tensor]:
@@ -82,8 +109,6 @@ def _experiences(
     return arrivals.class_order, experiences
 
 
-def _test_rows(start: int, ids: Sequence[int], experience: Any, aware: bool) -> ImageRows:
-    rows, targets = torch.arange(start, start + len(ids)), torch.tensor(ids)
-    known = getattr(experience.dataset, "targets_task_labels", None) if aware else None
-    tasks = torch.zeros_like(targets) if known is None else torch.tensor(list(map(int, known)))
-    return ImageRows(rows, targets, tasks)
+def _test_rows(start: int, ids: Sequence[int], tasks: Sequence[int]) -> ImageRows:
+    rows = torch.arange(start, start + len(ids))
+    return ImageRows(rows, torch.tensor(ids), torch.tensor(tasks))

@@ -1,7 +1,8 @@
 """The strategy that plugs contsemi into an Avalanche pipeline."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,15 +12,23 @@ from torch.utils.data import DataLoader
 
 from contsemi.config import Config
 from contsemi.data.sampler import steps_per_epoch
-from contsemi.devices.trial import settled
+from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import HookList, Hooks, fit
-from contsemi.strategies._avalanche import EvaluationPlugin, SupervisedTemplate, default_evaluator
+from contsemi.strategies._avalanche import (
+    AGEMPlugin,
+    EvaluationPlugin,
+    SupervisedTemplate,
+    SynapticIntelligencePlugin,
+    default_evaluator,
+)
+from contsemi.strategies.apart import Apart
 from contsemi.strategies.decode import check_range
+from contsemi.strategies.doors import checked_plugins, experiences_of, learner_of
 from contsemi.strategies.hooks import AvalancheHooks, LoaderSource
 from contsemi.strategies.rows import RowLoader
 from contsemi.strategies.scores import ScoresById
-from contsemi.strategies.streams import task_of
+from contsemi.strategies.streams import Task, task_of
 
 __all__ = ["SemiSupervisedStrategy"]
 
@@ -31,10 +40,12 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
     :func:`contsemi.strategies.semi_supervised`; ``eval`` takes any stream of images. Plugins,
     metrics and loggers are called in Avalanche's order.
 
-    Three things differ from Avalanche's own strategies: the optimiser belongs to the learner and
-    is made when a task begins; evaluating future experiences does not grow the model; the
-    labelled rows of a batch come from the learner's sampler, unless a plugin has replaced
-    ``strategy.dataloader`` or ``strategy.adapted_dataset``.
+    Four things differ from Avalanche's own strategies: the optimiser belongs to the learner and
+    is made anew, with its state, when a task begins, before plugins are told of it; evaluating
+    future experiences does not grow the model; the labelled rows of a batch come from the learner's
+    sampler, unless a plugin has replaced ``strategy.dataloader`` or ``strategy.adapted_dataset``;
+    the experiences are of one benchmark and come in the order of its stream, none left out, since
+    classes have columns in the order in which they arrive.
 
     Args:
         config: the run; ``contsemi.compose.load(overrides)`` composes one. Its scenario and data
@@ -46,12 +57,15 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         peval_mode: as in Avalanche: what ``eval_every`` counts, ``epoch`` or ``iteration``.
         hooks: hooks of contsemi's own loop, called after the plugins.
 
+    Raises:
+        InputError: an argument is not what it must be.
+
     Attributes:
         learner: what is trained.
+        learned: the task that was trained last; ``None`` before the first.
         model: the learner as a module that gives scores by class id.
     """
 
-    model: ScoresById
     dataloader: Any
 
     def __init__(
@@ -65,12 +79,14 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         peval_mode: str = "epoch",
         hooks: Sequence[Hooks] = (),
     ) -> None:
-        if learner is None:
-            if config is None:
-                raise TypeError("give config=contsemi.compose.load([...]), or a learner")
-            learner = Learner(settled(config)[0])
-        self.learner, self.hooks = learner, tuple(hooks)
+        learner = learner_of(config, learner)
+        listed, hooks = checked_plugins(plugins, hooks)
+        synaptic = [p for p in listed if isinstance(p, SynapticIntelligencePlugin)]
+        plugins = [*listed, *map(Apart, synaptic)]
+        _check_evaluation(eval_every, peval_mode)
+        self.learner, self.hooks = learner, hooks
         self._start: tuple[int, int] | None = None
+        self.learned: Task | None = None
         self._mb_output: Any = None
         super().__init__(
             model=ScoresById(learner),
@@ -85,6 +101,23 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
             eval_every=eval_every,
             peval_mode=peval_mode,
         )
+
+    @property
+    def model(self) -> ScoresById:
+        """The learner as a module that gives scores by class id."""
+        return self._model
+
+    @model.setter
+    def model(self, value: ScoresById) -> None:
+        """Avalanche's constructor assigns it, and what adapts it gives the same one back.
+
+        Raises:
+            InputError: a plugin exchanges it; the learner would go on with the one before.
+        """
+        if getattr(self, "_model", value) is not value:
+            problem = "a plugin puts another model in its place, which the learner would not train"
+            raise InputError("strategy.model", problem, "leave the plugin out: docs/avalanche.md")
+        self._model = value
 
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
@@ -127,10 +160,82 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
             The last value of each metric, by name.
 
         Raises:
-            InputError: an experience of a benchmark that contsemi did not make.
+            InputError: an experience of a benchmark that contsemi did not make, of another one than
+                before, or out of order.
         """
+        listed = experiences_of(experiences, "strategy.train(experiences)")
+        last = self.learned
+        for each in listed:
+            last = self._check_next(task_of(each), last)
+        if eval_streams is not None:
+            where = "strategy.train(eval_streams)"
+            streams = eval_streams if isinstance(eval_streams, Iterable) else [eval_streams]
+            eval_streams = [experiences_of(stream, where) for stream in streams]
+            self._check_evaluated([each for stream in eval_streams for each in stream])
+        if any(isinstance(each, AGEMPlugin) for each in self.plugins):
+            # It flattens gradients by view(), which those in channels_last refuse.
+            self.learner.network.to(memory_format=torch.contiguous_format)
         self._start = start
-        return super().train(experiences, eval_streams, **kwargs)
+        return super().train(listed, eval_streams, **kwargs)
+
+    def eval(self, exp_list: Any, **kwargs: Any) -> Any:
+        """Evaluates on an experience, or on each of several.
+
+        Args:
+            exp_list: an experience of labelled images, or a stream of them.
+            **kwargs: handed to every plugin.
+
+        Returns:
+            The last value of each metric, by name.
+
+        Raises:
+            InputError: images have no label, are normalised, or come with class ids that are not
+                those of the benchmark that was trained.
+        """
+        listed = experiences_of(exp_list, "strategy.eval(experiences)")
+        self._check_evaluated(listed)
+        return super().eval(listed, **kwargs)
+
+    def _check_next(self, task: Task, last: Task | None) -> Task:
+        """Refuses an experience that does not follow on what was learned.
+
+        Raises:
+            InputError: it does not.
+        """
+        where = f"strategy.train: experience {task.experience.index}"
+        known = last.class_ids if last else tuple(self.model.class_ids.tolist())
+        again = last is not None and last.benchmark is not task.benchmark
+        if again or task.class_ids[: len(known)] != known[: len(task.class_ids)]:
+            problem = f"is of another benchmark: classes {_few(known)} were learned from one before"
+            raise InputError(where, problem, "make a strategy for each benchmark")
+        seen = last.experience.num_seen if last else self.learner.num_seen
+        if task.experience.num_old > seen:
+            left = _few(task.class_ids[seen : task.experience.num_old])
+            problem = f"comes too early: classes {left} arrive before it"
+            raise InputError(where, problem, "train the experiences in the order of their stream")
+        if task.experience.num_seen < seen:
+            problem = (
+                f"comes too late: classes {_few(known[task.experience.num_seen :])} were learned"
+            )
+            raise InputError(where, problem, "train the experiences in the order of their stream")
+        return task
+
+    def _check_evaluated(self, experiences: Sequence[Any]) -> None:
+        """Refuses what has no labels, or labels of other class ids.
+
+        Raises:
+            InputError: it does.
+        """
+        for each in experiences:
+            where = f"strategy.eval: experience {each.current_experience}"
+            if getattr(each.dataset, "targets", None) is None:
+                fix = "evaluate benchmark.test_stream or another stream of labelled images"
+                raise InputError(where, "has images without labels", fix)
+            renumbered = self.learned is not None and self.learned.renumbered
+            if renumbered and getattr(each, "rows", None) is None:
+                problem = "its class ids restart in each task, and were numbered anew for training"
+                fix = "evaluate the test_stream of the benchmark that semi_supervised() gave"
+                raise InputError(where, problem, fix)
 
     def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
         task = task_of(experience)
@@ -141,14 +246,24 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         start, self._start = self._start, None
         try:
             hooks = HookList([bridge, *self.hooks])
-            fit(self.learner, task.experience, task.images, hooks, start)
+            fit(self.learner, task.experience, task.images, hooks, start or (0, 0))
         finally:
             self.learner.labelled_source = None
             self._stop_training = False
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
-        """Takes the task's classes; heads and optimiser grow in the learner when it begins."""
+        """The task begins in the learner: heads and optimiser grow before plugins look at them."""
         task = task_of(self.experience)
+        self.take(task)
+        if self._start is None:
+            experience = task.experience
+            if experience.num_old < self.learner.num_seen:  # trained again: its classes return
+                experience = replace(experience, num_old=self.learner.num_seen)
+            self.learner.begin(experience, task.images)
+
+    def take(self, task: Task) -> None:
+        """What was learned last: a task that begins, or one whose state was restored."""
+        self.learned = task
         self.model.know(task.class_ids, task.width)
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
@@ -227,3 +342,23 @@ def _silent_evaluator() -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No loggers specified")
         return EvaluationPlugin()
+
+
+def _check_evaluation(eval_every: Any, peval_mode: Any) -> None:
+    """What Avalanche asserts.
+
+    Raises:
+        InputError: it would fail.
+    """
+    name = "SemiSupervisedStrategy(eval_every)"
+    if isinstance(eval_every, bool) or not isinstance(eval_every, int) or eval_every < -1:
+        problem = f"expected a whole number from -1 on, got {str(eval_every)[:40]}"
+        raise InputError(name, problem, "-1 never evaluates, 0 does after each experience")
+    if peval_mode not in ("epoch", "iteration"):
+        name = "SemiSupervisedStrategy(peval_mode)"
+        raise InputError(name, f"{str(peval_mode)[:40]!r} is unknown", "use epoch or iteration")
+
+
+def _few(class_ids: Sequence[int]) -> str:
+    """Class ids in a line: the first ones of many."""
+    return " ".join(map(str, class_ids[:8])) + (" ..." if len(class_ids) > 8 else "")

@@ -36,12 +36,18 @@ class Task:
         images: uint8 [N, 3, S, S], the array its indices point into.
         class_ids: the class id of each column seen so far, this task's included.
         width: one more than the greatest class id of the stream.
+        benchmark: stands for the benchmark: no other one has the same object.
+        tasks: int64 [N], Avalanche's task label of each image; ``None`` for a stream without.
+        renumbered: whether class ids are not those of the benchmark that the user gave.
     """
 
     experience: Experience
     images: Tensor
     class_ids: tuple[int, ...]
     width: int
+    benchmark: object
+    tasks: Tensor | None = None
+    renumbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,9 @@ def assemble(
     class_ids: Sequence[int],
     test_images: Tensor,
     tests: Sequence[ImageRows],
-    tasks: Sequence[int] | None = None,
+    tasks: Tensor | None = None,
+    *,
+    original: Sequence[tuple[int, int]] | None = None,
 ) -> Any:
     """An Avalanche benchmark.
 
@@ -91,33 +99,47 @@ def assemble(
         class_ids: the class id of each column.
         test_images: uint8 [M, 3, S, S].
         tests: the test experiences.
-        tasks: Avalanche's task label of each train experience; ``None`` for a stream without,
-            whose metrics then have no ``/Task000`` in their names.
+        tasks: int64 [N], Avalanche's task label of each training image; ``None`` for a stream
+            without, whose metrics then have no ``/Task000`` in their names.
+        original: see :func:`~contsemi.strategies.semi_supervised`.
 
     Returns:
-        A ``CLScenario`` with ``train_stream``, ``unlabeled_stream`` and ``test_stream``.
+        A ``CLScenario`` with ``train_stream``, ``unlabeled_stream`` and ``test_stream``, and the
+        attributes ``n_classes``, ``n_classes_per_exp`` and ``original_classes``.
     """
     ids, width = torch.tensor(class_ids), 1 + max(class_ids)
-    train, unlabelled = [], []
-    for i, experience in enumerate(experiences):
-        label = torch.full_like(experience.labels, tasks[i] if tasks else 0)
-        rows = ImageRows(experience.labelled, ids[experience.labels], label)
-        own = labelled_experience(images, rows, with_tasks=tasks is not None)
-        own.contsemi = Task(experience, images, tuple(class_ids[: experience.num_seen]), width)
-        train.append(_timed(own, experience, class_ids))
-        pool = AvalancheDataset([Rows(images, experience.unlabelled)])
-        unlabelled.append(DatasetExperience(dataset=pool))
-    test = [labelled_experience(test_images, rows, with_tasks=tasks is not None) for rows in tests]
-    for own in test:
+    zeros = torch.zeros(len(images), dtype=torch.int64) if tasks is None else tasks
+    train, unlabelled, token = [], [], object()
+    for each in experiences:
+        rows = ImageRows(each.labelled, ids[each.labels], zeros[each.labelled])
+        own = labelled_experience(images, rows)
+        seen = tuple(class_ids[: each.num_seen])
+        renumbered = original is not None
+        own.contsemi = Task(each, images, seen, width, token, tasks, renumbered)
+        pool = DatasetExperience(dataset=AvalancheDataset([Rows(images, each.unlabelled)]))
+        if tasks is not None:
+            _name_tasks(own, tasks[each.unlabelled])
+            _name_tasks(pool, tasks[each.unlabelled])
+        train.append(_timed(own, each, class_ids))
+        unlabelled.append(pool)
+    test = [labelled_experience(test_images, rows) for rows in tests]
+    for own, rows in zip(test, tests, strict=True):
         own.classes_in_this_experience = set(own.dataset.targets.uniques)
+        if tasks is not None:
+            _name_tasks(own, rows.tasks)
     streams = {"train": train, "unlabeled": unlabelled, "test": test}
     scenario = CLScenario([EagerCLStream(name, members) for name, members in streams.items()])
-    # EvaluationPlugin(strict_checks=True) asks for it; the train stream has no way to the test's.
-    scenario.test_stream.benchmark = scenario
+    scenario.n_classes, scenario.n_experiences = len(class_ids), len(train)
+    scenario.n_classes_per_exp = [len(each.columns) for each in experiences]
+    scenario.original_classes = None if original is None else list(original)
+    for stream in scenario.streams.values():
+        stream.benchmark = scenario
+    for own in (*train, *unlabelled, *test):
+        own.benchmark = scenario
     return scenario
 
 
-def labelled_experience(images: Tensor, rows: ImageRows, *, with_tasks: bool) -> Any:
+def labelled_experience(images: Tensor, rows: ImageRows) -> Any:
     """An experience of labelled images; ``experience.rows`` lets evaluation gather them at once."""
     data = Rows(images, rows.indices, rows.class_ids)
     attributes = [
@@ -126,9 +148,14 @@ def labelled_experience(images: Tensor, rows: ImageRows, *, with_tasks: bool) ->
     ]
     own = DatasetExperience(dataset=LabelledDataset([data], data_attributes=attributes))
     own.rows, own.row_tasks = data, rows.tasks
-    if with_tasks:
-        own.task_labels = sorted(set(rows.tasks.tolist()))
     return own
+
+
+def _name_tasks(own: Any, labels: Tensor) -> None:
+    """``task_labels`` as Avalanche has them, and ``task_label`` where there is one."""
+    own.task_labels = sorted(set(labels.tolist()))
+    if len(own.task_labels) == 1:
+        (own.task_label,) = own.task_labels
 
 
 def _timed(own: Any, experience: Experience, class_ids: Sequence[int]) -> Any:

@@ -99,9 +99,10 @@ def test_no_hidden_label_can_be_reached() -> None:
             if isinstance(value := getattr(experience, field.name), torch.Tensor)
         }
         assert sizes["labels"] == sizes["labelled"] < sizes["unlabelled"]
-        coarse = {"coarse", "coarse_only", "coarse_only_labels", "coarse_of"}
-        assert set(sizes) == {"labelled", "labels", "unlabelled"} | coarse
-        assert max(sizes[name] for name in coarse) <= max(sizes["labels"], experience.num_seen)
+        assert sizes["coarse"] == sizes["labelled"] and sizes["coarse_of"] == experience.num_seen
+        assert sizes["coarse_only"] == sizes["coarse_only_labels"] == 0
+        known = {"labelled", "labels", "unlabelled", "coarse", "coarse_of"}
+        assert set(sizes) == known | {"coarse_only", "coarse_only_labels"}
     for field in dataclasses.fields(made):
         value = getattr(made, field.name)
         assert not isinstance(value, ImageSet)
@@ -307,6 +308,27 @@ def test_copies_of_test_images_in_the_pool_are_said(tmp_path: Path) -> None:
     given = scenario(unlabelled="folder", unlabelled_root=str(tmp_path))
     made = build(given, LabelBudget.parse("5%"), TRAIN, TEST, 0)
     assert made.remarks == ("scenario.unlabelled_root: 2 of 3 images are test images too",)
+
+
+def test_coarse_classes_are_known_of_labelled_images_and_of_columns() -> None:
+    """A class whose images are of several coarse classes has none as a column."""
+    targets = np.tile(np.arange(10), 20)
+    coarse = np.where(targets == 4, np.arange(200) // 10 % 2, targets // 2)
+    images = np.zeros((200, 3, 4, 4), np.uint8)
+    names = tuple(map(str, range(10)))
+    parts = [
+        ImageSet.of(images, targets, classes=names, name="x", coarse=given)
+        for given in (coarse, None)
+    ]
+    for train, known in zip(parts, (True, False), strict=True):
+        made = build(scenario(), LabelBudget.parse("50%"), train, train, 0)
+        for each in made.experiences:
+            rows = each.labelled.numpy()
+            expected = coarse[rows] if known else np.full(len(rows), -1)
+            np.testing.assert_array_equal(each.coarse, expected)
+            assert each.num_coarse == (5 if known else 0) and len(each.coarse_only) == 0
+        above = [0, 0, 1, 1, -1, 2, 3, 3, 4, 4] if known else [-1] * 10
+        assert made.experiences[-1].coarse_of.tolist() == above
 
 
 @pytest.mark.parametrize("nothing", ["0%", 0, "0/class"])

@@ -72,7 +72,8 @@ class Warm:
             self.ready = True
         folder.parent.mkdir(exist_ok=True, parents=True)
         said = folder.parent / "said.txt"
-        job |= {"words": [*WORDS, *words, f"output={folder}"], "said": str(said)}
+        last = {word.split("=")[0]: word for word in (*WORDS, *words, f"output={folder}")}
+        job |= {"words": list(last.values()), "said": str(said)}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())

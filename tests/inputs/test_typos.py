@@ -6,7 +6,8 @@ import string
 import pytest
 
 from contsemi import compose
-from contsemi.compose import check, groups, suggest
+from contsemi.compose import check, files, groups, suggest
+from contsemi.discovery import ROOMS, SEVERAL
 
 SEED = 0
 
@@ -14,12 +15,10 @@ SEED = 0
 def known_keys():
     """Every key there is: those of the default run, and of each method, model and scenario."""
     keys = set(check.keys(compose.load().model_dump()))
-    for group in check.OWNED:
-        for name in groups.choices()[group]:
-            beside = ["method=naive"] if group == "baseline" and name != "none" else []
-            if (group, name) != ("objective", "none"):
-                loaded = compose.load([*beside, f"{group}={name}"])
-                keys |= set(check.keys(getattr(loaded, group), f"{group}."))
+    for group in ROOMS:
+        for name in files.names(group):
+            prefix = f"{group}.{name}." if group in SEVERAL else f"{group}."
+            keys |= set(check.keys(files.declared(group, name)[0], prefix))
     return sorted(keys)
 
 

@@ -98,5 +98,5 @@ def test_the_frozen_past_is_not_run_in_a_step_that_does_not_ask_for_it(
     learner.begin(stream.experiences[1], stream.images)
     learner.forward(learner.batch(0, 0))
     assert not calls
-    learner.inference.decides.moments(learner.inference)
+    learner.inference.decides.statistics(learner.inference)
     assert calls

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from contsemi.blocks.bank import Bank
+from contsemi.blocks.fifo import Fifo
 from contsemi.learner.kept import kept_bytes
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
@@ -48,7 +48,7 @@ def test_banks_of_both_parts_count_by_name(small, stream_of):
     learner = trained(config, stream)
     before = kept_bytes(learner)
     for part, rows in ((learner.objective, 3), (learner.distiller, 5)):
-        part.past_rows = Bank(8)
+        part.past_rows = Fifo(8)
         part.past_rows.push(torch.randn(rows, 4), labels=torch.zeros(rows, dtype=torch.int64))
     more = dict(kept_bytes(learner).items() - before.items())
     assert more.keys() == {"objective.past_rows", "distiller.past_rows"}

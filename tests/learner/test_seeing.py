@@ -1,6 +1,6 @@
 """Who sees which views of a step, and what is drawn for them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -174,3 +174,21 @@ def test_a_draw_is_of_the_step_the_task_and_the_purpose_alone(learner_of):
     assert again.draw("a").initial_seed() == first != again.draw("b").initial_seed()
     learner.step_in_task = 1
     assert learner.forward(learner.batch(0, 1)).draw("a").initial_seed() != first
+
+
+def test_rows_of_a_coarse_class_alone_are_batches_of_their_own(learner_of):
+    learner = learner_of(needs(coarse=View(rows="coarse", policy="weak", number=2)))
+    assert "coarse" not in learner.forward(learner.batch(0, 0)).seen
+    ids = learner.experience.unlabelled[:7]
+    given = {"coarse_only": ids, "coarse_only_labels": torch.arange(7) % 3, "num_coarse": 3}
+    known = replace(learner.experience, coarse=learner.experience.labels + 1, **given)
+    learner.rows, images = None, learner.task.images
+    learner.begin(known, images)
+    batch = learner.batch(0, 1)
+    step = learner.forward(batch)
+    assert torch.equal(step.coarse, step.labels + 1)
+    size = len(step.coarse_only)
+    assert size and len(step.student("coarse")) == 2 * size
+    for image, label in zip(batch.coarse_images, step.coarse_only.tolist(), strict=True):
+        place = next(i for i, each in enumerate(ids) if torch.equal(images[each], image))
+        assert label == place % 3

@@ -142,3 +142,38 @@ def test_margin_keeps_the_surest():
     probs = torch.cat([1 - others.sum(1, keepdim=True), others], 1)  # margins .1 .9 -.6 .3 .2
     order = priorities("margin", labels=labels, ids=labels, probs=probs)
     assert order.argsort().tolist() == [1, 3, 4, 0, 2]
+
+
+def kept_by(seed, count=1000, places=80):
+    ids = torch.arange(count)
+    order = priorities("reservoir", labels=torch.zeros_like(ids), ids=ids, seed=seed)
+    return set(order.argsort()[:places].tolist())
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 17, 12345])
+def test_a_reservoir_of_another_seed_is_another_draw(seed):
+    """Also after any shift: 80 of 1000 twice have 6.4 in common, and 25 never in practice."""
+    first, other = kept_by(0), kept_by(seed)
+    moves = {0, seed, -seed, 1, -1, *(a - b for a in list(first)[:5] for b in list(other)[:5])}
+    for move in moves:
+        assert len(first & {each + move for each in other}) < 25
+
+
+def test_over_seeds_every_image_has_the_same_chance():
+    counts = np.zeros(100)
+    for seed in range(400):
+        counts[list(kept_by(seed, count=100, places=20))] += 1
+    spread = ((counts - 80) ** 2 / (80 * 0.8)).mean()  # of a binomial: 1
+    assert 0.6 < spread < 1.5
+
+
+def test_draws_of_seeds_side_by_side_are_uncorrelated():
+    ids = torch.arange(2000)
+    draws = torch.stack(
+        [
+            priorities("reservoir", labels=torch.zeros_like(ids), ids=ids, seed=seed)
+            for seed in range(6)
+        ]
+    )
+    apart = torch.corrcoef(draws) - torch.eye(6, dtype=draws.dtype)
+    assert apart.abs().max() < 0.1

@@ -124,7 +124,7 @@ def step(make_step):
 def test_supports_of_old_classes_vote(step):
     made = step()
     Paws(**OPTIONS).terms(made)["consistency"].backward()
-    assert made.labelled["projector"].grad.any(1).all()
+    assert made.student("labelled")["projector"].grad.any(1).all()
 
 
 def test_without_exemplars_only_the_classes_at_hand_count(step, make_step):
@@ -172,7 +172,7 @@ def test_finite_at_scores_of_ten_thousand(step):
     terms = Paws(**options).terms(made)
     sum(terms.values()).backward()
     assert all(term.isfinite() for term in terms.values())
-    assert made.large["projector"].grad.isfinite().all()
+    assert made.student("large")["projector"].grad.isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_where_days_are_left_a_run_that_finishes_is_named(steps, told, watched):
     assert len(notes) == told
     if told:
         assert "1 d 20 h" in notes[0]
-        assert "contsemi.run method=suave scenario=cifar100_mini data.root=here" in notes[0]
+        assert "contsemi.run experiment=cifar100_laptop method=suave data.root=here" in notes[0]
 
 
 def test_a_busy_machine_is_said_once(watched):

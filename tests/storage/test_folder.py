@@ -15,8 +15,8 @@ import time
 
 import pytest
 
-from contsemi.config import with_effect
 from contsemi.errors import InputError, StorageFailed
+from contsemi.records.effects import with_effect
 from contsemi.storage import folder as module
 
 OutputFolder = functools.partial(

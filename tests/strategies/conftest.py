@@ -50,7 +50,9 @@ def tiny_config():
     """A function: method and overrides to a configuration that trains in a second."""
 
     def load(method="suave", *overrides):
-        return compose.load([f"method={method}", *TINY, *DRAWS, *overrides])
+        given = {word.partition("=")[0] for word in overrides}
+        usual = [word for word in (*TINY, *DRAWS) if word.partition("=")[0] not in given]
+        return compose.load([f"method={method}", *usual, *overrides])
 
     return load
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from contsemi.errors import InputError
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.matrix import Undefined
 from contsemi.strategies import continual_metrics
@@ -182,3 +183,60 @@ def test_in_our_own_strategy(ours, make_strategy):
     assert matrix.shape == (2, 2)
     assert np.isfinite(matrix[np.tril_indices(2)]).all()
     assert (matrix >= mine.matrix("class_incremental") - 1e-12)[np.tril_indices(2)].all()
+
+
+def test_one_complete_test_experience_gives_accuracy_over_time(digit_datasets):
+    from avalanche.benchmarks import ni_benchmark
+    from avalanche.evaluation.metrics import accuracy_metrics
+    from avalanche.training.plugins import EvaluationPlugin
+
+    instances = ni_benchmark(*digit_datasets, 4, task_labels=False, seed=0)
+    assert len(instances.test_stream) == 1
+    (mine,) = continual_metrics()
+    evaluator = EvaluationPlugin([mine], accuracy_metrics(stream=True), loggers=[io_logger()])
+    strategy, shares = theirs_of(instances, evaluator), []
+    for position, experience in enumerate(instances.train_stream):
+        strategy.train(experience)
+        if position:
+            results = strategy.eval(instances.test_stream)
+        else:
+            with pytest.warns(UserWarning, match="1 test experiences for 4 .* not defined"):
+                results = strategy.eval(instances.test_stream)
+        shares.append(results["Top1_Acc_Stream/eval_phase/test_stream/Task000"])
+        end = "class_incremental/eval_phase/test_stream"
+        assert results[f"accuracy/{end}"] == pytest.approx(shares[-1])
+        assert results[f"accuracy_over_time/{end}"] == pytest.approx(np.mean(shares))
+    np.testing.assert_allclose(mine.over_time(), shares)
+    assert shares[-1] > shares[0] - 0.05
+    assert not any(name.startswith(("forgetting", "average")) for name in mine.result())
+    assert "no twins" in mine.undefined[f"forgetting/{end}"]
+    assert f"expected_calibration_error/{end.partition('/')[2]}" in results
+
+
+def test_two_test_experiences_for_five_are_no_twins(theirs):
+    from avalanche.benchmarks import benchmark_from_datasets
+    from avalanche.training.plugins import EvaluationPlugin
+
+    parts = [e.dataset for e in theirs.test_stream]
+    halves = [parts[0].concat(parts[1]), parts[2].concat(parts[3]).concat(parts[4])]
+    mixed = benchmark_from_datasets(train=[e.dataset for e in theirs.train_stream], test=halves)
+    for place, each in enumerate(mixed.test_stream):
+        each.classes_in_this_experience = set(halves[place].targets)
+    (mine,) = continual_metrics()
+    strategy = theirs_of(mixed, EvaluationPlugin([mine], loggers=[io_logger()]))
+    strategy.train(mixed.train_stream[0])
+    with pytest.warns(UserWarning, match="2 test experiences for 5"):
+        strategy.eval(mixed.test_stream)
+    targets = mine.answered.targets
+    assert len(targets) == sum(map(len, halves))
+    right = (mine.answered.predicted == targets).mean()
+    assert mine.result()["accuracy/class_incremental/eval_phase/test_stream"] == right
+
+
+def test_a_stream_that_the_benchmark_does_not_have(theirs):
+    from avalanche.training.plugins import EvaluationPlugin
+
+    (mine,) = continual_metrics(stream="tset")
+    strategy = theirs_of(theirs, EvaluationPlugin([mine], loggers=[io_logger()]))
+    with pytest.raises(InputError, match=r"no stream 'tset'; use train, test"):
+        strategy.eval(theirs.test_stream[:1])

@@ -219,7 +219,9 @@ def test_a_plugin_may_put_rows_into_the_mini_batch(ours, make_strategy):
         strategy.mbatch[0] = torch.cat([strategy.mbatch[0], extra])
         strategy.mbatch[1] = torch.cat([y, y[:1]])
 
-    hook = Watch(lambda loop: (int(loop.batch.labelled[-1].unique()), len(loop.step.labelled)))
+    hook = Watch(
+        lambda loop: (int(loop.batch.labelled[-1].unique()), len(loop.step.student("labelled")))
+    )
     outputs = At(lambda s: len(s.mb_output) - len(s.mb_y), "after_forward")
     strategy = make_strategy(
         At(add, "before_forward"), outputs, hooks=[hook], overrides=["batch.labelled=6"]
@@ -281,6 +283,22 @@ def test_the_mini_batch_is_the_labelled_rows_by_class_id(ours, make_strategy):
     assert strategy.optimizer is strategy.learner.optimizer
 
 
+def test_each_row_comes_with_the_task_label_of_its_image(digit_datasets, make_strategy):
+    from avalanche.benchmarks import nc_benchmark
+
+    from contsemi.strategies import semi_supervised
+
+    aware = nc_benchmark(*digit_datasets, 5, task_labels=True, seed=0)
+    made = semi_supervised(aware, label_ratio="5%")
+    of_class = {c: e.task_label for e in made.train_stream for c in e.classes_in_this_experience}
+    assert sorted(of_class.values()) == [t for t in range(5) for _ in range(2)]
+    plugin = At(lambda s: (s.mb_task_id.tolist(), s.mb_y.tolist()), "before_forward")
+    make_strategy(plugin).train(list(made.train_stream)[:2])
+    rows = [pair for tasks, ids in plugin.kept for pair in zip(tasks, ids, strict=True)]
+    assert all(task == of_class[class_id] for task, class_id in rows)
+    assert {task for tasks, _ in plugin.kept[-4:] for task in tasks} == {0, 1}  # exemplars, too
+
+
 def test_the_loader_says_how_long_an_epoch_is_and_can_be_read(ours, make_strategy):
     def look(strategy):
         rows = torch.cat([batch[1] for batch in strategy.dataloader])
@@ -309,11 +327,6 @@ def test_a_task_without_labels_is_trained_without_metrics(two_tasks, make_strate
     strategy.train(list(benchmark.train_stream))
     assert len(evaluator.get_all_metrics()["Loss_MB/train_phase/train_stream"][1]) == 2
     assert spy.events.count("after_update") == 4
-
-
-def test_without_a_configuration_it_says_what_to_give():
-    with pytest.raises(TypeError, match=r"compose\.load"):
-        SemiSupervisedStrategy()
 
 
 def test_a_plain_benchmark_is_refused_before_anything_happens(theirs, make_strategy):

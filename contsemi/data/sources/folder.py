@@ -58,6 +58,7 @@ def load(
     workers: int,
     test_share: float = 0.2,
     check: Check | None = None,
+    least: int = 2,
 ) -> tuple[ImageSet, ImageSet]:
     """Training and test images; decoded once, then opened from the cache.
 
@@ -73,6 +74,7 @@ def load(
         workers: decoding processes, 0 for one per core.
         test_share: of each class's images where there is no folder of test images.
         check: is told the classes and labels before an image is decoded; may raise.
+        least: classes that the folder has to have.
 
     Raises:
         InputError: one report of everything that is wrong: empty classes, classes that only the
@@ -82,7 +84,7 @@ def load(
     where = f"data.root={shown(root)}"
     if size is None:
         raise InputError("data.size", "is required for a folder of images", "give data.size=32")
-    folder = listed(root, test_share=test_share)
+    folder = listed(root, test_share=test_share, least=least)
     classes = tuple(map(shown, folder.classes))
     splits = {"train": folder.train, "test": folder.test}
     problems = [problem for files in splits.values() for problem in files.problems]

@@ -80,7 +80,7 @@ class Folder:
     remarks: tuple[str, ...]
 
 
-def listed(root: Path, *, test_share: float) -> Folder:
+def listed(root: Path, *, test_share: float, least: int = 2) -> Folder:
     """Lists ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone.
 
     Without a folder of test images they are drawn: the images of each class with the least digests
@@ -88,6 +88,11 @@ def listed(root: Path, *, test_share: float) -> Folder:
     others come. Classes whose names differ in Unicode form alone are one. A folder ``unlabelled``
     beside the classes, or beside ``train``, holds images without a label; those in its folders
     ``task_1``, ``task_2``, ... come with that task.
+
+    Args:
+        root: the folder.
+        test_share: of the images of each class, where they are drawn.
+        least: classes that it has to have.
 
     Raises:
         InputError: the layout is not this one. Smaller faults are in ``problems`` of the files.
@@ -100,10 +105,10 @@ def listed(root: Path, *, test_share: float) -> Folder:
     test_root = next((root / name for name in TESTS if (root / name).is_dir()), None)
     known = _class_folders(root, place, where, nested=nested)
     classes = tuple(sorted(known))
-    if len(classes) < 2:
+    if len(classes) < least:
         found = f"one class folder, {classes[0]}" if classes else "no class folders"
         inside = "train/ has" if nested else "has"
-        raise InputError(where, f"{inside} {found}", "at least two classes are needed; " + LAYOUT)
+        raise InputError(where, f"{inside} {found}", f"at least {_word(least)} needed; {LAYOUT}")
     train = _scan(root, place, known)
     beside = {place / UNLABELLED, root / UNLABELLED}
     for folder in sorted(beside):
@@ -164,6 +169,10 @@ def _is_class(folder: Path) -> bool:
         return any(entry.is_file() and not entry.name.startswith(".") for entry in _listed(folder))
     except OSError:
         return False
+
+
+def _word(least: int) -> str:
+    return "one class is" if least == 1 else "two classes are"
 
 
 def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:

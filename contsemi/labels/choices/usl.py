@@ -24,7 +24,7 @@ class Usl(ByEmbedding):
     neighbours: int  # least number of neighbours that make the density, the image itself counted
     neighbours_share: float  # of the pool, where that is more
     starts: str  # of k-means: spread (k-means++), or random rows as in the paper
-    kmeans_iterations: int
+    kmeans_iterations: int  # at most
     iterations: int  # selections, each knowing the one before
     weight: float  # of the repulsion against the density
     momentum: float  # of the repulsion

@@ -33,16 +33,16 @@ class UslT(ByEmbedding):
 
     wants_views: ClassVar[bool] = True
 
-    heads: int
-    epochs: int
-    batch: int
+    heads: int  # trained side by side; the clusters are the first one's, sure by the mean of all
+    epochs: int  # over the pool
+    batch: int  # embeddings of one step
     lr: float  # of Adam
-    weight_decay: float
+    weight_decay: float  # of Adam
     neighbours: int  # from which each image's partner is drawn
     adjustment: float  # how much large clusters are held back
     temperature: float  # that sharpens
     threshold: float  # probability above which a guess is learned
-    local_weight: float
+    local_weight: float  # of the agreement with a neighbour
     momentum: float  # of the shares of the clusters
     balance: bool  # whether images of rare clusters weigh more
     over_batch: bool  # whether the mean is over the batch instead of the sure images

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from contsemi.memory.selection.selection import Offered, Selection
+from contsemi.seeding import derive
 
 __all__ = ["Reservoir"]
 
@@ -26,7 +27,8 @@ class Reservoir(Selection):
 def _drawn(ids: Tensor, seed: int) -> Tensor:
     """A number in [0, 1) for each id, the same whenever it is asked for (splitmix64)."""
     first, second, third = (x - 2**64 if x >= 2**63 else x for x in _MIX)
-    mixed = (ids + seed) * first
+    # Seeds that lie side by side must not: id + seed would be the same for other ids of another.
+    mixed = (ids ^ derive(seed, "reservoir")) * first
     mixed = (mixed ^ (mixed >> 30 & (1 << 34) - 1)) * second
     mixed = (mixed ^ (mixed >> 27 & (1 << 37) - 1)) * third
     mixed = mixed ^ (mixed >> 31 & (1 << 33) - 1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def drawing(groups: Sequence[Group]) -> Drawing:
     return Drawing("comparison", title, caption, tuple(panels), height=height, across=across)
 
 
-def _marks(groups: Sequence[Group]) -> list[dict[str, str]]:
+def _marks(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """One colour and one mark a method, wherever it is drawn."""
     return [
         {"color": colour, "marker": MARKERS[place % len(MARKERS)]}
@@ -63,10 +64,10 @@ def _curves(axes: Axes, groups: Sequence[Group], setting: tuple[str, str]) -> No
         axes.plot(after, mean, **mark, markersize=3.5, label=label)
         if len(curves) > 1:
             spread = curves.std(axis=0, ddof=1)
-            band = {"color": mark["color"], "alpha": 0.15, "linewidth": 0}
-            axes.fill_between(after, mean - spread, mean + spread, **band)
+            low, high = mean - spread, mean + spread
+            axes.fill_between(after, low, high, color=mark["color"], alpha=0.15, linewidth=0)
     axes.set_ylim(0, 102)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("after task")
     axes.set_ylabel("average accuracy so far [%]")
     axes.set_title(one_line(f"{setting[0]}, labels {setting[1]}"))
@@ -83,8 +84,8 @@ def _price(axes: Axes, groups: Sequence[Group], name: str) -> None:
             if x is not None and y is not None
         ]
         if points:
-            dots = {"s": 22, "edgecolors": PAPER, "linewidths": 0.4}
-            axes.scatter(*zip(*points, strict=True), **dots, **mark)
+            x, y = zip(*points, strict=True)
+            axes.scatter(x, y, s=22, edgecolors=PAPER, linewidths=0.4, **mark)
     axes.set_xlabel(label)
     axes.set_ylabel("average accuracy [%]")
     axes.set_title(f"against {label.partition(' [')[0]}")

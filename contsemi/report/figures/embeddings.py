@@ -1,6 +1,7 @@
 """``embeddings``: test images and classes in the plane, old and new ones."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,20 +60,21 @@ def _plane(
     tasks = arrival[answered.targets[answered.embedded]]
     for old in (True, False):
         chosen = (tasks < task) == old
-        dots = {"s": 5, "alpha": 0.35 if old else 0.8, "linewidths": 0}
-        axes.scatter(*points[chosen].T, c=[colours[each] for each in tasks[chosen]], **dots)
+        shades = [colours[each] for each in tasks[chosen]]
+        x, y = points[chosen].T
+        axes.scatter(x, y, s=5, c=shades, alpha=0.35 if old else 0.8, linewidths=0)
     stars: dict[str, tuple[float, float, str]] = {}
     for column, place in enumerate(centres):
         colour = colours[arrival[column]] if column < len(arrival) else SOFT
-        star = {"marker": "*", "markersize": 8, "markeredgecolor": INK, "markeredgewidth": 0.5}
-        axes.plot(*place, color=colour, zorder=5, **star)
+        edge: dict[str, Any] = {"markeredgecolor": INK, "markeredgewidth": 0.5}
+        axes.plot(*place, color=colour, zorder=5, marker="*", markersize=8, **edge)
         stars[names.of_class(column)[:14]] = (*place.tolist(), colour)
     if len(stars) <= NAMED:
         (_, right), (low, high) = axes.get_xlim(), axes.get_ylim()
         axes.set_xlim(axes.get_xlim())
         name_ends(axes, stars, right + 0.02 * (right - axes.get_xlim()[0]), low, high)
     if (present := 1 + int(tasks.max(initial=0))) <= LEGEND:
-        dot = {"marker": "o", "linestyle": "", "markersize": 4}
+        dot: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4}
         handles = [Line2D([], [], color=colours[each], **dot) for each in range(present)]
         words = [one_line(names.short(each)) for each in range(present)]
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08)}

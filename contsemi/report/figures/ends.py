@@ -37,8 +37,8 @@ def name_ends(
     places = spread([y for _, y, _ in known.values()], gap=gap, low=low, high=high)
     for (name, (_, _, colour)), place in zip(known.items(), places, strict=True):
         bold = "bold" if name == "mean" else "normal"
-        look = {"fontsize": size, "color": colour, "fontweight": bold}
-        axes.text(at, place, f" {one_line(name)}", va="center", **look)
+        text = f" {one_line(name)}"
+        axes.text(at, place, text, va="center", fontsize=size, color=colour, fontweight=bold)
     # Lines and not arrows, which cost matplotlib a hundred times as much.
     leaders = LineCollection(
         [[(x, y), (at, place)] for (x, y, _), place in zip(known.values(), places, strict=True)],

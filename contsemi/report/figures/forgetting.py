@@ -1,6 +1,7 @@
 """``forgetting``: the accuracy of each task over the stream, and the matrix."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -42,7 +43,7 @@ def _curves(axes: Axes, matrix: Matrix, names: Names) -> None:
     ends: dict[str, tuple[float, float, str]] = {}
     for task, colour in enumerate(task_colours(tasks)):
         line = 100 * matrix[task:, task]
-        thin = {} if few else {"linewidth": 0.9, "markersize": 2.0}
+        thin: dict[str, Any] = {} if few else {"linewidth": 0.9, "markersize": 2.0}
         axes.plot(after[task:], line, color=colour, marker="o", **thin)
         if (known := np.flatnonzero(~np.isnan(line))).size:  # a run may not be finished
             end = int(known[-1])
@@ -75,8 +76,8 @@ def _matrix(axes: Axes, matrix: Matrix, names: Names) -> None:
     if tasks <= FEW:
         for row, column in zip(*np.nonzero(~np.isnan(matrix)), strict=True):
             value = f"{100 * matrix[row, column]:.0f}"
-            at = {"ha": "center", "va": "center", "fontsize": SMALL if tasks < FEW else 6.5}
-            axes.text(column, row, value, **at)
+            size = SMALL if tasks < FEW else 6.5
+            axes.text(column, row, value, ha="center", va="center", fontsize=size)
     ticks = _ticks(tasks)
     words = [names.short(tick) if tasks <= FEW else str(tick + 1) for tick in ticks]
     turned = max(map(len, words)) > 2

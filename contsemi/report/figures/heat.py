@@ -23,4 +23,5 @@ def heat(axes: Axes, shares: Matrix, label: str) -> None:
         bar = figure.colorbar(image, ax=axes, shrink=0.9, pad=0.03)
         bar.set_label(label)
         bar.outline.set_linewidth(0.6)
-        bar.solids.set_edgecolor("none")
+        if bar.solids is not None:
+            bar.solids.set_edgecolor("none")

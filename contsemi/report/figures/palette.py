@@ -46,7 +46,7 @@ def in_the_dark(colour: str) -> str:
 
 def _luminance(colour: str) -> float:
     """Relative luminance of WCAG, nearly."""
-    linear = [(channel / 255) ** 2.2 for channel in bytes.fromhex(colour[1:])]
+    linear: list[float] = [(channel / 255) ** 2.2 for channel in bytes.fromhex(colour[1:])]
     return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 

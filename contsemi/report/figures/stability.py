@@ -1,6 +1,7 @@
 """``stability``: each task over steps, and the gap after each switch."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ def drawing(material: Material) -> Drawing | None:
     trajectory = material.trajectories.get("class_incremental")
     if trajectory is None:
         return None
-    known = {"trajectory": trajectory, "names": material.names}
+    known: dict[str, Any] = {"trajectory": trajectory, "names": material.names}
     switched = trajectory.tasks > 1
     return Drawing(
         "stability",

@@ -83,9 +83,13 @@ def number(name: str, value: object) -> str:
 
 
 def cost(run: Run) -> str:
-    """Memory, time and speed in one line."""
+    """What it started from, memory, time and speed in one line."""
     facts = run.results
     parts = []
+    if origin := facts.get("pretrained"):
+        of = origin["labels"]
+        known = f", labels of {of}" if of else ""
+        parts.append(one_line(f"pre-trained ({origin['name']}{known})"))
     if facts["memory_bytes"] is not None:
         parts.append(f"memory {size(facts['memory_bytes'])}")
     if facts["seconds"] is not None:

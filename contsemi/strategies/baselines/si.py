@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from contsemi.strategies._avalanche import (
-    SupervisedPlugin,
-    SynapticIntelligence,
-    SynapticIntelligencePlugin,
-)
+from contsemi.strategies._avalanche import SynapticIntelligence, SynapticIntelligencePlugin
+from contsemi.strategies.apart import Apart
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_terms import criterion, on_same_terms, plugin_of
 from contsemi.strategies.baselines.terms import Terms
@@ -37,7 +34,7 @@ class Si(Method):
             criterion=criterion(self.new_classes_only),
             si_lambda=self.weights["penalty"],
         )
-        strategy.plugins.append(_Apart(plugin_of(strategy, SynapticIntelligencePlugin)))
+        strategy.plugins.append(Apart(plugin_of(strategy, SynapticIntelligencePlugin)))
         return strategy
 
     def networks(self, strategy: Any) -> list[Any]:
@@ -45,28 +42,3 @@ class Si(Method):
         plugin = plugin_of(strategy, SynapticIntelligencePlugin)
         kept = (*plugin.ewc_data, *plugin.syn_data.values())
         return [each.data for part in kept for each in part.values()]
-
-
-class _Apart(SupervisedPlugin):  # type: ignore[misc]
-    """Comes after Avalanche's plugin and copies the weights that it keeps.
-
-    On a CPU it keeps the live weights of every layer whose numbers lie in their own order, the
-    classifier's among them: such a layer seems never to have moved, and nothing holds it.
-    """
-
-    def __init__(self, kept: SynapticIntelligencePlugin) -> None:
-        super().__init__()
-        self.kept = kept
-
-    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """The weights that the task begins with."""
-        _copy(self.kept.ewc_data[0])
-
-    def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
-        """The weights that the step begins with."""
-        _copy(self.kept.syn_data["old_theta"])
-
-
-def _copy(kept: Mapping[str, Any]) -> None:
-    for each in kept.values():
-        each.data = each.data.clone()

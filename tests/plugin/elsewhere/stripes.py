@@ -13,7 +13,7 @@ class Stripes(Source):
     classes: int  # 2 or more
     images: int  # of each class, for training; a third as many for the test
 
-    def load(self, data, dataset):
+    def load(self, data, dataset, check):
         side = data.size or 8
         names = tuple(f"width {k + 1}" for k in range(self.classes))
         sets = []

@@ -27,7 +27,7 @@ def test_the_views_of_a_step_are_those_of_the_learner(pixels):
     rows = torch.tensor([3, 1, 4, 1])
     pixels.at(2, 7)
     draw = generator(config.seed, "views", 2, 7)
-    expected = Augment(config.views).labelled(pixels.images[rows], 1, draw)
+    expected = Augment(config.views).view("labelled", pixels.images[rows], 1, draw)
     assert torch.equal(pixels.views(rows), expected)
 
 

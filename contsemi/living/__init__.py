@@ -1,0 +1,1 @@
+"""A model after its run: used, kept, and taught the next classes."""

@@ -1,0 +1,72 @@
+"""A model's card: what it knows, what it learned that from, and what it is worth."""
+
+from typing import Any
+
+from contsemi.living.saved import Saved
+from contsemi.report.words import one_line, percent
+
+__all__ = ["card", "lessons"]
+
+
+def card(saved: Saved) -> str:
+    """Markdown; names of classes are shown as one line each."""
+    config, origin = saved.config, saved.facts.get("origin") or saved.facts.get("pretrained")
+    parts = [
+        f"# A classifier of {len(saved.classes)} classes",
+        f"Made by contsemi: method {config.method}, backbone {config.model['name']}, "
+        f"prediction by {config.predict['name']}, images of {saved.side} pixels, seed "
+        f"{config.seed}.",
+        "## Classes",
+        ", ".join(one_line(name) for name in saved.classes),
+        "## Weights",
+        _weights(origin),
+    ]
+    if history := saved.record.get("history"):
+        parts += ["## Lessons", lessons(history)]
+    if matrix := saved.record.get("matrices", {}).get("class_incremental"):
+        parts += ["## Accuracy [%] on each task after each task", _matrix(matrix)]
+    digests = saved.facts.get("dataset_digests") or {
+        f"lesson {n}": each["digest"] for n, each in enumerate(history or [], start=1)
+    }
+    known = [f"- {name}: SHA-256 `{digest}`" for name, digest in digests.items() if digest]
+    if known:
+        parts += ["## Images", "\n".join(known)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _weights(origin: dict[str, Any] | None) -> str:
+    if not origin:
+        return "Trained from random weights, on the images below alone."
+    labels = f" on labels of {origin['labels']}" if origin["labels"] else ""
+    return (
+        f"Pre-trained: {one_line(origin['name'])} from {one_line(origin['source'])}{labels}, "
+        f"licence {origin['licence']}, SHA-256 `{origin['sha256']}`."
+    )
+
+
+def lessons(history: list[dict[str, Any]]) -> str:
+    """A line a lesson: what was learned, how well it is known now, and what was forgotten."""
+    lines = ["| lesson | classes | photos | labels | right then | right now | forgotten |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for number, each in enumerate(history):
+        values = [later["accuracy"][number] for later in history[number:]]
+        known = [value for value in values if value is not None]
+        lost = max(known) - known[-1] if known else None
+        names = ", ".join(one_line(name) for name in each["classes"])
+        cells = [number + 1, names, each["photos"], each["labelled"], _share(values[0])]
+        cells += [_share(values[-1]), _share(lost)]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "not known" if value is None else f"{percent(value)} %"
+
+
+def _matrix(matrix: list[list[float | None]]) -> str:
+    head = "| after task | " + " | ".join(str(n + 1) for n in range(len(matrix))) + " |"
+    rows = [
+        f"| {n + 1} | " + " | ".join("" if x is None else percent(x) for x in row) + " |"
+        for n, row in enumerate(matrix)
+    ]
+    return "\n".join([head, "|---" * (len(matrix) + 1) + "|", *rows])

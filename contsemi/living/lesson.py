@@ -1,0 +1,183 @@
+"""The photos of one lesson: which have a label, and which are left for a test."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contsemi.config import Config
+from contsemi.data.sources import folder as folders
+from contsemi.data.sources.listing import pool_files, relative, shown
+from contsemi.errors import InputError
+from contsemi.labels import LabelBudget
+from contsemi.labels.choices.choice import Choice
+from contsemi.types import Experience
+
+__all__ = ["Lesson", "opened"]
+
+LABELS = "labels.csv"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What a task is made of.
+
+    Attributes:
+        images: uint8 [N, 3, S, S].
+        experience: the task.
+        classes: names of all classes seen, with those that are new at the end.
+        own: names of the classes of these photos.
+        test: uint8 [M, 3, S, S], photos that nothing is learned from, and their columns [M].
+        digest: SHA-256 of pixels and classes; empty where only a list has labels.
+        remarks: what their owner should know.
+    """
+
+    images: Tensor
+    experience: Experience
+    classes: tuple[str, ...]
+    own: tuple[str, ...]
+    test: tuple[Tensor, Tensor]
+    digest: str
+    remarks: tuple[str, ...]
+
+
+def opened(
+    photos: Path, config: Config, known: tuple[str, ...], *, index: int, labels: Path | None
+) -> Lesson:
+    """Reads the photos of a lesson.
+
+    Args:
+        photos: a folder with a folder a class, and ``unlabelled/`` beside them; or any folder of
+            photos with a list of labels, ``labels`` or ``labels.csv`` in it: ``file,class`` a line.
+        config: of the model.
+        known: classes that it knows already, in the order of their columns.
+        index: number of the lesson, from 0.
+        labels: the list.
+
+    Raises:
+        InputError: there are no such photos, or the list does not fit them.
+    """
+    if labels is None and (photos / LABELS).is_file():
+        labels = photos / LABELS
+    if labels is not None:
+        return _by_list(photos, labels, config, known, index)
+    data = config.data
+    train, test = folders.load(
+        photos,
+        size=data.size,
+        cache=data.cache,
+        workers=data.workers,
+        test_share=data.test_share,
+        least=1,
+    )
+    targets = train.targets.numpy()
+    _refuse_empty(photos, train.classes, targets)
+    classes, columns = _columns(train.classes, known)
+    free = np.flatnonzero(targets >= 0)
+    seed = config.seed if config.scenario.label_seed is None else config.scenario.label_seed
+    budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
+    rows = free[choice.draw(budget, targets[free], seed=seed, names=train.classes)]
+    return Lesson(
+        images=train.images,
+        experience=_experience(
+            index, columns, known, classes, rows, columns[targets[rows]], len(train)
+        ),
+        classes=classes,
+        own=train.classes,
+        test=(test.images, torch.from_numpy(columns[test.targets.numpy()])),
+        digest=train.digest,
+        remarks=train.remarks,
+    )
+
+
+def _refuse_empty(photos: Path, classes: tuple[str, ...], targets: NDArray[np.int64]) -> None:
+    counts = np.bincount(targets[targets >= 0], minlength=len(classes))
+    if (bare := np.flatnonzero(counts == 0)).size:
+        problem = f"has no photo of {classes[bare[0]]!r} to learn from"
+        raise InputError(shown(photos), problem, "add some, or remove its folder")
+
+
+def _by_list(
+    photos: Path, labels: Path, config: Config, known: tuple[str, ...], index: int
+) -> Lesson:
+    if not photos.is_dir():
+        raise InputError(shown(photos), "no such folder", "name a folder of photos")
+    data = config.data
+    assert data.size is not None
+    images = folders.load_pool(photos, size=data.size, cache=data.cache, workers=data.workers)
+    names = [relative(photos, path) for path in pool_files(photos).paths]
+    place = {name: row for row, name in enumerate(names)}
+    given: dict[int, str] = {}
+    for number, (file, name) in enumerate(_lines(labels), start=1):
+        if file not in place:
+            problem = f"names {shown(file)}, which is no photo in {shown(photos)}"
+            raise InputError(f"{shown(labels)} line {number}", problem, "leave it out")
+        given[place[file]] = name
+    own = tuple(sorted(set(given.values())))
+    classes, columns = _columns(own, known)
+    rows = np.array(sorted(given), np.int64)
+    found = columns[[own.index(given[row]) for row in rows.tolist()]]
+    none = torch.zeros(0, 3, data.size, data.size, dtype=torch.uint8)
+    return Lesson(
+        images=torch.from_numpy(images),
+        experience=_experience(index, columns, known, classes, rows, found, len(images)),
+        classes=classes,
+        own=own,
+        test=(none, torch.empty(0, dtype=torch.int64)),
+        digest="",
+        remarks=(f"{len(rows)} of {len(images)} photos have a label in {shown(labels.name)}",),
+    )
+
+
+def _lines(labels: Path) -> list[tuple[str, str]]:
+    """File and class of each line; a first line ``file,class`` is none."""
+    try:
+        with labels.open(newline="", encoding="utf-8-sig") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        problem = f"cannot be read ({reason})"
+        raise InputError(shown(labels), problem, "write lines of file,class") from None
+    if lines and lines[0] == ["file", "class"]:
+        lines = lines[1:]
+    for number, line in enumerate(lines, start=1):
+        if len(line) != 2 or not line[1].strip():
+            problem = f"expected file,class, got {shown(','.join(line))[:60]}"
+            raise InputError(f"{shown(labels)} line {number}", problem, "mend it")
+    if not lines:
+        raise InputError(shown(labels), "holds no label", "write lines of file,class")
+    return [(file, name.strip()) for file, name in lines]
+
+
+def _columns(
+    own: tuple[str, ...], known: tuple[str, ...]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """All classes, the new ones behind, and the column of each of these photos' classes."""
+    classes = (*known, *(name for name in own if name not in known))
+    return classes, np.array([classes.index(name) for name in own], np.int64)
+
+
+def _experience(
+    index: int,
+    columns: NDArray[np.int64],
+    known: tuple[str, ...],
+    classes: tuple[str, ...],
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    photos: int,
+) -> Experience:
+    chosen = sorted(columns.tolist())
+    return Experience(
+        index=index,
+        columns=tuple(chosen),
+        num_old=len(known),
+        num_seen=len(classes),
+        labelled=torch.from_numpy(rows),
+        labels=torch.from_numpy(np.asarray(labels, np.int64)),
+        unlabelled=torch.arange(photos),
+        class_names=tuple(classes[column] for column in chosen),
+    )

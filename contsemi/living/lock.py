@@ -1,0 +1,48 @@
+"""One process at a time on a model."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from contsemi.data.sources.listing import shown
+from contsemi.errors import InputError
+from contsemi.storage.atomic import make_folder, storage, sweep
+
+__all__ = ["locked"]
+
+_LOCK = "model.lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a model's folder, which is made if it is not there.
+
+    The system takes the lock back when its owner ends, however it ends.
+
+    Raises:
+        InputError: another process holds it, or the folder holds something else than a model.
+        StorageFailed: the disk is full, or the folder cannot be written.
+    """
+    where = shown(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(where, "is not a folder", "name another")
+    names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    if names and _LOCK not in names:
+        problem = f"holds files of something else ({shown(min(names))}, ...)"
+        raise InputError(where, problem, "name a folder of its own")
+    with storage(folder):
+        make_folder(folder)
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            problem = "another process is teaching it"
+            raise InputError(where, problem, "wait until that is over") from None
+        for each in (folder, folder / "generations"):
+            sweep(each)
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,178 @@
+"""A model to use: a run's last state behind the methods that scikit-learn knows."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from torch import Tensor
+
+from contsemi import data
+from contsemi.errors import InputError, StateDamaged
+from contsemi.learner.learner import Learner
+from contsemi.living.photos import arrays
+from contsemi.living.saved import Saved, read
+from contsemi.predictors.gathered import Gathered
+from contsemi.types import Experience
+
+__all__ = ["Model", "load", "restored"]
+
+Floats = NDArray[np.float32]
+
+
+def load(path: str | Path) -> "Model":
+    """The model that a run, or ``python -m contsemi.learn``, has left in a folder.
+
+    Raises:
+        InputError: there is none.
+        StateDamaged: it cannot be trusted.
+    """
+    model = Model(path)
+    _ = model.learner
+    return model
+
+
+class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Says what photos are of; as a transformer it gives their features.
+
+    Photos are names of files, or uint8 [N, 3, S, S] or [N, S, S, 3]. It is fitted already:
+    ``fit`` changes nothing, so that it can be a step of a pipeline.
+
+    Args:
+        path: folder of a run, or of a model.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+
+    @cached_property
+    def saved(self) -> Saved:
+        """What was read."""
+        return read(Path(self.path).expanduser())
+
+    @cached_property
+    def learner(self) -> Learner:
+        """The network and what was remembered, between two tasks."""
+        return restored(self.saved)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of probabilities."""
+        return self.saved.classes
+
+    @property
+    def classes_(self) -> NDArray[np.str_]:
+        """The same as scikit-learn has it."""
+        return np.array(self.classes)
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Nothing: the model is fitted."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}  # a copy reads the folder again
+
+    def predict(self, X: Any) -> NDArray[np.str_]:
+        """Name of the likeliest class of each photo [N]."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probabilities [N, C], calibrated where labelled images were left out for that."""
+        return _joined([self.answers(chunk)[0] for chunk in self._chunks(X)], len(self.classes))
+
+    def features(self, X: Any) -> Floats:
+        """Features [N, F] of the backbone."""
+        width = self.learner.network.num_features
+        found = [self.learner.features(torch.from_numpy(each)) for each in self._chunks(X)]
+        return _joined([each.float().cpu().numpy() for each in found], width)
+
+    def transform(self, X: Any) -> Floats:
+        """The same."""
+        return self.features(X)
+
+    def unknown(self, X: Any, share: float = 0.05) -> NDArray[np.bool_]:
+        """Whether a photo is farther from every class than most photos of known ones are [N].
+
+        Args:
+            X: photos.
+            share: of photos of known classes that may be called unknown.
+
+        Raises:
+            InputError: the model has not learned how far known images are.
+        """
+        limit = self.limit(share)
+        found = [self.answers(chunk)[1] > limit for chunk in self._chunks(X)]
+        return np.concatenate(found) if found else np.zeros(0, bool)
+
+    @property
+    def temperature(self) -> float:
+        """By which scores are divided; 1 where nothing was left out to learn it from."""
+        trust = getattr(self.learner.inference.decides, "trust", None)
+        return 1.0 if trust is None else float(trust.temperature)
+
+    def limit(self, share: float) -> float:
+        """The strangeness that this share of images of known classes exceeds."""
+        trust = getattr(self.learner.inference.decides, "trust", None)
+        if trust is None or not len(trust.strangeness):
+            problem = "this model has not learned how far images of known classes are"
+            raise InputError("--unknown", problem, "use predict=moments with predict.folds=4")
+        return float(torch.quantile(trust.strangeness.double(), 1 - share))
+
+    def answers(self, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        """Of images uint8 [n, 3, S, S]: probabilities [n, C], and strangeness [n], NaN for none."""
+        asked = self.learner.inference
+        with torch.no_grad():
+            outputs = asked.look(torch.from_numpy(images))
+            probs = (asked.scores(outputs).float() / self.temperature).softmax(1)
+            far: Tensor | None = None
+            if isinstance(asked.decides, Gathered):
+                rows = asked.decides.rows(outputs.features)
+                far = asked.decides.strangeness(asked.decides.statistics(asked), rows)
+            far = torch.full((len(images),), torch.nan) if far is None else far
+        return probs.cpu().numpy(), far.float().cpu().numpy()
+
+    def _chunks(self, X: Any) -> Iterator[NDArray[np.uint8]]:
+        return arrays(X, self.saved.side)
+
+
+def restored(saved: Saved) -> Learner:
+    """A learner as it was between two tasks; photos are not looked for among known features.
+
+    Raises:
+        InputError, StateDamaged: the state does not fit this version, or needs images that are
+            not there any more.
+    """
+    learner = Learner(saved.config)
+    learner.inference.embed = replace(learner.inference.embed, known=None)
+    state = dict(saved.state)
+    images = torch.zeros(0, 3, saved.side, saved.side, dtype=torch.uint8)
+    kept = state.get("exemplars", {})
+    if len(kept.get("labels", ())) and "images" not in kept:
+        if learner.objective.needs.supports_at_test:
+            images = data.load(saved.config.data, saved.config.scenario.dataset)[0].images
+            state["exemplars"] = kept | {"images": images[kept["ids"]]}
+        else:  # they decide nothing
+            state["exemplars"] = {k: v[:0] for k, v in kept.items()} | {"images": images}
+    elif "images" not in kept:
+        state["exemplars"] = kept | {"images": images}
+    nothing = torch.empty(0, dtype=torch.int64)
+    seen = len(saved.classes)
+    last = Experience(saved.tasks - 1, (), seen, seen, nothing, nothing, nothing)
+    try:
+        learner.restore(state, last, images, None)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        problem = f"the saved state does not fit this version ({error!s:.150})"
+        raise StateDamaged(f"{problem}; use the version that wrote it") from error
+    return learner
+
+
+def _joined(parts: list[Floats], width: int) -> Floats:
+    return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)

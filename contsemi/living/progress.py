@@ -1,0 +1,28 @@
+"""A bar of photos on a terminal; nothing elsewhere."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from contsemi.living.photos import Photos
+
+__all__ = ["counted"]
+
+
+def counted(chunks: Iterator[Photos], title: str) -> Iterator[Photos]:
+    """The same chunks; the bar says how many photos went by, and how fast."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed} photos"),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=None)
+        for chunk in chunks:
+            yield chunk
+            bar.advance(task, len(chunk.names))

@@ -1,0 +1,132 @@
+"""What lies in a folder of a run, or of a model that is taught photo by photo."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from contsemi.config import Config
+from contsemi.data.sources.listing import shown
+from contsemi.errors import InputError, StateDamaged
+from contsemi.pipeline.standing import Standing, bound, identity
+from contsemi.storage.checkpoint import Checkpoints
+from contsemi.storage.readonce import parse_json, read_once
+
+__all__ = ["LIVING", "Saved", "generations", "read"]
+
+LIVING = "a model that is taught by python -m contsemi.learn"
+_ALL = 1_000_000  # every generation is kept
+_LARGEST = 1 << 28
+_FIX = "name the output folder of a run, or a model of python -m contsemi.learn"
+_SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A state and what it belongs to.
+
+    Attributes:
+        config: what made it.
+        classes: names of the classes seen, in the order of their columns.
+        state: tensors by name, nested, of a learner.
+        record: everything else that was saved with them.
+        facts: what is known of images, labels and origin, for a card.
+        side: of the images, in pixels.
+        tasks: learned so far.
+    """
+
+    config: Config
+    classes: tuple[str, ...]
+    state: dict[str, Any]
+    record: dict[str, Any]
+    facts: dict[str, Any]
+    side: int
+    tasks: int
+
+
+def generations(folder: Path) -> Checkpoints:
+    """The generations of a model that is taught; none of them goes by itself."""
+    return Checkpoints(folder / "generations", LIVING, keep=_ALL)
+
+
+def read(folder: Path) -> Saved:
+    """The newest whole state in a folder.
+
+    Raises:
+        InputError: there is none.
+        StateDamaged: there is one, and it cannot be trusted.
+    """
+    where = shown(folder)
+    if not folder.is_dir():
+        raise InputError(where, "no such folder", _FIX)
+    if (folder / "generations").is_dir():
+        return _of_living(folder)
+    if not (folder / "manifest.json").is_file():
+        raise InputError(where, "holds neither a run nor a model", _FIX)
+    return _of_run(folder)
+
+
+def _of_living(folder: Path) -> Saved:
+    found = generations(folder).load()
+    if found is None:
+        raise InputError(shown(folder), "holds no state", "teach it: python -m contsemi.learn")
+    state, record = found
+    try:
+        return Saved(
+            config=Config.model_validate(record["config"]),
+            classes=tuple(record["classes"]),
+            state=state,
+            record=record,
+            facts={"origin": record["origin"], "tasks": record["history"]},
+            side=int(record["side"]),
+            tasks=len(record["history"]),
+        )
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise StateDamaged(f"{folder}: its record lacks something ({error!s:.100})") from error
+
+
+def _of_run(folder: Path) -> Saved:
+    where = shown(folder)
+    try:
+        facts: Mapping[str, Any] = parse_json(read_once(folder / "manifest.json", _LARGEST))
+        config = Config.model_validate(facts["config"])
+        run = identity(facts, bound(facts["config"]))
+        names = list(facts["class_names"])
+    except OSError as error:
+        problem = f"manifest.json cannot be read ({error.strerror})"
+        raise InputError(where, problem, _FIX) from error
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        problem = "manifest.json is damaged, or of another version"
+        raise InputError(where, problem, "run it again with this version") from error
+    if config.baseline["name"] != "none":
+        problem = f"{config.method} is a strategy of Avalanche, whose state is not saved"
+        raise InputError(where, problem, "name a run of another method")
+    found = Checkpoints(folder / "checkpoints", run).load()
+    if found is None:
+        raise InputError(where, "has saved no state yet", "wait until its first task is over")
+    state, record = found
+    tasks = int(record["task"]) + (bool(record["trained"]) or record["place"] is not None)
+    standing = Standing.of(record, len(record["matrices"]["class_incremental"]))
+    if standing.place is not None:
+        raise InputError(where, "is in the middle of a task", "wait until the task is over")
+    seen = _classes_seen(state, len(names))
+    return Saved(
+        config=config,
+        classes=tuple(names[:seen]),
+        state=state,
+        record=record,
+        facts=dict(facts),
+        side=config.data.size or _SIDES.get(config.scenario.dataset, config.views.test_size),
+        tasks=tasks,
+    )
+
+
+def _classes_seen(state: Mapping[str, Any], names: int) -> int:
+    """Columns of what has one row a class; all names where nothing has."""
+    network, kept = state.get("network", {}), state.get("predictor", {})
+    for owner, name in ((kept, "counts"), (network, "classifier.weight")):
+        if name in owner:
+            return len(owner[name])
+    return names

@@ -1,0 +1,89 @@
+"""Soft classes of unlabelled images by expectation and maximisation over class Gaussians.
+
+Good features that nobody trains any more make each class a cloud; where a few images have labels,
+the others find theirs. That is worth most when labels are few: a mean of four images is poor, one
+of four hundred soft ones is not.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from contsemi.memory.moments import Moments
+
+__all__ = ["Expected", "expected_classes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the rounds came to.
+
+    Attributes:
+        probs: [n, C] of the unlabelled images; rows sum to 1.
+        moments: of all images, the labelled ones by their labels.
+    """
+
+    probs: Tensor
+    moments: Moments
+
+
+@torch.no_grad()
+def expected_classes(
+    features: Tensor,
+    labelled: Tensor,
+    labels: Tensor,
+    *,
+    num_classes: int,
+    rounds: int,
+    balance: int,
+    shrinkage: float | Literal["auto"],
+    prior: Tensor | None = None,
+) -> Expected:
+    """The classes of a task's unlabelled images, and the moments that go with them.
+
+    Each round classifies all images by the moments of the round before (equal priors, one
+    covariance), brings the columns of the soft classes to the prior, and takes new moments.
+
+    Args:
+        features: [n, F] of images without a label, of this task's classes; n may be 0.
+        labelled: [L, F] of the labelled images.
+        labels: int64 [L], their classes in [0, C).
+        num_classes: C.
+        rounds: of both steps; 0 takes the labelled images alone.
+        balance: passes of Sinkhorn and Knopp in a round; 0 leaves the classes as they come.
+        shrinkage: share of a round covariance, see :meth:`~.moments.Moments.scores`.
+        prior: [C], shares of the classes among the images; ``None`` for equal ones.
+
+    Source: expectation maximisation of a Gaussian mixture with tied covariance; balanced as in
+        Hu, Gripon and Pateux 2021 (PT-MAP).
+    """
+    given = functional.one_hot(labels, num_classes).to(labelled.dtype)
+    none = Moments.none(labelled.shape[1], labelled.device)
+    moments = none.joined(labelled, given)
+    probs = features.new_zeros(len(features), num_classes)
+    if prior is None:
+        prior = torch.full((num_classes,), 1 / num_classes, device=features.device)
+    for _ in range(rounds):
+        scores = moments.scores(features, shrinkage=shrinkage)
+        probs = balanced(scores, prior, passes=balance)
+        moments = none.joined(torch.cat([features, labelled]), torch.cat([probs, given]))
+    return Expected(probs, moments)
+
+
+def balanced(scores: Tensor, prior: Tensor, *, passes: int) -> Tensor:
+    """Soft classes [n, C] of log-likelihoods [n, C], whose columns are brought to a prior.
+
+    Args:
+        scores: [n, C]; minus infinity for classes that nothing is known of.
+        prior: [C], positive, sums to 1.
+        passes: scalings of columns and rows, in this order; rows sum to 1 at the end.
+    """
+    logs = scores.log_softmax(1)
+    aims = (prior * len(scores)).log()
+    for _ in range(passes):
+        logs = logs + (aims - logs.logsumexp(0)).nan_to_num(neginf=0.0, posinf=0.0)
+        logs = logs.log_softmax(1)
+    return logs.exp()

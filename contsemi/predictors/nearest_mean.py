@@ -1,0 +1,38 @@
+"""The nearest class mean decides, by the angle."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contsemi.memory.class_sums import ClassSums
+from contsemi.predictors.gathered import Gathered, unit
+from contsemi.predictors.predictor import Asked
+from contsemi.types import Outputs
+
+__all__ = ["NearestMean"]
+
+
+@dataclass(kw_only=True, eq=False)
+class NearestMean(Gathered[ClassSums]):
+    """The floor of all heads on frozen features (SimpleCIL, Zhou et al. 2023)."""
+
+    temperature: float  # of the cosines
+
+    def scores_by(self, statistics: ClassSums, features: Tensor) -> Tensor:
+        """Cosines to the means, over the temperature; minus infinity for a class without one."""
+        cosines = unit(features) @ unit(statistics.means).T / self.temperature
+        return cosines.nan_to_num(nan=-torch.inf)
+
+    def space(self, outputs: Outputs, asked: Asked) -> tuple[Tensor, Tensor]:
+        """Features, and the means of the classes."""
+        return self.rows(outputs.features), self.statistics(asked).means
+
+    def joined(self, kept: ClassSums | None, features: Tensor, probs: Tensor) -> ClassSums:
+        """Sums of both."""
+        none = features.new_zeros(0, features.shape[1])
+        return (kept or ClassSums(none, none[:, 0])).joined(features, probs)
+
+    def made_of(self, state: dict[str, Tensor]) -> ClassSums:
+        """Sums and counts."""
+        return ClassSums(**state)

@@ -1,0 +1,89 @@
+"""A strategy between two experiences, on disk: our own states, of tensors and JSON, no pickle."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from contsemi.errors import InputError, StateDamaged
+from contsemi.storage.checkpoint import Checkpoints
+from contsemi.strategies.doors import stream_of
+from contsemi.strategies.strategy import SemiSupervisedStrategy
+from contsemi.strategies.streams import task_of
+
+__all__ = ["restore", "save"]
+
+
+def save(strategy: SemiSupervisedStrategy, folder: str | Path) -> None:
+    """Saves what a strategy has learned and remembers, after ``train``.
+
+    Avalanche saves a strategy by pickling the whole object, which does not work with the torch of
+    today, and runs code when it is read. What plugins remember is theirs and is not saved.
+
+    Args:
+        strategy: that has trained at least one experience.
+        folder: of the states, alone; the two newest are kept.
+
+    Raises:
+        InputError: nothing was trained yet, or an experience is at hand.
+        StorageFailed: the folder cannot be written.
+    """
+    learned = strategy.learned
+    if learned is None or strategy.learner.rows is not None:
+        problem = "an experience is in training" if learned else "has not trained any experience"
+        raise InputError("save(strategy)", problem, "save after strategy.train(experience)")
+    path = Path(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record = {
+        "class_ids": list(learned.class_ids),
+        "experience": learned.experience.index,
+        "iterations": int(strategy.clock.train_iterations),
+    }
+    Checkpoints(path, _identity(strategy)).save(strategy.learner.state(), record)
+
+
+def restore(strategy: SemiSupervisedStrategy, folder: str | Path, benchmark: Any) -> int:
+    """Takes a saved state back; training then goes on as if it had not ended.
+
+    Args:
+        strategy: new, of the same configuration.
+        folder: what :func:`save` was given.
+        benchmark: the same as before, made again.
+
+    Returns:
+        How many experiences of its train stream are done.
+
+    Raises:
+        InputError: the strategy has trained already, there is no state, or the benchmark is not the
+            one that was trained.
+        StateDamaged: no state can be used, or they are of another configuration.
+    """
+    if strategy.learned is not None or strategy.learner.num_seen:
+        fix = "restore into a new SemiSupervisedStrategy"
+        raise InputError("restore(strategy)", "has been trained already", fix)
+    where = f"restore(folder={folder})"
+    saved = Checkpoints(Path(folder), _identity(strategy)).load()
+    if saved is None:
+        raise InputError(where, "holds no state", "give the folder that save() was given")
+    state, record = saved
+    train = stream_of(benchmark, "train_stream", "restore(benchmark)")
+    done = record["experience"] + 1
+    task = task_of(train[done - 1]) if done <= len(train) else None
+    if task is None or list(task.class_ids) != record["class_ids"]:
+        problem = "its classes are not those that were trained"
+        raise InputError("restore(benchmark)", problem, "make the same benchmark, with its seed")
+    try:
+        strategy.learner.restore(state, task.experience, task.images, None)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        problem = f"the state does not fit this strategy ({str(error)[:200]})"
+        raise StateDamaged(f"{folder}: {problem}; restore the folder from a copy") from error
+    strategy.take(task)
+    strategy.clock.train_exp_counter = done
+    strategy.clock.train_iterations = record["iterations"]
+    return done
+
+
+def _identity(strategy: SemiSupervisedStrategy) -> str:
+    """Of the configuration that the learner was made of."""
+    content = json.dumps(strategy.learner.config.model_dump(), sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,120 @@
+"""A model in Python: what scikit-learn expects, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import check_is_fitted
+
+import contsemi
+from contsemi.errors import InputError
+from contsemi.living.photos import in_chunks
+from contsemi.memory.moments import Moments
+from contsemi.memory.trust import Trust, fitted_temperature
+
+
+@pytest.fixture(scope="module")
+def loaded(model):
+    return contsemi.load(model)
+
+
+def test_it_knows_the_classes_of_all_lessons_in_their_order(loaded):
+    assert loaded.classes == ("cat", "dog", "fox", "owl")
+
+
+def test_photos_by_name_and_as_arrays_have_the_same_classes(loaded, photos):
+    files = sorted((photos / "second" / "test" / "owl").glob("*.jpg"))
+    by_name = loaded.predict_proba([str(file) for file in files])
+    pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    square = pixels[:, :, 4:44]
+    by_array = loaded.predict_proba(square)
+    np.testing.assert_allclose(by_name.sum(1), 1, atol=1e-5)
+    assert (by_name.argmax(1) == by_array.argmax(1)).all()
+    assert (loaded.predict(files) == "owl").mean() >= 0.5
+    one = loaded.predict_proba(str(files[0]))
+    np.testing.assert_allclose(one, by_name[:1], atol=1e-5)
+
+
+def test_it_is_an_estimator_of_scikit_learn(loaded, photos, model):
+    files = sorted((photos / "second").rglob("*.jpg"))
+    names = [file.parent.name for file in files]
+    check_is_fitted(loaded)
+    assert loaded.fit(files, names) is loaded
+    assert loaded.score(files, names) > 0.6
+    assert clone(loaded).path == model
+    ours = make_pipeline(contsemi.load(model), LogisticRegression(max_iter=200))
+    assert ours.fit(files, names).score(files, names) > 0.6
+    assert loaded.features(files).shape == (len(files), 3 * 12 * 12)
+
+
+def test_what_is_no_photo_is_refused(loaded, tmp_path):
+    with pytest.raises(InputError, match="expected paths or uint8"):
+        loaded.predict(np.zeros((2, 5)))
+    (tmp_path / "odd.jpg").write_bytes(b"no photo")
+    with pytest.raises(InputError, match=r"odd\.jpg"):
+        loaded.predict([tmp_path / "odd.jpg"])
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty", "foreign"])
+def test_what_is_no_model_is_refused(tmp_path, name):
+    if name != "nothing":
+        (tmp_path / name).mkdir()
+    if name == "foreign":
+        (tmp_path / name / "manifest.json").write_text("{}")
+    with pytest.raises(InputError):
+        contsemi.load(tmp_path / name)
+
+
+def test_photos_come_in_chunks_and_a_bad_one_is_said(photos, tmp_path):
+    files = sorted(photos.rglob("*.jpg"))
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG nothing")
+    chunks = list(in_chunks([files[0], tmp_path / "bad.png", *files[1:]] * 4, 8))
+    assert max(len(chunk.images) for chunk in chunks) <= 128
+    assert sum(len(chunk.images) for chunk in chunks) == 4 * len(files)
+    assert sum(len(chunk.problems) for chunk in chunks) == 4
+
+
+def test_temperature_undoes_a_known_one():
+    draw = torch.Generator().manual_seed(0)
+    honest = 2 * torch.randn(4000, 5, generator=draw)
+    labels = torch.multinomial(honest.softmax(1), 1, generator=draw)[:, 0]
+    assert float(fitted_temperature(7 * honest, labels)) == pytest.approx(7, rel=0.1)
+
+
+def test_few_right_answers_do_not_make_sure_of_all():
+    scores = 1000 * torch.eye(4)
+    probs = (scores / fitted_temperature(scores, torch.arange(4))).softmax(1)
+    assert 0.5 < float(probs.max()) < 0.95
+    assert float(fitted_temperature(scores[:0], torch.arange(0))) == 1
+
+
+def test_trust_is_saved_among_the_statistics():
+    trust = Trust(torch.tensor(3.0), torch.tensor([1.0, 2.0]))
+    found, rest = Trust.taken_from({"counts": torch.ones(2)} | trust.state())
+    assert list(rest) == ["counts"]
+    assert found is not None and torch.equal(found.strangeness, trust.strangeness)
+    assert Trust.taken_from({})[0] is None
+
+
+def test_strangeness_is_the_difference_of_mahalanobis_distances():
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.randn(60, 4, generator=draw, dtype=torch.float64)
+    labels = torch.arange(60) % 3
+    rows = rows + 3 * torch.nn.functional.one_hot(labels, 4)
+    hot = torch.nn.functional.one_hot(labels).double()
+    moments = Moments.none(4, rows.device).joined(rows, hot)
+    found = moments.strangeness(rows, shrinkage=0.0).numpy()
+    values, own = rows.numpy(), labels.numpy()
+    means = np.stack([values[own == c].mean(0) for c in range(3)])
+    within = sum(np.cov(values[own == c].T, bias=True) for c in range(3)) / 3
+    whole = np.cov(values.T, bias=True)
+    apart = values[:, None] - means
+    near = np.einsum("ncf,fg,ncg->nc", apart, np.linalg.inv(within), apart).min(1)
+    centred = values - values.mean(0)
+    expected = near - np.einsum("nf,fg,ng->n", centred, np.linalg.inv(whole), centred)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    far = moments.strangeness(torch.full((1, 4), -40.0, dtype=torch.float64), shrinkage=0.0)
+    assert float(far) > expected.max()
