@@ -106,7 +106,8 @@ def sheet(
     """
     options = "".join(f"<option>{escape(name)}</option>" for name in classes)
     cards = "".join(
-        f'<figure data-file="{escape(name)}"><img alt="{escape(name)}" src="{_picture(photos / name)}">'
+        f'<figure data-file="{escape(name)}">'
+        f'<img alt="{escape(name)}" src="{_picture(photos / name)}">'
         f"<figcaption>{escape(name)}</figcaption>"
         f'<div class="near">{_buttons(guess, classes)}</div>'
         '<input list="classes" placeholder="class" aria-label="class"></figure>'
