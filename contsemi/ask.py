@@ -33,9 +33,9 @@ def _ask(argv: Sequence[str]) -> None:
     from contsemi.living.model import load
     from contsemi.storage.atomic import write_atomically
 
-    set_threads(0)
     page = Path(given.sheet).expanduser()
     model, photos = load(given.model), Path(given.photos).expanduser()
+    set_threads(model.saved.config.threads)
     names, content = ask(model, photos, given.budget, given.by)
     if not page.parent.is_dir():
         raise InputError(f"--sheet={page}", "its folder is not there", "name another file")

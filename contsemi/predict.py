@@ -43,8 +43,8 @@ def _predict(argv: Sequence[str]) -> None:
     from contsemi.living.model import load
     from contsemi.living.photos import found
 
-    set_threads(0)
     model = load(given.run)
+    set_threads(model.saved.config.threads)
     limit = None if given.unknown is None else model.limit(given.unknown)
     paths = found(given.photos)
     with ExitStack() as stack:

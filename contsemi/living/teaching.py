@@ -11,6 +11,7 @@ from torch import Tensor
 from contsemi import compose
 from contsemi.config import Config
 from contsemi.data.sources.listing import shown
+from contsemi.devices.precision import set_threads
 from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
@@ -62,15 +63,13 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
         if before is not None and not before.record["history"]:
             before = None
         config = _config(before, photos, words)
+        set_threads(config.threads)
         known = () if before is None else before.classes
         history = [] if before is None else list(before.record["history"])
-        lesson = opened(photos, config, known, index=len(history), labels=labels)
-        learner = Learner(config) if before is None else restored(_with(before, config))
+        learner = Learner(config) if before is None else restored(_with(before, config), keeps=True)
         _refuse_trained(learner, config)
+        lesson = opened(photos, config, known, index=len(history), labels=labels)
         origin = origin_of(config, learner.network)
-        learner.predictor.embed = (
-            Learner(config).predictor.embed if before else learner.predictor.embed
-        )
         fit(learner, lesson.experience, lesson.images)
         held = _held(before, lesson, len(history))
         history.append(_entry(learner, lesson, held, len(history)))

@@ -58,7 +58,8 @@ def test_every_command_of_the_page(tmp_path, monkeypatch, capsys):
     model = contsemi.load("pets")
     assert model.classes == ("cat", "dog", "fox", "owl")
     assert (model.predict(sorted(Path("photos/friday/owl").glob("*.jpg"))) == "owl").mean() > 0.7
-    table = list(csv.DictReader(Path("answers.csv").open()))
+    with Path("answers.csv").open() as file:
+        table = list(csv.DictReader(file))
     assert len(table) == 9 and not any(row["problem"] for row in table)
     assert {path.name for path in Path("shared").iterdir()} >= {"weights.safetensors", "card.md"}
     assert "Apache-2.0" in Path("shared/card.md").read_text()

@@ -105,7 +105,7 @@ def test_undo_goes_back_to_the_bit_and_known_classes_may_return(
     shutil.copytree(model, copy)
     assert learn([str(copy), str(photos / "first")]) == 0
     assert read(copy).classes == read(model).classes
-    assert float(tensors(copy)["predictor|counts"][0]) == 16
+    assert float(tensors(copy)["predictor|counts"][:2].sum()) == pytest.approx(32)
     assert learn([str(copy), "--undo"]) == 0
     ours, theirs = tensors(copy), tensors(model)
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
