@@ -18,7 +18,7 @@ from contsemi.devices.meeting import join, one_first, refuse_differing, tell_jso
 from contsemi.devices.precision import choose_device, choose_precision, set_deterministic
 from contsemi.devices.ranks import Ranks
 from contsemi.devices.room import out_of_memory
-from contsemi.devices.threads import Threads, choose_threads
+from contsemi.devices.threads import Threads
 from contsemi.devices.trial import settled
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
@@ -34,7 +34,7 @@ from contsemi.pipeline.signals import Signals
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.pipeline.tracking import tracker
-from contsemi.pipeline.work import multiply_adds
+from contsemi.pipeline.work import fix_threads
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
@@ -128,7 +128,7 @@ def _open(
     """
     with together(ranks):
         device = choose_device(config.device, ranks)
-        threads = _threads(config, device, ranks)
+        threads = fix_threads(config, device, ranks.local_size)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
         load = partial(data.load, config.data, config.scenario.dataset, check)
@@ -224,18 +224,6 @@ def _facts(
         **coarse_facts(stream.experiences),
         precision=str(precision).removeprefix("torch."),
     )
-
-
-def _threads(config: Config, device: torch.device, ranks: Ranks) -> Threads:
-    """Fixes the threads of the CPU; before anything is computed, as bits depend on them."""
-    chosen = choose_threads(
-        config.threads,
-        work=0.0 if config.threads or device.type != "cpu" else multiply_adds(config),
-        device=device,
-        processes=ranks.local_size,
-    )
-    torch.set_num_threads(chosen.number)
-    return chosen
 
 
 def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
