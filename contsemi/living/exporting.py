@@ -40,6 +40,10 @@ class Whole(nn.Module):
         InputError: it predicts by more than layers can do, by neighbours for example.
     """
 
+    resize: Tensor
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, model: Model) -> None:
         super().__init__()
         learner, saved = model.learner, model.saved
@@ -164,11 +168,11 @@ def _onnx(whole: Whole, model: Model) -> tuple[bytes, float]:
     asked.embed = replace(usual, precision=torch.float32)
     expected, _ = model.answers(images[:2])
     asked.embed = usual
-    error = float(np.abs(found - expected).max())
-    if not error <= LARGEST_ERROR:
-        problem = f"the file's probabilities differ by {error:.1e}, at most {LARGEST_ERROR} may be"
+    apart = float(np.abs(found - expected).max())
+    if not apart <= LARGEST_ERROR:
+        problem = f"the file's probabilities differ by {apart:.1e}, at most {LARGEST_ERROR} may be"
         raise InputError("--to onnx", problem, "use --to torch, and report this")
-    return content, error
+    return content, apart
 
 
 def _traced(whole: Whole, images: Tensor) -> bytes:

@@ -69,7 +69,7 @@ class _Block(nn.Module):
         self.shortcut = stride == 1 and inside == outside
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = x if self.expand is None else F.relu6(self.expand(x))
+        inner: Tensor = x if self.expand is None else F.relu6(self.expand(x))
         inner = self.project(F.relu6(self.depthwise(inner)))
         return x + inner if self.shortcut else inner
 

@@ -80,7 +80,7 @@ def restore(strategy: SemiSupervisedStrategy, folder: str | Path, benchmark: Any
     strategy.take(task)
     strategy.clock.train_exp_counter = done
     strategy.clock.train_iterations = record["iterations"]
-    return done
+    return int(done)
 
 
 def _identity(strategy: SemiSupervisedStrategy) -> str:
