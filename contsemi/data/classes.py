@@ -144,7 +144,8 @@ def resolve(entries: Sequence[int | str], names: Sequence[str], key: str) -> lis
     who made the folders 1, 2 and 3 knows of no ids.
     """
     by_name = {same_name(name): number for number, name in enumerate(names)}
-    numbered = any(_reads_as_number(name) for name in names)
+    ids = all(name == str(number) for number, name in enumerate(names))  # then it is the same
+    numbered = not ids and any(_reads_as_number(name) for name in names)
     first: dict[int, int] = {}
     for position, entry in enumerate(entries):
         if isinstance(entry, int) and not numbered:

@@ -24,9 +24,9 @@ class Counted:
         self.images, self.look = [], learner.look
         learner.look = self
 
-    def __call__(self, images):
-        self.images.append(len(images))
-        return self.look(images)
+    def __call__(self, images, ids=None):
+        self.images.append(len(images if ids is None else ids))
+        return self.look(images, ids)
 
 
 def trained(digits, hooks=None, **cadence):

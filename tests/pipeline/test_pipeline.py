@@ -14,17 +14,21 @@ from contsemi.compose import resources
 from contsemi.errors import Diverged, InputError, OutOfDeviceMemory
 
 
+FIGURES = ("forgetting", "by_class", "classes", "losses", "embeddings", "stream")
+
+
 def test_all_files_are_there(finished):
     names = {path.name for path in finished[0].iterdir()}
     assert names == {
         "results.json",
         "accuracy_matrix.csv",
         "accuracy_matrix_task_incremental.csv",
+        "accuracy_by_class.csv",
         "metrics.jsonl",
         "config.yaml",
         "manifest.json",
         "answers",
-        *(f"{n}.{e}" for n in ("forgetting", "classes", "embeddings") for e in ("png", "svg")),
+        *(f"{name}.{ending}" for name in FIGURES for ending in ("png", "svg")),
         "report.html",
         "checkpoints",
         "run.lock",
@@ -56,6 +60,7 @@ def test_results_follow_from_the_matrix(kind, finished, small, stream_of, two_ta
         "forgetting_first_minus_last": r[0, 0] - r[1, 0],
         "relative_forgetting": 1 - r[1, 0] / r[0, 0],
         "sample_weighted_accuracy": r[1] @ images / images.sum(),
+        "sample_weighted_incremental_accuracy": (r[0, 0] + r[1] @ images / images.sum()) / 2,
     }
     assert returned[kind] == pytest.approx(expected, abs=1e-9)
     assert 0 <= np.nanmin(r) <= np.nanmax(r) <= 1

@@ -95,7 +95,7 @@ def test_a_manifest_cannot_point_elsewhere(name, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda body: body.update(format=3), "format 3, this version reads 2"),
+        (lambda body: body.update(format=2), "format 2, this version reads 3"),
         (lambda body: body.update(run="other"), "belongs to another run"),
         (lambda body: body["generations"][0].update(size="1"), "another type"),
         (lambda body: body["generations"][0].update(number=True), "another type"),
