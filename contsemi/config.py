@@ -10,8 +10,21 @@ What a key has an effect on is marked once, beside it: see :data:`EFFECTS`.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.config import JsonDict
+
+from contsemi.keys import (
+    Count,
+    DeviationRgb,
+    Interval,
+    NonNegative,
+    Pixels,
+    Probability,
+    Rate,
+    Rgb,
+    Scenario,
+    Section,
+)
 
 __all__ = [
     "EFFECTS",
@@ -26,26 +39,6 @@ __all__ = [
     "Views",
 ]
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(ge=0, le=1000)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Pixels = Annotated[int, Field(ge=1, le=4096)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Rgb = Annotated[list[Finite], Field(min_length=3, max_length=3)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Deviation = Annotated[float, Field(ge=1e-6, allow_inf_nan=False)]
-DeviationRgb = Annotated[list[Deviation], Field(min_length=3, max_length=3)]
-
-
-def _ascending(values: list[float]) -> list[float]:
-    if values[0] > values[1]:
-        raise ValueError(f"expected [low, high] with low <= high, got {values}")
-    return values
-
-
-Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
-
 # What a key has an effect on: ``numbers`` that come out (every key that has no mark), ``measured``,
 # what is measured beside them, ``images`` that are read, or ``nothing`` but where and how fast a
 # run goes. A run's folder, what a saved run is bound to, and the comparison of runs go by it.
@@ -56,49 +49,6 @@ IMAGES: JsonDict = {"effect": "images"}
 
 # A part that is chosen by name: ``name`` and the keys that its YAML file declares.
 Chosen = dict[str, Any]
-
-
-class Section(BaseModel):
-    """A closed group of keys: an unknown one is an error."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Scenario(Section):
-    """A stream of tasks: a pure description, independent of method, machine and folder."""
-
-    name: str = Field(description="name of the scenario, part of every record")
-    dataset: Literal["digits", "cifar10", "cifar100", "folder"] = Field(
-        description="which images: bundled digits, CIFAR, or the class folders of data.root"
-    )
-    tasks: Count | None = Field(description="number of tasks of equal size; null with task_classes")
-    classes: Count | list[int | str] | None = Field(
-        description="use the first N classes, or those named; null for all"
-    )
-    class_order: Literal["id", "shuffled"] | list[int | str] = Field(
-        description="order of arrival: by id, shuffled by order_seed, or a list of ids or names"
-    )
-    order_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
-        description="seed of a shuffled class order; null takes the run's seed"
-    )
-    task_classes: list[int] | list[list[int | str]] | None = Field(
-        description="sizes of the tasks, or the classes of each; null for equal tasks"
-    )
-    labels: str | None = Field(
-        description="file of labelled image indices, one a line (frozen list); null draws them"
-    )
-    label_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
-        description="seed of the label draw; null takes the run's seed"
-    )
-    unlabelled: Literal["current", "seen", "folder"] = Field(
-        description="unlabelled pool: the current task's images, all seen so far, or another folder"
-    )
-    unlabelled_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="share of each task's unlabelled images in use, drawn once (NNCSL: 0.5)"
-    )
-    unlabelled_root: str | None = Field(
-        description="folder of images for unlabelled=folder (out of distribution allowed)"
-    )
 
 
 class Data(Section):
@@ -315,6 +265,9 @@ class Config(Section):
 
     scenario: Scenario = Field(description="the stream of tasks")
     label_ratio: Any = Field(description="labels: 0.8%, 0.008, 4/class, or one of these per task")
+    coarse_ratio: Probability = Field(
+        description="share of the images without a label whose coarse label is known, in each class"
+    )
     method: str = Field(description="the method's name, part of every record")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(description="seed of every random draw")
     labels: Chosen = Field(description="which images get their label; keys in conf/labels/")

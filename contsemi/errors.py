@@ -73,6 +73,22 @@ class RankLost(ContsemiError):
     exit_code = 7
 
 
+class MethodFailed(ContsemiError):
+    """The code of a method, or of another part that was chosen by name, is at fault.
+
+    Args:
+        where: its file, or the part.
+        problem: the line, and what went wrong or what the contract wants.
+        trace: its own lines of the traceback, shown below the error.
+    """
+
+    exit_code = 8
+
+    def __init__(self, where: str, problem: str, *, trace: str = "") -> None:
+        super().__init__(" ".join(f"{where}: {problem}; mend it there".split()))
+        self.trace = trace
+
+
 class Elsewhere(ContsemiError):
     """Another process of the same run has ended it, and says why.
 

@@ -49,11 +49,9 @@ def _learn(argv: Sequence[str]) -> None:
         if word.startswith("labels="):
             labels = Path(word.removeprefix("labels=")).expanduser()
             words.remove(word)
-    from contsemi.devices.precision import set_threads
     from contsemi.living.card import lessons
     from contsemi.living.teaching import teach
 
-    set_threads(0)
     taught = teach(folder, Path(given.photos).expanduser(), words, labels=labels)
     for remark in taught.remarks:
         print(f"note: {remark}")

@@ -39,12 +39,13 @@ def _predict(argv: Sequence[str]) -> None:
         raise InputError("--top", f"is {given.top}", "ask for at least one class")
     if given.unknown is not None and not 0 < given.unknown < 1:
         raise InputError("--unknown", f"is {given.unknown}", "give a share between 0 and 1")
-    from contsemi.devices.precision import set_threads
+    from contsemi.devices.precision import choose_device
     from contsemi.living.model import load
     from contsemi.living.photos import found
+    from contsemi.pipeline.work import fix_threads
 
-    set_threads(0)
     model = load(given.run)
+    fix_threads(model.saved.config, choose_device(model.saved.config.device))
     limit = None if given.unknown is None else model.limit(given.unknown)
     paths = found(given.photos)
     with ExitStack() as stack:

@@ -16,7 +16,14 @@ from contsemi import __version__
 from contsemi.config import Config
 from contsemi.devices.environment import ranked, said_once, speaks
 from contsemi.devices.process import prepare
-from contsemi.errors import ENDINGS, ContsemiError, InputError, Interrupted, RankLost
+from contsemi.errors import (
+    ENDINGS,
+    ContsemiError,
+    InputError,
+    Interrupted,
+    MethodFailed,
+    RankLost,
+)
 
 if TYPE_CHECKING:
     from contsemi.compose import Run
@@ -106,7 +113,16 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
 def _train(config: Config) -> None:
     from contsemi import pipeline
 
-    pipeline.run(config.model_copy(update={"output": str(_folder(config))}))
+    try:
+        pipeline.run(config.model_copy(update={"output": str(_folder(config))}))
+    except (*ENDINGS, KeyboardInterrupt, BrokenPipeError):
+        raise
+    except BaseException as error:
+        from contsemi.compose.blame import blamed
+
+        if (failed := blamed(error)) is None:
+            raise
+        raise failed from None
 
 
 def _folder(config: Config) -> Path:
@@ -129,7 +145,8 @@ def _show_table(runs: "Sequence[Run]") -> None:
 def _failed(error: ContsemiError | Interrupted) -> int:
     if text := " ".join(str(error).split()):
         with suppress(OSError):  # whoever reads it or not, the exit code is the same
-            print(f"error: {text}", file=sys.stderr, flush=True)
+            trace = error.trace if isinstance(error, MethodFailed) else ""
+            print(f"error: {text}", *trace.splitlines(), sep="\n", file=sys.stderr, flush=True)
     return error.exit_code
 
 

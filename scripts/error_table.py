@@ -16,6 +16,7 @@ CODES = {
     "StorageFailed": 5,
     "OutOfDeviceMemory": 6,
     "RankLost": 7,
+    "MethodFailed": 8,
     "Interrupted": 128,
 }
 TITLES = {
@@ -25,6 +26,7 @@ TITLES = {
     5: "5: a file cannot be written; the last saved state stays",
     6: "6: the accelerator has too little memory",
     7: "7: another process of the same run is gone",
+    8: "8: the code of a method, or of another part chosen by name, is at fault",
     128: "128 and the signal (130, 143, 129, 138): it ended the run; the same command goes on",
 }
 INTRODUCTION = """# Errors

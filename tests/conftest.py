@@ -200,7 +200,7 @@ class NncslBlock:
             "small_views": int(data["multicrop"]),
             "labelled_views": 2,
             "supports_per_class": int(data["imgs_per_class"]),
-            "predict": "classifier",
+            "predict_by": "classifier",
         }
 
     def gradient(self, term, leaf):

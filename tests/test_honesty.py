@@ -108,8 +108,8 @@ def test_no_test_image_influences_training(small, tmp_path, monkeypatch):
     states = []
     for noisy in (False, True):
 
-        def spoiled(section, dataset, noisy=noisy):
-            train_images, test = load(section, dataset)
+        def spoiled(section, dataset, check=None, noisy=noisy):
+            train_images, test = load(section, dataset, check)
             pixels = 255 - test.images if noisy else test.images
             return train_images, replace(test, images=pixels)
 
@@ -122,3 +122,50 @@ def test_no_test_image_influences_training(small, tmp_path, monkeypatch):
         states.append((flatten(state), record["matrices"]))
     assert same(states[0][0], states[1][0])
     assert states[0][1] != states[1][1]
+
+
+WILD = ("scenario=digits_wild", "optim.epochs=1", "batch.unlabelled=96", "memory.exemplars=40")
+
+
+def test_a_wild_stream_with_other_hidden_labels_is_the_same(small, stream_of, tmp_path):
+    """Pools are given by lists, and every label that is not bought changes within its task."""
+    config = small(*WILD)
+    stream, _ = stream_of(config)
+    known = torch.cat([each.labelled for each in stream.experiences])
+
+    def listed(name, rows):
+        lines = (" ".join(map(str, each.tolist())) for each in rows)
+        (tmp_path / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+
+    held = [[stream.class_order[c] for c in e.columns] for e in stream.experiences]
+    (tmp_path / "classes.txt").write_text("".join(f"{','.join(map(str, x))}\n" for x in held))
+    listed("labelled", [each.labelled for each in stream.experiences])
+    listed("unlabelled", [each.unlabelled for each in stream.experiences])
+    keys = {"lists": str(tmp_path), "tasks": None, "classes": None, "recurrence": None}
+    keys |= {"novel": 0.0, "blur": 0.0, "unlabelled": "current"}
+    scenario = config.scenario.model_copy(update=keys)
+    images = int((stream.label_indices >= 0).sum())
+    states = []
+    for scrambled in (False, True):
+
+        def changed(train_images, scrambled=scrambled):
+            targets = train_images.targets.clone()
+            hidden = torch.ones(len(targets), dtype=torch.bool)
+            hidden[known] = False
+            if scrambled:
+                shuffled = targets[hidden]
+                targets[hidden] = shuffled[torch.randperm(len(shuffled))]
+            return replace(train_images, targets=targets)
+
+        ratio = f"{images}/{_open(stream, changed)}"
+        update = {"scenario": scenario, "label_ratio": ratio}
+        states.append(train(config, stream_of(config.model_copy(update=update), changed)[0]))
+    assert same(*states)
+
+
+def _open(stream, change):
+    """Images of the classes that have labels."""
+    from contsemi.data.sources import digits
+
+    targets = change(digits.load(None)[0]).targets
+    return int(torch.isin(targets, torch.tensor(stream.class_order)).sum())

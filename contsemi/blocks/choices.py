@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from contsemi.errors import InputError
 
-__all__ = ["ema_momenta", "enough_views", "one_of"]
+__all__ = ["ema_momenta", "enough_views"]
 
 
 def ema_momenta(teacher: Sequence[float]) -> tuple[float, float]:
@@ -36,18 +36,4 @@ def enough_views(*numbers: int) -> None:
             "objective.large_views or objective.labelled_views",
             "one view has no other to predict",
             "use 2 or more, or 0 for none",
-        )
-
-
-def one_of(key: str, value: str, *allowed: str) -> None:
-    """Refuses a choice that there is not.
-
-    Raises:
-        InputError: ``value`` is none of those allowed.
-    """
-    if value not in allowed:
-        raise InputError(
-            f"objective.{key}",
-            f"expected {' or '.join(allowed)}, got {value!r}",
-            f"use {allowed[0]}",
         )

@@ -5,7 +5,6 @@ from torch import Tensor
 from contsemi.assign.mira import mira_by_view
 from contsemi.assign.sinkhorn import sinkhorn_by_view
 from contsemi.blocks.block import Block
-from contsemi.blocks.choices import one_of
 from contsemi.blocks.queue import Queue
 from contsemi.types import Experience, Outputs, Step
 
@@ -41,7 +40,6 @@ class Shares(Block):
         beta: float = 0.0,
     ) -> None:
         super().__init__()
-        one_of("assign", assign, "sinkhorn", "mira")
         self.head, self.epsilon, self.iterations = head, epsilon, iterations
         self.assign, self.beta = assign, beta
         self.queue, self.queue_from = (Queue(queue) if queue else None), queue_from

@@ -5,7 +5,7 @@ folder is made. Hydra composes the YAML files; the schema is closed: keys and ch
 exist are refused with the nearest one that does. Configuration is data and never runs code.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,7 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]
         if words not in composed:
             _refuse_hidden(chosen)
             composed[words] = groups.compose(words)
+            _turn_off(composed[words], {o.key for o in chosen})
         config = _named(_checked(composed[words], combination, list(choices)), combination)
         runs.append(Run(config, tuple(o.word for o in combination)))
         read.append((config, combination, plain(composed[words])))
@@ -100,6 +101,12 @@ def _refuse_hidden(chosen: Sequence[overrides.Override]) -> None:
         problem = f"sets {keys}, and scenario={names['scenario']} is given too"
         fix = "leave one out, or write a scenario file of your own"
         raise InputError(f"experiment={names['experiment']}", problem, fix)
+
+
+def _turn_off(composed: Any, chosen: Collection[str]) -> None:
+    """Takes out what an experiment says of a distiller that the command line leaves out."""
+    if {"method", "distiller"} & set(chosen) and composed.distiller.name == "none":
+        composed.distiller = {"name": "none"}
 
 
 def _named(config: Config, combination: Sequence[overrides.Override]) -> Config:

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from contsemi.compose import files, schema, suggest
-from contsemi.config import Config, Section
+from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
+from contsemi.keys import Section
 
 __all__ = ["chosen", "defaults", "part_schema", "run_schema"]
 

@@ -30,15 +30,42 @@ def check(config: Config) -> None:
     _check_root(config)
     _check_file("init.weights", config.init.weights, "name a file of weights")
     _check_file("scenario.labels", config.scenario.labels, "name a file of image rows, one a line")
+    if config.scenario.lists is not None:
+        _check_lists(config.scenario)
     pool = config.scenario.unlabelled_root
-    if config.scenario.unlabelled == "folder":
+    if pool is not None and isinstance(config.scenario.unlabelled, dict):
+        _check_foreign(pool)
+    if config.scenario.unlabelled == "folder" and pool != "digits":
         if pool is None:
             problem = "is required by scenario.unlabelled=folder"
             raise InputError("scenario.unlabelled_root", problem, "name a folder")
-        if (kind := _kind("scenario.unlabelled_root", pool)) != "folder":
-            problem = f"{kind or 'no such folder'}: {suggest.path(pool)}"
-            raise InputError("scenario.unlabelled_root", problem, "name a folder of images")
+        _check_foreign(pool)
     _kind("data.cache", config.data.cache or "")
+
+
+def _check_foreign(pool: str) -> None:
+    """A folder of images, or the bundled digits."""
+    if pool != "digits" and (kind := _kind("scenario.unlabelled_root", pool)) != "folder":
+        problem = f"{kind or 'no such folder'}: {suggest.path(pool)}"
+        raise InputError("scenario.unlabelled_root", problem, "name a folder of images")
+
+
+def _check_lists(scenario: Scenario) -> None:
+    """Lists say which classes and images come when, and nothing else does beside them."""
+    assert scenario.lists is not None
+    if (kind := _kind("scenario.lists", scenario.lists)) != "folder":
+        problem = f"{kind or 'no such folder'}: {suggest.path(scenario.lists)}"
+        raise InputError("scenario.lists", problem, "name a folder with classes.txt")
+    beside = {
+        "task_classes": scenario.task_classes is not None,
+        "class_order": scenario.class_order != "id",
+        "classes": scenario.classes is not None,
+        "recurrence": scenario.recurrence is not None,
+        "labels": scenario.labels is not None,
+    }
+    if given := [key for key, is_given in beside.items() if is_given]:
+        problem = "has no effect, as scenario.lists says which classes come when"
+        raise InputError(f"scenario.{given[0]}", problem, "leave one out")
 
 
 def _check_tasks(config: Config) -> None:
@@ -60,6 +87,8 @@ def _check_tasks(config: Config) -> None:
 
 def _check_classes(scenario: Scenario) -> None:
     """The classes of each task, where their names are known without an image."""
+    if scenario.lists is not None:
+        return  # checked when they are read
     names = NAMES.get(scenario.dataset)
     if names is None:
         known, tasks = scenario.classes, scenario.tasks
@@ -126,7 +155,8 @@ def refuse_unread(config: Config, given: Sequence[str]) -> None:
             if unread or key in _OF_POOLS:
                 problem = f"has no effect on method={baseline}, a strategy of Avalanche"
                 raise InputError(key, problem, "leave it out")
-        if key == "scenario.unlabelled_root" and config.scenario.unlabelled != "folder":
+        words = isinstance(config.scenario.unlabelled, str)
+        if key == "scenario.unlabelled_root" and words and config.scenario.unlabelled != "folder":
             problem = f"has no effect with scenario.unlabelled={config.scenario.unlabelled}"
             raise InputError(key, problem, "add scenario.unlabelled=folder")
         if key == "scenario.dataset":

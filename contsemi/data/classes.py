@@ -7,7 +7,7 @@ from unicodedata import normalize
 from contsemi.config import Scenario
 from contsemi.errors import InputError
 
-__all__ = ["same_name", "task_classes"]
+__all__ = ["resolve", "same_name", "task_classes"]
 
 MOST_TASKS = 5  # of a scenario that leaves the number of tasks open
 
@@ -45,7 +45,7 @@ def _used(classes: int | Sequence[int | str] | None, names: Sequence[str]) -> li
             raise InputError(key, f"{classes} of {total} classes", f"give at most {total}")
         used = list(range(classes))
     else:
-        used = sorted(_resolve(classes, names, key))
+        used = sorted(resolve(classes, names, key))
     if len(used) < 2:
         raise InputError(key, f"{len(used)} class in use", "at least two are needed")
     return used
@@ -64,7 +64,7 @@ def _ordered(scenario: Scenario, used: Sequence[int], names: Sequence[str], seed
         order_seed = seed if scenario.order_seed is None else scenario.order_seed
         shuffle = torch.randperm(len(used), generator=generator(order_seed, "class_order"))
         return [used[i] for i in shuffle.tolist()]
-    resolved = _resolve(order, names, key)
+    resolved = resolve(order, names, key)
     for position, entry in enumerate(resolved):
         if entry not in used:
             problem = f"entry {position} is {names[entry]!r}, which is not in use"
@@ -119,7 +119,7 @@ def _lists(scenario: Scenario, names: Sequence[str]) -> list[list[int]] | None:
         raise InputError(key, problem, "choose one: set scenario.class_order=id")
     if not tasks:
         raise InputError(key, "the list is empty", "give the sizes or the classes of the tasks")
-    flat = _resolve([entry for entries in tasks for entry in entries], names, key)
+    flat = resolve([entry for entries in tasks for entry in entries], names, key)
     _agree(scenario.tasks, len(tasks))
     used = sorted(flat) if scenario.classes is None else _used(scenario.classes, names)
     if len(used) < 2:
@@ -137,7 +137,7 @@ def _agree(tasks: int | None, given: int) -> None:
         raise InputError("scenario.tasks", problem, f"set scenario.tasks={given} or null")
 
 
-def _resolve(entries: Sequence[int | str], names: Sequence[str], key: str) -> list[int]:
+def resolve(entries: Sequence[int | str], names: Sequence[str], key: str) -> list[int]:
     """Class ids of ids or names, in the given order, each at most once.
 
     Where classes are called by numbers, a bare number is the class of that name, never a position:

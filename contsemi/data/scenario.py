@@ -1,9 +1,9 @@
 """A scenario and a label budget over a dataset -> the stream that training and evaluation get."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,21 +12,24 @@ from torch import Tensor
 
 from contsemi.config import Data, Scenario
 from contsemi.data.arrivals import Arrivals
-from contsemi.data.classes import task_classes
+from contsemi.data.coarse import coarse_classes, coarse_rows, refuse_without_coarse
 from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.joined import joined
+from contsemi.data.plan import Plan, plan
+from contsemi.data.pools import kinds_of, pools, wants_foreign
+from contsemi.data.sources import digits
 from contsemi.data.sources.folder import load_pool
 from contsemi.data.twins import row_digests
 from contsemi.errors import InputError
-from contsemi.labels import LabelBudget, digest, read_list
+from contsemi.labels import LabelBudget, digest
 from contsemi.labels.choices.choice import Choice
 from contsemi.labels.choices.stratified import Stratified
-from contsemi.seeding import generator
 from contsemi.types import Experience
 
 __all__ = ["Arrivals", "Stream", "TestTask", "build", "refuse_unfit"]
 
 Integers = NDArray[np.int64]
+DIGITS = "digits"  # scenario.unlabelled_root for the bundled images
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,10 +61,13 @@ class Stream:
         test: the test images of each task.
         class_order: dataset class id of each column.
         class_names: class name of each column.
-        label_indices: int64 [n], all labelled rows, in the order of the draw or of the list.
+        label_indices: int64 [n], all labelled rows, in the order of the draw or of the list; none
+            where they are chosen before each task.
         label_digest: SHA-256 of the sorted ``label_indices``.
         unlabelled_images: uint8 [M, 3, S, S], images of another folder, or ``None``.
         remarks: what a user should know of the stream, one line each.
+        facts: of each task how many images come of each class and of each unlabelled kind; for
+            records alone.
     """
 
     name: str
@@ -74,6 +80,7 @@ class Stream:
     label_digest: str
     unlabelled_images: Tensor | None
     remarks: tuple[str, ...] = ()
+    facts: list[dict[str, Any]] = field(default_factory=list)
 
 
 def refuse_unfit(
@@ -89,7 +96,7 @@ def refuse_unfit(
     Raises:
         InputError: the scenario, the budget or the label list do not fit the dataset.
     """
-    _plan(scenario, budget, choice, seed, train, test)
+    plan(scenario, budget, choice, seed, train, test)
 
 
 def build(
@@ -101,6 +108,7 @@ def build(
     *,
     data: Data | None = None,
     choice: Choice | None = None,
+    coarse_ratio: float = 0.0,
 ) -> Stream:
     """Divides a dataset into tasks and hides the labels beyond the budget.
 
@@ -113,224 +121,143 @@ def build(
         data: how a folder of unlabelled images is decoded; ``None`` for the user's cache and one
             process per core.
         choice: which images get their label; ``None`` for a share of each class.
+        coarse_ratio: share of the images without a label whose coarse label is known.
 
     Raises:
         InputError: the scenario, the budget or the label list do not fit the dataset.
     """
-    tasks, labelled = _plan(scenario, budget, choice or Stratified(), seed, train.named, test.named)
-    order = [number for task in tasks for number in task]
-    test_targets = test.targets.numpy()
+    made = plan(scenario, budget, choice or Stratified(), seed, train.named, test.named)
+    refuse_without_coarse(coarse_ratio, train)
+    order = made.coming.order
     column_of = _columns(order, len(train.classes))
-    pool = _pool(scenario, test, data)
+    foreign = _foreign(scenario, test, data)
     cache = None if data is None else data.cache
-    images = train.images if pool is None else joined(train.images, pool, cache)
-    outside = None if pool is None else np.arange(len(train), len(images))
+    images = train.images if foreign is None else joined(train.images, foreign, cache)
+    outside = None if foreign is None else np.arange(len(train), len(images))
+    found = pools(scenario, made, outside, train, seed)
     return Stream(
         name=scenario.name,
-        experiences=_experiences(tasks, labelled, outside, train, scenario, seed),
+        experiences=[
+            _with_coarse(each, made, train, coarse_ratio, seed)
+            for each in _experiences(made, found, column_of, train, _is_narrow(scenario))
+        ],
         images=images,
-        test=[_test_task(task, column_of, test_targets) for task in tasks],
+        test=_test_tasks(made, column_of, test.targets.numpy()),
         class_order=tuple(order),
         class_names=tuple(train.classes[number] for number in order),
-        label_indices=labelled,
-        label_digest=digest(labelled),
-        unlabelled_images=pool,
-        remarks=() if pool is None else _shared_with_test(pool, test),
+        label_indices=made.labelled,
+        label_digest=digest(made.labelled),
+        unlabelled_images=foreign,
+        remarks=() if foreign is None else _shared_with_test(foreign, test),
+        facts=[_facts(made, pool, train, task) for task, pool in enumerate(found)],
     )
 
 
-def _plan(
-    scenario: Scenario,
-    budget: LabelBudget,
-    choice: Choice,
-    seed: int,
-    train: Named,
-    test: Named,
-) -> tuple[list[list[int]], Integers]:
-    """The class ids of each task, and the rows that have a label."""
-    if train.classes != test.classes:
-        raise InputError("data.root", "train and test differ in classes", "give one dataset")
-    tasks = task_classes(scenario, train.classes, seed)
-    order = [number for task in tasks for number in task]
-    _refuse_missing(order, train.targets, test.targets, train.classes)
-    label_seed = seed if scenario.label_seed is None else scenario.label_seed
-    return tasks, _labelled(scenario, budget, choice, train, tasks, label_seed)
-
-
 def _columns(order: Sequence[int], num_classes: int) -> Integers:
-    """Column of each class id, -1 for classes that are not in use."""
+    """Column of each class id, -1 for classes that have none."""
     columns = np.full(num_classes, -1, np.int64)
     columns[list(order)] = np.arange(len(order))
     return columns
 
 
 def _experiences(
-    tasks: Sequence[Sequence[int]],
-    labelled: Integers,
-    outside: Integers | None,
-    train: ImageSet,
-    scenario: Scenario,
-    seed: int,
+    made: Plan, found: Sequence[Integers], column_of: Integers, train: ImageSet, narrow: bool
 ) -> list[Experience]:
-    """The tasks as training may see them; ``outside`` are rows of images of another folder."""
-    order = [number for task in tasks for number in task]
-    targets, names = train.targets.numpy(), train.classes
-    column_of = _columns(order, len(names))
-    strangers = _strangers(train, len(tasks), seed) if outside is None else None
-    known, (above, num_coarse) = train.coarse, _coarse(order, train)
+    """The tasks as training may see them.
+
+    Args:
+        made: which image comes when, and which has its label.
+        found: rows of the pool of each task.
+        column_of: of each class id.
+        train: the training images.
+        narrow: whether a task's pool has images of the task's classes alone.
+    """
+    targets, names, order = train.targets.numpy(), train.classes, made.coming.order
+    known, (above, num_coarse) = train.coarse, coarse_classes(order, train)
     experiences, seen = [], 0
-    for index, task in enumerate(tasks):
-        start, seen = seen, seen + len(task)
-        rows = labelled[np.isin(targets[labelled], task)]
-        in_pool = order[:seen] if scenario.unlabelled == "seen" else task
-        own = np.flatnonzero(np.isin(targets, in_pool)) if outside is None else outside
-        if strangers is not None and len(strangers):
-            come = strangers[:, 1] == index
-            if scenario.unlabelled == "seen":
-                come = strangers[:, 1] <= index
-            own = np.sort(np.concatenate([own, strangers[come, 0]]))
-        if scenario.unlabelled_share < 1:
-            draw = torch.randperm(len(own), generator=generator(seed, "unlabelled share", index))
-            own = np.sort(own[draw[: math.ceil(scenario.unlabelled_share * len(own))].numpy()])
+    for index, pool in enumerate(found):
+        rows = made.labelled[made.coming.arrives[made.labelled] == index]
+        columns = tuple(sorted(column_of[made.coming.known(index)].tolist()))
+        start, seen = seen, max(seen, *(column + 1 for column in columns), 0)
+        sure = narrow and (len(rows) or made.most[index]) and not made.coming.novel
         experiences.append(
             Experience(
                 index=index,
-                columns=tuple(range(start, seen)),
+                columns=columns,
                 num_old=start,
                 num_seen=seen,
                 labelled=torch.from_numpy(rows),
                 labels=torch.from_numpy(column_of[targets[rows]]),
-                unlabelled=torch.from_numpy(own),
-                class_names=tuple(names[number] for number in task),
+                unlabelled=torch.from_numpy(pool),
+                class_names=tuple(names[order[column]] for column in columns),
                 coarse=torch.full((len(rows),), -1) if known is None else known[rows],
                 coarse_of=above[:seen],
                 num_coarse=num_coarse,
-                pool_columns=_in_pool(scenario, len(rows), start, seen),
+                pool_columns=columns if sure else tuple(range(seen)),
             )
         )
     return experiences
 
 
-def _in_pool(scenario: Scenario, labelled: int, start: int, seen: int) -> tuple[int, ...]:
-    """Columns that a task's pool may be of: where no label names the task's, any seen so far."""
-    narrow = scenario.unlabelled == "current" and labelled
-    return tuple(range(start if narrow else 0, seen))
+def _with_coarse(
+    experience: Experience, made: Plan, train: ImageSet, share: float, seed: int
+) -> Experience:
+    """A task with the coarse labels that are bought; where fine ones are chosen later, none yet."""
+    rows, coarse = made.labelled, train.coarse
+    if not share or coarse is None or not len(rows):
+        return experience
+    offered = made.coming.offered(experience.index, train.targets.numpy())
+    own = torch.from_numpy(coarse_rows(share, offered, rows, train.targets, seed, experience.index))
+    return replace(experience, coarse_only=own, coarse_only_labels=coarse[own])
 
 
-def _strangers(train: ImageSet, tasks: int, seed: int) -> Integers:
-    """Rows of images without any label, and the task of each [n, 2].
+def _is_narrow(scenario: Scenario) -> bool:
+    """Whether pools have images of their task's classes alone, so that labels name them."""
+    return scenario.unlabelled == "current" and scenario.lists is None
 
-    Those that name no task are dealt out, so that each comes once, as in a stream.
+
+def _facts(made: Plan, pool: Integers, train: ImageSet, task: int) -> dict[str, Any]:
+    """How many images of each class come in a task: columns first, then novel classes."""
+    targets = train.targets.numpy()
+    classes = [*made.coming.order, *made.coming.novel]
+    counts = np.bincount(targets[made.coming.arrives == task], minlength=max(classes) + 1)
+    return {
+        "images": counts[classes].tolist(),
+        "novel": [train.classes[number] for number in made.coming.novel],
+        "kinds": kinds_of(pool, made, targets, task),
+    }
+
+
+def _test_tasks(made: Plan, column_of: Integers, targets: Integers) -> list[TestTask]:
+    """Each class is tested with the task that it comes first in.
+
+    A task without a new class is tested on those that return in it.
     """
-    rows = np.flatnonzero(train.targets.numpy() < 0)
-    if not len(rows):
-        return np.zeros((0, 2), np.int64)
-    arrives = np.full(len(rows), -1) if train.arrives is None else train.arrives.numpy()[rows]
-    if arrives.max(initial=-1) >= tasks:
-        problem = f"holds unlabelled images of task {arrives.max() + 1}, the stream has {tasks}"
-        raise InputError("data.root", problem, "rename the folder task_<number>")
-    free = np.flatnonzero(arrives < 0)
-    order = torch.randperm(len(free), generator=generator(seed, "unlabelled images")).numpy()
-    arrives = arrives.copy()
-    arrives[free[order]] = np.arange(len(free)) % tasks
-    return np.stack([rows, arrives], axis=1)
-
-
-def _coarse(order: Sequence[int], train: ImageSet) -> tuple[Tensor, int]:
-    """The coarse class of each column, -1 for a class of several or of none, and their number."""
-    above = torch.full((len(order),), -1)
-    if train.coarse is None:
-        return above, 0
-    for column, number in enumerate(order):
-        found = train.coarse[train.targets == number]
-        if (found == found[:1]).all():
-            above[column] = found[0]
-    named = train.coarse_classes
-    return above, int(train.coarse.max()) + 1 if named is None else len(named)
-
-
-def _test_task(task: Sequence[int], column_of: Integers, targets: Integers) -> TestTask:
-    rows = np.flatnonzero(np.isin(targets, task))
-    return TestTask(
-        columns=tuple(column_of[list(task)].tolist()),
-        indices=torch.from_numpy(rows),
-        targets=torch.from_numpy(column_of[targets[rows]]),
-    )
-
-
-def _labelled(
-    scenario: Scenario,
-    budget: LabelBudget,
-    choice: Choice,
-    train: Named,
-    tasks: Sequence[Sequence[int]],
-    seed: int,
-) -> Integers:
-    """Rows of the training images that have a label."""
-    targets, names = train.targets, train.classes
-    used = np.flatnonzero(np.isin(targets, [number for task in tasks for number in task]))
-    budgets = budget.for_tasks(len(tasks))
-    if scenario.labels is not None:
-        return _frozen(Path(scenario.labels), budget, budgets, train, used, tasks)
-    if budget.per_task:
-        chosen = []
-        for own, classes in zip(budgets, tasks, strict=True):
-            if own.none:
-                continue
-            rows = np.flatnonzero(np.isin(targets, classes))
-            chosen.append(rows[choice.draw(own, targets[rows], seed=seed, names=names)])
-        return np.concatenate(chosen)
-    return used[choice.draw(budget, targets[used], seed=seed, names=names)]
-
-
-def _frozen(
-    path: Path,
-    budget: LabelBudget,
-    budgets: Sequence[LabelBudget],
-    train: Named,
-    used: Integers,
-    tasks: Sequence[Sequence[int]],
-) -> Integers:
-    """The rows of a frozen list, checked against the scenario and the budget."""
-    targets, names = train.targets, train.classes
-    rows = read_list(path.expanduser(), len(targets), train.files)
-    where = f"scenario.labels={path}"
-    if len(withheld := np.flatnonzero(targets[rows] < 0)):
-        problem = f"row {rows[withheld[0]]} has no label in the dataset"
-        raise InputError(f"{where} line {withheld[0] + 1}", problem, "leave it out of the list")
-    counts = np.bincount(targets[rows], minlength=len(names))
-    sizes = np.bincount(targets[used], minlength=len(names))
-    if stray := np.flatnonzero((counts > 0) & (sizes == 0)).tolist():
-        line = int(np.flatnonzero(targets[rows] == stray[0])[0]) + 1
-        problem = f"row {rows[line - 1]} is of class {names[stray[0]]!r}, which is not in use"
-        raise InputError(f"{where} line {line}", problem, "is this the list of another scenario?")
-    without = [number for b, task in zip(budgets, tasks, strict=True) if b.none for number in task]
-    wants = (sizes > 0) & ~np.isin(np.arange(len(names)), without)
-    if bare := np.flatnonzero((counts == 0) & wants).tolist():
-        named = ", ".join(repr(names[number]) for number in bare[:5])
-        problem = f"gives no label to {len(bare)} classes: {named}"
-        raise InputError(where, problem, "list at least one row of each class")
-    if budget.per_task:
-        wanted = sum(
-            b.count(int(sizes[list(task)].sum())) if b.ratio else b.count(0) * len(task)
-            for b, task in zip(budgets, tasks, strict=True)
+    found = []
+    for task, new in enumerate(made.coming.first):
+        classes = new or made.coming.known(task)
+        rows = np.flatnonzero(np.isin(targets, classes))
+        found.append(
+            TestTask(
+                columns=tuple(column_of[classes].tolist()),
+                indices=torch.from_numpy(rows),
+                targets=torch.from_numpy(column_of[targets[rows]]),
+            )
         )
-    else:
-        wanted = budget.count(len(used)) * (1 if budget.ratio else int((sizes > 0).sum()))
-    if wanted != len(rows):
-        real = LabelBudget.parse(f"{len(rows)}/{len(used)}")
-        problem = f"has {len(rows)} rows, label_ratio={budget} asks for {wanted}"
-        raise InputError(where, problem, f"set label_ratio={real}, or give the list that fits")
-    return rows
+    return found
 
 
-def _pool(scenario: Scenario, test: ImageSet, data: Data | None) -> Tensor | None:
-    """Images of another folder, where the scenario takes its unlabelled images from there."""
-    if scenario.unlabelled != "folder":
+def _foreign(scenario: Scenario, test: ImageSet, data: Data | None) -> Tensor | None:
+    """Images of another folder, where the scenario takes unlabelled images from there."""
+    if not wants_foreign(scenario):
         return None
     if not scenario.unlabelled_root:
+        if isinstance(scenario.unlabelled, dict):
+            return None  # those of classes that are not in use
         problem = "is missing, and scenario.unlabelled=folder"
         raise InputError("scenario.unlabelled_root", problem, "give a folder of images")
+    if scenario.unlabelled_root == DIGITS:
+        return digits.load(test.size)[0].images
     root = Path(scenario.unlabelled_root).expanduser()
     if test.place is not None:
         ours, theirs = root.resolve(), test.place.resolve()
@@ -350,17 +277,3 @@ def _shared_with_test(pool: Tensor, test: ImageSet) -> tuple[str, ...]:
     return (
         f"scenario.unlabelled_root: {int(shared.sum())} of {len(pool)} images are test images too",
     )
-
-
-def _refuse_missing(
-    order: Sequence[int], train: Integers, test: Integers, names: Sequence[str]
-) -> None:
-    """Raises where a class in use has no training or no test image."""
-    for split, targets in (("training", train), ("test", test)):
-        if not len(targets):
-            raise InputError("data.root", f"the {split} split has no images", "add some")
-        counts = np.bincount(targets[targets >= 0], minlength=len(names))
-        if missing := [repr(names[number]) for number in order if not counts[number]]:
-            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            problem = f"there are no {split} images of {', '.join(missing[:5])}{more}"
-            raise InputError("data.root", problem, "add some, or leave them out: scenario.classes")

@@ -17,6 +17,8 @@ from contsemi.evaluation.predicts import HasFeatures, Predicts
 from contsemi.evaluation.probing import Probes
 from contsemi.evaluation.trace import fixed_subset
 from contsemi.metrics.answers import Answered
+from contsemi.metrics.hierarchy import coarse_accuracy, distance_of_mistakes
+from contsemi.metrics.label_coverage import label_coverage
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.probes.probe import Probe
 from contsemi.metrics.pseudo_labels import pseudo_label_quality
@@ -82,6 +84,9 @@ class Study:
             "negative_log_likelihood": answered.negative_log_likelihood(),
         }
         self._write("calibration", calibration, task=task, step=step)
+        self._write("labels", self._coverage(task), task=task, step=step)
+        if self.stream.experiences[task].num_coarse:
+            self._write("hierarchy", self._hierarchy(answered, task), task=task, step=step)
         if self.probes is not None:
             self._write("probe", self.probes.ask(learner, task + 1), task=task, step=step)
         if self.asked.pseudo_labels is not None:
@@ -93,6 +98,23 @@ class Study:
     ) -> None:
         for name, value in values.items():
             self.records.metric(step=step, task=task, name=f"{group}/{name}", value=value)
+
+    def _coverage(self, task: int) -> dict[str, float | Undefined]:
+        """How the labels of a task are spread over its classes."""
+        experience = self.stream.experiences[task]
+        if not experience.columns:
+            return {"covered": Undefined("the task has no class")}
+        found = label_coverage(experience.labels.numpy(), np.array(experience.columns))
+        return {"covered": found.covered, "least": found.least, "most": found.most}
+
+    def _hierarchy(self, answered: Answered, task: int) -> dict[str, float | Undefined]:
+        """How far mistakes go astray among the coarse classes."""
+        above = self.stream.experiences[task].coarse_of.numpy()
+        said = answered.predicted, answered.targets
+        return {
+            "coarse_accuracy": coarse_accuracy(*said, above),
+            "distance_of_mistakes": distance_of_mistakes(*said, [above]),
+        }
 
     def _answered(self, answers: Scored) -> Answered:
         embedded = np.flatnonzero(np.isin(answers.rows, self.drawn))

@@ -34,6 +34,7 @@ from contsemi.learner.parts import (
 from contsemi.learner.remember import remember
 from contsemi.learner.seeing import see
 from contsemi.learner.task import LabelledSource, TaskRows
+from contsemi.learner.terms import Learning, checked_terms
 from contsemi.learner.viewing import make_views
 from contsemi.learner.weighing import weighted_sum
 from contsemi.memory.embeddings import Embeddings
@@ -77,6 +78,7 @@ class Learner:
         self.objective, weights = build_part(config.objective, Objective)
         self.distiller, distil_weights = build_part(config.distiller, Distiller)
         self.weights = weights | distil_weights
+        self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
         self.needs = self.objective.needs | self.distiller.needs
         check_policies(self.needs, config.views)
         network = build_network(config, self.needs)
@@ -329,7 +331,7 @@ class Learner:
         Raises:
             InputError: a term has no weight in the configuration.
         """
-        terms = self.objective.terms(step) | self.distiller.terms(step)
+        terms = checked_terms(self.objective, step) | checked_terms(self.distiller, step)
         return weighted_sum(terms, self.weights, self.device), terms
 
     def backward(self, loss: Tensor) -> None:
@@ -337,6 +339,7 @@ class Learner:
         if self.optimizer is None:
             raise RuntimeError("backward() before begin()")
         self.optimizer.zero_grad(set_to_none=True)
+        self.learning.see(self.task, loss)
         if loss.requires_grad:
             self.scaling.backward(loss)
             self.ranks.sum_gradients([self.network], [self.objective, self.distiller])

@@ -143,15 +143,20 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
         return arrays(X, self.saved.side)
 
 
-def restored(saved: Saved) -> Learner:
-    """A learner as it was between two tasks; photos are not looked for among known features.
+def restored(saved: Saved, *, keeps: bool = False) -> Learner:
+    """A learner as it was between two tasks.
+
+    Args:
+        saved: the state.
+        keeps: whether features of images are kept on the disk, as in a run.
 
     Raises:
         InputError, StateDamaged: the state does not fit this version, or needs images that are
             not there any more.
     """
     learner = Learner(saved.config)
-    learner.inference.embed = replace(learner.inference.embed, known=None)
+    if not keeps:
+        learner.inference.embed = replace(learner.inference.embed, known=None)
     state = dict(saved.state)
     images = torch.zeros(0, 3, saved.side, saved.side, dtype=torch.uint8)
     kept = state.get("exemplars", {})

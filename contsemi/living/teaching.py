@@ -11,6 +11,7 @@ from torch import Tensor
 from contsemi import compose
 from contsemi.config import Config
 from contsemi.data.sources.listing import shown
+from contsemi.devices.precision import choose_device
 from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
@@ -20,6 +21,7 @@ from contsemi.living.lesson import Lesson, opened
 from contsemi.living.lock import locked
 from contsemi.living.model import restored
 from contsemi.living.saved import Saved, generations, read
+from contsemi.pipeline.work import fix_threads
 from contsemi.storage.atomic import write_atomically
 
 __all__ = ["Taught", "teach", "undo"]
@@ -62,15 +64,13 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
         if before is not None and not before.record["history"]:
             before = None
         config = _config(before, photos, words)
+        fix_threads(config, choose_device(config.device))
         known = () if before is None else before.classes
         history = [] if before is None else list(before.record["history"])
-        lesson = opened(photos, config, known, index=len(history), labels=labels)
-        learner = Learner(config) if before is None else restored(_with(before, config))
+        learner = Learner(config) if before is None else restored(_with(before, config), keeps=True)
         _refuse_trained(learner, config)
+        lesson = opened(photos, config, known, index=len(history), labels=labels)
         origin = origin_of(config, learner.network)
-        learner.inference.embed = (
-            Learner(config).inference.embed if before else learner.inference.embed
-        )
         fit(learner, lesson.experience, lesson.images)
         held = _held(before, lesson, len(history))
         history.append(_entry(learner, lesson, held, len(history)))

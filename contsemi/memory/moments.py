@@ -131,11 +131,15 @@ class Moments:
 
         Source: linear discriminant analysis with equal priors; Ledoit and Wolf 2004 for shrinking.
         """
-        rounded = self._rounded(shrinkage)
-        directions = torch.linalg.solve(rounded, self.means.T)
+        weight, bias = self.linear(shrinkage=shrinkage)
+        scores: Tensor = features.to(weight.dtype) @ weight.T + bias
+        return scores
+
+    def linear(self, *, shrinkage: float | Literal["auto"]) -> tuple[Tensor, Tensor]:
+        """The same as weights [C, F] and bias [C] of a linear layer."""
+        directions = torch.linalg.solve(self._rounded(shrinkage), self.means.T)
         offsets = 0.5 * (self.means * directions.T).sum(1)
-        scores: Tensor = features.to(directions.dtype) @ directions - offsets
-        return scores.masked_fill(self.counts == 0, -torch.inf)
+        return directions.T, (-offsets).masked_fill(self.counts == 0, -torch.inf)
 
     def _rounded(self, shrinkage: float | Literal["auto"]) -> Tensor:
         size = len(self.covariance)

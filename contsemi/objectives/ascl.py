@@ -16,7 +16,6 @@ from torch import Tensor
 
 from contsemi.assign.relation import both_labelled, same_class
 from contsemi.assign.soft_neighbours import soft_neighbours
-from contsemi.blocks.choices import one_of
 from contsemi.blocks.key_queue import KeyQueue
 from contsemi.blocks.keyed import Keyed, keyed, keyed_needs
 from contsemi.blocks.labelled import labels_term
@@ -44,8 +43,6 @@ class Ascl(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("variant", self.variant, "soft", "confident", "hard")
-        one_of("form", self.form, "queue", "batch")
         self.queue = KeyQueue(self.bank, current_only=self.current_only)
         self.head = "projector" if self.form == "queue" else "predictor"
         self.needs = keyed_needs(

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.assign.relation import overruled
-from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.choices import enough_views
 from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.predicted import Predicted, predicted, regression
@@ -51,8 +51,6 @@ class Cmsf(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("variant", self.variant, "semi", "self", "sup")
-        one_of("classifier", self.classifier, "refitted", "live")
         enough_views(self.large_views + self.small_views, self.labelled_views)
         now = self.current_only
         self.stored = Fifo(self.bank, current_only=now)

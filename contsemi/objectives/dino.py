@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from contsemi.blocks.centre import Centre
-from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.models.heads import clusters
@@ -40,7 +40,6 @@ class Dino(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("directions", self.directions, "gain", "weight_norm")
         enough_views(self.large_views)
         self.centre = Centre(
             "clusters",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from contsemi.blocks.choices import ema_momenta, one_of
+from contsemi.blocks.choices import ema_momenta
 from contsemi.blocks.labelled import labels_term
 from contsemi.losses.cross_entropy import soft_cross_entropy
 from contsemi.losses.numerics import wide
@@ -40,8 +40,6 @@ class Dynamic(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("at_border", self.at_border, "keep", "reset")
-        one_of("among", self.among, "current", "seen")
         self.register_buffer("centre", torch.zeros(0))
         self._next: Tensor | None = None
         self.needs = Needs(

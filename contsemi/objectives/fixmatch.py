@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contsemi.blocks.choices import ema_momenta, one_of
+from contsemi.blocks.choices import ema_momenta
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.pseudo_rules import RULES, Adaptive, Guesses
 from contsemi.losses.fairness import fairness
@@ -38,8 +38,6 @@ class FixMatch(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("rule", self.rule, *RULES)
-        one_of("among", self.among, "current", "seen")
         self.pseudo = RULES[self.rule](threshold=self.threshold, momentum=self.momentum)
         self.needs = Needs(
             # The weak views take part in the one forward pass of all, and so in its BatchNorm.

@@ -18,7 +18,7 @@ from torch.nn import functional
 from contsemi.assign.false_negatives import false_negatives, support_scores
 from contsemi.assign.relation import overruled
 from contsemi.blocks.by_view import by_view, equal_views, labels_of_all
-from contsemi.blocks.choices import ema_momenta, one_of
+from contsemi.blocks.choices import ema_momenta
 from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
 from contsemi.losses.false_negatives import attraction, elimination
@@ -43,7 +43,6 @@ class Fnc(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("variant", self.variant, "attract", "eliminate")
         self.stored = Fifo(max(self.queue, 1), current_only=self.current_only)
         sees = ("student", "teacher") if self.queue else ("student",)
         self.needs = Needs(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from contsemi.blocks.choices import ema_momenta, one_of
+from contsemi.blocks.choices import ema_momenta
 from contsemi.blocks.levels import Level, MixedLevels, SureLevels
 from contsemi.errors import InputError
 from contsemi.models.heads import Head
@@ -44,9 +44,6 @@ class HierMatch(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("base", self.base, "mixmatch", "fixmatch")
-        one_of("mixes", self.mixes, "shared", "own")
-        one_of("among", self.among, "current", "seen")
         if self.top and len(self.top) != self.coarse_classes:
             raise InputError(
                 "objective.top",

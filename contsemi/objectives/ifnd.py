@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.acceptance import accepted
-from contsemi.blocks.choices import one_of
 from contsemi.blocks.clusters import Clusters
 from contsemi.blocks.key_queue import KeyQueue
 from contsemi.blocks.keyed import keyed, keyed_needs
@@ -45,7 +44,6 @@ class Ifnd(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("variant", self.variant, "eliminate", "attract")
         self.queue = KeyQueue(self.bank, current_only=self.current_only)
         self.found = Clusters(
             self.clusters, iterations=self.iterations, temperature=self.temperature

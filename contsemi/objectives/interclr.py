@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contsemi.assign.cluster_mates import SAMPLINGS, cluster_mates, cluster_negatives
-from contsemi.blocks.choices import one_of
+from contsemi.assign.cluster_mates import cluster_mates, cluster_negatives
 from contsemi.blocks.cluster_bank import ClusterBank
 from contsemi.blocks.key_queue import KeyQueue
 from contsemi.blocks.keyed import Keyed, keyed, keyed_needs
@@ -49,7 +48,6 @@ class Interclr(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("sampling", self.sampling, *SAMPLINGS)
         self.queue = KeyQueue(self.bank, current_only=self.current_only)
         self.found = ClusterBank(
             self.clusters,

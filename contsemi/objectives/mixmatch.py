@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.targets import guess_rows, label_rows
-from contsemi.blocks.choices import ema_momenta, one_of
+from contsemi.blocks.choices import ema_momenta
 from contsemi.losses.mixed import mixed_losses
 from contsemi.objectives.objective import Objective
 from contsemi.types import Mix, Needs, Step, View
@@ -32,7 +32,6 @@ class MixMatch(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("among", self.among, "current", "seen")
         mix = Mix(
             of=("labelled", "weak"),
             partners="shuffled",

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contsemi.blocks.by_view import by_view, equal_views, labels_of_all
-from contsemi.blocks.choices import ema_momenta, one_of
+from contsemi.blocks.choices import ema_momenta
 from contsemi.blocks.clusters import Clusters
 from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
@@ -51,8 +51,6 @@ class Propos(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("version", self.version, "v2", "v1")
-        one_of("noise_in", self.noise_in, "own", "other")
         self.stored = Fifo(self.queue, current_only=True) if self.queue else None
         self.found = Clusters([self.clusters], iterations=self.iterations)
         self.predict_other: nn.Module | None = None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contsemi.blocks.choices import enough_views, one_of
+from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, mixed_labelled
 from contsemi.blocks.shares import Shares
 from contsemi.losses.cross_entropy import soft_cross_entropy
@@ -58,8 +58,6 @@ class Suave(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("against", self.against, "current", "seen")
-        one_of("mix_weight", self.mix_weight, "rows", "views")
         enough_views(self.large_views)
         self.shares = Shares(
             "prototypes",

@@ -13,11 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from contsemi.blocks.choices import one_of
 from contsemi.blocks.labelled import labels_term
 from contsemi.errors import InputError
 from contsemi.losses.few_shot import (
-    SIMILARITIES,
     draw_tasks,
     hard_indices,
     mixed_negatives,
@@ -53,8 +51,6 @@ class Uml(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("similarity", self.similarity, *SIMILARITIES)
-        one_of("embedding", self.embedding, "features", "projector")
         if 0 < self.large_views <= self.shots:
             raise InputError(
                 "objective.large_views",

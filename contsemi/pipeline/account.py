@@ -88,13 +88,21 @@ class Account:
             {
                 "method": setting.config.method,
                 "scenario": setting.stream.name,
-                "labels": f"{setting.labels} ({len(setting.stream.label_indices)} images)",
+                "labels": f"{setting.labels} ({self._images_with_labels()})",
                 "seed": setting.config.seed,
                 "device": setting.facts["device"],
                 "precision": setting.facts["precision"],
                 "threads": f"{setting.threads.number} ({setting.threads.reason})",
                 **start,
             }
+        )
+
+    def _images_with_labels(self) -> str:
+        annotator = self.setting.annotator
+        if annotator is None:
+            return f"{len(self.setting.stream.label_indices)} images"
+        return (
+            f"{sum(annotator.most)} images at most, chosen by {self.setting.config.labels['name']}"
         )
 
     def traces(self, asked: Predicts) -> list[Trace]:

@@ -9,19 +9,23 @@ import torch
 
 from contsemi import data
 from contsemi.config import Config
+from contsemi.data.annotator import Annotator
+from contsemi.data.imageset import ImageSet
+from contsemi.data.plan import plan
 from contsemi.data.scenario import Stream, TestTask, build, refuse_unfit
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
 from contsemi.devices.precision import choose_device, choose_precision, set_deterministic
 from contsemi.devices.ranks import Ranks
 from contsemi.devices.room import out_of_memory
-from contsemi.devices.threads import Threads, choose_threads
+from contsemi.devices.threads import Threads
 from contsemi.devices.trial import settled
 from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
 from contsemi.learner.parts import origin_of
+from contsemi.pipeline.choosing import coarse_facts
 from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.footprint import state_bytes
 from contsemi.pipeline.halving import MOST_HALVINGS, with_smaller_parts
@@ -30,7 +34,7 @@ from contsemi.pipeline.signals import Signals
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.pipeline.tracking import tracker
-from contsemi.pipeline.work import multiply_adds
+from contsemi.pipeline.work import fix_threads
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
@@ -124,14 +128,22 @@ def _open(
     """
     with together(ranks):
         device = choose_device(config.device, ranks)
-        threads = _threads(config, device, ranks)
+        threads = fix_threads(config, device, ranks.local_size)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
         load = partial(data.load, config.data, config.scenario.dataset, check)
         train, test = one_first(ranks, load)
         stream = build(
-            config.scenario, budget, train, test, config.seed, data=config.data, choice=choice
+            config.scenario,
+            budget,
+            train,
+            test,
+            config.seed,
+            data=config.data,
+            choice=choice,
+            coarse_ratio=config.coarse_ratio,
         )
+        annotator = _annotator(config, stream, budget, choice, train, test)
         for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
         learner = None if _is_baseline(config) else learners.make_first()
@@ -161,7 +173,34 @@ def _open(
         records=records,
         signals=signals,
         threads=threads,
+        choice=choice,
+        annotator=annotator,
     )
+
+
+def _annotator(
+    config: Config,
+    stream: Stream,
+    budget: LabelBudget,
+    choice: Choice,
+    train: ImageSet,
+    test: ImageSet,
+) -> Annotator | None:
+    """Who sells labels before each task; ``None`` where all of them are known from the start.
+
+    Raises:
+        InputError: labels are to be chosen by a network, and a baseline has none for it.
+    """
+    if not choice.asks_network or len(stream.label_indices):
+        return None
+    if _is_baseline(config):
+        name = config.labels["name"]
+        problem = f"{name} asks the network before each task, and a strategy of Avalanche is not"
+        fix = "give it the labels.txt of another run: scenario.labels=FILE"
+        raise InputError("labels", problem, fix)
+    made = plan(config.scenario, budget, choice, config.seed, train.named, test.named)
+    known = train.targets, train.coarse, config.coarse_ratio
+    return Annotator(stream, made, *known, seed=config.seed)
 
 
 def _facts(
@@ -177,22 +216,14 @@ def _facts(
         device=_device_name(device),
         threads=threads.number,
         class_names=stream.class_names,
-        tasks=[_held(*task) for task in zip(stream.experiences, stream.test, strict=True)],
+        tasks=[
+            _held(*task, facts, len(stream.class_order))
+            for *task, facts in zip(stream.experiences, stream.test, stream.facts, strict=True)
+        ],
         label_indices=stream.label_indices.tolist(),
+        **coarse_facts(stream.experiences),
         precision=str(precision).removeprefix("torch."),
     )
-
-
-def _threads(config: Config, device: torch.device, ranks: Ranks) -> Threads:
-    """Fixes the threads of the CPU; before anything is computed, as bits depend on them."""
-    chosen = choose_threads(
-        config.threads,
-        work=0.0 if config.threads or device.type != "cpu" else multiply_adds(config),
-        device=device,
-        processes=ranks.local_size,
-    )
-    torch.set_num_threads(chosen.number)
-    return chosen
 
 
 def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
@@ -240,11 +271,15 @@ def _device_name(device: torch.device) -> str:
     return str(device)
 
 
-def _held(experience: Experience, test: TestTask) -> dict[str, Any]:
+def _held(
+    experience: Experience, test: TestTask, facts: dict[str, Any], classes: int
+) -> dict[str, Any]:
     """What a task holds, for the page: its classes, and how many images there are of each kind."""
     return {
         "columns": list(experience.columns),
         "labelled": len(experience.labelled),
         "unlabelled": len(experience.unlabelled),
         "test": len(test.indices),
+        "labels": torch.bincount(experience.labels, minlength=classes).tolist(),
+        **facts,
     }

@@ -84,6 +84,7 @@ class Saver:
             pieces=self.learner.pieces,
             environment=self.environment,
             changes=self.account.changes,
+            chosen=[] if self.setting.annotator is None else self.setting.annotator.bought,
         ).model_dump()
         if place.begun:
             self.checkpoints.save(self.learner.state(), record)
@@ -123,6 +124,9 @@ class Saver:
 
     def _take_state(self, state: dict[str, Any], record: Standing, place: Place) -> None:
         learner, stream = self.learner, self.setting.stream
+        if self.setting.annotator is not None:
+            for task, rows in enumerate(record.chosen):
+                self.setting.annotator.buy(task, rows)
         learner.pieces = max(learner.pieces, record.pieces)
         experience = stream.experiences[place.task - (not place.begun)]
         step = None if place.inside is None else record.step_in_task

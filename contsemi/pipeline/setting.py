@@ -6,9 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from contsemi.config import Config
+from contsemi.data.annotator import Annotator
 from contsemi.data.scenario import Stream
 from contsemi.devices.ranks import Ranks
 from contsemi.devices.threads import Threads
+from contsemi.labels.choices.choice import Choice
 from contsemi.pipeline.signals import Signals
 from contsemi.records.records import Records
 from contsemi.report.screen.console import Display
@@ -33,6 +35,8 @@ class Setting:
         records: the files in it.
         signals: what may ask to stop.
         threads: of the CPU.
+        choice: which images get their label.
+        annotator: sells labels before each task, where the choice asks the network for them.
     """
 
     config: Config
@@ -46,6 +50,8 @@ class Setting:
     records: Records
     signals: Signals
     threads: Threads
+    choice: Choice | None = None
+    annotator: Annotator | None = None
 
     @property
     def tasks(self) -> int:

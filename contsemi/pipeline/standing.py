@@ -72,6 +72,7 @@ class Standing(BaseModel):
         pieces: into which a step's rows are split to fit into the device's memory.
         environment: of :func:`environment`.
         changes: how the environment has changed since the run began.
+        chosen: rows whose labels were bought, by task, where they are chosen before each.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -90,6 +91,7 @@ class Standing(BaseModel):
     pieces: Annotated[int, Field(ge=1)]
     environment: dict[str, str]
     changes: list[str]
+    chosen: list[list[Count]] = []
 
     @staticmethod
     def of(content: Mapping[str, Any], tasks: int) -> "Standing":

@@ -11,6 +11,7 @@ from contsemi.learner.kept import kept_bytes
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import HookList, fit
 from contsemi.pipeline.account import Account
+from contsemi.pipeline.choosing import choose_labels, show_chosen
 from contsemi.pipeline.interval import Interval
 from contsemi.pipeline.saving import Saver
 from contsemi.pipeline.setting import Setting
@@ -51,9 +52,13 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
     interval.begin()
     if restored is None:
         account.study.begin(learner)
+    show_chosen(setting)
     noted = [""]
-    for experience in setting.stream.experiences[place.task :]:
+    for task in range(place.task, setting.tasks):
         began = time.monotonic()
+        if not place.begun:
+            choose_labels(setting, learner, task, tally.steps)
+        experience = setting.stream.experiences[task]
         if not place.trained:
             with signals.patient():
                 fit(learner, experience, setting.stream.images, hooks, place.inside)

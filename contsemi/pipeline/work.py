@@ -4,10 +4,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from contsemi.config import Config
+from contsemi.devices.threads import Threads, choose_threads
 from contsemi.models import build_backbone
 from contsemi.seeding import generator
 
-__all__ = ["multiply_adds"]
+__all__ = ["fix_threads", "multiply_adds"]
 
 _VIEWS = 2  # of an unlabelled image, as most methods have it
 _PASSES = 3  # forwards, and twice that much backwards
@@ -27,3 +28,21 @@ def multiply_adds(config: Config) -> float:
         backbone(torch.zeros(1, 3, side, side))
     images = _VIEWS * config.batch.unlabelled + config.batch.labelled
     return float(counter.get_total_flops()) / 2 * images * _PASSES
+
+
+def fix_threads(config: Config, device: torch.device, processes: int = 1) -> Threads:
+    """Fixes the threads of the CPU; before anything is computed, as bits depend on them.
+
+    Args:
+        config: the run.
+        device: where the network runs.
+        processes: of this run on this machine.
+    """
+    chosen = choose_threads(
+        config.threads,
+        work=0.0 if config.threads or device.type != "cpu" else multiply_adds(config),
+        device=device,
+        processes=processes,
+    )
+    torch.set_num_threads(chosen.number)
+    return chosen

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from contsemi.errors import InputError
@@ -13,7 +13,7 @@ from contsemi.memory.trust import Trust
 from contsemi.predictors.predictor import Asked, Material, Predictor
 from contsemi.types import Outputs
 
-__all__ = ["Gathered", "Statistics", "unit"]
+__all__ = ["Gathered", "Statistics", "Unit", "as_linear", "unit"]
 
 
 class Statistics(Protocol):
@@ -33,6 +33,23 @@ _S = TypeVar("_S", bound=Statistics)
 def unit(features: Tensor) -> Tensor:
     """Rows [n, F] of length one."""
     return functional.normalize(features.float(), dim=1)
+
+
+class Unit(nn.Module):
+    """:func:`unit` as a layer."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[N, F] to [N, F]."""
+        return unit(features)
+
+
+def as_linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """A linear layer of these weights [C, F], and of this bias [C]."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.zero_() if bias is None else layer.bias.copy_(bias)
+    return layer.requires_grad_(False)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -81,6 +98,10 @@ class Gathered(Predictor, Generic[_S]):
 
     def strangeness(self, statistics: _S, features: Tensor) -> Tensor | None:
         """[N], how far images are from every class; ``None`` where that cannot be said."""
+        return None
+
+    def layers(self, statistics: _S) -> nn.Module | None:
+        """The same as :meth:`scores_by` as layers of a network; ``None`` where that cannot be."""
         return None
 
     def scores(self, outputs: Outputs, asked: Asked) -> Tensor:

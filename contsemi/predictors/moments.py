@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contsemi.memory.moments import Moments, fit_affine
-from contsemi.predictors.gathered import Gathered
+from contsemi.predictors.gathered import Gathered, as_linear
 from contsemi.predictors.predictor import Asked, Material
 from contsemi.types import Outputs
 
@@ -26,6 +26,11 @@ class ClassMoments(Gathered[Moments]):
     def scores_by(self, statistics: Moments, features: Tensor) -> Tensor:
         """Log-likelihood ratios, see :meth:`contsemi.memory.moments.Moments.scores`."""
         return statistics.scores(features, shrinkage=self.shrinkage)
+
+    def layers(self, statistics: Moments) -> nn.Module:
+        """One linear layer: means and covariance are folded into it."""
+        weight, bias = statistics.linear(shrinkage=self.shrinkage)
+        return as_linear(weight, bias)
 
     def strangeness(self, statistics: Moments, features: Tensor) -> Tensor:
         """Relative Mahalanobis distances."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contsemi.memory.class_sums import ClassSums
-from contsemi.predictors.gathered import Gathered, unit
+from contsemi.predictors.gathered import Gathered, Unit, as_linear, unit
 from contsemi.predictors.predictor import Asked
 from contsemi.types import Outputs
 
@@ -23,6 +23,13 @@ class NearestMean(Gathered[ClassSums]):
         """Cosines to the means, over the temperature; minus infinity for a class without one."""
         cosines = unit(features) @ unit(statistics.means).T / self.temperature
         return cosines.nan_to_num(nan=-torch.inf)
+
+    def layers(self, statistics: ClassSums) -> nn.Module:
+        """One linear layer of unit features."""
+        weight = unit(statistics.means) / self.temperature
+        known = statistics.counts > 0
+        bias = torch.zeros(len(weight)).masked_fill(~known.cpu(), -torch.inf)
+        return nn.Sequential(Unit(), as_linear(weight.nan_to_num(), bias))
 
     def space(self, outputs: Outputs, asked: Asked) -> tuple[Tensor, Tensor]:
         """Features, and the means of the classes."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contsemi.memory.random_ridge import RandomRidge
-from contsemi.predictors.gathered import Gathered
+from contsemi.predictors.gathered import Gathered, as_linear
 from contsemi.seeding import generator
 
 __all__ = ["RanPAC"]
@@ -31,6 +31,15 @@ class RanPAC(Gathered[RandomRidge]):
             self._solved = statistics, statistics.weights(self.ridge)
         scores = statistics.raised(features) @ self._solved[1] * self.sharpness
         return scores.masked_fill(statistics.sums.abs().sum(0) == 0, -torch.inf)
+
+    def layers(self, statistics: RandomRidge) -> nn.Module:
+        """The random layer, and the regression."""
+        first = as_linear(statistics.projection.T)
+        weight = statistics.weights(self.ridge).T * self.sharpness
+        bias = torch.zeros(len(weight)).masked_fill(
+            statistics.sums.abs().sum(0).cpu() == 0, -torch.inf
+        )
+        return nn.Sequential(first, nn.ReLU(), as_linear(weight, bias))
 
     def joined(self, kept: RandomRidge | None, features: Tensor, probs: Tensor) -> RandomRidge:
         """Sums of both."""

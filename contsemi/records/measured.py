@@ -13,7 +13,8 @@ from contsemi.records.lines import entries
 
 __all__ = ["GROUPS", "Series", "load_measured", "summarise_measured"]
 
-GROUPS = ("probe", "calibration", "pseudo_labels")
+GROUPS = ("probe", "calibration", "pseudo_labels", "labels", "hierarchy")
+_OF_EACH_TASK = ("pseudo_labels", "labels")
 
 Series = dict[str, dict[int, float | Undefined]]
 """Name of a number -> task from 0, or -1 before training -> its value then."""
@@ -38,7 +39,7 @@ def load_measured(folder: Path) -> dict[str, Series]:
 def summarise_measured(
     measured: Mapping[str, Series], tasks: int
 ) -> dict[str, dict[str, float | Undefined]]:
-    """The numbers after the last task; of pseudo-labels and unseen classes the means over tasks.
+    """The numbers after the last task; of labels, given ones and unseen classes the means.
 
     Args:
         measured: of :func:`load_measured`.
@@ -46,7 +47,7 @@ def summarise_measured(
     """
     found: dict[str, dict[str, float | Undefined]] = {}
     for group, series in measured.items():
-        if group == "pseudo_labels":
+        if group in _OF_EACH_TASK:
             found[group] = {name: _mean(values) for name, values in series.items()}
             continue
         found[group] = {

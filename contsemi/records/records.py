@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ RESULTS = (
     "stability.png",
     "report.html",
     "progress.json",
+    "labels.txt",
 )
 MATRICES = ("accuracy_matrix.csv", "accuracy_matrix_task_incremental.csv")
 PROGRESS = "progress.json"
@@ -107,6 +108,10 @@ class Records:
         with storage(self.folder / PROGRESS):
             (self.folder / PROGRESS).unlink(missing_ok=True)
 
+    def write_labels(self, rows: Iterable[int]) -> None:
+        """Write ``labels.txt``: the labelled images as ``scenario.labels=`` reads them again."""
+        write_atomically(self.folder / "labels.txt", "".join(f"{row}\n" for row in rows).encode())
+
     def write_answers(self, answered: Answered, task: int) -> None:
         """Write what was said of each test image after a task, counted from 0."""
         write(self.folder, answered, task)
@@ -180,6 +185,9 @@ class NoRecords(Records):
         """Nothing."""
 
     def write_matrices(self, class_incremental: Matrix, task_incremental: Matrix) -> None:
+        """Nothing."""
+
+    def write_labels(self, rows: Iterable[int]) -> None:
         """Nothing."""
 
     def write_answers(self, answered: Answered, task: int) -> None:

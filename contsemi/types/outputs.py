@@ -26,7 +26,11 @@ class Outputs:
     directions: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, head: str) -> Tensor:
-        return self.heads[head]
+        try:
+            return self.heads[head]
+        except KeyError:
+            problem = f"no head {head!r}, as the needs name only {', '.join(self.heads) or 'none'}"
+            raise KeyError(problem) from None
 
     def __len__(self) -> int:
         return len(self.features)

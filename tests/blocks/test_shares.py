@@ -7,7 +7,6 @@ from torch.nn import functional
 from contsemi.assign.mira import mira
 from contsemi.assign.sinkhorn import sinkhorn
 from contsemi.blocks.shares import Shares
-from contsemi.errors import InputError
 from contsemi.types import Outputs
 
 OPTIONS = {"epsilon": 0.2, "iterations": 5, "queue": 0, "queue_from": 0}
@@ -46,8 +45,3 @@ def test_a_full_queue_counts_in_mira_too(said, make_step):
         for half, rows in zip(other["clusters"].split(6), stored, strict=True)
     ]
     torch.testing.assert_close(found, torch.cat(expected))
-
-
-def test_other_assignments_are_refused():
-    with pytest.raises(InputError, match="sinkhorn or mira"):
-        Shares("clusters", **OPTIONS, assign="greedy")

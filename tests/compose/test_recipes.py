@@ -5,6 +5,7 @@ import torch
 
 from contsemi import compose
 from contsemi.compose import resources
+from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, fit
 from contsemi.pipeline.switches import switches
@@ -31,7 +32,8 @@ QUIRKS = {
 @pytest.fixture
 def recipe(tmp_path):
     def load(name, *words):
-        return compose.load([f"experiment={name}", f"data.root={tmp_path}", *words])
+        root = () if name == "example" else (f"data.root={tmp_path}",)  # whose digits are bundled
+        return compose.load([f"experiment={name}", *root, *words])
 
     return load
 
@@ -61,8 +63,8 @@ def test_values_are_the_published_ones(name, recipe):
         optim.warmup * optim.epochs,
         config.batch.unlabelled,
         objective["supports_per_class"],
-        views.large.size,
-        views.small.size,
+        views.policies["large"].size,
+        views.policies["small"].size,
     )
     assert (optim.name, optim.momentum, optim.weight_decay) == ("lars", 0.9, 1e-5)
     assert (optim.classifier_lr, optim.adapt_vectors) == (0.12, False)
@@ -86,7 +88,7 @@ def test_values_are_the_published_ones(name, recipe):
     else:
         assert config.distiller == {"name": "none"}
     assert objective["name"] == ("paws" if method == "paws" else "csl")
-    assert not official or objective["predict"] == "classifier"
+    assert not official or objective["predict_by"] == "classifier"
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -103,9 +105,18 @@ def test_quirks_are_on_in_the_official_ones_alone(name, recipe):
 
 
 def test_the_other_methods_take_the_quirks_too(recipe):
-    config = recipe("nncsl_cifar100_official", "method=csl")
-    assert config.method == "csl" and config.distiller["name"] == "none"
-    assert set(switches(config)) == QUIRKS
+    for method in ("csl", "paws"):
+        config = recipe("nncsl_cifar100_official", f"method={method}")
+        assert config.method == method and config.distiller == {"name": "none"}
+        assert set(switches(config)) == QUIRKS
+
+
+def test_what_a_recipe_says_of_a_distiller_goes_where_it_is_turned_off(recipe):
+    config = recipe("nncsl_cifar100", "distiller=none")
+    assert config.distiller == {"name": "none"}
+    assert config.objective == recipe("nncsl_cifar100").objective
+    with pytest.raises(InputError, match=r"distiller\.weights"):
+        recipe("nncsl_cifar100", "distiller=none", "distiller.weights.distillation=0.1")
 
 
 class Terms(Hooks):

@@ -42,7 +42,7 @@ VARIANTS = (
     "contsemi batch.pieces=2",
     "contsemi optim.freeze_batch_norm=true",
     "contsemi optim.name=lars optim.clip=1",
-    "contsemi views=cifar views.large.size=8 views.small.size=8",
+    "contsemi views=cifar views.policies.large.size=8 views.policies.small.size=8",
 )
 
 

@@ -7,7 +7,7 @@ from contsemi.learner.learner import Learner
 
 
 def after_two_tasks(small, stream_of, *words):
-    config = small("distiller=nnd", "distiller.neighbours=5", *words)
+    config = small("distiller=nnd", *words)
     stream, _ = stream_of(config)
     learner = Learner(config)
     for experience in stream.experiences[:2]:
@@ -38,6 +38,7 @@ def test_policies_differ(small, stream_of):
 
 def test_images_and_embeddings_share_the_bytes(small, stream_of):
     words = ("memory.exemplars=1000", "memory.pseudo_labels=0.0", "memory.embeddings=40")
+    words += ("distiller.neighbours=5",)
     learner = after_two_tasks(small, stream_of, *words, "memory.bytes=20000")
     assert 19_000 < learner.memory_bytes <= 20_000
     assert len(learner.embeddings) == 40 and len(learner.exemplars) > 50

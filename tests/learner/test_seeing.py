@@ -49,12 +49,12 @@ def learner_of(small, stream_of, monkeypatch):
         build = module.build_part
         objective = Asking(needs=needs, blocks=blocks)
 
-        def instead(room, *rest):
-            return (objective, {"labels": 1.0}) if room == "objectives" else build(room, *rest)
+        def instead(options, base):
+            return (objective, {"labels": 1.0}) if base is Objective else build(options, base)
 
         monkeypatch.setattr(module, "build_part", instead)
         config = small("distiller=none", "batch.unlabelled=40", "optim.epochs=1")
-        config = config.model_copy(update={"predict": "objective"})
+        config = config.model_copy(update={"predict": {"name": "objective"}})
         stream, _ = stream_of(config)
         learner = Learner(config)
         for each in stream.experiences[:tasks]:

@@ -44,3 +44,9 @@ def model(photos, cache, tmp_path_factory):
     assert learn([str(folder), str(photos / "first"), cache, *QUICK]) == 0
     assert learn([str(folder), str(photos / "second")]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def quick():
+    """The words of a model of pixels."""
+    return QUICK

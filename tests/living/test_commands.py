@@ -14,7 +14,6 @@ from contsemi import compose, pipeline
 from contsemi.learn import main as learn
 from contsemi.living.saved import read
 from contsemi.predict import main as predict
-from tests.living.conftest import QUICK
 
 
 def test_every_photo_has_a_line_with_its_likeliest_classes(model, photos, capsys):
@@ -66,7 +65,7 @@ def tensors(folder):
 
 
 def test_lessons_are_the_same_to_the_bit_as_the_stream_in_one_run(
-    model, photos, cache, tmp_path, monkeypatch
+    model, photos, cache, quick, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
     whole = tmp_path / "whole"
@@ -77,7 +76,7 @@ def test_lessons_are_the_same_to_the_bit_as_the_stream_in_one_run(
             "experiment=photos",
             f"data.root={whole}",
             cache,
-            *QUICK,
+            *quick,
             "scenario.task_classes=[[cat,dog],[fox,owl]]",
             "label_ratio=[4/class,4/class]",
             "display=quiet",
@@ -100,20 +99,20 @@ def test_a_lesson_says_what_was_learned_and_forgotten(model, capsys):
 
 
 def test_undo_goes_back_to_the_bit_and_known_classes_may_return(
-    model, photos, cache, tmp_path, capsys
+    model, photos, cache, quick, tmp_path
 ):
     copy = tmp_path / "copy"
     shutil.copytree(model, copy)
     assert learn([str(copy), str(photos / "first")]) == 0
     assert read(copy).classes == read(model).classes
-    assert float(tensors(copy)["predictor|counts"][0]) == 16
+    assert float(tensors(copy)["predictor|counts"][:2].sum()) == pytest.approx(32)
     assert learn([str(copy), "--undo"]) == 0
     ours, theirs = tensors(copy), tensors(model)
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
     for _ in range(2):
         assert learn([str(copy), "--undo"]) == 0
     assert learn([str(copy), "--undo"]) == 2
-    assert learn([str(copy), str(photos / "second"), cache, *QUICK]) == 0
+    assert learn([str(copy), str(photos / "second"), cache, *quick]) == 0
     assert read(copy).classes == ("fox", "owl")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from contsemi import discovery
 from contsemi.errors import InputError
 from contsemi.models import build_backbone
+from contsemi.models.efficientnet_lite0 import PACKAGE
 from contsemi.models.prompts import Prompts
 
 CONF = sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
@@ -38,6 +39,9 @@ def count(module: nn.Module) -> int:
 @pytest.mark.parametrize("path", CONF, ids=lambda path: path.stem)
 def test_every_configuration_builds(path: Path) -> None:
     config = yaml.safe_load(path.read_text())
+    config.pop("ranges", None)  # of the command line, not of the network
+    if config.get("pretrained"):
+        pytest.importorskip(PACKAGE)
     # What the configuration takes from the views is 32 pixels here.
     config = {k: 32 if isinstance(v, str) and v.startswith("${") else v for k, v in config.items()}
     assert config["name"] == path.stem
@@ -105,10 +109,12 @@ def test_prompts_are_read_by_every_layer_and_change_what_the_class_token_is() ->
     x = images(32)
     tokens = prompted.tokens(x)
     assert tokens.shape == (2, 1 + 3 + 4, 384) and plain.tokens(x).shape == (2, 1 + 4, 384)
-    assert plain.with_extras(x)[1] == plain.extras == {}
+    assert plain.extras.keys() == plain.with_extras(x)[1].keys() == {"tokens"}
+    torch.testing.assert_close(plain.with_extras(x)[1]["tokens"], plain.tokens(x)[:, 1:])
     features, extras = prompted.with_extras(x)
     torch.testing.assert_close(features, prompted(x))
-    assert prompted.extras == {name: value.shape[1] for name, value in extras.items()}
+    assert prompted.extras == {name: value.shape[-1] for name, value in extras.items()}
+    assert prompted.extras.keys() == {"tokens", "prompts"}
     extra = extras["prompts"]
     torch.testing.assert_close(extra, (tokens[:, 1] + tokens[:, 2]) / 2)
     assert not torch.allclose(prompted(x), plain(x))
@@ -193,3 +199,13 @@ def test_other_packages_bring_backbones(monkeypatch: pytest.MonkeyPatch) -> None
     entry = EntryPoint("theirs", "contsemi.models.pixels", "contsemi.models")
     monkeypatch.setattr(discovery, "entry_points", lambda **_: [entry])
     assert build_backbone({"name": "theirs", "size": 2}, draw()).num_features == 12
+
+
+def test_efficientnet_lite0_has_the_size_of_timms() -> None:
+    timm = pytest.importorskip("timm")
+    theirs = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    ours = build_backbone(
+        {"name": "efficientnet_lite0", "pretrained": False, "frozen": False}, draw()
+    )
+    assert count(ours) == count(theirs)
+    assert ours.num_features == theirs.num_features

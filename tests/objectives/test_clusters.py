@@ -162,9 +162,7 @@ def test_the_teacher_gets_warmer_epoch_by_epoch(make_step):
     [
         (swav, {"large_views": 1}, "large_views"),
         (dino, {"teacher": []}, "teacher"),
-        (dino, {"directions": "unit"}, "directions"),
         (daino, {"teacher": [0.9]}, "teacher"),
-        (daino, {"directions": "long"}, "directions"),
     ],
 )
 def test_what_cannot_be_is_refused(make, change, key):

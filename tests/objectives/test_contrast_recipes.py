@@ -39,5 +39,5 @@ def test_recipes(recipe, tmp_path):
     assert config.optim.lr == pytest.approx(rate)
     assert config.optim.weight_decay == decay
     assert config.projector[-1] == size
-    objective, _ = build_part("objectives", config.objective, Objective)
+    objective, _ = build_part(config.objective, Objective)
     assert objective.needs.teacher[0] == momentum

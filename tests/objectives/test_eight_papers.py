@@ -45,7 +45,7 @@ def built(name, change, labelled=True):
     path = resources.conf() / "objective" / f"{name}.yaml"
     section = OmegaConf.to_container(OmegaConf.load(path))
     section |= change | ({} if labelled else {"labelled_views": 0})
-    objective, _ = build_part("objectives", section, Objective)
+    objective, _ = build_part(section, Objective)
     torch.manual_seed(0)
     for head in objective.needs.heads:  # as when a network is built
         if isinstance(head, Head):

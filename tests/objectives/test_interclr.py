@@ -6,7 +6,6 @@ import torch
 from torch.nn import functional
 
 from contsemi.assign.cluster_mates import cluster_mates
-from contsemi.errors import InputError
 from contsemi.objectives.interclr import Interclr
 
 OPTIONS = {
@@ -168,8 +167,3 @@ def test_the_state_goes_on(pairs_step):
         objective.after_step()
     for name in ("rows", "cluster", "centroids"):
         assert torch.equal(getattr(first.found, name), getattr(second.found, name))
-
-
-def test_other_samplings_are_refused():
-    with pytest.raises(InputError, match="sampling"):
-        Interclr(**OPTIONS | {"sampling": "easy"})

@@ -21,7 +21,7 @@ SECTION = yaml.safe_load((ROOT / "conf" / "objective" / "promptcal.yaml").read_t
 
 
 def promptcal(**keys):
-    options = {k: v for k, v in SECTION.items() if k not in ("name", "weights")}
+    options = {k: v for k, v in SECTION.items() if k not in ("name", "weights", "ranges")}
     made = Promptcal(**options | {"bank": 12, "neighbours": 3} | keys)
     made.begin(
         Experience(

@@ -35,7 +35,7 @@ def test_recipes(experiment, distiller, tmp_path):
     assert config.optim.lr == pytest.approx(rate)
     if unlabelled:
         assert (config.batch.unlabelled, config.batch.labelled) == (unlabelled, labelled)
-    build_part("objectives", config.objective, Objective)
+    build_part(config.objective, Objective)
 
 
 def test_numbers_of_the_papers(tmp_path):

@@ -7,6 +7,7 @@ from scipy.special import logsumexp, softmax
 from torch.nn import functional
 
 from contsemi.errors import InputError
+from contsemi.objectives.objective import Objective
 from contsemi.objectives.suave import Suave
 from contsemi.types import Outputs, Seen
 
@@ -155,8 +156,6 @@ def test_prediction_is_the_scaled_cosine():
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        ({"against": "nobody"}, "objective.against"),
-        ({"mix_weight": "nothing"}, "objective.mix_weight"),
         ({"large_views": 1}, "objective.large_views"),
         ({"teacher": [0.9]}, "objective.teacher"),
     ],
@@ -176,8 +175,7 @@ def test_the_default_is_the_plain_loss_bit_for_bit(later):
     from contsemi.losses.swapped import swapped_cross_entropy
 
     options = OmegaConf.to_container(OmegaConf.load(resources.conf() / "objective" / "suave.yaml"))
-    del options["name"], options["weights"]
-    objective = Suave(**options)
+    objective = Objective.named(options)
     assert not objective.state_dict() and not list(objective.parameters())
     assert objective.needs.teacher is None
     assert objective.needs.views.keys() <= {"labelled", "large", "small"}

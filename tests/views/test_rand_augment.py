@@ -162,6 +162,6 @@ def test_a_policy_has_them_in_the_order_of_the_paper(policy):
         jitter={"probability": 0.0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0},
         solarise=0.0,
         equalise=0.0,
-    ).large
+    ).policies["large"]
     plan = draw_plan(crop, Draws(torch.Generator().manual_seed(0), 4), 32, [0.5] * 3)
     assert [type(step) for step in plan.steps] == [Reflected, RandAugment, Erase]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contsemi.assign.picks import farthest_first
+from contsemi.labels.choices.choice import Choice
 
 __all__ = ["ByEmbedding", "Candidates", "unit_rows"]
 
@@ -34,10 +35,10 @@ class Candidates:
 
 
 @dataclass(kw_only=True, eq=False)
-class ByEmbedding:
+class ByEmbedding(Choice):
     """A policy: a dataclass whose fields are the keys of its YAML, and one method, ``picks``."""
 
-    group: ClassVar[str] = "labels"
+    asks_network: ClassVar[bool] = True
     wants_scores: ClassVar[bool] = False  # whether ``Candidates.scores`` are read
     wants_views: ClassVar[bool] = False  # whether ``Candidates.views`` are read
 

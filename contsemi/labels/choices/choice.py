@@ -17,9 +17,15 @@ Integers = NDArray[np.int64]
 
 @dataclass(kw_only=True, eq=False)
 class Choice(Part):
-    """A policy: one file each. The chosen rows and their digest stand in the manifest."""
+    """A policy: one file each. The chosen rows and their digest stand in the manifest.
+
+    Attributes:
+        asks_network: whether it is asked before each task, by what the network sees
+            (:class:`~contsemi.labels.choices.by_embedding.ByEmbedding`), in place of :meth:`draw`.
+    """
 
     group: ClassVar[str] = "labels"
+    asks_network: ClassVar[bool] = False
 
     def draw(
         self, budget: LabelBudget, targets: Integers, *, seed: int, names: Sequence[str]

@@ -9,6 +9,7 @@ from contsemi.report.figures import (
     forgetting,
     losses,
     stability,
+    stream,
 )
 from contsemi.report.figures.drawing import Drawing
 from contsemi.report.material import Material
@@ -22,6 +23,7 @@ FIGURES: tuple[Callable[[Material], Drawing | None], ...] = (
     by_class.drawing,
     losses.drawing,
     embeddings.drawing,
+    stream.drawing,
 )
 
 

@@ -2,7 +2,17 @@
 
 from matplotlib.colors import LinearSegmentedColormap
 
-__all__ = ["FAINT", "HEAT", "INK", "PAPER", "SHADES", "SOFT", "in_the_dark", "task_colours"]
+__all__ = [
+    "FAINT",
+    "HEAT",
+    "INK",
+    "OKABE_ITO",
+    "PAPER",
+    "SHADES",
+    "SOFT",
+    "in_the_dark",
+    "task_colours",
+]
 
 # Okabe and Ito (2008), without black and yellow, which vanish on one of the two papers.
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -1,0 +1,85 @@
+"""Whose code failed: a method's own file is named, with its own lines alone below.
+
+Read off the traceback when a run has failed, so that a step in which nothing fails pays nothing.
+"""
+
+import inspect
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+import contsemi
+from contsemi.discovery import ROOMS, Part
+from contsemi.errors import MethodFailed
+
+__all__ = ["blamed"]
+
+_PACKAGE = Path(contsemi.__file__).parent
+
+
+def blamed(error: BaseException) -> MethodFailed | None:
+    """The error of the file of a method, or of another part chosen by name, that ``error`` is.
+
+    Args:
+        error: with its traceback.
+
+    Returns:
+        ``None`` where no such file was running, so that the fault is elsewhere.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
+        file, line, where = error.filename, error.lineno or 0, ""
+    elif own:
+        file, line = own[-1].filename, own[-1].lineno or 0
+        where = f" in {own[-1].name}()" if own[-1].name != "<module>" else ""
+    else:
+        return None
+    kept = [f for f in frames[frames.index(own[0]) :] if f in own or not _is_ours(f)] if own else []
+    shown = traceback.format_list(kept) + traceback.format_exception_only(error)
+    return MethodFailed(
+        _shown(file), f"line {line}{where}: {_said(error)}", trace="".join(shown).rstrip()
+    )
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"calls sys.exit({error.code}), which would end the run without results"
+    text = str(error.msg if isinstance(error, SyntaxError) else error).strip()
+    if isinstance(error, KeyError):  # whose text is quoted
+        text = str(error.args[0]) if error.args else text
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def _is_ours(frame: traceback.FrameSummary) -> bool:
+    return frame.filename.startswith("<frozen") or Path(frame.filename).is_relative_to(_PACKAGE)
+
+
+def _is_own(file: str) -> bool:
+    """Whether it is the file of one part, not the contract of its kind."""
+    loaded = next((m for m in list(sys.modules.values()) if _file(m) == file), None)
+    if loaded is not None:
+        return _defines_part(loaded)
+    path = Path(file)  # it failed while it was imported
+    rooms = {_PACKAGE.joinpath(*room.split(".")) for room in ROOMS.values()}
+    return path.parent in rooms
+
+
+def _file(module: ModuleType) -> str | None:
+    return getattr(module, "__file__", None)
+
+
+def _defines_part(module: ModuleType) -> bool:
+    return any(
+        each is not Part
+        and issubclass(each, Part)
+        and each.__module__ == module.__name__
+        and "group" not in vars(each)  # it is the contract of a kind else
+        for _, each in inspect.getmembers(module, inspect.isclass)
+    )
+
+
+def _shown(file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(_PACKAGE.parent) if path.is_relative_to(_PACKAGE) else path)

@@ -1,0 +1,91 @@
+"""The terms of a loss are what the contract says, and some of them teach something."""
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from contsemi.errors import InputError, MethodFailed
+from contsemi.types import Step
+
+if TYPE_CHECKING:
+    from contsemi.distillers.distiller import Distiller
+    from contsemi.learner.task import TaskRows
+    from contsemi.objectives.objective import Objective
+
+__all__ = ["Learning", "checked_terms"]
+
+_PATIENCE = 20  # steps without a gradient, at most an epoch
+
+
+def checked_terms(part: "Objective | Distiller", step: Step) -> dict[str, Tensor]:
+    """The terms of a step.
+
+    Args:
+        part: the objective or the distiller.
+        step: the step.
+
+    Raises:
+        MethodFailed: they are no scalars by name.
+    """
+    terms = part.terms(step)
+    if not isinstance(terms, dict):
+        raise _failed(part, f"terms() returned {_kind(terms)}, expected a dict of scalar tensors")
+    for name, term in terms.items():
+        if not isinstance(term, Tensor):
+            problem = f"the term {name} is {_kind(term)}, expected a scalar tensor"
+            raise _failed(part, problem)
+        if term.ndim:
+            problem = f"the term {name} has the shape {list(term.shape)}, expected a scalar"
+            raise _failed(part, problem)
+    return terms
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _failed(part: "Objective | Distiller", problem: str) -> MethodFailed:
+    group, name = part.group, type(part).__module__.rpartition(".")[2]
+    line = inspect.getsourcelines(type(part).terms)[1]
+    module = type(part).terms.__module__.replace(".", "/")
+    return MethodFailed(f"{group} {name}", f"{problem} ({module}.py line {line})")
+
+
+class Learning:
+    """Sees to it that a run learns something.
+
+    Args:
+        method: of the run.
+        weights: of the objective's terms.
+        trains: whether the objective is trained at all.
+
+    Raises:
+        InputError: no term has a weight.
+    """
+
+    def __init__(self, method: str, weights: Mapping[str, float], *, trains: bool) -> None:
+        self._method, self._begun, self._waited = method, not trains, 0
+        if trains and weights and not any(weights.values()):
+            problem = "nothing is left to learn from: no loss term has a weight above 0"
+            raise InputError("objective.weights", problem, f"raise {min(weights)} above 0")
+
+    def see(self, task: "TaskRows", loss: Tensor) -> None:
+        """A step has its loss.
+
+        Raises:
+            InputError: none of the first ones had a gradient, though it had all kinds of images.
+        """
+        if self._begun or loss.requires_grad:
+            self._begun = True
+            return
+        if not len(task.labels) and "labelled" in task.needs.rows:
+            return  # a task without a label, before the first one that has some
+        self._waited += 1
+        if self._waited >= min(_PATIENCE, task.steps_per_epoch):
+            problem = (
+                f"{self._method} has nothing to learn from: no term of its loss had a gradient"
+            )
+            fix = "give it labels (objective.labelled_views, batch.labelled), or mend its terms"
+            raise InputError("objective", problem, fix)

@@ -1,0 +1,117 @@
+"""Before a task: which of its images get their label, by what the network of the task before sees.
+
+Nothing here knows a label: images are embedded, the policy names some of them, and the annotator
+reveals theirs.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contsemi.assign.pixel_directions import pixel_directions
+from contsemi.devices.meeting import tell_json
+from contsemi.labels import digest
+from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
+from contsemi.learner.learner import Learner
+from contsemi.metrics.label_coverage import labelled_distance
+from contsemi.metrics.matrix import Undefined
+from contsemi.pipeline.setting import Setting
+from contsemi.seeding import generator
+from contsemi.types import Experience
+
+__all__ = ["choose_labels", "coarse_facts", "show_chosen"]
+
+PIXELS, WEIGHTS, BEFORE = "pixels", "init.weights", "the network of the task before"
+
+
+def choose_labels(setting: Setting, learner: Learner, task: int, step: int) -> None:
+    """Buys the labels of a task that is about to begin, and writes down which.
+
+    Args:
+        setting: the run.
+        learner: between tasks; nothing of it changes.
+        task: that begins.
+        step: optimiser steps done since the start of the run.
+    """
+    annotator, choice = setting.annotator, setting.choice
+    if annotator is None:
+        return
+    assert isinstance(choice, ByEmbedding)
+    offered, most = annotator.offered(task), annotator.most[task]
+    by, embeddings = _by(setting, task), _seen(setting, learner, offered, task)
+    candidates = Candidates(
+        embeddings=embeddings,
+        labelled=_remembered(learner, by),
+        scores=_scores(setting, learner, offered, task) if choice.wants_scores else None,
+    )
+    scenario = setting.config.scenario
+    seed = setting.config.seed if scenario.label_seed is None else scenario.label_seed
+    draw = generator(seed, "label choice", task, device=embeddings.device)
+    places = choice.choose(candidates, most, draw).cpu()
+    # The first process has the word, as sums may differ in their last bits between two.
+    rows = tell_json(setting.ranks, {"rows": offered[places].tolist()})["rows"]
+    annotator.buy(task, rows)
+    distance = _distance(embeddings, offered, rows)
+    setting.records.metric(step=step, task=task, name="labels/distance", value=distance)
+    setting.display.note(f"labels of task {task + 1}: chosen by {by}")
+    show_chosen(setting)
+
+
+def show_chosen(setting: Setting) -> None:
+    """Brings the manifest and the frozen list up to what is bought so far."""
+    annotator, facts = setting.annotator, setting.facts
+    if annotator is None:
+        return
+    facts["labelled"], facts["label_indices"] = len(annotator.rows), annotator.rows.tolist()
+    by = [_by(setting, task) for task in range(len(annotator.bought))]
+    facts["chosen"] = {"digest": annotator.digest, "by_task": annotator.bought, "by": by}
+    facts |= coarse_facts(setting.stream.experiences)
+    for held, experience in zip(facts["tasks"], setting.stream.experiences, strict=True):
+        held["labelled"] = len(experience.labelled)
+        counts = torch.bincount(experience.labels, minlength=len(facts["class_order"]))
+        held["labels"] = counts.tolist()
+    setting.records.write_manifest(facts)
+    setting.records.write_labels(annotator.rows)
+
+
+def coarse_facts(experiences: Sequence[Experience]) -> dict[str, Any]:
+    """Which images have a coarse label alone, for the manifest; nothing where none has."""
+    rows = torch.cat([each.coarse_only for each in experiences]).numpy()
+    return {"coarse_indices": rows.tolist(), "coarse_digest": digest(rows)} if len(rows) else {}
+
+
+def _by(setting: Setting, task: int) -> str:
+    """By what the images of a task are compared."""
+    if task:
+        return BEFORE
+    return PIXELS if setting.config.init.weights is None else WEIGHTS
+
+
+def _seen(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor:
+    """Embeddings [P, D] of images."""
+    images = setting.stream.images
+    if _by(setting, task) == PIXELS:
+        return pixel_directions(images.index_select(0, rows.to(images.device)).to(learner.device))
+    return learner.inference.embed(learner.networks.predicting, images, (), rows).features
+
+
+def _remembered(learner: Learner, by: str) -> Tensor | None:
+    """Embeddings of the exemplars, which have their labels already."""
+    if by == PIXELS or not len(learner.exemplars):
+        return None
+    return learner.features(learner.exemplars.images)
+
+
+def _scores(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor | None:
+    if not task:
+        return None
+    return learner.scores(learner.look(setting.stream.images, rows))
+
+
+def _distance(embeddings: Tensor, offered: Tensor, rows: list[int]) -> float | Undefined:
+    if not rows:
+        return Undefined("no image of the task has a label")
+    found = torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()
+    return labelled_distance(found, found[torch.isin(offered, torch.tensor(rows)).numpy()])

@@ -1,0 +1,94 @@
+"""``stream``: which classes, labels and kinds of unlabelled images come when."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from contsemi.records.names import Names
+from contsemi.report.figures.drawing import SMALL, Drawing
+from contsemi.report.figures.heat import heat
+from contsemi.report.figures.palette import OKABE_ITO
+from contsemi.report.material import Material
+from contsemi.report.words import one_line
+
+__all__ = ["drawing"]
+
+NAMED = 40  # classes whose names and labels fit
+KINDS = ("current", "past", "future", "novel", "foreign")
+
+
+def drawing(material: Material) -> Drawing | None:
+    """Classes and their labels by task on the left, the kinds of unlabelled images on the right."""
+    tasks = material.manifest.get("tasks")
+    if not isinstance(tasks, list) or not tasks or not all(map(_is_told, tasks)):
+        return None
+    if all(map(_is_plain, tasks)):
+        return None  # new classes in each task and nothing else: the other figures say it
+    counts = np.array([task["images"] for task in tasks], float).T
+    labels = np.array([task["labels"] for task in tasks], int).T
+    names = _names(material.names, len(labels), tasks[0]["novel"])
+    classes = partial(_classes, counts=counts, labels=labels, names=names)
+    return Drawing(
+        "stream",
+        "The stream",
+        "Left: in which task the images of each class come, and how many of them have a label "
+        "(a number; none where there is none). Right: of which kind the unlabelled images of each "
+        "task are; no method is told.",
+        (classes, partial(_kinds, [task["kinds"] for task in tasks])),
+        head=material.title,
+        widths=(1.25, 1),
+        height=max(2.6, 0.8 + 0.13 * min(len(names), NAMED)),
+    )
+
+
+def _is_told(task: Any) -> bool:
+    """Whether the manifest says of a task what comes in it; those of older runs do not."""
+    return isinstance(task, dict) and {"images", "labels", "novel", "kinds"} <= set(task)
+
+
+def _is_plain(task: Mapping[str, Any]) -> bool:
+    """Whether a task has new classes with labels, and their images alone."""
+    columns = task.get("columns") or []
+    come = [column for column, count in enumerate(task["images"]) if count]
+    others = sum(number for kind, number in task["kinds"].items() if kind != "current")
+    return come == columns and sum(task["labels"]) > 0 and not others and not task["novel"]
+
+
+def _names(names: Names, columns: int, novel: Sequence[Any]) -> list[str]:
+    known = [one_line(names.of_class(column))[:18] for column in range(columns)]
+    return known + [f"{one_line(str(name))[:18]} (novel)" for name in novel]
+
+
+def _classes(
+    axes: Axes, counts: NDArray[np.float64], labels: NDArray[np.int64], names: Sequence[str]
+) -> None:
+    heat(axes, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), "of the class [%]")
+    axes.set_aspect("auto")
+    step = -(-len(names) // NAMED)
+    shown = range(0, len(names), step)
+    axes.set_yticks(shown, [names[row] for row in shown], fontsize=min(SMALL, 6.0))
+    axes.set_xticks(range(counts.shape[1]), [str(n + 1) for n in range(counts.shape[1])])
+    if step == 1 and counts.shape[1] <= 20:
+        for row, task in np.argwhere(labels > 0):
+            axes.text(task, row, str(labels[row, task]), ha="center", va="center", fontsize=5.5)
+    axes.set_xlabel("task")
+    axes.set_title("images of each class, and their labels")
+
+
+def _kinds(kinds: Sequence[Mapping[str, int]], axes: Axes) -> None:
+    places, below = np.arange(1, len(kinds) + 1), np.zeros(len(kinds))
+    for kind, colour in zip(KINDS, OKABE_ITO, strict=False):
+        heights = np.array([float(task.get(kind, 0)) for task in kinds])
+        if heights.any():
+            axes.bar(places, heights, 0.75, bottom=below, color=colour, label=kind)
+            below += heights
+    axes.set_xticks(places if len(places) <= 20 else places[::5])
+    axes.set_ylim(0, 1.25 * below.max(initial=1))
+    axes.legend(ncols=3, loc="upper center", columnspacing=1.0, handlelength=1.2)
+    axes.set_xlabel("task")
+    axes.set_ylabel("unlabelled images")
+    axes.set_title("kinds of unlabelled images")

@@ -1,0 +1,81 @@
+"""A model in other forms gives the same probabilities."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import contsemi
+from contsemi.errors import InputError
+from contsemi.export import main
+from contsemi.living.exporting import Whole, export
+from contsemi.predictors.nearest_mean import NearestMean
+from contsemi.predictors.ranpac import RanPAC
+
+
+@pytest.fixture(scope="module")
+def loaded(model):
+    return contsemi.load(model)
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (5, 3, 12, 12), dtype=np.uint8)
+
+
+def test_layers_say_what_the_model_says(loaded, images):
+    found = Whole(loaded).eval()(torch.from_numpy(images)).detach().numpy()
+    np.testing.assert_allclose(found, loaded.predict_proba(images), atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", [NearestMean, RanPAC])
+def test_other_heads_are_layers_too(kind):
+    common = {"rounds": 0, "balance": 0, "normalise": False, "shrinkage": 0.5, "folds": 0}
+    own = {NearestMean: {"temperature": 0.1}, RanPAC: {"width": 30, "ridge": 1.0, "sharpness": 5.0}}
+    part = kind(**common, **own[kind])
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.randn(40, 6, generator=draw)
+    statistics = part.joined(None, rows, torch.eye(4)[torch.arange(40) % 3])  # one of none
+    torch.testing.assert_close(part.layers(statistics)(rows), part.scores_by(statistics, rows))
+
+
+def test_tensors_alone_are_written_with_a_card(loaded, tmp_path):
+    files = export(loaded, tmp_path / "out", "torch")
+    assert {file.name for file in files} == {
+        "classes.json",
+        "weights.safetensors",
+        "model.json",
+        "card.md",
+    }
+    head = load_file(tmp_path / "out" / "weights.safetensors")["head.weight"]
+    assert len(head) == 4
+    assert json.loads((tmp_path / "out" / "classes.json").read_text()) == list(loaded.classes)
+    assert "fox" in (tmp_path / "out" / "card.md").read_text()
+
+
+def test_a_folder_that_is_there_is_not_touched(model, tmp_path, capsys):
+    (tmp_path / "mine").write_text("")
+    assert main([str(model), str(tmp_path), "--to", "torch"]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main([str(model), str(tmp_path / "new"), "--to", "pickle"]) == 2
+
+
+def test_onnx_says_what_the_model_says(loaded, images, tmp_path):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    export(loaded, tmp_path / "out", "onnx")
+    session = runtime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
+    found = session.run(None, {"images": images})[0]
+    np.testing.assert_allclose(found, loaded.predict_proba(images), atol=1e-4)
+
+
+def test_what_no_layers_can_do_is_refused(loaded):
+    decides = loaded.learner.inference.decides
+    layers, type(decides).layers = type(decides).layers, lambda self, statistics: None
+    try:
+        with pytest.raises(InputError, match="more than layers"):
+            Whole(loaded)
+    finally:
+        type(decides).layers = layers

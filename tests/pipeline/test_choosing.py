@@ -1,0 +1,110 @@
+"""Labels that are chosen before each task: budget, records, resume, one list for others."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from contsemi import data, pipeline
+from contsemi.data.annotator import Annotator
+from contsemi.data.plan import plan
+from contsemi.data.scenario import build
+from contsemi.errors import InputError
+from contsemi.labels import LabelBudget, digest
+from contsemi.labels.choices.choice import Choice
+
+QUICK = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1", "labels=kcenter")
+
+
+@pytest.fixture
+def annotator(small):
+    config = small(*QUICK)
+    budget, choice = LabelBudget.parse("5%"), Choice.named(config.labels)
+    train, test = data.load(config.data, config.scenario.dataset)
+    stream = build(config.scenario, budget, train, test, 0, choice=choice)
+    made = plan(config.scenario, budget, choice, 0, train.named, test.named)
+    return Annotator(stream, made, train.targets, None), stream, train.targets
+
+
+def test_the_annotator_sells_what_was_offered_and_no_more(annotator):
+    sells, stream, targets = annotator
+    assert not len(stream.label_indices) and not len(stream.experiences[0].labelled)
+    offered, most = sells.offered(0), sells.most[0]
+    assert most == int(0.05 * len(offered)) and targets[offered].max() == 1
+    with pytest.raises(ValueError, match="labels for task 1"):
+        sells.buy(0, offered[: most + 1].tolist())
+    with pytest.raises(ValueError, match="bought twice, or was not offered"):
+        sells.buy(0, [int(offered[0])] * 2)
+    with pytest.raises(ValueError, match="bought twice, or was not offered"):
+        sells.buy(0, sells.offered(1)[:1].tolist())
+    sells.buy(0, offered[:3].tolist())
+    assert torch.equal(stream.experiences[0].labels, targets[offered[:3]])
+    assert not len(stream.experiences[1].labelled)
+
+
+def chosen(folder):
+    rows = [int(line) for line in (folder / "labels.txt").read_text().splitlines()]
+    return rows, json.loads((folder / "manifest.json").read_text())
+
+
+def test_a_run_chooses_writes_and_hands_its_list_on(small, tmp_path):
+    first, second = tmp_path / "usl", tmp_path / "listed"
+    results = pipeline.run(small(*QUICK, f"output={first}"))
+    rows, manifest = chosen(first)
+    assert manifest["chosen"]["digest"] == digest(torch.tensor(rows).numpy())
+    assert manifest["label_indices"] == rows and manifest["labelled"] == len(rows)
+    assert manifest["chosen"]["by"] == ["pixels", "the network of the task before"]
+    assert [len(task) for task in manifest["chosen"]["by_task"]] == [
+        task["labelled"] for task in manifest["tasks"]
+    ]
+    assert sum(manifest["tasks"][1]["labels"]) == manifest["tasks"][1]["labelled"]
+    assert 0 < results["labels"]["covered"] <= 1 and results["labels"]["distance"] > 0
+    listed = small(*QUICK[:-1], f"scenario.labels={first / 'labels.txt'}", f"output={second}")
+    again = pipeline.run(listed)
+    assert again["class_incremental"] == results["class_incremental"]
+
+
+def test_a_resumed_run_keeps_its_labels(small, tmp_path, monkeypatch):
+    """Stopped in the second task and gone on with: the same rows and the same numbers."""
+    from contsemi.pipeline import tasks
+
+    once = pipeline.run(small(*QUICK, f"output={tmp_path / 'once'}"))
+    stopped, fit = small(*QUICK, f"output={tmp_path / 'stopped'}"), tasks.fit
+
+    def killed(learner, experience, *rest):
+        if experience.index:
+            raise KeyboardInterrupt
+        fit(learner, experience, *rest)
+
+    monkeypatch.setattr(tasks, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(stopped)
+    monkeypatch.setattr(tasks, "fit", fit)
+    again = pipeline.run(stopped)
+    assert chosen(tmp_path / "once")[0] == chosen(tmp_path / "stopped")[0]
+    assert again["class_incremental"] == once["class_incremental"]
+
+
+def test_no_label_is_read_before_it_is_bought(small, tmp_path, monkeypatch):
+    """With other labels the same images are chosen in the first task, and in all by untrained."""
+    load, found = data.load, []
+    for scrambled in (False, True):
+
+        def loaded(section, dataset, check=None, scrambled=scrambled):
+            train, test = load(section, dataset)
+            # Classes come in pairs: those of a task change places with each other.
+            targets = train.targets ^ 1 if scrambled else train.targets
+            return replace(train, targets=targets), test
+
+        monkeypatch.setattr(data, "load", loaded)
+        folder = tmp_path / str(scrambled)
+        pipeline.run(small(*QUICK, f"output={folder}"))
+        found.append(chosen(folder)[1]["chosen"]["by_task"][0])
+    assert found[0] == found[1]
+
+
+def test_a_baseline_is_told_where_to_get_its_list(small, tmp_path):
+    words = ("method=naive", "labels=kmeans", f"output={tmp_path / 'naive'}")
+    with pytest.raises(InputError, match=r"labels: kmeans asks .*; give it the labels.txt"):
+        pipeline.run(small(*words))

@@ -1,0 +1,66 @@
+"""The figure of the stream: when there is one, and what stands in it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from contsemi.report.figures.stream import drawing
+from contsemi.report.material import Material
+
+WILD = [
+    {
+        "columns": [0, 1],
+        "images": [6, 4, 0, 5],
+        "labels": [2, 1, 0],
+        "novel": ["owl"],
+        "kinds": {"current": 10, "past": 0, "future": 3, "novel": 5, "foreign": 2},
+    },
+    {
+        "columns": [0, 2],
+        "images": [2, 0, 8, 0],
+        "labels": [0, 0, 4],
+        "novel": ["owl"],
+        "kinds": {"current": 8, "past": 4, "future": 0, "novel": 0, "foreign": 0},
+    },
+]
+
+
+def material(tasks: object) -> Material:
+    names = {"class_order": [3, 1, 2], "class_names": ["cat", "dog", "elk"]}
+    return Material(Path(), "a run", None, manifest={**names, "tasks": tasks})
+
+
+def test_a_wild_stream_is_drawn() -> None:
+    found = drawing(material(WILD))
+    assert found is not None and found.name == "stream"
+    classes, kinds = Figure().subplots(1, 2)
+    found.panels[0](classes)
+    found.panels[1](kinds)
+    assert [t.get_text() for t in classes.get_yticklabels()] == ["cat", "dog", "elk", "owl (novel)"]
+    # Labels of each class and task; where there is none, nothing stands.
+    assert {(t.get_position(), t.get_text()) for t in classes.texts} == {
+        ((0, 0), "2"), ((0, 1), "1"), ((1, 2), "4")
+    }  # fmt: skip
+    shares = np.asarray(classes.images[0].get_array())
+    np.testing.assert_allclose(shares, [[75, 25], [100, 0], [0, 100], [100, 0]])
+    legend = kinds.get_legend()
+    assert legend is not None
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert shown == ["current", "past", "future", "novel", "foreign"]
+    tops = [max(p.get_y() + p.get_height() for p in kinds.patches if abs(p.get_x() - x) < 0.5)
+            for x in (0.625, 1.625)]  # fmt: skip
+    assert tops == [20, 12]
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        [{"columns": [0, 1]}],  # of a run of before
+        [{**WILD[1], "columns": [0, 2], "novel": [], "kinds": {"current": 10}}],  # a textbook's
+        None,
+    ],
+)
+def test_a_plain_stream_is_not(tasks: object) -> None:
+    assert drawing(material(tasks)) is None
