@@ -23,11 +23,12 @@ def pixel_directions(images: Tensor, number: int = 64) -> Tensor:
     >>> pixel_directions(black_and_white.expand(2, 3, 1, 1)).shape
     torch.Size([2, 3])
     """
-    parts = [_small(part).flatten(1) for part in images.split(4096)]
+    parts = [_small(part).flatten(1) for part in torch.split(images, 4096)]
     rows = torch.cat(parts).double()
     rows = rows - rows.mean(dim=0)
     directions = torch.linalg.eigh(rows.T @ rows).eigenvectors.flip(1)[:, :number]
-    return (rows @ directions).float()
+    found: Tensor = (rows @ directions).float()
+    return found
 
 
 def _small(images: Tensor) -> Tensor:

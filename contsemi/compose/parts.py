@@ -160,8 +160,7 @@ def _type(value: Any, given: Any, where: str) -> Any:
         kind = 0 if isinstance(value, int) else 0.0
         return Literal[tuple(words)] | _type(kind, given[len(words) :], where)
     if isinstance(value, str) and not _refers(value):
-        words = tuple(given) if given else ()
-        return Literal[words] if words else str
+        return Literal[tuple(given)] if given else str
     if given and all(isinstance(each, str) for each in given):  # a word or null
         return Literal[tuple(given)] | None
     low, high = _limits(given, where)

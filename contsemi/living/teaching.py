@@ -143,7 +143,7 @@ def _refuse_trained(learner: Learner, config: Config) -> None:
 def _held(before: Saved | None, lesson: Lesson, index: int) -> dict[str, Tensor]:
     """Test photos of all classes so far, at most so many of each."""
     images, columns = lesson.test
-    kept = [(columns == column).nonzero()[:HELD, 0] for column in columns.unique().tolist()]
+    kept = [(columns == column).nonzero()[:HELD, 0] for column in torch.unique(columns).tolist()]
     rows = torch.cat(kept) if kept else torch.empty(0, dtype=torch.int64)
     new = {"images": images[rows], "columns": columns[rows], "task": torch.full_like(rows, index)}
     old = {} if before is None else before.state.get("held", {})

@@ -56,7 +56,8 @@ class RandomRidge:
         size = len(self.gram)
         pull = ridge * self.gram.trace() / size + torch.finfo(self.gram.dtype).tiny ** 0.5
         eye = torch.eye(size, device=self.gram.device, dtype=self.gram.dtype)
-        return torch.linalg.solve(self.gram + pull * eye, self.sums)
+        found: Tensor = torch.linalg.solve(self.gram + pull * eye, self.sums)
+        return found
 
     @property
     def memory_bytes(self) -> int:
