@@ -96,7 +96,7 @@ def _method(group: str, room: str, name: str) -> Iterator[str]:
         trees = [ast.parse(source.read_text(encoding="utf-8"))]
         about = (ast.get_docstring(trees[0]) or "").partition("\n\n")[0].replace("\n", " ")
         shared = ROOT / "contsemi" / room / f"{group.rpartition('.')[2]}.py"
-        for one in (shared, source):
+        for one in (shared, *_bases(trees[0]), source):
             if one.exists():
                 meanings |= _meanings(one.read_text(encoding="utf-8"))
     yield f"\n### `{group}={name}`\n"
@@ -121,6 +121,25 @@ def _method(group: str, room: str, name: str) -> Iterator[str]:
     if rows:
         yield ""
         yield from _table(rows)
+
+
+def _bases(tree: ast.Module) -> Iterator[Path]:
+    """Files of ours from which the classes of a file inherit, those of the bases' bases first."""
+    names = {
+        name.id
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+        for name in ast.walk(base)
+        if isinstance(name, ast.Name)
+    }
+    for node in tree.body:
+        ours = isinstance(node, ast.ImportFrom) and str(node.module).startswith("contsemi.")
+        if ours and names & {each.asname or each.name for each in node.names}:
+            file = ROOT / f"{node.module.replace('.', '/')}.py"
+            if file.exists():
+                yield from _bases(ast.parse(file.read_text(encoding="utf-8")))
+                yield file
 
 
 def _sentence(key: str, meaning: str, beside: str) -> str:

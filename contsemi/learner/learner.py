@@ -20,17 +20,10 @@ from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
 from contsemi.distillers.distiller import Distiller
-from contsemi.learner import optimisers, schedules
+from contsemi.learner import optimisers, parts, schedules
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
-from contsemi.learner.parts import (
-    build_network,
-    build_part,
-    check_policies,
-    known_features,
-    refuse_moving,
-)
 from contsemi.learner.remember import remember
 from contsemi.learner.seeing import see
 from contsemi.learner.task import LabelledSource, TaskRows
@@ -75,13 +68,13 @@ class Learner:
         self.precision = precision.choose_precision(config.precision, self.device)
         self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
-        self.objective, weights = build_part(config.objective, Objective)
-        self.distiller, distil_weights = build_part(config.distiller, Distiller)
+        self.objective, weights = parts.build_part(config.objective, Objective)
+        self.distiller, distil_weights = parts.build_part(config.distiller, Distiller)
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
         self.needs = self.objective.needs | self.distiller.needs
-        check_policies(self.needs, config.views)
-        network = build_network(config, self.needs)
+        parts.check_policies(self.needs, config.views)
+        network = parts.build_network(config, self.needs)
         synchronise(network, self.ranks)
         precision.channels_last(network.to(self.device))
         self.objective.to(self.device)
@@ -89,23 +82,23 @@ class Learner:
         self.augment = Augment(config.views)
         self.resident = precision.Resident(self.device)
         self.exemplars = Exemplars(config.memory.exemplars)
-        known = known_features(config, network, self.device, self.precision)
+        known = parts.known_features(config, network, self.device, self.precision)
         rows = config.memory.embeddings if self.needs.memory else 0
         self.embeddings = Embeddings(rows, config.memory.index)
         decides = Predictor.named(config.predict)
-        refuse_moving(config, decides, network, self.needs)
+        parts.refuse_moving(config, decides, network, self.needs)
         # The features of a frozen network do not move: there is nothing to follow.
         pasts = max(self.needs.pasts, int(decides.needs_past and not network.frozen))
         self.networks = Networks(network, self.needs, pasts)
+        chunk = config.batch.test
+        embedder = Embedder(self.augment, chunk, self.device, self.precision, self.ranks, known)
         self.inference = Inference(
             config,
             decides,
             self.objective,
             self.needs.head_names,
             self.networks,
-            Embedder(
-                self.augment, config.batch.test, self.device, self.precision, self.ranks, known
-            ),
+            embedder,
             self.exemplars,
             self.embeddings,
             lambda purpose: self.draw(self.step_in_task, purpose),
@@ -115,8 +108,8 @@ class Learner:
         self.rows: TaskRows | None = None
         self.pieces = config.batch.pieces
         self.step_in_task = 0
-        parts = [*blocks_of(self.objective), *blocks_of(self.distiller)]
-        self._refreshed = [block for block in parts if block.refresh_every is not None]
+        blocks = [*blocks_of(self.objective), *blocks_of(self.distiller)]
+        self._refreshed = [block for block in blocks if block.refresh_every is not None]
 
     @property
     def network(self) -> Network:
@@ -224,14 +217,8 @@ class Learner:
         self.distiller.end(experience)
         self.inference.decides.end(self.inference)
         beside = self.memory_bytes - self.exemplars.memory_bytes - self.embeddings.memory_bytes
-        remember(
-            self.inference.pool,
-            self.inference,
-            self.exemplars,
-            self.embeddings,
-            self.config,
-            beside=beside,
-        )
+        kept = self.exemplars, self.embeddings
+        remember(self.inference.pool, self.inference, *kept, self.config, beside=beside)
         self.networks.freeze()
         self.rows = None
         self.inference.enter(None)
@@ -393,9 +380,8 @@ class Learner:
                 but its exemplars, where they were not copied.
         """
         self._reach(images)
-        self.networks.restore_pasts(
-            state, experience.num_seen if step is None else experience.num_old
-        )
+        learned = experience.num_seen if step is None else experience.num_old
+        self.networks.restore_pasts(state, learned)
         self._grow(experience)
         self.networks.restore(state)
         self.objective.load_state_dict(state.get("objective", {}))

@@ -82,8 +82,8 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
 
     def predict(self, X: Any) -> NDArray[np.str_]:
         """Name of the likeliest class of each photo [N]."""
-        found: NDArray[np.str_] = self.classes_[self.predict_proba(X).argmax(1)]
-        return found
+        names: NDArray[np.str_] = self.classes_[self.predict_proba(X).argmax(1)]
+        return names
 
     def predict_proba(self, X: Any) -> Floats:
         """Probabilities [N, C], calibrated where labelled images were left out for that."""

@@ -173,8 +173,8 @@ class Moments:
         own = (rows * solved[: len(rows)]).sum(1)
         offsets = (means * solved[len(rows) :]).sum(1)
         nearest = (offsets - 2 * rows @ solved[len(rows) :].T).min(1).values
-        found: Tensor = own + nearest - background
-        return found
+        strange: Tensor = own + nearest - background
+        return strange
 
     def state(self) -> dict[str, Tensor]:
         """All tensors, for a checkpoint."""

@@ -69,8 +69,8 @@ class _Block(nn.Module):
         self.shortcut = stride == 1 and inside == outside
 
     def forward(self, x: Tensor) -> Tensor:
-        inner: Tensor = x if self.expand is None else F.relu6(self.expand(x))
-        inner = self.project(F.relu6(self.depthwise(inner)))
+        wide = x if self.expand is None else F.relu6(self.expand(x))
+        inner: Tensor = self.project(F.relu6(self.depthwise(wide)))
         return x + inner if self.shortcut else inner
 
 

@@ -130,19 +130,7 @@ def _open(
         device = choose_device(config.device, ranks)
         threads = fix_threads(config, device, ranks.local_size)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
-        check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
-        load = partial(data.load, config.data, config.scenario.dataset, check)
-        train, test = one_first(ranks, load)
-        stream = build(
-            config.scenario,
-            budget,
-            train,
-            test,
-            config.seed,
-            data=config.data,
-            choice=choice,
-            coarse_ratio=config.coarse_ratio,
-        )
+        train, test, stream = _divided(config, ranks, budget, choice)
         annotator = _annotator(config, stream, budget, choice, train, test)
         for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
@@ -176,6 +164,26 @@ def _open(
         choice=choice,
         annotator=annotator,
     )
+
+
+def _divided(
+    config: Config, ranks: Ranks, budget: LabelBudget, choice: Choice
+) -> tuple[ImageSet, ImageSet, Stream]:
+    """The images for training and for the test, and the stream made of them."""
+    check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
+    load = partial(data.load, config.data, config.scenario.dataset, check)
+    train, test = one_first(ranks, load)
+    stream = build(
+        config.scenario,
+        budget,
+        train,
+        test,
+        config.seed,
+        data=config.data,
+        choice=choice,
+        coarse_ratio=config.coarse_ratio,
+    )
+    return train, test, stream
 
 
 def _annotator(

@@ -56,21 +56,16 @@ def results(
         test_images: [T], test images of each task, for the accuracy in which each weighs the same.
         while_training: evaluations inside tasks by kind; nothing where there were none.
         measured: calibration, probes and pseudo-labels, as far as they were asked for.
-        pretrained: name, source, licence, sha256 and labels of the weights that the run started
-            from; ``None`` for random ones.
+        pretrained: what is known of the weights it started from; ``None`` for random ones.
     """
     matrices = {"class_incremental": class_incremental, "task_incremental": task_incremental}
     summaries = {kind: summarise(matrix, test_images) for kind, matrix in matrices.items()}
-    traces = {kind: summarise_trajectory(each) for kind, each in (while_training or {}).items()}
-    beside = {group: (measured or {}).get(group, {}) for group in GROUPS}
     return {
         "method": method,
         "scenario": scenario,
         "seed": seed,
         "label_ratio": label_ratio,
-        **{kind: _numbers(each) or None for kind, each in (summaries | beside).items()},
-        "while_training": {kind: _numbers(each) for kind, each in traces.items()} or None,
-        "undefined": _reasons(summaries) | _reasons(traces, "while_training.") | _reasons(beside),
+        **_told(summaries, measured or {}, while_training or {}),
         "predictors": {name: dict(values) for name, values in (predictors or {}).items()},
         "switches": list(switches),
         "pretrained": None if pretrained is None else dict(pretrained),
@@ -86,6 +81,21 @@ def results(
 def without_timings(content: Mapping[str, Any]) -> dict[str, Any]:
     """What two runs of the same command on the same machine must have in common."""
     return {key: value for key, value in content.items() if key not in TIMINGS}
+
+
+def _told(
+    summaries: Mapping[str, Mapping[str, float | Undefined]],
+    measured: Mapping[str, Mapping[str, float | Undefined]],
+    while_training: Mapping[str, Trajectory],
+) -> dict[str, Any]:
+    """Every number, by what it is of, and why those that are not defined are not."""
+    known = {**summaries, **{group: measured.get(group, {}) for group in GROUPS}}
+    traces = {kind: summarise_trajectory(each) for kind, each in while_training.items()}
+    return {
+        **{kind: _numbers(each) or None for kind, each in known.items()},
+        "while_training": {kind: _numbers(each) for kind, each in traces.items()} or None,
+        "undefined": _reasons(known) | _reasons(traces, "while_training."),
+    }
 
 
 def _numbers(summary: Mapping[str, float | Undefined]) -> dict[str, float | None]:

@@ -67,7 +67,7 @@ def restore(strategy: SemiSupervisedStrategy, folder: str | Path, benchmark: Any
         raise InputError(where, "holds no state", "give the folder that save() was given")
     state, record = saved
     train = stream_of(benchmark, "train_stream", "restore(benchmark)")
-    done = record["experience"] + 1
+    done: int = record["experience"] + 1
     task = task_of(train[done - 1]) if done <= len(train) else None
     if task is None or list(task.class_ids) != record["class_ids"]:
         problem = "its classes are not those that were trained"

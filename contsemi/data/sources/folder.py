@@ -1,5 +1,6 @@
 """The user's own images: class folders, with any mixture of formats in them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,14 +92,8 @@ def load(
     problems = [problem for files in splits.values() for problem in files.problems]
     if check is not None and not problems:
         check(*(_named(root, files, classes) for files in splits.values()))
-    opened = {}
-    for name, files in splits.items():
-        result = _decode(root, files, size=size, cache=cache, workers=workers, title=name)
-        if isinstance(result, Cached):
-            opened[name] = result
-        else:
-            problems += [f"{relative(root, files.paths[n])}: {why}" for n, why in result]
-    _report(where, problems)
+    opened, failed = _decoded(root, splits, size=size, cache=cache, workers=workers)
+    _report(where, problems + failed)
     remarks = tuple(f"{where}: {each}" for each in _remarks(root, folder, opened, size) if each)
     train, test = (
         ImageSet.of(
@@ -115,6 +110,20 @@ def load(
         for name, files in splits.items()
     )
     return train, test
+
+
+def _decoded(
+    root: Path, splits: Mapping[str, Files], *, size: int, cache: str | None, workers: int
+) -> tuple[dict[str, Cached], list[str]]:
+    """The splits that could be read, and what is wrong with the others."""
+    opened, problems = {}, []
+    for name, files in splits.items():
+        result = _decode(root, files, size=size, cache=cache, workers=workers, title=name)
+        if isinstance(result, Cached):
+            opened[name] = result
+        else:
+            problems += [f"{relative(root, files.paths[n])}: {why}" for n, why in result]
+    return opened, problems
 
 
 def _remarks(root: Path, folder: Listed, opened: dict[str, Cached], size: int) -> list[str]:

@@ -106,9 +106,8 @@ def load(
     if not train_files:
         raise InputError(where, "has no train parquet files", "expected data/train-*.parquet in it")
     columns = _columns(train_files[0])
-    labels = {"train": _labels(train_files, columns)}
-    test_files, labels["test"], said = _test(root, columns, where)
-    files = {"train": train_files, "test": test_files}
+    files, labels = {"train": train_files}, {"train": _labels(train_files, columns)}
+    files["test"], labels["test"], said = _test(root, columns, where)
     _refuse_odd(where, columns, labels)
     classes = _classes(columns, labels["train"][0], dataset, where)
     _refuse_high(f"{where}: {columns.label}", labels, len(classes))
