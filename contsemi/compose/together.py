@@ -133,13 +133,10 @@ def _check_parts(config: Config) -> None:
         raise InputError("compile", problem, "use compile=none")
 
 
-# What a strategy of Avalanche does not read; of the memory it has the exemplars alone.
-_OF_METHODS = ("predict", "init", "predictor", "head_norm", "head_activation", "memory")
-_OF_POOLS = ("scenario.unlabelled", "scenario.unlabelled_share", "scenario.unlabelled_root")
-
-
 def refuse_unread(config: Config, given: Sequence[str]) -> None:
-    """Refuses a key of the command line that this run does not read.
+    """Refuses a key of the command line that another key makes void.
+
+    What a strategy of Avalanche does not read is refused in ``unread.py``.
 
     Args:
         config: checked.
@@ -148,13 +145,7 @@ def refuse_unread(config: Config, given: Sequence[str]) -> None:
     Raises:
         InputError: the first of them that would have no effect.
     """
-    baseline = config.baseline["name"]
     for key in given:
-        if baseline != "none":
-            unread = key.partition(".")[0] in _OF_METHODS and key != "memory.exemplars"
-            if unread or key in _OF_POOLS:
-                problem = f"has no effect on method={baseline}, a strategy of Avalanche"
-                raise InputError(key, problem, "leave it out")
         words = isinstance(config.scenario.unlabelled, str)
         if key == "scenario.unlabelled_root" and words and config.scenario.unlabelled != "folder":
             problem = f"has no effect with scenario.unlabelled={config.scenario.unlabelled}"

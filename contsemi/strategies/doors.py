@@ -31,7 +31,15 @@ UNFIT = {
     "MemoryNCMUpdate": "needs a model with an NCM classifier",
 }
 
-__all__ = ["checked_plugins", "experiences_of", "learner_of", "stream_of", "whole"]
+__all__ = [
+    "checked_plugins",
+    "config_of",
+    "experiences_of",
+    "labelled_of",
+    "learner_of",
+    "stream_of",
+    "whole",
+]
 
 
 def learner_of(config: Any, learner: Any) -> Learner:
@@ -49,8 +57,7 @@ def learner_of(config: Any, learner: Any) -> Learner:
             raise InputError("SemiSupervisedStrategy(learner)", _is_a(learner, "Learner"), fix)
         return learner
     name = "SemiSupervisedStrategy(config)"
-    if not isinstance(config, Config):
-        raise InputError(name, _is_a(config, "configuration"), fix)
+    config = config_of(config, name)
     if (baseline := config.baseline["name"]) != "none":
         raise InputError(
             name,
@@ -58,6 +65,18 @@ def learner_of(config: Any, learner: Any) -> Learner:
             "choose one of our methods, or train it by python -m contsemi.run",
         )
     return Learner(settled(config)[0])
+
+
+def config_of(given: Any, where: str) -> Config:
+    """A configuration.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(given, Config):
+        fix = "give config=contsemi.compose.load([...])"
+        raise InputError(where, _is_a(given, "configuration"), fix)
+    return given
 
 
 def checked_plugins(plugins: Any, hooks: Any) -> tuple[list[Any], tuple[Hooks, ...]]:
@@ -106,6 +125,20 @@ def experiences_of(given: Any, where: str) -> list[Any]:
         if not (hasattr(each, "dataset") and hasattr(each, "current_experience")):
             fix = "give an experience, or a stream such as benchmark.train_stream"
             raise InputError(where, _is_a(each, "experience"), fix)
+    return listed
+
+
+def labelled_of(given: Any, where: str) -> list[Any]:
+    """The experiences of a stream of images with labels.
+
+    Raises:
+        InputError: there is none, or one has no labels.
+    """
+    listed = experiences_of(given, where)
+    for each in listed:
+        if getattr(each.dataset, "targets", None) is None:
+            problem = f"experience {each.current_experience} has images without labels"
+            raise InputError(where, problem, "give benchmark.train_stream, or test_stream")
     return listed
 
 

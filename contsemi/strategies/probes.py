@@ -22,6 +22,7 @@ from contsemi.metrics.probes.knn import Knn
 from contsemi.metrics.probes.linear import Linear
 from contsemi.metrics.probes.probe import Probe
 from contsemi.strategies._avalanche import MetricValue, PluginMetric
+from contsemi.strategies.doors import labelled_of
 
 __all__ = ["ProbeMetrics", "probe_metrics"]
 
@@ -56,20 +57,26 @@ def probe_metrics(
         seed: of that draw, and of the episodes and clusters.
 
     Raises:
-        InputError: one is no probe, or the streams are not equally long.
+        InputError: one is no probe, ``features`` is no function, a stream has no labels, or the
+            streams are not equally long.
     """
     for probe in probes:
         if not isinstance(probe, Probe):
             fix = "give probes of contsemi.metrics.probes"
             raise InputError("probe_metrics(probes)", f"{str(probe)[:40]!r} is none", fix)
-    if len(train_stream) != len(test_stream):
+    if not callable(features):
+        fix = "give a function of the model and a batch of images"
+        raise InputError("probe_metrics(features)", f"{str(features)[:40]!r} is none", fix)
+    train_exps = labelled_of(train_stream, "probe_metrics(train_stream)")
+    test_exps = labelled_of(test_stream, "probe_metrics(test_stream)")
+    if len(train_exps) != len(test_exps):
         raise InputError(
             "probe_metrics(test_stream)",
-            f"{len(test_stream)} experiences, but {len(train_stream)} are trained",
-            "give two streams of one benchmark",
+            f"{len(test_exps)} experiences, but {len(train_exps)} are trained",
+            "give two streams of one benchmark, with a test experience for each that is trained",
         )
-    bank, bank_images = _gathered(train_stream, images, seed)
-    test, test_images = _gathered(test_stream, images, seed)
+    bank, bank_images = _gathered(train_exps, images, seed)
+    test, test_images = _gathered(test_exps, images, seed)
     asked = Probes(
         probes,
         bank=bank,

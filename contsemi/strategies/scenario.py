@@ -9,6 +9,8 @@ from contsemi import data
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, build
 from contsemi.labels import LabelBudget
+from contsemi.labels.choices.choice import Choice
+from contsemi.strategies.doors import config_of
 from contsemi.strategies.streams import ImageRows, assemble
 
 __all__ = ["benchmark", "from_stream"]
@@ -26,11 +28,16 @@ def benchmark(config: Config) -> Any:
         too: they see the labelled images.
 
     Raises:
-        InputError: the images, the classes or the labels are not as the configuration says.
+        InputError: it is no configuration, or the images, the classes or the labels are not as it
+            says.
     """
+    config = config_of(config, "benchmark(config)")
     train, test = data.load(config.data, config.scenario.dataset)
     budget = LabelBudget.parse(config.label_ratio)
-    stream = build(config.scenario, budget, train, test, config.seed, data=config.data)
+    chosen = Choice.named(config.labels)
+    stream = build(
+        config.scenario, budget, train, test, config.seed, data=config.data, choice=chosen
+    )
     return from_stream(stream, test.images)
 
 

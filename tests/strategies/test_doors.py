@@ -219,3 +219,30 @@ def test_an_experience_may_be_trained_again(method, ours, make_strategy):
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert all(x.isfinite().all() for x in after.values())
+
+
+def test_probes_of_streams_that_are_none(ours, theirs, digit_datasets):
+    from avalanche.benchmarks import ni_benchmark
+
+    from contsemi.strategies import probe_metrics
+
+    def flat(model, images):
+        return images.flatten(1)
+
+    with pytest.raises(InputError, match=r"probe_metrics\(features\): 'flat' is none"):
+        probe_metrics(ours.train_stream, ours.test_stream, "flat")
+    with pytest.raises(InputError, match=r"train_stream\): experience 0 has images without labels"):
+        probe_metrics(ours.unlabeled_stream, ours.test_stream, flat)
+    with pytest.raises(InputError, match=r"test_stream\): 7 is a int, not a experience"):
+        probe_metrics(ours.train_stream, 7, flat)
+    one = ni_benchmark(*digit_datasets, 3, seed=0)
+    with pytest.raises(InputError, match=r"1 experiences, but 3 are trained; .* for each that is"):
+        probe_metrics(one.train_stream, one.test_stream, flat)
+
+
+@pytest.mark.parametrize("given", [{"a": 1}, ["scenario=digits_5tasks"], None])
+def test_a_stream_of_no_configuration(given):
+    from contsemi.strategies import benchmark
+
+    with pytest.raises(InputError, match=r"benchmark\(config\): .* not a configuration"):
+        benchmark(given)

@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 
 from contsemi import compose, data
@@ -26,3 +27,11 @@ def test_the_digits_scenario_in_avalanche():
         assert torch.equal(tested.dataset[2][0], test.images[own[2]].float() / 255)
         seen += classes
     assert sorted(seen) == list(range(10))
+
+
+def test_labels_are_chosen_as_the_configuration_says():
+    def labelled(*words):
+        made = benchmark(compose.load(["scenario=digits_5tasks", "label_ratio=5%", *words]))
+        return np.concatenate([task_of(e).experience.labelled for e in made.train_stream])
+
+    assert not np.array_equal(np.sort(labelled()), np.sort(labelled("labels=random")))
