@@ -61,6 +61,9 @@ def plan(
     if lists is not None and lists.labelled is not None:
         _refuse_other_rows(scenario.lists or "", lists)
         labelled = np.concatenate(lists.labelled)
+        if len(novel := labelled[~found.may_be_labelled(train.targets)[labelled]]):
+            problem = f"labels row {novel[0]}, whose class never gets a label"
+            raise InputError(f"scenario.lists={scenario.lists}", problem, "set scenario.novel=0")
         _refuse_count("scenario.lists", len(labelled), budget, found, train.targets)
     elif scenario.labels is not None:
         labelled = _frozen(Path(scenario.labels), budget, found, train)

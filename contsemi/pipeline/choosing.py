@@ -23,7 +23,8 @@ from contsemi.types import Experience
 
 __all__ = ["choose_labels", "coarse_facts", "show_chosen"]
 
-PIXELS, WEIGHTS, BEFORE = "pixels", "init.weights", "the network of the task before"
+PIXELS, BEFORE = "pixels", "the network of the task before"
+TRAINED = "a network that was trained elsewhere"
 
 
 def choose_labels(setting: Setting, learner: Learner, task: int, step: int) -> None:
@@ -86,7 +87,7 @@ def _by(setting: Setting, task: int) -> str:
     """By what the images of a task are compared."""
     if task:
         return BEFORE
-    return PIXELS if setting.config.init.weights is None else WEIGHTS
+    return TRAINED if setting.facts.get("pretrained") else PIXELS
 
 
 def _seen(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor:

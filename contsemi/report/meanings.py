@@ -38,5 +38,11 @@ MEANINGS = {
     "knn_within_forward_transfer": "gain on a task before it is learned, over no training",
     "precision": "share of the given pseudo-labels that are right",
     "coverage": "share of the hidden images that are given one",
+    "covered": "share of a task's classes that have a label, mean over tasks",
+    "least": "labels of a task's class with the fewest, mean over tasks",
+    "most": "labels of a task's class with the most, mean over tasks",
+    "distance": "of a task's images to the nearest labelled one, where labels were chosen",
+    "coarse_accuracy": "share of test images whose coarse class is right",
+    "distance_of_mistakes": "mean levels of the hierarchy from a wrong class up to a shared one",
 }
 """By the key in ``results.json``."""

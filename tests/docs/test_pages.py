@@ -14,7 +14,7 @@ from contsemi.compose import argv, expand
 from contsemi.report.__main__ import main as report
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = ("first_run", "own_images", "avalanche", "clusters")
+PAGES = ("first_run", "own_images", "streams", "avalanche", "clusters")
 
 
 def blocks(page, kind):
@@ -24,7 +24,8 @@ def blocks(page, kind):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_are_right_ones(page, tmp_path, monkeypatch):
-    (tmp_path / "photos").mkdir()
+    for name in ("photos", "lists"):
+        (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     lines = "\n".join(blocks(page, "bash")).splitlines()
     words = [shlex.split(line, comments=True) for line in lines if line]

@@ -17,7 +17,8 @@ from contsemi.report.words import duration, one_line, percent, rate, size
 __all__ = ["by_predictor", "closing", "cost", "features", "number", "reasons"]
 
 COUNTS = ("evaluations", "recovery_steps")
-NATS = ("negative_log_likelihood",)
+# As they are: nats, labels of a class, distances and levels.
+PLAIN = ("negative_log_likelihood", "least", "most", "distance", "distance_of_mistakes")
 
 
 def closing(run: Run, width: int) -> list[RenderableType]:
@@ -74,12 +75,12 @@ def features(run: Run) -> list[str]:
 
 
 def number(name: str, value: object) -> str:
-    """A metric in its unit: percent, but for counts and nats."""
+    """A metric in its unit: percent, but for counts and what is no share."""
     if not isinstance(value, int | float):
         return "-"
     if name in COUNTS:
         return f"{value:.0f}"
-    return f"{value:.3f}" if name in NATS else percent(value)
+    return f"{value:.3f}" if name in PLAIN else percent(value)
 
 
 def cost(run: Run) -> str:
