@@ -200,6 +200,9 @@ def _experiences(
                 unlabelled=torch.from_numpy(own),
                 class_names=tuple(names[number] for number in task),
                 pool_columns=_in_pool(scenario, len(rows), start, seen),
+                mixed_pool=scenario.unlabelled != "current"
+                or not len(rows)
+                or (strangers is not None and len(strangers) > 0),
             )
         )
     return experiences

@@ -143,6 +143,14 @@ class Account:
             )
         )
 
+    def note_left_out(self, share: float, task: int) -> None:
+        """Says how much of a pool that may hold anything fitted no class, in [0, 1]."""
+        self.setting.records.metric(
+            step=self.tally.steps, task=task, name="pool/left_out", value=share
+        )
+        said = f"{share:.0%} of the new images of the pool fit no class and count for none"
+        self.setting.display.note(f"task {task + 1}: {said}")
+
     def _note_predictors(self, measured: Evaluation, task: int) -> None:
         """Keeps the averages of every predictor, and writes down what the matrices do not say."""
         self.predictors = {

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from contsemi.memory.gate import fits
 from contsemi.memory.moments import Moments, fit_affine
-from contsemi.predictors.predictor import Asked, Predictor
+from contsemi.predictors.predictor import Asked, Material, Predictor
 from contsemi.types import Outputs
 
 __all__ = ["ClassMoments"]
@@ -25,6 +26,8 @@ class ClassMoments(Predictor):
 
     def __post_init__(self) -> None:
         self.kept: Moments | None = None
+        self.counted: Tensor | None = None  # ids that have counted, of pools that may overlap
+        self._counting: Tensor | None = None
         self._present: Moments | None = None
 
     def scores(self, outputs: Outputs, asked: Asked) -> Tensor:
@@ -49,7 +52,9 @@ class ClassMoments(Predictor):
         """The kept moments, carried into the features of now, and those of the task's images.
 
         A task's unlabelled images count for the classes that the objective gives them, its
-        labelled ones for their own. Nothing of an earlier task is read but the exemplars.
+        labelled ones for their own. Nothing of an earlier task is read but the exemplars. Of a
+        pool that may hold anything, or images of other tasks' pools, only those count that fit a
+        class, and each once.
         """
         material = asked.material()
         given = functional.one_hot(material.labels, material.probs.shape[1])
@@ -59,28 +64,53 @@ class ClassMoments(Predictor):
         elif material.moved is not None:
             old, new, weights = material.moved
             kept = kept.carried(fit_affine(old, new, weights=weights, ridge=self.ridge))
+        self.left_out, probs = None, material.probs
+        if material.mixed:
+            probs = self._those_that_fit(material, kept)
         return kept.joined(
             torch.cat([material.features, material.labelled]),
-            torch.cat([material.probs, given.to(material.probs.dtype)]),
+            torch.cat([probs, given.to(probs.dtype)]),
         )
+
+    def _those_that_fit(self, material: Material, kept: Moments) -> Tensor:
+        """Soft labels [n, C]; zeros for images that fit no class, or have counted before."""
+        old = material.ids[:0] if self.counted is None else self.counted.to(material.ids.device)
+        new = (material.probs.sum(1) > 0) & ~torch.isin(material.ids, old)
+        known = (kept.counts > 0).nonzero().flatten()
+        fit = new & fits(
+            material.features,
+            material.probs.argmax(1),
+            material.labelled,
+            material.labels,
+            means=kept.means[known],
+            of=known,
+        )
+        self._counting = torch.cat([old, material.ids[fit], material.labelled_ids]).unique()
+        self.left_out = 1 - float(fit.sum() / new.sum().clamp_min(1)) if new.any() else 0.0
+        return material.probs * fit[:, None]
 
     def changed(self) -> None:
         """They are worked out anew."""
-        self._present = None
+        self._present, self._counting = None, None
 
     def end(self, asked: Asked) -> None:
         """Keeps the present ones."""
         self.kept = self.moments(asked)
+        self.counted = self.counted if self._counting is None else self._counting
 
     @property
     def memory_bytes(self) -> int:
-        """Of means, covariance and counts."""
-        return 0 if self.kept is None else self.kept.memory_bytes
+        """Of means, covariance and counts, and of the ids that have counted."""
+        ids = 0 if self.counted is None else self.counted.nbytes
+        return ids + (0 if self.kept is None else self.kept.memory_bytes)
 
     def state(self) -> dict[str, Tensor]:
-        """Means, covariance and counts."""
-        return {} if self.kept is None else self.kept.state()
+        """Means, covariance and counts; ids that have counted, where pools may overlap."""
+        ids = {} if self.counted is None else {"counted": self.counted}
+        return ids | ({} if self.kept is None else self.kept.state())
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Takes them back."""
-        self.kept = Moments(**state) if state else None
+        moments = dict(state)
+        self.counted = moments.pop("counted", None)
+        self.kept = Moments(**moments) if moments else None

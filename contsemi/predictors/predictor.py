@@ -23,6 +23,9 @@ class Material:
         moved: of the task's images and the exemplars, features by the network of the end of the
             previous task [m, F], by that of now [m, F], and the weight [m] of each; ``None`` in
             the first task, or where no predictor asked for that network.
+        ids: int64 [n], stream-wide ids of the unlabelled images.
+        labelled_ids: int64 [L].
+        mixed: whether they may be of no class at all, or have been here before.
     """
 
     features: Tensor
@@ -30,6 +33,9 @@ class Material:
     labelled: Tensor
     labels: Tensor
     moved: tuple[Tensor, Tensor, Tensor] | None
+    ids: Tensor
+    labelled_ids: Tensor
+    mixed: bool
 
 
 class Asked(Protocol):
@@ -61,11 +67,14 @@ class Predictor(Part):
     Attributes:
         is_objective: whether its scores are the objective's own.
         needs_past: whether the network of the end of the previous task has to be kept for it.
+        left_out: share of the unlabelled images that fitted no class, of a pool that may hold
+            anything; ``None`` where none was looked at.
     """
 
     group: ClassVar[str] = "predict"
     is_objective: ClassVar[bool] = False
     needs_past: ClassVar[bool] = False
+    left_out: float | None = None
 
     def scores(self, outputs: Outputs, asked: Asked) -> Tensor:
         """Scores [N, num_seen] of N un-augmented images; the greatest is the prediction."""
