@@ -18,6 +18,7 @@ def mira(
     iterations: int,
     fixed: Tensor | None = None,
     queue: Tensor | None = None,
+    prior: Tensor | None = None,
 ) -> Tensor:
     """The classes W nearest to p = softmax(scores / t) that say most about the images.
 
@@ -34,6 +35,7 @@ def mira(
         fixed: [F, K] probabilities of further images whose classes are known: they stay, and
             count in m.
         queue: [M, K] scores of earlier images that share the balance but are not returned.
+        prior: [K] > 0, used in place of an even use: H(m) is then -KL(m || prior).
 
     Returns:
         [B, K] probabilities in float32 or float64, without gradient; rows sum to 1.
@@ -51,13 +53,15 @@ def mira(
     known = None if fixed is None else fixed.to(sharp).log()
     number = len(sharp) + (0 if known is None else len(known))
 
+    wanted = 0.0 if prior is None else prior.to(sharp).log()
+
     def log_use(log_rows: Tensor) -> Tensor:
         """Logarithm of the mean of all rows [1, K]."""
         every = log_rows if known is None else torch.cat([log_rows, known])
         return every.logsumexp(dim=0, keepdim=True) - math.log(number)
 
     def assigned(log_v: Tensor) -> Tensor:
-        return functional.log_softmax(sharp - log_v * (beta / (1 - beta)), dim=1)
+        return functional.log_softmax(sharp - (log_v - wanted) * (beta / (1 - beta)), dim=1)
 
     if not len(sharp):
         return sharp
@@ -75,6 +79,7 @@ def mira_by_view(
     beta: float,
     iterations: int,
     queue: Tensor | None = None,
+    prior: Tensor | None = None,
 ) -> Tensor:
     """:func:`mira` of each view by itself.
 
@@ -85,6 +90,7 @@ def mira_by_view(
         beta: as there.
         iterations: as there.
         queue: [V, M, K] scores of earlier images in the same views.
+        prior: as there.
 
     Returns:
         [V * B, K].
@@ -97,7 +103,14 @@ def mira_by_view(
     queues = [None] * len(views) if queue is None else queue
     return torch.cat(
         [
-            mira(view, temperature=temperature, beta=beta, iterations=iterations, queue=rows)
+            mira(
+                view,
+                temperature=temperature,
+                beta=beta,
+                iterations=iterations,
+                queue=rows,
+                prior=prior,
+            )
             for view, rows in zip(views, queues, strict=True)
         ]
     )

@@ -8,7 +8,12 @@ __all__ = ["sinkhorn", "sinkhorn_by_view"]
 
 @torch.no_grad()
 def sinkhorn(
-    scores: Tensor, *, epsilon: float, iterations: int, queue: Tensor | None = None
+    scores: Tensor,
+    *,
+    epsilon: float,
+    iterations: int,
+    queue: Tensor | None = None,
+    prior: Tensor | None = None,
 ) -> Tensor:
     """Soft classes of a batch under a (nearly) uniform use of the K classes.
 
@@ -20,6 +25,7 @@ def sinkhorn(
         epsilon: temperature; smaller is closer to one-hot.
         iterations: 3 in SwAV; 0 gives one softmax over the whole matrix, times the rows.
         queue: [M, K] scores of earlier images that share the balance but are not returned.
+        prior: [K] > 0, shares in which the classes are used instead of evenly.
 
     Returns:
         [B, K] probabilities in float32 or float64, without gradient.
@@ -35,15 +41,22 @@ def sinkhorn(
     # with a softmax makes rows sum to 1 at any size of the scores.
     by_row = rows.new_zeros(len(rows), 1)
     by_class = rows.new_zeros(1, rows.shape[1])
+    wanted = 0.0 if prior is None else prior.to(rows).log()
     for i in range(iterations):
-        by_class = -(rows + by_row).logsumexp(dim=0, keepdim=True)
+        by_class = wanted - (rows + by_row).logsumexp(dim=0, keepdim=True)
         if i < iterations - 1:
             by_row = -(rows + by_class).logsumexp(dim=1, keepdim=True)
     return (rows[len(rows) - len(scores) :] + by_class).softmax(dim=1)
 
 
 def sinkhorn_by_view(
-    scores: Tensor, *, batch_size: int, epsilon: float, iterations: int, queue: Tensor | None = None
+    scores: Tensor,
+    *,
+    batch_size: int,
+    epsilon: float,
+    iterations: int,
+    queue: Tensor | None = None,
+    prior: Tensor | None = None,
 ) -> Tensor:
     """:func:`sinkhorn` of each view by itself.
 
@@ -53,6 +66,7 @@ def sinkhorn_by_view(
         epsilon: as there.
         iterations: as there.
         queue: [V, M, K] scores of earlier images in the same views.
+        prior: as there.
 
     Returns:
         [V * B, K].
@@ -61,7 +75,7 @@ def sinkhorn_by_view(
     queues = [None] * len(views) if queue is None else queue
     return torch.cat(
         [
-            sinkhorn(view, epsilon=epsilon, iterations=iterations, queue=rows)
+            sinkhorn(view, epsilon=epsilon, iterations=iterations, queue=rows, prior=prior)
             for view, rows in zip(views, queues, strict=True)
         ]
     )

@@ -44,13 +44,20 @@ class Shares(Block):
         self.assign, self.beta = assign, beta
         self.queue, self.queue_from = (Queue(queue) if queue else None), queue_from
 
-    def forward(self, step: Step, large: Outputs | None, columns: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        step: Step,
+        large: Outputs | None,
+        columns: Tensor | None = None,
+        prior: Tensor | None = None,
+    ) -> Tensor:
         """The shares of the large views.
 
         Args:
             step: whose batch size and epoch count.
             large: outputs of the A large views by the network that decides.
             columns: int64 [K], the directions that take part; ``None`` for all.
+            prior: [K] > 0, how much each is to be used; ``None`` for evenly.
 
         Returns:
             [A * B, K], without gradient.
@@ -66,12 +73,19 @@ class Shares(Block):
             towards = directions[self.head]
             rows = self.queue.scores(towards if columns is None else towards[columns])
             self.queue.hold(large["projector"], batch_size=step.batch_size)
-        options = {"batch_size": step.batch_size, "iterations": self.iterations}
+        balance = mira_by_view if self.assign == "mira" else sinkhorn_by_view
         if self.assign == "mira":
-            return mira_by_view(
-                scores, temperature=self.epsilon, beta=self.beta, queue=rows, **options
-            )
-        return sinkhorn_by_view(scores, epsilon=self.epsilon, queue=rows, **options)
+            options = {"temperature": self.epsilon, "beta": self.beta}
+        else:
+            options = {"epsilon": self.epsilon}
+        return balance(
+            scores,
+            batch_size=step.batch_size,
+            iterations=self.iterations,
+            queue=rows,
+            prior=prior,
+            **options,
+        )
 
     def after_step(self) -> None:
         """The batch enters the queue."""

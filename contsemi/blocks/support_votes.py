@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from contsemi.blocks.prior import Prior
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
 from contsemi.losses.paws import consistency, mean_entropy_maximisation
 from contsemi.types import Step
@@ -21,6 +22,7 @@ def paws(
     smoothing: float,
     anchor: str = "projector",
     rows: Tensor | None = None,
+    prior: Prior | None = None,
 ) -> dict[str, Tensor]:
     """``consistency`` and ``me_max``: the votes of a step's labelled rows for its unlabelled views.
 
@@ -33,6 +35,7 @@ def paws(
         anchor: the head whose embeddings learn. That of the targets is ``projector``.
         rows: int64, the labelled rows of these classes where they are known beforehand: no other
             is then compared with.
+        prior: how much each class is to be used; ``None`` for evenly.
 
     Source: Assran et al. 2021 (PAWS), for all seen classes; Kang et al. 2023 (CSL), for those of
         the task.
@@ -52,7 +55,8 @@ def paws(
         with torch.no_grad():
             targets = vote(large["projector"], supports["projector"])
     agreement = consistency(log_probs, targets, batch_size=step.batch_size, sharpening=sharpening)
+    wanted = None if prior is None else prior(columns, log_probs)
     return {
         "consistency": agreement,
-        "me_max": mean_entropy_maximisation(log_probs, sharpening=sharpening),
+        "me_max": mean_entropy_maximisation(log_probs, sharpening=sharpening, prior=wanted),
     }

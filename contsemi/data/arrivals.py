@@ -74,6 +74,7 @@ class Arrivals:
             unlabelled=unlabelled,
             class_names=tuple(self._name(self.class_order[column]) for column in columns),
             pool_columns=self._in_pool(columns, named, present),
+            mixed_pool=present is not None and not set(present.tolist()) <= set(named),
         )
         self._index += 1
         return experience

@@ -194,6 +194,7 @@ def _experiences(
                 coarse_of=above[:seen],
                 num_coarse=num_coarse,
                 pool_columns=columns if sure else tuple(range(seen)),
+                mixed_pool=not sure or bool((targets[pool[pool < len(targets)]] < 0).any()),
             )
         )
     return experiences

@@ -40,6 +40,9 @@ def material(
         labelled=pool.embed(pool.networks.predicting, task.labelled[own], pool.heads).features,
         labels=task.labels[own],
         moved=pool.moved(_features) if moved and pool.networks.pasts else None,
+        ids=pool.ids,
+        labelled_ids=task.ids[own],
+        mixed=task.experience.mixed_pool,
     )
 
 

@@ -12,6 +12,7 @@ from contsemi.learner.pool import TaskPool
 from contsemi.memory.drift.drift import Drift
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars, sure_rows
+from contsemi.memory.gate import fits
 from contsemi.memory.selection.selection import Offered, Selection
 from contsemi.seeding import generator
 from contsemi.types import Outputs
@@ -91,12 +92,19 @@ def _sure(pool: TaskPool, probs: Tensor, config: Config) -> Tensor:
     threshold = config.memory.pseudo_labels
     if threshold is None:
         return pool.ids[:0]
+    task = pool.task
+    fit = None
+    if task.experience.mixed_pool and len(task.labels):
+        labelled = pool.embed(pool.networks.predicting, task.labelled, ()).features
+        features, none = pool.outputs("predicting").features, task.labels[:0]
+        fit = fits(features, probs.argmax(1), labelled, task.labels, means=features[:0], of=none)
     return sure_rows(
         probs,
         pool.ids,
         threshold=threshold,
         columns=pool.columns,
         taken=pool.task.ids,
+        fit=fit,
         generator=generator(config.seed, "exemplars", pool.task.experience.index),
     )
 

@@ -82,18 +82,23 @@ def consistency(
     return cross_entropy(log_probs, targets)
 
 
-def mean_entropy_maximisation(log_probs: Tensor, *, sharpening: float) -> Tensor:
+def mean_entropy_maximisation(
+    log_probs: Tensor, *, sharpening: float, prior: Tensor | None = None
+) -> Tensor:
     """Minus the entropy of the mean sharpened prediction: least where classes are used evenly.
 
     Args:
         log_probs: [N, C] log-probabilities of all anchors, not yet sharpened; N > 0.
         sharpening: T of :func:`sharpen`.
+        prior: [C] > 0, shares in which the classes are to be used instead: the divergence of the
+            mean from it, less log C, so that an even prior is none.
 
     Returns:
-        A scalar in [-log C, 0].
+        A scalar; in [-log C, 0] without a prior.
 
     Source: Assran et al. 2021, eq. 3, "me-max" (PAWS).
     """
     sharp = sharpen(log_probs, sharpening=sharpening)
     log_mean = sharp.logsumexp(dim=0) - math.log(len(sharp))
-    return (log_mean.exp() * log_mean).sum()
+    wanted = 0.0 if prior is None else (prior.to(log_mean) * len(log_mean)).log()
+    return (log_mean.exp() * (log_mean - wanted)).sum()

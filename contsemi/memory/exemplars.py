@@ -63,6 +63,7 @@ def sure_rows(
     columns: Tensor,
     taken: Tensor,
     generator: torch.Generator,
+    fit: Tensor | None = None,
 ) -> Tensor:
     """Rows that may be kept with their prediction as label, in random order.
 
@@ -73,12 +74,14 @@ def sure_rows(
         columns: int64, classes that may be predicted.
         taken: int64, ids that are not wanted: their label is known.
         generator: draws the order; on the CPU.
+        fit: bool [n], rows that may be kept at all; ``None`` for all.
 
     Returns:
         int64 [k], k <= n, row numbers.
     """
     confidence, column = probs.max(1)
     sure = (confidence >= threshold) & torch.isin(column, columns) & ~torch.isin(ids, taken)
+    sure = sure if fit is None else sure & fit
     order = torch.randperm(len(ids), generator=generator).to(probs.device)
     return order[sure[order]]
 

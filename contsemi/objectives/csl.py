@@ -12,6 +12,7 @@ from torch import Tensor
 
 from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.prior import Prior
 from contsemi.blocks.support_votes import paws
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
@@ -28,10 +29,13 @@ class Csl(Objective):
     smoothing: float  # of the supports' labels
     # `neighbours` predicts by the labelled images at hand, `classifier` by the linear classifier
     predict_by: str
+    # How much each class is to be used: `even`, as the `labels` are, or as `estimated` on the way
+    prior: str = "even"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.share = Prior(self.prior)
         by_supports = self.predict_by == "neighbours"
         self.needs = self.asks("projector", "classifier", supports_at_test=by_supports)
 
@@ -43,6 +47,7 @@ class Csl(Objective):
             temperature=self.temperature,
             sharpening=self.sharpening,
             smoothing=self.smoothing,
+            prior=self.share,
             rows=step.current_rows,
         )
 

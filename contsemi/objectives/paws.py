@@ -13,6 +13,7 @@ from torch import Tensor
 
 from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.prior import Prior
 from contsemi.blocks.support_votes import paws
 from contsemi.models.heads import classifier
 from contsemi.objectives.objective import Objective
@@ -33,10 +34,13 @@ class Paws(Objective):
     detach: bool  # whether the classifier leaves the features alone
     # `neighbours` predicts by the labelled images at hand, `classifier` by the linear classifier
     predict_by: str
+    # How much each class is to be used: `even`, as the `labels` are, or as `estimated` on the way
+    prior: str = "even"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.share = Prior(self.prior)
         self.anchor = "predictor" if self.predictor else "projector"
         self.needs = self.asks(
             *dict.fromkeys(("projector", self.anchor)),
@@ -52,6 +56,7 @@ class Paws(Objective):
             temperature=self.temperature,
             sharpening=self.sharpening,
             smoothing=self.smoothing,
+            prior=self.share,
             anchor=self.anchor,
         )
 

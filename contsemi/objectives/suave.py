@@ -17,6 +17,7 @@ from torch import Tensor
 
 from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, mixed_labelled
+from contsemi.blocks.prior import Prior
 from contsemi.blocks.shares import Shares
 from contsemi.losses.cross_entropy import soft_cross_entropy
 from contsemi.losses.swapped import swapped_cross_entropy
@@ -55,10 +56,13 @@ class Suave(Objective):
     # What the mixed view counts for beside the others: its `rows`, or one, as in the official
     # code, which counts `views` there.
     mix_weight: str
+    # How much each class is to be used: `even`, as the `labels` are, or as `estimated` on the way
+    prior: str = "even"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.share = Prior(self.prior)
         self.shares = Shares(
             "prototypes",
             epsilon=self.epsilon,
@@ -94,7 +98,7 @@ class Suave(Objective):
         """The mean over all unlabelled rows, mixed ones included, and how many these are."""
         slow = self.needs.teacher is not None
         decides = step.teacher("large") if slow else step.student("large")
-        targets = self.shares(step, decides, step.columns)
+        targets = self.shares(step, decides, step.columns, self._wanted(step))
         scores, aims = self._compared(step, step.views("prototypes"), targets)
         loss = swapped_cross_entropy(
             scores, aims, batch_size=step.batch_size, temperature=self.temperature
@@ -106,6 +110,14 @@ class Suave(Objective):
         rows = len(scores) + more
         mixed = self._mixed(step, seen.student, seen.share, targets)
         return loss * (len(scores) / rows) + mixed * (more / rows), rows
+
+    def _wanted(self, step: Step) -> Tensor | None:
+        """How much each class of the pool is to be used [K]; ``None`` for evenly."""
+        large = step.student("large")
+        if large is None or self.prior == "even":
+            return None
+        scores = large["prototypes"].detach()[:, step.columns].float()
+        return self.share(step.columns, (scores / self.temperature).log_softmax(1))
 
     def _mixed(self, step: Step, mixed: Outputs, share: float | Tensor, targets: Tensor) -> Tensor:
         """A mixed image is to be in the classes of the first view and of its partner's second."""

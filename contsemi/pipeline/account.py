@@ -37,6 +37,7 @@ class Account:
         matrices: accuracies [T, T] by kind, NaN where not measured.
         predictors: averages after the last task, by predictor.
         changes: what has changed under the run since it began.
+        without_exemplars: names of the classes that the memory has no image of, where it matters.
         study: what is measured beside the matrices.
     """
 
@@ -45,6 +46,7 @@ class Account:
         self.matrices = {kind: np.full((setting.tasks, setting.tasks), np.nan) for kind in KINDS}
         self.predictors: dict[str, dict[str, float]] = {}
         self.changes: list[str] = []
+        self.without_exemplars: list[str] = []
         self.study = Study(
             setting.config,
             setting.stream,
@@ -155,6 +157,34 @@ class Account:
             )
         )
 
+    def note_left_out(self, share: float, task: int) -> None:
+        """Says how much of a pool that may hold anything fitted no class, in [0, 1]."""
+        self.setting.records.metric(
+            step=self.tally.steps, task=task, name="pool/left_out", value=share
+        )
+        said = f"{share:.0%} of the new images of the pool fit no class and count for none"
+        self.setting.display.note(f"task {task + 1}: {said}")
+
+    def note_without_exemplars(self, columns: list[int], task: int) -> None:
+        """Says which classes a method that predicts or distils by images kept has none of."""
+        names = self.setting.stream.class_names
+        if columns:
+            value = float(len(columns))
+            self.setting.records.metric(
+                step=self.tally.steps,
+                task=task,
+                name="memory/classes_without_exemplars",
+                value=value,
+            )
+            some = ", ".join(names[column] for column in columns[:5])
+            more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
+            self.setting.display.note(
+                f"task {task + 1}: the memory has no image of {len(columns)} classes ({some}{more}), "
+                "which the method can no longer tell or keep; raise memory.exemplars, memory.bytes "
+                "or label_ratio"
+            )
+        self.without_exemplars = [names[column] for column in columns]
+
     def _note_predictors(self, measured: Evaluation, task: int) -> None:
         """Keeps the averages of every predictor, and writes down what the matrices do not say."""
         self.predictors = {
@@ -211,6 +241,8 @@ class Account:
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )
+        if self.without_exemplars:
+            content["classes_without_exemplars"] = self.without_exemplars
         setting.records.write_results(content)
         show_results(setting.display, folder)
         return content

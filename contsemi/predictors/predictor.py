@@ -27,6 +27,9 @@ class Material:
         moved: of the task's images and the exemplars, features by the network of the end of the
             previous task [m, F], by that of now [m, F], and the weight [m] of each; ``None`` in
             the first task, or where no predictor asked for that network.
+        ids: int64 [n], stream-wide ids of the unlabelled images.
+        labelled_ids: int64 [L].
+        mixed: whether they may be of no class at all, or have been here before.
     """
 
     features: Tensor
@@ -36,6 +39,9 @@ class Material:
     labelled: Tensor
     labels: Tensor
     moved: tuple[Tensor, Tensor, Tensor] | None
+    ids: Tensor
+    labelled_ids: Tensor
+    mixed: bool
 
 
 class Asked(Protocol):
@@ -68,12 +74,15 @@ class Predictor(Part):
         is_objective: whether its scores are the objective's own.
         needs_past: whether the network of the end of the previous task has to be kept for it.
         needs_still: whether it is right only for a backbone that is never trained.
+        left_out: share of the unlabelled images that fitted no class, of a pool that may hold
+            anything; ``None`` where none was looked at.
     """
 
     group: ClassVar[str] = "predict"
     is_objective: ClassVar[bool] = False
     needs_past: ClassVar[bool] = False
     needs_still: ClassVar[bool] = False
+    left_out: float | None = None
 
     def scores(self, outputs: Outputs, asked: Asked) -> Tensor:
         """Scores [N, num_seen] of N un-augmented images; the greatest is the prediction."""

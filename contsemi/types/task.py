@@ -35,6 +35,8 @@ class Experience:
         num_coarse: coarse classes there are; 0 where the images have none.
         pool_columns: columns that the pool's images may be of: the task's own if it is not given,
             or all seen ones where the task has none.
+        mixed_pool: whether the pool may also hold images of no class at all, or images that other
+            tasks' pools hold.
     """
 
     index: int
@@ -52,6 +54,7 @@ class Experience:
     coarse_of: Tensor = field(default_factory=_nothing)
     num_coarse: int = 0
     pool_columns: tuple[int, ...] = ()
+    mixed_pool: bool = False
 
     def __post_init__(self) -> None:
         if not self.pool_columns:

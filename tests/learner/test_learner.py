@@ -165,3 +165,34 @@ def test_no_label_in_the_first_task(method, small, stream_of):
     for experience in stream.experiences[:3]:
         fit(learner, experience, stream.images)
         assert not learner.predict(stream.images[:4]).isnan().any()
+
+
+def statistics(network):
+    return {name: x.clone() for name, x in network.named_buffers() if "running" in name}
+
+
+@pytest.mark.parametrize("method", ["objective.teacher=[0.9,1.0]", "objective=byol"])
+def test_frozen_statistics_stand_still_in_every_copy(method, small, stream_of):
+    config = small("optim.freeze_batch_norm=true", "optim.epochs=1", method)
+    stream, _ = stream_of(config)
+    learner = Learner(config)
+    fit(learner, stream.experiences[0], stream.images)
+    assert learner.networks.teacher is not None
+    copies = (learner.network, learner.networks.teacher.network)
+    before = [statistics(network) for network in copies]
+    fit(learner, stream.experiences[1], stream.images)
+    for old, network in zip(before, copies, strict=True):
+        for name, value in statistics(network).items():
+            assert torch.equal(value, old[name]), name
+
+
+def test_statistics_that_are_not_frozen_move_in_both(small, stream_of):
+    config = small("optim.epochs=1", "objective.teacher=[0.9,1.0]")
+    stream, _ = stream_of(config)
+    learner = Learner(config)
+    fit(learner, stream.experiences[0], stream.images)
+    copies = (learner.network, learner.networks.teacher.network)
+    before = [statistics(network) for network in copies]
+    fit(learner, stream.experiences[1], stream.images)
+    for old, network in zip(before, copies, strict=True):
+        assert any(not torch.equal(x, old[name]) for name, x in statistics(network).items())

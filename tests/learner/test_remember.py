@@ -77,3 +77,32 @@ def test_rows_of_kept_images_are_the_present_networks(small, stream_of, drift):
         torch.testing.assert_close(
             stored, torch.nn.functional.normalize(now, dim=0), atol=2e-3, rtol=0
         )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["memory.exemplars=3"],  # fewer than the classes
+        ["memory.exemplars=100", "memory.bytes=700"],
+        ["memory.exemplars=0", "objective=suave", "distiller=nnd"],
+    ],
+)
+def test_classes_of_which_no_image_is_kept_are_named(words, small, stream_of):
+    chosen = [] if any(word.startswith("objective=") for word in words) else ["objective=csl"]
+    config = small(*chosen, *words, "optim.epochs=1", "memory.pseudo_labels=null")
+    stream, _ = stream_of(config)
+    learner = Learner(config)
+    for experience in stream.experiences[:3]:
+        learner.begin(experience, stream.images)
+        learner.end()
+    kept = set(learner.exemplars.labels.tolist())
+    assert learner.without_exemplars == [c for c in range(6) if c not in kept] != []
+
+
+def test_a_method_that_asks_for_no_image_names_no_class(small, stream_of):
+    config = small("memory.exemplars=0", "distiller=none", "optim.epochs=1")
+    stream, _ = stream_of(config)
+    learner = Learner(config)
+    learner.begin(stream.experiences[0], stream.images)
+    learner.end()
+    assert learner.without_exemplars == []

@@ -13,7 +13,6 @@ from contsemi import pipeline
 from contsemi.compose import resources
 from contsemi.errors import Diverged, InputError, OutOfDeviceMemory
 
-
 FIGURES = ("forgetting", "by_class", "classes", "losses", "embeddings", "stream")
 
 
