@@ -19,7 +19,14 @@ from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Needs
 
-__all__ = ["build_network", "build_part", "check_policies", "known_features", "origin_of", "refuse_moving"]
+__all__ = [
+    "build_network",
+    "build_part",
+    "check_policies",
+    "known_features",
+    "origin_of",
+    "refuse_moving",
+]
 
 _Part = TypeVar("_Part", bound=Part)
 
