@@ -69,7 +69,11 @@ def read(folder: Path) -> Saved:
 
 
 def _of_living(folder: Path) -> Saved:
-    found = generations(folder).load()
+    checkpoints = generations(folder)
+    found = checkpoints.load()
+    if checkpoints.passed_over:  # an older one would be a model that knows less, silently
+        problem = f"{folder}: its last lesson is damaged ({checkpoints.passed_over[0]})"
+        raise StateDamaged(f"{problem}; restore it from a copy, or take it back with --undo")
     if found is None:
         raise InputError(shown(folder), "holds no state", "teach it: python -m contsemi.learn")
     state, record = found

@@ -20,7 +20,7 @@ from torch import Tensor
 from contsemi.errors import InputError
 from contsemi.models.network import Network
 
-__all__ = ["load_weights"]
+__all__ = ["load_weights", "read_tensors"]
 
 # The keys under which official checkpoints have the network that was trained. Of a student and a
 # teacher it is the student, as in Daino.
@@ -63,7 +63,7 @@ def load_weights(network: Network, path: Path, *, projector: bool) -> None:
     path = path.expanduser()
     found = {
         ours: (theirs, value)
-        for theirs, ours, value in _in_our_names(_tensors(path))
+        for theirs, ours, value in _in_our_names(read_tensors(path, "init.weights"))
         if projector or not ours.startswith("projector.")
     }
     parts = ("backbone.", "projector.") if projector else ("backbone.",)
@@ -86,18 +86,26 @@ def _misfit(path: Path, name: str, problem: str) -> InputError:
     return InputError("init.weights", f"{path}: {name}: {problem}", fix)
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of the network in a file, by the file's names."""
+def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
+    """The tensors of the network in a file, by the file's names.
+
+    Args:
+        path: a file of torch.save or safetensors.
+        key: that names it, for errors.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise InputError("init.weights", f"{path}: is not a regular file", "name a file of weights")
+        raise InputError(key, f"{path}: is not a regular file", "name a file of weights")
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputError("init.weights", f"{path}: {reason}", "name a file of weights") from error
+        raise InputError(key, f"{path}: {reason}", "name a file of weights") from error
     except Exception as error:  # a file of any bytes can fail in any way
         raise InputError(
-            "init.weights",
+            key,
             f"{path}: expected plain tensors, got what cannot be read safely "
             f"({type(error).__name__})",
             "save the state_dict alone, by torch.save or as safetensors",
@@ -108,7 +116,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content:
         kind = type(content).__name__
         raise InputError(
-            "init.weights",
+            key,
             f"{path}: expected tensors by name, got {'none' if not content else kind}",
             "save a state_dict",
         )

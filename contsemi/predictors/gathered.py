@@ -216,6 +216,8 @@ class Gathered(Predictor, Generic[_S]):
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Takes them back."""
+        # Copies begin where memory is aligned: products of others may differ in their last bits.
+        state = {name: value.clone() for name, value in state.items()}
         self.trust, rest = Trust.taken_from(state)
         self.kept = self.made_of(rest) if rest else None
 
