@@ -40,6 +40,10 @@ class Whole(nn.Module):
         InputError: it predicts by more than layers can do, by neighbours for example.
     """
 
+    resize: Tensor
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, model: Model) -> None:
         super().__init__()
         learner, saved = model.learner, model.saved
@@ -149,9 +153,9 @@ def _onnx(whole: Whole, model: Model) -> tuple[bytes, float]:
     side = model.saved.side
     try:
         import onnxruntime
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError as missing:
         fix = "pip install 'contsemi[export]'"
-        raise InputError("--to onnx", f"needs {error.name}, which is not there", fix) from None
+        raise InputError("--to onnx", f"needs {missing.name}, which is not there", fix) from None
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (3, 3, side, side), dtype=np.uint8)
     content = _traced(whole, torch.from_numpy(images))

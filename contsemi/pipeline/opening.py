@@ -225,8 +225,8 @@ def _facts(
         threads=threads.number,
         class_names=stream.class_names,
         tasks=[
-            _held(*task, facts, len(stream.class_order))
-            for *task, facts in zip(stream.experiences, stream.test, stream.facts, strict=True)
+            _held(task, test, facts, len(stream.class_order))
+            for task, test, facts in zip(stream.experiences, stream.test, stream.facts, strict=True)
         ],
         label_indices=stream.label_indices.tolist(),
         **coarse_facts(stream.experiences),
