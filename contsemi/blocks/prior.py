@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from contsemi.blocks.block import Block
-from contsemi.blocks.choices import one_of
 from contsemi.types import Experience
 
 __all__ = ["Prior"]
@@ -23,9 +22,10 @@ class Prior(Block):
     Source: Berthelot et al. 2020 (ReMixMatch), section 3.1, for both of the latter.
     """
 
+    shares: Tensor
+
     def __init__(self, kind: str) -> None:
         super().__init__()
-        one_of("prior", kind, "even", "labels", "estimated")
         self.kind = kind
         self.register_buffer("shares", torch.empty(0))  # [num_seen], unnormalised
 

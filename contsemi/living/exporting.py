@@ -153,9 +153,9 @@ def _onnx(whole: Whole, model: Model) -> tuple[bytes, float]:
     side = model.saved.side
     try:
         import onnxruntime
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError as missing:
         fix = "pip install 'contsemi[export]'"
-        raise InputError("--to onnx", f"needs {error.name}, which is not there", fix) from None
+        raise InputError("--to onnx", f"needs {missing.name}, which is not there", fix) from None
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (3, 3, side, side), dtype=np.uint8)
     content = _traced(whole, torch.from_numpy(images))

@@ -41,7 +41,7 @@ def fits(
     if not len(features):
         return torch.zeros(0, dtype=torch.bool, device=features.device)
     centre = features.mean(0)
-    own, inverse = labels.unique(return_inverse=True)
+    own, inverse = torch.unique(labels, return_inverse=True)
     member = (inverse[:, None] == torch.arange(len(own), device=own.device)).to(features)
     counts, sums = member.sum(0), member.T @ labelled.to(features)
     classes = torch.cat([means.to(features), sums / counts[:, None]])

@@ -58,7 +58,7 @@ def build(*, arch: str, weights: str, download: bool, frozen: bool) -> Timm:
     if weights and download:
         problem = "are given as a file, and model.download=true fetches others"
         raise InputError("model.weights", problem, "give one of them")
-    trunk = timm.create_model(arch, pretrained=download, num_classes=0)
+    trunk: Any = timm.create_model(arch, pretrained=download, num_classes=0)
     origin = None
     if weights:
         path = Path(weights).expanduser()

@@ -117,7 +117,9 @@ class Suave(Objective):
         if large is None or self.prior == "even":
             return None
         scores = large["prototypes"].detach()[:, step.columns].float()
-        return self.share(step.columns, (scores / self.temperature).log_softmax(1))
+        log_probs = (scores / self.temperature).log_softmax(1)
+        wanted: Tensor | None = self.share(step.columns, log_probs)
+        return wanted
 
     def _mixed(self, step: Step, mixed: Outputs, share: float | Tensor, targets: Tensor) -> Tensor:
         """A mixed image is to be in the classes of the first view and of its partner's second."""

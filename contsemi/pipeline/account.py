@@ -179,7 +179,8 @@ class Account:
             some = ", ".join(names[column] for column in columns[:5])
             more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
             self.setting.display.note(
-                f"task {task + 1}: the memory has no image of {len(columns)} classes ({some}{more}), "
+                f"task {task + 1}: the memory has no image of {len(columns)} classes "
+                f"({some}{more}), "
                 "which the method can no longer tell or keep; raise memory.exemplars, memory.bytes "
                 "or label_ratio"
             )

@@ -69,7 +69,7 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
         if learner.embeddings.reason not in noted:
             noted.append(learner.embeddings.reason)
             setting.display.note(f"memory.index={noted[-1]}")
-        if (left_out := learner.predictor.decides.left_out) is not None:
+        if (left_out := learner.inference.decides.left_out) is not None:
             account.note_left_out(left_out, experience.index)
         account.note_without_exemplars(learner.without_exemplars, experience.index)
         account.measure(learner, experience.index, time.monotonic() - began)

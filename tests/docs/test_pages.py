@@ -38,6 +38,12 @@ def test_commands_are_right_ones(page, tmp_path, monkeypatch):
         assert given.action == "cfg" or expand(given.tokens, multirun=given.multirun)
 
 
+def test_every_method_has_one_row():
+    text = (DOCS / "methods.md").read_text(encoding="utf-8").partition("## Where")[0]
+    rows = re.findall(r"(?m)^\| `(\w+)` \|", text)
+    assert sorted(rows) == sorted(file.stem for file in DOCS.parent.glob("conf/method/*.yaml"))
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_exist(page):
     text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
