@@ -25,10 +25,12 @@ __all__ = ["load_weights", "read_tensors"]
 # The keys under which official checkpoints have the network that was trained. Of a student and a
 # teacher it is the student, as in Daino.
 NETWORKS = ("student", "state_dict")
-OURS = "network|"  # in the checkpoints of our runs
+OURS = ("teacher|", "network|")  # in our own states: the first that is there predicts
+# What wraps a network in other codes: torch.compile, data parallelism, MoCo, torch's Sequential.
+WRAPPED = re.compile(r"^(?:_orig_mod\.|module\.|model\.|encoder_q\.|backbone\.0\.)+")
 LEFT_OUT = re.compile(
     r"(prototypes|clusters|classifier|predictor|auxiliary|cls_heads|cls_ensemble|fc|heads"
-    r"|head\.last_layer|head\.cls_heads)\b"
+    r"|head\.last_layer|head\.cls_heads|encoder_k|queue|queue_ptr)\b"
 )
 # What a file may lack: counters, and prompts, which are learned on a backbone that has none.
 LEARNED_HERE = ("num_batches_tracked", "backbone.prompts.tokens")
@@ -46,11 +48,16 @@ VIT = (
 )
 
 
+# Parts of torchvision's ResNet-18, whose stages have two blocks each, in ours.
+PARTS_18 = {"conv1": "first.0", "bn1": "first.1", "conv2": "second.0", "bn2": "second.1"}
+
+
 def load_weights(network: Network, path: Path, *, projector: bool) -> None:
     """Gives a network the backbone of a file, in place; prototypes and classifier stay new.
 
-    Understood are the checkpoints of SwAV and Suave (ResNet-50), of DINO and Daino (ViT, ResNet-50;
-    full ones or the backbone alone), and ``state-*.safetensors`` of our own runs.
+    Understood are torchvision's ResNet-18, ResNet-50 and ViT, the checkpoints of SwAV and Suave
+    (ResNet-50), of DINO and Daino (ViT, ResNet-50; full ones or the backbone alone), MoCo's
+    encoder, and ``state-*.safetensors`` of our own runs, of which the network that predicts.
 
     Args:
         network: what is to start from the file.
@@ -61,23 +68,32 @@ def load_weights(network: Network, path: Path, *, projector: bool) -> None:
         InputError: the file cannot be read, or a tensor is missing, left over or of another shape.
     """
     path = path.expanduser()
+    state = network.state_dict()
+    basic = "backbone.stages.0.first.0.weight" in state
     found = {
-        ours: (theirs, value)
+        _in_resnet18(ours) if basic else ours: (theirs, value)
         for theirs, ours, value in _in_our_names(read_tensors(path, "init.weights"))
         if projector or not ours.startswith("projector.")
     }
     parts = ("backbone.", "projector.") if projector else ("backbone.",)
-    wanted = {k: v for k, v in network.state_dict().items() if k.startswith(parts)}
+    wanted = {k: v for k, v in state.items() if k.startswith(parts)}
     for name, value in wanted.items():
         shape = list(value.shape)
         if name not in found and not name.endswith(LEARNED_HERE):
-            raise _misfit(path, name, f"expected {shape}, and the file has no such tensor")
+            held = [theirs for theirs, _ in found.values()]
+            some = f"{', '.join(held[:3])}, ..." if held else "none of a backbone"
+            problem = f"expected {shape}, and the file has no such tensor; it holds {some}"
+            raise _misfit(path, name, problem)
         if name in found and list(found[name][1].shape) != shape:
             theirs, given = found[name]
             raise _misfit(path, theirs, f"expected {shape}, got {list(given.shape)}")
     for name, (theirs, given) in found.items():
         if name not in wanted:
             raise _misfit(path, theirs, f"expected no such tensor, got {list(given.shape)}")
+    for theirs, given in found.values():
+        if given.is_floating_point() and not given.isfinite().all():
+            fix = "name a file of a run that did not diverge"
+            raise InputError("init.weights", f"{path}: {theirs} is not finite", fix)
     network.load_state_dict({k: value for k, (_, value) in found.items()}, strict=False)
 
 
@@ -113,18 +129,20 @@ def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
     for key in NETWORKS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    if not isinstance(content, Mapping) or not content:
-        kind = type(content).__name__
+    if not isinstance(content, Mapping) or not len(content):
+        kind = "none" if isinstance(content, Mapping) else type(content).__name__
         raise InputError(
             key,
-            f"{path}: expected tensors by name, got {'none' if not content else kind}",
+            f"{path}: expected tensors by name, got {kind}",
             "save a state_dict",
         )
     for name, value in content.items():
         if not (isinstance(name, str) and isinstance(value, Tensor)):
             raise _misfit(path, str(name), f"expected a tensor, got {type(value).__name__}")
-    if any(name.startswith(OURS) for name in content):
-        content = {k: v for k, v in content.items() if k.startswith(OURS)}
+    for own in OURS:
+        if any(name.startswith(own) for name in content):
+            content = {k: v for k, v in content.items() if k.startswith(own)}
+            break
     return dict(content)
 
 
@@ -152,7 +170,7 @@ def _unpickled(path: Path) -> Any:
 
 def _in_our_names(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str, Tensor]]:
     """Each tensor's name in the file, its name in our network, and itself; heads left out."""
-    names = {name: name.removeprefix(OURS).removeprefix("module.") for name in tensors}
+    names = {name: _unwrapped(name) for name in tensors}
     nested = any(re.match(r"projection_head\.\d+\.\d+\.", name) for name in names.values())
     for theirs, plain in names.items():
         if LEFT_OUT.match(plain):
@@ -160,6 +178,13 @@ def _in_our_names(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str, Ten
         if not theirs.startswith(OURS):
             plain = _head_name(plain, nested) or _trunk_name(plain)
         yield theirs, plain, tensors[theirs]
+
+
+def _unwrapped(name: str) -> str:
+    for own in OURS:
+        if name.startswith(own):
+            return name.removeprefix(own)
+    return WRAPPED.sub("", name)
 
 
 def _head_name(name: str, nested: bool) -> str | None:
@@ -173,6 +198,18 @@ def _head_name(name: str, nested: bool) -> str | None:
     outer, inner, what = match.groups()
     layer = 3 * int(outer) + int(inner or 0) if nested else int(outer or 0)
     return f"projector.{layer}.{what}"
+
+
+def _in_resnet18(name: str) -> str:
+    """The name in our ResNet-18 of a tensor of torchvision's."""
+    if match := re.fullmatch(TRUNK + r"(conv|bn)1\.(\w+)", name):
+        return f"backbone.stem.{'01'[match[1] == 'bn']}.{match[2]}"
+    pattern = TRUNK + r"layer(\d)\.([01])\.(?:(conv[12]|bn[12])|downsample\.([01]))\.(\w+)"
+    if match := re.fullmatch(pattern, name):
+        layer, block, part, shortcut, what = match.groups()
+        inside = PARTS_18[part] if part else f"shortcut.{shortcut}"
+        return f"backbone.stages.{2 * (int(layer) - 1) + int(block)}.{inside}.{what}"
+    return name
 
 
 def _trunk_name(name: str) -> str:

@@ -86,9 +86,7 @@ class ClassMoments(Gathered[Moments]):
             means=kept.means[known],
             of=known,
         )
-        self._counting = torch.unique(
-            torch.cat([old, material.ids[fit], material.labelled_ids])
-        )
+        self._counting = torch.unique(torch.cat([old, material.ids[fit], material.labelled_ids]))
         self.left_out = 1 - float(fit.sum() / new.sum().clamp_min(1)) if new.any() else 0.0
         return material.probs * fit[:, None]
 

@@ -299,3 +299,47 @@ def test_files_that_are_none(name, tmp_path):
     path.write_bytes(b"\x80\x02 not this either" * 9)
     with pytest.raises(InputError, match="cannot be read safely"):
         load_weights(resnet(), path, projector=False)
+
+
+def small_resnet18():
+    from contsemi.models import resnet18
+
+    return network(lambda: resnet18.build(width=64, stem="imagenet", padding=1))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "_orig_mod.", "model.", "module.encoder_q.", "backbone.0.", "module."]
+)
+def test_torchvisions_resnet18_under_the_usual_prefixes(prefix, saved):
+    official = torchvision.models.resnet18(weights=None).eval()
+    state = {prefix + name: value for name, value in official.state_dict().items()}
+    if "encoder_q" in prefix:
+        state |= {"module.encoder_k.conv1.weight": torch.zeros(1), "module.queue": torch.zeros(2)}
+    made = small_resnet18()
+    load_weights(made, saved(state), projector=False)
+    official.fc = torch.nn.Identity()
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(made.backbone.eval()(images), official(images))
+
+
+def test_of_our_own_states_the_network_that_predicts_is_taken(saved):
+    student, teacher = resnet(seed=5), resnet(seed=6)
+    state = {f"network|{name}": value.clone() for name, value in student.state_dict().items()}
+    state |= {f"teacher|{name}": value.clone() for name, value in teacher.state_dict().items()}
+    made = resnet(seed=2)
+    load_weights(made, saved(state, "state-000003.safetensors"), projector=False)
+    name = "backbone.trunk.conv1.weight"
+    assert torch.equal(made.state_dict()[name], teacher.state_dict()[name])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value, saved):
+    state = swav() | {"module.bn1.weight": torch.full((64,), value)}
+    with pytest.raises(InputError, match=r"module\.bn1\.weight is not finite"):
+        load_weights(resnet(seed=2), saved(state), projector=False)
+
+
+def test_one_tensor_alone_is_none_by_name(saved):
+    with pytest.raises(InputError, match="expected tensors by name, got Tensor"):
+        load_weights(resnet(seed=2), saved(torch.zeros(3)), projector=False)
