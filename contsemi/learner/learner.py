@@ -87,8 +87,9 @@ class Learner:
         self.embeddings = Embeddings(rows, config.memory.index)
         decides = Predictor.named(config.predict)
         parts.refuse_moving(config, decides, network, self.needs)
-        # The features of a frozen network do not move: there is nothing to follow.
-        pasts = max(self.needs.pasts, int(decides.needs_past and not network.frozen))
+        # The features of a network that nothing trains do not move: there is nothing to follow.
+        moves = self.needs.trains and not network.frozen
+        pasts = max(self.needs.pasts, int(decides.needs_past and moves))
         self.networks = Networks(network, self.needs, pasts)
         chunk = config.batch.test
         embedder = Embedder(self.augment, chunk, self.device, self.precision, self.ranks, known)

@@ -137,7 +137,7 @@ def test_a_list_gives_labels_to_a_folder_of_any_photos(model, photos, tmp_path):
         (["PHOTOS", "SECOND"], "files of something else"),
         (["MODEL"], "PHOTOS: is missing"),
         (["MODEL", "SECOND", "labels=nowhere.csv"], "cannot be read"),
-        (["NEW", "SECOND", "method=suave"], "trains its network"),
+        (["NEW", "SECOND", "objective=supervised", "model=pixels"], "trains its network"),
     ],
 )
 def test_a_lesson_that_cannot_be_is_refused_in_one_line(
