@@ -4,7 +4,7 @@ from torch import nn
 
 from contsemi.learner.learner import Learner
 
-__all__ = ["kept_bytes", "network_bytes"]
+__all__ = ["kept_bytes", "network_bytes", "without_exemplars"]
 
 
 def network_bytes(network: nn.Module | None) -> int:
@@ -37,3 +37,12 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
     kept["past"] = sum(map(network_bytes, networks.pasts))
     kept["average"] = 0 if networks.teacher is None else network_bytes(networks.teacher.network)
     return {name: size for name, size in kept.items() if size}
+
+
+def without_exemplars(learner: Learner) -> list[int]:
+    """Seen columns of which no image is kept, where the method predicts or distils by such."""
+    needs = learner.distiller.needs  # rows of the embedding memory vote in place of images
+    by_images = needs.labelled_from == "all" and not needs.memory
+    if not (by_images or learner.objective.needs.supports_at_test):
+        return []
+    return sorted(set(range(learner.num_seen)) - set(learner.exemplars.labels.tolist()))

@@ -166,15 +166,6 @@ class Learner:
         own = self.exemplars.memory_bytes + self.embeddings.memory_bytes
         return own + self.inference.decides.memory_bytes + sum(x.memory_bytes for x in banks)
 
-    @property
-    def without_exemplars(self) -> list[int]:
-        """Seen columns of which no image is kept, where the method predicts or distils by such."""
-        needs = self.distiller.needs  # rows of the embedding memory vote in place of images
-        by_images = needs.labelled_from == "all" and not needs.memory
-        if not (by_images or self.objective.needs.supports_at_test):
-            return []
-        return sorted(set(range(self.num_seen)) - set(self.exemplars.labels.tolist()))
-
     # A task
 
     def begin(self, experience: Experience, images: Tensor) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from contsemi.devices.meeting import refuse_apart
-from contsemi.learner.kept import kept_bytes
+from contsemi.learner.kept import kept_bytes, without_exemplars
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import HookList, fit
 from contsemi.pipeline.account import Account
@@ -71,7 +71,7 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
             setting.display.note(f"memory.index={noted[-1]}")
         if (left_out := learner.inference.decides.left_out) is not None:
             account.note_left_out(left_out, experience.index)
-        account.note_without_exemplars(learner.without_exemplars, experience.index)
+        account.note_without_exemplars(without_exemplars(learner), experience.index)
         account.measure(learner, experience.index, time.monotonic() - began)
         place = Place(experience.index + 1)
         watch.accuracies = account.accuracies(place.task)
