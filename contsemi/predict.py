@@ -70,10 +70,10 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """One row a photo, as they come: memory does not grow with their number."""
     from contsemi.living.photos import in_chunks
-    from contsemi.living.progress import counted
+    from contsemi.living.progress import with_a_bar
 
     top = min(top, len(model.classes))
-    for photos in counted(in_chunks(paths, model.saved.side), "predicting"):
+    for photos in with_a_bar(in_chunks(paths, model.saved.side), "predicting"):
         for name, problem in photos.problems:
             yield {"file": name, "problem": problem}
         if not len(photos.images):

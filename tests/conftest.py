@@ -58,6 +58,10 @@ SMALL = (
 def small():
     """Composes a run on the real digits that trains in a second or two."""
     from contsemi import compose
+    from contsemi.compose import files
+    from contsemi.compose.unread import REMEMBERS
+
+    baselines = files.names("baseline")
 
     def load(*words):
         given = {word.split("=")[0] for word in words}
@@ -65,6 +69,9 @@ def small():
         if given & {"method", "objective", "model"}:  # which may not have these keys
             words = [word for word in words if not word.startswith(("model.w", "objective.lab"))]
         last = {word.split("=")[0]: word for word in words}  # a command takes each key once
+        method = last.get("method", "").removeprefix("method=")
+        if method in baselines and method not in REMEMBERS and "memory.exemplars" not in given:
+            del last["memory.exemplars"]
         return compose.load(list(last.values()))
 
     return load

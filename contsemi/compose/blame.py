@@ -38,9 +38,12 @@ def blamed(error: BaseException) -> MethodFailed | None:
         return None
     kept = [f for f in frames[frames.index(own[0]) :] if f in own or not _is_ours(f)] if own else []
     shown = traceback.format_list(kept) + traceback.format_exception_only(error)
-    return MethodFailed(
-        _shown(file), f"line {line}{where}: {_said(error)}", trace="".join(shown).rstrip()
-    )
+    problem = f"line {line}{where}: {_said(error)}"
+    return _failed(_shown(file), problem, "".join(shown).rstrip())
+
+
+def _failed(file: str, problem: str, trace: str) -> MethodFailed:
+    return MethodFailed(file, problem, trace=trace)
 
 
 def _said(error: BaseException) -> str:

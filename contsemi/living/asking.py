@@ -20,7 +20,7 @@ from contsemi.errors import InputError
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
 from contsemi.living.model import Model
 from contsemi.living.photos import in_chunks
-from contsemi.living.progress import counted
+from contsemi.living.progress import with_a_bar
 from contsemi.predictors.gathered import Gathered
 from contsemi.seeding import generator
 
@@ -72,7 +72,7 @@ def _looked_at(model: Model, photos: Path) -> tuple[list[str], Candidates, list[
     scores: list[Tensor] = []
     place = {shown(path): relative(photos, path) for path in pool_files(photos).paths}
     paths = pool_files(photos).paths
-    for chunk in counted(in_chunks(paths, model.saved.side), "looking"):
+    for chunk in with_a_bar(in_chunks(paths, model.saved.side), "looking"):
         if len(chunk.images):
             with torch.no_grad():
                 outputs = asked.look(torch.from_numpy(chunk.images))

@@ -7,10 +7,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from contsemi.living.photos import Photos
 
-__all__ = ["counted"]
+__all__ = ["with_a_bar"]
 
 
-def counted(chunks: Iterator[Photos], title: str) -> Iterator[Photos]:
+def with_a_bar(chunks: Iterator[Photos], title: str) -> Iterator[Photos]:
     """The same chunks; the bar says how many photos went by, and how fast."""
     console = Console(stderr=True)
     columns = (

@@ -36,12 +36,12 @@ class Timm(nn.Module):
         return features
 
 
-def build(*, arch: str, weights: str, download: bool, frozen: bool) -> Timm:
+def build(*, arch: str, file: str, download: bool, frozen: bool) -> Timm:
     """A backbone of timm.
 
     Args:
         arch: its name there.
-        weights: file of its weights, safetensors or torch.save; empty for none.
+        file: of its weights, safetensors or torch.save; empty for none.
         download: whether the weights of that name may be fetched from the hub.
         frozen: whether it is never trained here.
 
@@ -56,13 +56,13 @@ def build(*, arch: str, weights: str, download: bool, frozen: bool) -> Timm:
     if not timm.is_model(arch):
         fix = "python -c 'import timm; print(timm.list_models())' lists them"
         raise InputError("model.arch", f"timm has no {arch!r}", fix)
-    if weights and download:
+    if file and download:
         problem = "are given as a file, and model.download=true fetches others"
-        raise InputError("model.weights", problem, "give one of them")
+        raise InputError("model.file", problem, "give one of them")
     trunk: Any = timm.create_model(arch, pretrained=download, num_classes=0)
     origin = None
-    if weights:
-        path = Path(weights).expanduser()
+    if file:
+        path = Path(file).expanduser()
         _load(trunk, path, trunk.pretrained_cfg.get("classifier"))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         origin = Origin(path.name, "a file", "unknown", digest, "unknown")
@@ -79,7 +79,7 @@ def _load(trunk: nn.Module, path: Path, classifier: str | tuple[str, ...] | None
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
     found = {
         name: value
-        for name, value in read_tensors(path, "model.weights").items()
+        for name, value in read_tensors(path, "model.file").items()
         if not name.startswith(tuple(f"{head}." for head in heads))
     }
     wanted = trunk.state_dict()
@@ -88,7 +88,7 @@ def _load(trunk: nn.Module, path: Path, classifier: str | tuple[str, ...] | None
     ]
     if odd:
         problem = f"{path.name}: {odd[0]} is missing, left over or of another shape"
-        raise InputError("model.weights", problem, "choose model.arch as in the file")
+        raise InputError("model.file", problem, "choose model.arch as in the file")
     trunk.load_state_dict(found)
 
 

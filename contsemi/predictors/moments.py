@@ -26,7 +26,7 @@ class ClassMoments(Gathered[Moments]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.counted: Tensor | None = None  # ids that have counted, of pools that may overlap
+        self.had: Tensor | None = None  # ids that have counted, of pools that may overlap
         self._counting: Tensor | None = None
 
     def scores_by(self, statistics: Moments, features: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class ClassMoments(Gathered[Moments]):
 
     def _those_that_fit(self, material: Material, kept: Moments | None) -> Tensor:
         """Soft labels [n, C]; zeros for images that fit no class, or have counted before."""
-        old = material.ids[:0] if self.counted is None else self.counted.to(material.ids.device)
+        old = material.ids[:0] if self.had is None else self.had.to(material.ids.device)
         new = (material.probs.sum(1) > 0) & ~torch.isin(material.ids, old)
         if kept is None:
             kept = Moments.none(material.labelled.shape[1], material.labelled.device)
@@ -101,19 +101,19 @@ class ClassMoments(Gathered[Moments]):
         counting, left_out = self._counting, self.left_out
         super().end(asked)
         self.left_out = left_out
-        self.counted = self.counted if counting is None else counting
+        self.had = self.had if counting is None else counting
 
     @property
     def memory_bytes(self) -> int:
         """Of means, covariance and counts, and of the ids that have counted."""
-        return super().memory_bytes + (0 if self.counted is None else self.counted.nbytes)
+        return super().memory_bytes + (0 if self.had is None else self.had.nbytes)
 
     def state(self) -> dict[str, Tensor]:
         """Means, covariance and counts; ids that have counted, where pools may overlap."""
-        return super().state() | ({} if self.counted is None else {"counted": self.counted})
+        return super().state() | ({} if self.had is None else {"had": self.had})
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Takes them back."""
         rest = dict(state)
-        self.counted = rest.pop("counted", None)
+        self.had = rest.pop("had", None)
         super().load(rest)

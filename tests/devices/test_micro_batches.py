@@ -24,7 +24,9 @@ def section(group, name):
     return OmegaConf.to_container(OmegaConf.load(resources.conf() / group / f"{name}.yaml"))
 
 
-PAIRS = [(name, "none") for name in yaml_files("objective") if name not in ("none", "nearest")]
+PAIRS = [
+    (name, "none") for name in yaml_files("objective") if name not in ("none", "nearest", "known")
+]
 PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
 PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
 
