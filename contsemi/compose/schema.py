@@ -103,7 +103,7 @@ def _one(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         return " or ".join(kinds + ["null"] * (type(None) in arguments))
     if origin is dict:
         keys = typing.get_args(arguments[0])
-        return f"{_one(arguments[1]).removeprefix('a ')}s for {', '.join(keys)}" if keys else "keys"
+        return f"{{{', '.join(f'{key}: ...' for key in keys)}}}" if keys else "keys"
     if origin is list:
         sizes = [m.max_length for m in metadata if getattr(m, "max_length", None)]
         exact = [m.min_length for m in metadata if getattr(m, "min_length", None)] == sizes
