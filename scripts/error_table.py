@@ -121,7 +121,9 @@ def errors(text: str) -> Iterator[tuple[int, str]]:
     """(exit code, line) of every error that a source can end with."""
     tree = ast.parse(text)
     top = _assigned(iter(tree.body))
-    helpers = _helpers(tree)
+    called = {_called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    # What is called in other files alone stands for itself.
+    helpers = {name: helper for name, helper in _helpers(tree).items() if name in called}
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
             continue
