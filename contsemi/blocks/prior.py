@@ -27,7 +27,8 @@ class Prior(Block):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
-        self.register_buffer("shares", torch.empty(0))  # [num_seen], unnormalised
+        kept = kind != "even"
+        self.register_buffer("shares", torch.empty(0), persistent=kept)  # [num_seen], unnormalised
 
     def begin(self, experience: Experience) -> None:
         """Counts the labels; a class without any is taken for an average one."""

@@ -126,9 +126,9 @@ def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
             f"({type(error).__name__})",
             "save the state_dict alone, by torch.save or as safetensors",
         ) from error
-    for key in NETWORKS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    for name in NETWORKS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
     if not isinstance(content, Mapping) or not len(content):
         kind = "none" if isinstance(content, Mapping) else type(content).__name__
         raise InputError(

@@ -69,10 +69,10 @@ def test_each_image_counts_once_whatever_the_pools_share(unlabelled, small, stre
     images = sum(len(each.unlabelled) for each in stream.experiences[:3])
     if unlabelled == "seen":
         images = len(stream.experiences[2].unlabelled)
-        assert 0 <= learner.predictor.decides.left_out <= 1
+        assert 0 <= learner.inference.decides.left_out <= 1
     else:
-        assert learner.predictor.decides.left_out is None
-    counts = learner.predictor.decides.kept.counts
+        assert learner.inference.decides.left_out is None
+    counts = learner.inference.decides.kept.counts
     assert counts.sum() <= images + 1e-3
     assert unlabelled == "seen" or torch.isclose(counts.sum(), torch.tensor(float(images)))
 
@@ -86,5 +86,5 @@ def test_what_has_counted_is_saved(small, stream_of):
     second.restore(state, stream.experiences[0], stream.images, step=None)
     for learner in (first, second):
         fit(learner, stream.experiences[1], stream.images)
-    counts = [learner.predictor.decides.kept.counts for learner in (first, second)]
+    counts = [learner.inference.decides.kept.counts for learner in (first, second)]
     assert torch.equal(*counts)

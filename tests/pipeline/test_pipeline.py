@@ -13,7 +13,7 @@ from contsemi import pipeline
 from contsemi.compose import resources
 from contsemi.errors import Diverged, InputError, OutOfDeviceMemory
 
-FIGURES = ("forgetting", "by_class", "classes", "losses", "embeddings", "stream")
+FIGURES = ("forgetting", "by_class", "classes", "losses", "embeddings")
 
 
 def test_all_files_are_there(finished):
