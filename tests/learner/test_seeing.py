@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from contsemi.blocks.block import Block
-from contsemi.learner import learner as module
+from contsemi.learner import learner as learner_module
+from contsemi.learner import parts as module
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.objectives.objective import Objective
@@ -135,7 +136,7 @@ def test_mixed_rows_know_their_partners(learner_of):
         )
     )
     batch = learner.batch(0, 0)
-    images = module.make_views(
+    images = learner_module.make_views(
         batch, learner.needs.views, learner.augment, seed=(0, 0, 0), ranks=learner.ranks
     )
     assert "never" not in images.images

@@ -39,11 +39,16 @@ def test_the_records_of_a_baseline_are_complete(load, tmp_path, capsys):
         "results.json",
         "accuracy_matrix.csv",
         "accuracy_matrix_task_incremental.csv",
+        "accuracy_by_class.csv",
         "metrics.jsonl",
         "answers",
         "config.yaml",
         "manifest.json",
-        *(f"{n}.{e}" for n in ("forgetting", "classes", "embeddings") for e in ("png", "svg")),
+        *(
+            f"{name}.{ending}"
+            for name in ("forgetting", "by_class", "classes", "losses", "embeddings")
+            for ending in ("png", "svg")
+        ),
         "report.html",
         "run.lock",
     }
