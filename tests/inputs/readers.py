@@ -134,9 +134,10 @@ def output(words):
 
 def progress(words):
     """The folder of a run that still trains, as its page shows it."""
-    from contsemi.report.pages.progress_html import progress_page
+    from contsemi.report.material import Material
+    from contsemi.report.pages.page import progress_page
 
-    return _ended(progress_page, Path(words[0]))
+    return _ended(lambda: progress_page(Material.so_far(Path(words[0]))))
 
 
 def record(words):
