@@ -14,7 +14,7 @@ from contsemi.pipeline.standing import Standing, bound, identity
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["LIVING", "Saved", "generations", "read"]
+__all__ = ["LIVING", "Saved", "generations", "is_taught", "read"]
 
 LIVING = "a model that is taught by python -m contsemi.learn"
 _ALL = 1_000_000  # every generation is kept
@@ -49,6 +49,17 @@ class Saved:
 def generations(folder: Path) -> Checkpoints:
     """The generations of a model that is taught; none of them goes by itself."""
     return Checkpoints(folder / "generations", LIVING, keep=_ALL)
+
+
+def is_taught(folder: Path) -> bool:
+    """Whether a model is there that has learned something; all its lessons may be taken back.
+
+    Raises:
+        StateDamaged: it has learned, and no state of it is whole.
+    """
+    if not (folder / "generations" / "MANIFEST.json").is_file():
+        return False
+    return generations(folder).load() is not None
 
 
 def read(folder: Path) -> Saved:

@@ -20,7 +20,7 @@ from contsemi.living.card import card
 from contsemi.living.lesson import Lesson, opened
 from contsemi.living.lock import locked
 from contsemi.living.model import restored
-from contsemi.living.saved import Saved, generations, read
+from contsemi.living.saved import Saved, generations, is_taught, read
 from contsemi.pipeline.work import fix_threads
 from contsemi.storage.atomic import write_atomically
 
@@ -60,9 +60,7 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
         ContsemiError: see :mod:`contsemi.errors`.
     """
     with locked(folder):
-        before = read(folder) if (folder / "generations" / "MANIFEST.json").is_file() else None
-        if before is not None and not before.record["history"]:
-            before = None
+        before = read(folder) if is_taught(folder) else None
         config = _config(before, photos, words)
         fix_threads(config, choose_device(config.device))
         known = () if before is None else before.classes

@@ -98,7 +98,9 @@ def test_a_lesson_says_what_was_learned_and_forgotten(model, capsys):
     assert "fox, owl" in card and "forgotten" in card
 
 
-def test_undo_goes_back_to_the_bit_and_known_classes_may_return(model, photos, tmp_path):
+def test_undo_goes_back_to_the_bit_and_known_classes_may_return(
+    model, photos, cache, quick, tmp_path
+):
     copy = tmp_path / "copy"
     shutil.copytree(model, copy)
     assert learn([str(copy), str(photos / "first")]) == 0
@@ -110,6 +112,8 @@ def test_undo_goes_back_to_the_bit_and_known_classes_may_return(model, photos, t
     for _ in range(2):
         assert learn([str(copy), "--undo"]) == 0
     assert learn([str(copy), "--undo"]) == 2
+    assert learn([str(copy), str(photos / "second"), cache, *quick]) == 0
+    assert read(copy).classes == ("fox", "owl")
 
 
 def test_a_list_gives_labels_to_a_folder_of_any_photos(model, photos, tmp_path):
