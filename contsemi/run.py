@@ -22,6 +22,7 @@ from contsemi.errors import (
     InputError,
     Interrupted,
     MethodFailed,
+    OutOfDeviceMemory,
     RankLost,
 )
 
@@ -119,7 +120,14 @@ def _train(config: Config) -> None:
         raise
     except BaseException as error:
         from contsemi.compose.blame import blamed
+        from contsemi.devices.room import host_bytes
 
+        if (asked := host_bytes(error)) is not None:
+            much = f"{asked / 2**30:.0f} GiB at once" if asked else "more memory"
+            raise OutOfDeviceMemory(
+                f"memory: the run asked for {much}, and this machine has no room for that; lower "
+                "what is large of model.*, projector, objective.*, batch.*, views.* and data.size"
+            ) from None
         if (failed := blamed(error)) is None:
             raise
         raise failed from None

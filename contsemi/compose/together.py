@@ -16,6 +16,8 @@ __all__ = ["check", "refuse_unread"]
 _FOLDERS = ("torchvision", "parquet", "folder")  # sources that need data.root
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
+_MOST_EXEMPLARS = 1_000_000_000
+
 
 def check(config: Config) -> None:
     """Refuses what does not go together.
@@ -165,6 +167,13 @@ def _check_learning(config: Config) -> None:
     if weights and not any(weights):
         problem = "no term of the loss has a weight above 0, so that nothing is learned"
         raise InputError("objective.weights", problem, "give one of them a weight")
+    if config.memory.exemplars > _MOST_EXEMPLARS:
+        problem = f"is {config.memory.exemplars:.3g}, more images than there are"
+        raise InputError("memory.exemplars", problem, f"give at most {_MOST_EXEMPLARS}")
+    optim = config.optim
+    if optim.lr < optim.final_lr:
+        problem = f"is {optim.lr:g}, below optim.final_lr={optim.final_lr:g}: the rate would rise"
+        raise InputError("optim.lr", problem, "lower optim.final_lr, too, or raise it")
     rows, asked = config.memory.embeddings, config.distiller.get("neighbours", 0)
     if isinstance(asked, int) and asked > rows:
         problem = f"is {asked}, but memory.embeddings keeps {rows} rows"
@@ -207,6 +216,9 @@ def _check_file(key: str, given: str | None, fix: str) -> None:
 def _check_output(output: str | None) -> None:
     if output is None:
         return
+    if scheme := re.match(r"[a-z][a-z0-9+.-]+://", output, re.IGNORECASE):
+        problem = f"{scheme.group()} is no folder of this machine"
+        raise InputError("output", problem, "give a folder; copy it afterwards")
     kind, path = _kind("output", output), Path(output).expanduser()
     if kind == "folder" and path.resolve() == Path("/"):
         raise InputError("output", "is the root of the file system", "name a folder of its own")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Rational, Real
 from typing import Self
+from unicodedata import name
 
 from contsemi.errors import InputError
 
@@ -208,7 +209,11 @@ def _why_not(text: str) -> tuple[str, str]:
         return f"{text} is {count} values", "add --multirun to sweep, or write a list [..]"
     if text.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
         return f"{text} must be a finite number", HINT
-    return f"{text} is not a number, a percentage or N/class", HINT
+    problem = f"{text} is not a number, a percentage or N/class"
+    if odd := next((each for each in text if not each.isascii()), None):
+        named = f"U+{ord(odd):04X} ({name(odd, 'no name')})"
+        return problem, f"{HINT}; {named} is none of its characters"
+    return problem, HINT
 
 
 def _percent(ratio: Fraction) -> str:
