@@ -16,7 +16,7 @@ from contsemi.compose import files, schema, suggest
 from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
-from contsemi.keys import Section
+from contsemi.config.values import Section
 
 __all__ = ["chosen", "defaults", "part_schema", "run_schema"]
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from contsemi.keys import (
+from contsemi.config.scenario import Scenario
+from contsemi.config.values import (
     Count,
     DeviationRgb,
     Interval,
@@ -22,7 +23,6 @@ from contsemi.keys import (
     Probability,
     Rate,
     Rgb,
-    Scenario,
     Section,
 )
 
