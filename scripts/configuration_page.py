@@ -22,7 +22,7 @@ PAGE = ROOT / "docs" / "configuration.md"
 HEAD = """\
 # Every key
 
-Made by `python scripts/configuration_page.py` from the schema ([contsemi/config](../contsemi/config/)),
+Made by `python scripts/configuration_page.py` from the schema ([config/](../contsemi/config)),
 the files under [conf/](../conf) and the methods' own comments; a test holds it to them.
 
 `key=value` on the command line wins over everything; `python -m contsemi.run --cfg job ...` prints

@@ -9,18 +9,18 @@ __all__ = [
     "DeviationRgb",
     "Interval",
     "NonNegative",
-    "Pixels",
     "Probability",
     "Rate",
     "Rgb",
     "Section",
+    "Side",
 ]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=1000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Pixels = Annotated[int, Field(ge=1, le=4096)]
+Side = Annotated[int, Field(ge=1, le=4096)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Rgb = Annotated[list[Finite], Field(min_length=3, max_length=3)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -25,7 +25,7 @@ from contsemi.errors import InputError
 from contsemi.losses.cross_entropy import smooth_labels
 from contsemi.losses.distil import feature_distillation, nearest_neighbour_distillation
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
-from contsemi.losses.nearest_stream import Votes, join_votes, row_votes, support_votes
+from contsemi.losses.nearest_stream import Votes, row_votes, sum_votes, support_votes
 from contsemi.types import Needs, Step
 
 __all__ = ["NearestNeighbourDistillation"]
@@ -128,7 +128,7 @@ class NearestNeighbourDistillation(Distiller):
                     temperature=self.temperature,
                     weights=each.weights,
                 )
-                votes = join_votes(votes, own)
+                votes = sum_votes(votes, own)
             return votes.log_probs()
 
         return vote

@@ -15,6 +15,10 @@ def anytime_accuracy(trajectory: Trajectory) -> float | Undefined:
 
     Args:
         trajectory: evaluations while the stream was learned.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> anytime_accuracy(as_trajectory([1, 2], [0, 1], [[0.8, 0], [0.5, 0.9]]))
+    0.75
     """
     means = []
     for index in range(len(trajectory)):
@@ -37,6 +41,10 @@ def learning_curve_area(trajectory: Trajectory, *, evaluations: int) -> float | 
 
     Raises:
         ValueError: ``evaluations`` is not positive.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> learning_curve_area(as_trajectory([0, 1], [0, 0], [[0.2], [0.6]]), evaluations=2)
+    0.4
     """
     if evaluations < 1:
         raise ValueError(f"evaluations must be positive, got {evaluations}")

@@ -23,6 +23,10 @@ def confusion_matrix(predicted: Integers, targets: Integers, *, classes: int) ->
 
     Raises:
         ValueError: lengths differ, or a column is outside [0, C).
+
+    >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), classes=2)
+    array([[1, 1],
+           [0, 1]])
     """
     if len(predicted) != len(targets):
         raise ValueError(f"{len(predicted)} predictions of {len(targets)} images")
@@ -43,6 +47,9 @@ def accuracy_per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
     Returns:
         [C], fractions; NaN for a class without an image.
+
+    >>> accuracy_per_class(np.array([[1, 1], [0, 4]]))
+    array([0.5, 1. ])
     """
     images = confusion.sum(axis=1)
     return np.where(images > 0, confusion.diagonal() / np.maximum(images, 1), np.nan)
@@ -53,6 +60,9 @@ def mean_class_accuracy(confusion: NDArray[np.int64]) -> float | Undefined:
 
     Args:
         confusion: [C, C].
+
+    >>> mean_class_accuracy(np.array([[1, 1], [0, 4]]))
+    0.75
     """
     shares = accuracy_per_class(confusion)
     measured = shares[~np.isnan(shares)]

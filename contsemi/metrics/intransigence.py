@@ -17,6 +17,9 @@ def intransigence(matrix: ArrayLike, joint: ArrayLike) -> float | Undefined:
 
     Raises:
         ValueError: ``joint`` has not one value a task, or one that is not a fraction.
+
+    >>> intransigence([[1.0, 0.0], [1.0, 0.5]], [1.0, 0.75])
+    0.125
     """
     values, reference = as_matrix(matrix), np.asarray(joint, dtype=np.float64)
     if reference.shape != (len(values),):

@@ -30,7 +30,7 @@ def views_of(learner, batch):
 def test_labelled_and_large_views_are_made_in_one_place(learner):
     batch = learner.batch(0, 0)
     views = views_of(learner, batch)
-    together = views.joined(["labelled", "large"]).sides[0][1]
+    together = views.by_side(["labelled", "large"]).sides[0][1]
     labelled, large = views.images["labelled"], views.images["large"]
     assert together.data_ptr() == labelled.data_ptr()
     assert torch.equal(together, torch.cat([labelled, large]))

@@ -1,4 +1,4 @@
-"""Fetching one file whose hash is known, by torchvision: the data room's only use of the network."""
+"""Fetching one file whose hash is known, by torchvision: all that the data room asks a network."""
 
 import os
 import socket
