@@ -68,6 +68,7 @@ class Stream:
         remarks: what a user should know of the stream, one line each.
         facts: of each task how many images come of each class and of each unlabelled kind; for
             records alone.
+        test_files: the file of each test image, by row; none where images are no files.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Stream:
     unlabelled_images: Tensor | None
     remarks: tuple[str, ...] = ()
     facts: list[dict[str, Any]] = field(default_factory=list)
+    test_files: tuple[str, ...] = ()
 
 
 def refuse_unfit(
@@ -150,7 +152,14 @@ def build(
         unlabelled_images=foreign,
         remarks=() if foreign is None else _shared_with_test(foreign, test),
         facts=[_facts(made, pool, train, task) for task, pool in enumerate(found)],
+        test_files=_files(train.place, test),
     )
+
+
+def _files(root: Path | None, split: ImageSet) -> tuple[str, ...]:
+    if root is None or split.files is None:
+        return ()
+    return tuple(str(root.absolute() / file) for file in split.files)
 
 
 def _columns(order: Sequence[int], num_classes: int) -> Integers:

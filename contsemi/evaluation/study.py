@@ -78,7 +78,7 @@ class Study:
         """
         assert measured.answers is not None
         answered = self._answered(measured.answers)
-        self.records.write_answers(answered, task)
+        self.records.write_answers(answered, task, self.stream.test_files)
         calibration = {
             "expected_calibration_error": answered.reliability().error,
             "negative_log_likelihood": answered.negative_log_likelihood(),

@@ -3,9 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from contsemi.metrics.matrix import Undefined
-
-__all__ = ["accuracy_per_class", "confusion_matrix", "mean_class_accuracy"]
+__all__ = ["accuracy_per_class", "confusion_matrix"]
 
 Integers = NDArray[np.integer]
 
@@ -53,17 +51,3 @@ def accuracy_per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """
     images = confusion.sum(axis=1)
     return np.where(images > 0, confusion.diagonal() / np.maximum(images, 1), np.nan)
-
-
-def mean_class_accuracy(confusion: NDArray[np.int64]) -> float | Undefined:
-    """The mean of the accuracies of the classes that have images (balanced accuracy).
-
-    Args:
-        confusion: [C, C].
-
-    >>> mean_class_accuracy(np.array([[1, 1], [0, 4]]))
-    0.75
-    """
-    shares = accuracy_per_class(confusion)
-    measured = shares[~np.isnan(shares)]
-    return float(measured.mean()) if measured.size else Undefined("there are no test images")

@@ -45,11 +45,6 @@ class Difference:
     seeds: tuple[int, ...]
     confidence: float
 
-    @property
-    def is_clear(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
-
 
 def mean_and_deviation(values: Sequence[float]) -> Spread | Undefined:
     """Mean and sample standard deviation.
