@@ -152,7 +152,8 @@ class NearestNeighbourDistillation(Distiller):
         if not pairs:
             return
         columns, (now, then) = step.labels, (each["projector"] for each in pairs[0])
-        rows = step.current_rows if self.current else step.old_rows
+        ages = step.by_age
+        rows = None if ages is None else ages.current if self.current else ages.old
         if rows is not None and len(rows):  # else others are there and weigh nothing
             places = step.in_each_view(rows)
             columns = columns.index_select(0, rows)

@@ -297,8 +297,7 @@ class Learner:
             draw=partial(self.draw, self.step_in_task),
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
             memory=self.embeddings.view(),
-            current_rows=batch.current_rows,
-            old_rows=batch.old_rows,
+            by_age=batch.by_age,
         )
 
     def draw(self, step: int, purpose: str) -> torch.Generator:
