@@ -1,29 +1,13 @@
 """Few-shot episodes on frozen features: new classes from a handful of images."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from contsemi.metrics.few_shot_episodes import FewShot, draw_episodes
 from contsemi.metrics.knn_probe import unit_rows
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["FewShot", "few_shot_accuracy"]
-
-
-@dataclass(frozen=True, slots=True)
-class FewShot:
-    """Accuracy over episodes.
-
-    Attributes:
-        mean: mean accuracy of the episodes.
-        half_width: half the 95% interval of that mean, 1.96 s / √episodes.
-        episodes: their number.
-    """
-
-    mean: float
-    half_width: float
-    episodes: int
+__all__ = ["few_shot_accuracy"]
 
 
 def few_shot_accuracy(
@@ -58,23 +42,15 @@ def few_shot_accuracy(
     """
     if min(ways, episodes) < 2 or min(shots, queries) < 1:
         raise ValueError("episodes need two ways, one shot, one query, and there must be two")
-    rows = unit_rows(features)
-    members = [np.flatnonzero(labels == column) for column in np.unique(labels)]
-    able = [found for found in members if len(found) >= shots + queries]
-    if len(able) < ways:
-        return Undefined(
-            f"{ways} classes with {shots + queries} images each are needed, there are {len(able)}"
-        )
-    draw = np.random.default_rng(seed)
-    truth = np.repeat(np.arange(ways), queries)
+    drawn = draw_episodes(
+        labels, ways=ways, shots=shots, queries=queries, episodes=episodes, seed=seed
+    )
+    if isinstance(drawn, Undefined):
+        return drawn
+    rows, truth = unit_rows(features), np.repeat(np.arange(ways), queries)
     scores = np.empty(episodes)
-    for episode in range(episodes):
-        classes = draw.choice(len(able), ways, replace=False)
-        drawn = np.stack(
-            [draw.choice(able[column], shots + queries, replace=False) for column in classes]
-        )
-        means = unit_rows(rows[drawn[:, :shots]].mean(axis=1))
-        asked = rows[drawn[:, shots:].reshape(-1)]
-        scores[episode] = ((asked @ means.T).argmax(axis=1) == truth).mean()
+    for episode, (support, query) in enumerate(zip(drawn.support, drawn.query, strict=True)):
+        means = unit_rows(rows[support.T].mean(axis=1))
+        scores[episode] = ((rows[query.T.reshape(-1)] @ means.T).argmax(axis=1) == truth).mean()
     half = 1.96 * scores.std(ddof=1) / np.sqrt(episodes)
     return FewShot(float(scores.mean()), float(half), episodes)
