@@ -249,6 +249,11 @@ class Evaluate(Section):
     pseudo_labels: Probability | None = Field(
         description="measure the labels given to unlabelled images at least this surely; null: no"
     )
+    truth: bool = Field(
+        default=False,
+        description="measure what predict=moments would reach with the true labels of each pool, "
+        "true drift and true class statistics",
+    )
 
 
 class Checkpoint(Section):
