@@ -96,6 +96,7 @@ class Inference:
                 self.heads,
                 draw=self.draw,
                 exemplars=self.exemplars.images,
+                index=self.config.memory.index,
             )
         return self._pool
 

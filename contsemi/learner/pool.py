@@ -9,6 +9,7 @@ from torch import Tensor
 from contsemi.learner.forward import Embedder
 from contsemi.learner.networks import Networks
 from contsemi.learner.task import TaskRows, gather
+from contsemi.search.index import Index, Kind
 from contsemi.types import Outputs
 
 __all__ = ["TaskPool"]
@@ -26,6 +27,7 @@ class TaskPool:
         heads: that the method needs.
         draw: gives a generator for a purpose.
         exemplars: uint8 [M, 3, S, S], the images kept of earlier tasks.
+        index: how near rows are looked for; see :class:`contsemi.search.index.Index`.
     """
 
     def __init__(
@@ -37,9 +39,10 @@ class TaskPool:
         *,
         draw: Callable[[str], torch.Generator],
         exemplars: Tensor,
+        index: Kind = "auto",
     ) -> None:
         self.task, self.networks, self.embed, self.heads = task, networks, embed, heads
-        self.draw, self.exemplars = draw, exemplars
+        self.draw, self.exemplars, self.index = draw, exemplars, index
         self._rows = task.experience.unlabelled
         self.ids, self.columns = task.pool_ids, task.columns
         self._outputs: dict[tuple[str, tuple[str, ...]], Outputs] = {}
@@ -64,6 +67,15 @@ class TaskPool:
         made = self.embed(self.networks.by_name(network), self.task.images, wanted, self._rows)
         self._outputs[network, wanted] = made
         return made
+
+    def labelled(self, network: str, *heads: str) -> tuple[Outputs, Tensor]:
+        """What a network says of the labelled images at hand; see :class:`~contsemi.types.Pool`."""
+        by = self.networks.by_name(network)
+        return self.embed(by, self.task.labelled, heads or self.heads), self.task.labels
+
+    def nearest(self, rows: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """The rows nearest to each of them; see :class:`~contsemi.types.Pool`."""
+        return Index(rows, self.index).search(rows, number)
 
     def images(self, places: Tensor) -> Tensor:
         """Images uint8 [n, 3, S, S] on the device."""
