@@ -1,5 +1,7 @@
 """Labels spread over a graph of neighbours: an image is what those near it are."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -63,14 +65,17 @@ def _normalised(neighbours: Tensor, cosines: Tensor, power: float) -> Tensor:
     real = (neighbours >= 0) & (neighbours != rows)
     weight = cosines.clamp_min(0).pow(power)[real]
     pair = torch.stack([rows[real], neighbours[real]])
-    edges = torch.cat([pair, pair.flip(0)], 1), torch.cat([weight, weight])
-    sizes, unchecked = (count, count), {"check_invariants": False}
-    both = torch.sparse_coo_tensor(*edges, sizes, **unchecked).coalesce()
+    edges, sizes = torch.cat([pair, pair.flip(0)], 1), (count, count)
+    both = torch.sparse_coo_tensor(
+        edges, torch.cat([weight, weight]), sizes, check_invariants=False
+    ).coalesce()
     (left, right), weight = both.indices(), both.values()
     degree = torch.zeros(count, dtype=weight.dtype, device=weight.device)
     root = degree.index_add(0, left, weight).clamp_min(torch.finfo(weight.dtype).tiny).rsqrt()
     shares = weight * root[left] * root[right]
-    return torch.sparse_coo_tensor(both.indices(), shares, sizes, is_coalesced=True, **unchecked)
+    return torch.sparse_coo_tensor(
+        both.indices(), shares, sizes, is_coalesced=True, check_invariants=False
+    )
 
 
 def certainty(probs: Tensor) -> Tensor:
@@ -87,5 +92,5 @@ def certainty(probs: Tensor) -> Tensor:
     """
     if probs.shape[1] < 2:
         return probs.new_ones(len(probs))
-    entropy = torch.special.entr(probs).sum(1)
-    return (1 - entropy / torch.tensor(float(probs.shape[1])).log()).clamp(0, 1)
+    entropy: Tensor = torch.special.entr(probs).sum(1)
+    return (1 - entropy / math.log(probs.shape[1])).clamp(0, 1)

@@ -27,6 +27,7 @@ class TaskPool:
         heads: that the method needs.
         draw: gives a generator for a purpose.
         exemplars: uint8 [M, 3, S, S], the images kept of earlier tasks.
+        anchors: uint8 [A, 3, S, S], those of earlier tasks that were not trained on.
         index: how near rows are looked for; see :class:`contsemi.search.index.Index`.
     """
 
@@ -39,10 +40,12 @@ class TaskPool:
         *,
         draw: Callable[[str], torch.Generator],
         exemplars: Tensor,
+        anchors: Tensor,
         index: Kind = "auto",
     ) -> None:
         self.task, self.networks, self.embed, self.heads = task, networks, embed, heads
-        self.draw, self.exemplars, self.index = draw, exemplars, index
+        self.draw, self.index = draw, index
+        self.kept = [images for images in (exemplars, anchors) if len(images)]
         self._rows = task.experience.unlabelled
         self.ids, self.columns = task.pool_ids, task.columns
         self._outputs: dict[tuple[str, tuple[str, ...]], Outputs] = {}
@@ -82,27 +85,27 @@ class TaskPool:
         return gather(self.task.images, self.ids[places], self.ids.device)
 
     def moved(self, take: Callable[[Outputs], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """What the task's images and the exemplars were to the past, and what they are now.
+        """What the task's images, exemplars and anchors were to the past, and what they are now.
 
-        Exemplars are few, but the only images of old classes: both kinds weigh the same in all.
+        Exemplars and anchors are few, but the only images of old classes: each kind weighs the same
+        in all.
 
         Args:
             take: what is wanted of a network's outputs, [n, F].
 
         Returns:
-            old and new [P + M, F], and their weights [P + M].
+            old and new [P + M + A, F], and their weights [P + M + A].
 
         Raises:
             ValueError: there is no frozen network.
         """
         new, old = (
-            [take(self.outputs(name)), *self._of_exemplars(name, take)]
+            [take(self.outputs(name)), *self._of_kept(name, take)]
             for name in ("predicting", "past")
         )
         weights = [torch.full((len(x),), 1 / max(len(x), 1), device=x.device) for x in new]
         return torch.cat(old), torch.cat(new), torch.cat(weights)
 
-    def _of_exemplars(self, network: str, take: Callable[[Outputs], Tensor]) -> list[Tensor]:
-        if not len(self.exemplars):
-            return []
-        return [take(self.embed(self.networks.by_name(network), self.exemplars, self.heads))]
+    def _of_kept(self, network: str, take: Callable[[Outputs], Tensor]) -> list[Tensor]:
+        by = self.networks.by_name(network)
+        return [take(self.embed(by, images, self.heads)) for images in self.kept]

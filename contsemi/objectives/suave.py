@@ -140,7 +140,7 @@ class Suave(Objective):
         """Soft classes [V * B, K] that the index has a say in."""
         assert self.index is not None
         rows = functional.normalize(decides["projector"].detach().float(), dim=1)
-        found = self.index(targets, rows, step.places)
+        found: Tensor = self.index(targets, rows, step.places)
         if self.labels_from == "index":
             return found
         sure = certainty(found)[:, None]

@@ -20,7 +20,7 @@ from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.lock import FolderLock, InUse
 from contsemi.tune import __doc__ as purpose
 from contsemi.tune.chosen import write_experiment
-from contsemi.tune.rules import RULES, Place, check_place
+from contsemi.tune.rules import RULES, Place, trial_words
 from contsemi.tune.sampling import Sampling
 from contsemi.tune.search import Search, told
 from contsemi.tune.space import Space, at, space_of
@@ -47,7 +47,8 @@ def tune(arguments: Sequence[str] | None) -> int:
     config = compose.load(words)
     space = space_of(config, words)
     place = RULES[given.rule](config, seeds, given.validation, given.classes)
-    check_place(words, place)
+    trial = trial_words(words, place)
+    compose.load(trial)
     sampling = Sampling(space, seed=0)
     folder = given.output.resolve()
     manifest = Manifest.open(folder, _question(given, place, config, space))
@@ -57,7 +58,7 @@ def tune(arguments: Sequence[str] | None) -> int:
         make_folder(folder)
     with _alone(folder):
         defaults = {key: at(config.model_dump(), key) for key in space}
-        search = Search(manifest, sampling, place, words, defaults, _say)
+        search = Search(manifest, sampling, trial, place.progress, defaults, _say)
         search.run(trials=given.trials, budget=given.budget * HOUR, jobs=given.jobs)
         best = manifest.best
         if best is None:

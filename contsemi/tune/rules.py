@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from contsemi import compose
 from contsemi.config import Config, Scenario
 from contsemi.data.names import NAMES
 from contsemi.errors import InputError
 
-__all__ = ["RULES", "Place", "other_classes"]
+__all__ = ["RULES", "Place", "other_classes", "trial_words"]
 
 OTHER_SEED = 100  # seeds below are for what is reported
 
@@ -98,14 +97,15 @@ def _ids(given: Sequence[int | str], names: Sequence[str]) -> list[int]:
     return [each if isinstance(each, int) else list(names).index(each) for each in given]
 
 
-def check_place(words: Sequence[str], place: Place) -> None:
-    """Refuses a place whose settings do not go with the words.
+def trial_words(words: Sequence[str], place: Place) -> list[str]:
+    """The words of a trial: those of the command, but for what the rule sets, and the rule's.
 
     Raises:
-        InputError: a word says what the rule decides, or a trial cannot be composed.
+        InputError: a word says what the rule decides.
     """
     own = {word.partition("=")[0] for word in place.settings}
-    for word in words:
-        if word.partition("=")[0] in own:
-            raise InputError(word.partition("=")[0], "is set by the rule", "leave it out")
-    compose.load([*words, *place.settings])
+    for key in (word.partition("=")[0] for word in words):
+        if key in own - {"scenario.classes"}:  # of which others are tried
+            raise InputError(key, "is set by the rule", "leave it out")
+    kept = [word for word in words if word.partition("=")[0] not in own]
+    return [*kept, *place.settings]

@@ -8,7 +8,6 @@ from typing import Any
 from contsemi.errors import InputError
 from contsemi.report.words import duration, percent
 from contsemi.tune.processes import Process, accuracies_on_the_way
-from contsemi.tune.rules import Place
 from contsemi.tune.sampling import Sampling
 from contsemi.tune.trials import OVER, Manifest, Trial
 
@@ -24,8 +23,8 @@ class Search:
     Args:
         manifest: what is known so far, and kept up to date.
         sampling: says what to try.
-        place: where trials run.
         words: settings of every trial.
+        progress: prefix of the names in ``metrics.jsonl`` that tell how a trial goes.
         defaults: values of the searched keys as they are configured, which are tried first.
         say: prints a line.
     """
@@ -34,13 +33,13 @@ class Search:
         self,
         manifest: Manifest,
         sampling: Sampling,
-        place: Place,
         words: Sequence[str],
+        progress: str,
         defaults: dict[str, Any],
         say: Callable[[str], None],
     ) -> None:
-        self.manifest, self.sampling, self.place = manifest, sampling, place
-        self.words, self.defaults, self.say = words, defaults, say
+        self.manifest, self.sampling, self.words = manifest, sampling, words
+        self.progress, self.defaults, self.say = progress, defaults, say
         self._running: dict[int, tuple[Process, float]] = {}
 
     def run(self, *, trials: int, budget: float, jobs: int) -> None:
@@ -91,9 +90,7 @@ class Search:
     def _start(self, trial: Trial) -> None:
         self.manifest.write()
         values = [f"{key}={value}" for key, value in trial.values.items()]
-        process = Process(
-            [*self.words, *self.place.settings, *values], self.manifest.place_of(trial)
-        )
+        process = Process([*self.words, *values], self.manifest.place_of(trial))
         self._running[trial.number] = process, trial.processor_seconds
 
     def _look(self, trial: Trial) -> None:
@@ -101,7 +98,7 @@ class Search:
         process, before = self._running[trial.number]
         over = process.ended()
         folder = self.manifest.place_of(trial)
-        trial.on_the_way = accuracies_on_the_way(folder, self.place.progress)
+        trial.on_the_way = accuracies_on_the_way(folder, self.progress)
         if not over and self.sampling.hopeless(trial, self.manifest.trials):
             process.stop()
             trial.state = "finished" if process.code == 0 else "pruned"

@@ -187,7 +187,9 @@ def search(tmp_path, monkeypatch):
         manifest = Manifest.open(tmp_path, {"rule": "other"})
         defaults = {"optim.lr": 0.002, "x": 1}
         said = []
-        return Search(manifest, Sampling(space, 0), place, [], defaults, said.append), said
+        return Search(
+            manifest, Sampling(space, 0), place.settings, place.progress, defaults, said.append
+        ), said
 
     return make
 
