@@ -84,6 +84,8 @@ def accuracies_on_the_way(folder: Path, prefix: str) -> list[float]:
     if not path.is_file():
         return []
     for line in path.read_text(encoding="utf-8").splitlines():
+        if prefix not in line:  # most are of another kind, and are not parsed
+            continue
         try:
             row = json.loads(line)
         except ValueError:

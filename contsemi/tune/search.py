@@ -14,7 +14,7 @@ from contsemi.tune.trials import OVER, Manifest, Trial
 __all__ = ["Search"]
 
 BAD_INPUT = 2  # exit code
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 2.0
 
 
 class Search:

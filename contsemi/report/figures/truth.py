@@ -21,12 +21,19 @@ STEPS = {
     "with_labels_and_drift": "drift",
     "with_statistics": "other statistics",
 }
-BESIDE = {"with_drift": "drift alone", "with_means": "means", "with_covariance": "covariance"}
+# Each truth alone; one that is on both sides has one colour.
+ALONE = {
+    "with_labels": "labels",
+    "with_drift": "drift",
+    "with_statistics": "means and covariance",
+    "with_means": "means",
+    "with_covariance": "covariance",
+}
 
 
 def drawing(material: Material) -> Drawing | None:
     """Bars of the shares of 100 % on the left, of the gains of single truths on the right."""
-    values = {name: _row(material.measured.get("truth", {}), name) for name in (*STEPS, *BESIDE)}
+    values = {name: _row(material.measured.get("truth", {}), name) for name in {**STEPS, **ALONE}}
     if not values["as_it_is"].size:
         return None
     return Drawing(
@@ -52,7 +59,7 @@ def _stacked(axes: Axes, values: dict[str, NDArray[np.float64]]) -> None:
     levels = [values[name] for name in STEPS]
     levels.append(np.full_like(levels[0], 100))
     tasks = 1 + np.arange(len(levels[0]))
-    colours = task_colours(len(STEPS))
+    colours = task_colours(1 + len(ALONE))[: len(STEPS)]
     axes.bar(tasks, levels[0], color=colours[0], label="as it is")
     names = [*list(STEPS.values())[1:], "features"]
     for low, high, name, colour in zip(
@@ -76,8 +83,8 @@ def _alone(axes: Axes, values: dict[str, NDArray[np.float64]]) -> None:
     """What each truth alone would add."""
     own = values["as_it_is"]
     tasks = 1 + np.arange(len(own))
-    single = {"with_labels": "labels", **BESIDE, "with_statistics": "means and covariance"}
-    for (name, said), colour in zip(single.items(), task_colours(len(single)), strict=True):
+    colours = task_colours(1 + len(ALONE))[1:]
+    for (name, said), colour in zip(ALONE.items(), colours, strict=True):
         axes.plot(tasks, values[name] - own, color=colour, marker="o", label=said)
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.set_xticks(tasks)
