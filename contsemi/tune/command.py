@@ -52,8 +52,8 @@ def tune(arguments: Sequence[str] | None) -> int:
     sampling = Sampling(space, seed=0)
     folder = given.output.resolve()
     manifest = Manifest.open(folder, _question(given, place, config, space))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     with storage(folder):
         make_folder(folder)
     with _alone(folder):

@@ -1,4 +1,4 @@
-"""Which values are tried next, and which trials are not worth their time: Optuna's part."""
+"""Which values are tried next: Optuna's part."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Sampling"]
 
-STARTUP = 4  # finished trials before one is stopped early
-
 
 class Sampling:
-    """Optuna's tree-structured Parzen estimator and median rule, over trials that we keep.
+    """Optuna's tree-structured Parzen estimator, over trials that we keep.
 
     The study is made anew from the trials for each question, with a seed of the trial's number, so
     that an interrupted search goes on as if it had not been.
@@ -60,28 +58,11 @@ class Sampling:
         asked = study.ask(self.distributions)
         return {key: self._short(key, value) for key, value in asked.params.items()}
 
-    def hopeless(self, trial: Trial, trials: Sequence[Trial]) -> bool:
-        """Whether a running trial lies below the median of the finished ones at the same point.
-
-        Args:
-            trial: with what it has reached on the way.
-            trials: all of them.
-        """
-        if not trial.on_the_way:
-            return False
-        others = [each for each in trials if each.number != trial.number]
-        study = self._study([each for each in others if each.state == "finished"], self.seed)
-        asked = study.ask()
-        for step, value in enumerate(trial.on_the_way):
-            asked.report(value, step)
-        return bool(asked.should_prune())
-
     def _study(self, trials: Sequence[Trial], seed: int) -> "Study":
         optuna = self._optuna
         study: Study = optuna.create_study(
             direction="maximize",
             sampler=optuna.samplers.TPESampler(seed=seed),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=0),
         )
         for trial in trials:
             # What the configuration brought may lie outside of what is searched.
@@ -95,7 +76,6 @@ class Sampling:
             params=trial.values,
             distributions=self.distributions,
             value=trial.score,
-            intermediate_values=dict(enumerate(trial.on_the_way)),
         )
 
     def _short(self, key: str, value: Any) -> Any:

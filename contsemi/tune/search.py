@@ -99,7 +99,7 @@ class Search:
         over = process.ended()
         folder = self.manifest.place_of(trial)
         trial.on_the_way = accuracies_on_the_way(folder, self.progress)
-        if not over and self.sampling.hopeless(trial, self.manifest.trials):
+        if not over and self.manifest.hopeless(trial):
             process.stop()
             trial.state = "finished" if process.code == 0 else "pruned"
         elif not over:

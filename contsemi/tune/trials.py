@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,6 +15,7 @@ from contsemi.storage.atomic import write_atomically
 __all__ = ["OVER", "Manifest", "Trial"]
 
 NAME = "tune.json"
+STARTUP = 4  # finished trials before one is stopped early
 OVER = ("finished", "pruned", "failed")  # states after which a trial is not run again
 
 
@@ -67,6 +69,19 @@ class Manifest:
         """The finished trial of the highest score, the first of equals; ``None`` for none."""
         done = [trial for trial in self.trials if trial.score is not None]
         return max(done, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
+
+    def hopeless(self, trial: Trial) -> bool:
+        """Whether a trial now lies below the median of the finished ones at the same point.
+
+        Its present accuracy counts, not the best so far: in a stream the first task's is the best.
+        """
+        point = len(trial.on_the_way) - 1
+        others = [
+            each.on_the_way[point]
+            for each in self.trials
+            if each.state == "finished" and len(each.on_the_way) > point >= 0
+        ]
+        return len(others) >= STARTUP and trial.on_the_way[point] < median(others)
 
     def place_of(self, trial: Trial) -> Path:
         """The output folder of a trial's run."""

@@ -246,6 +246,26 @@ def test_a_trial_far_below_the_others_is_stopped(search):
     assert last.state == "pruned" and last.score is None and last.processor_seconds < 30
 
 
+def test_what_counts_is_where_a_trial_is_now_not_its_best(tmp_path):
+    """In a stream accuracy falls: all trials are at their best after the first task."""
+    curves = [[0.9, 0.5, 0.3 + n / 10] for n in range(4)]
+    trials = [
+        Trial(number=n, values={}, state="finished", on_the_way=curve)
+        for n, curve in enumerate(curves)
+    ]
+    found = Manifest(tmp_path, {}, trials)
+    for on_the_way, expected in (
+        ([0.95, 0.5, 0.44], True),  # below the median of 0.3, 0.4, 0.5 and 0.6
+        ([0.8, 0.4, 0.46], False),
+        ([0.9], False),
+        ([0.8], True),
+        ([], False),
+    ):
+        assert found.hopeless(Trial(number=9, values={}, on_the_way=on_the_way)) is expected
+    trials.pop()
+    assert not found.hopeless(Trial(number=9, values={}, on_the_way=[0.1]))
+
+
 def test_a_folder_answers_one_question(tmp_path):
     Manifest(tmp_path, {"rule": "other", "method": "a"}).write()
     with pytest.raises(InputError, match="its method is a, that of this command b"):
