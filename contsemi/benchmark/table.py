@@ -18,19 +18,22 @@ COLUMNS = {
 
 
 def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:
-    """Mean ± standard deviation over seeds, and how far the reference is ahead.
+    """Mean ± standard deviation over orders and seeds, and how far the reference is ahead.
 
     Args:
         jobs: all runs; those that are not finished are left out.
         reference: name of the method that the others are compared with.
     """
+    pairs = list(dict.fromkeys(job.pair for job in jobs))
+    seeds = "seeds" if all(job.order is None for job in jobs) else "runs"
     for labels in dict.fromkeys(job.labels for job in jobs):
-        runs: dict[str, dict[int, FinishedRun]] = {}
+        runs: dict[str, dict[int, FinishedRun]] = {}  # by the place of their order and seed
         for job in jobs:
             if job.labels == labels and job.finished:
-                runs.setdefault(job.method, {})[job.seed] = load_run(job.folder)
+                runs.setdefault(job.method, {})[pairs.index(job.pair)] = load_run(job.folder)
         yield f"\n### {labels}\n"
-        yield f"| method | seeds | {' | '.join(COLUMNS)} | {reference} ahead by | bytes | seconds |"
+        names = ["method", seeds, *COLUMNS, f"{reference} ahead by", "bytes", "seconds"]
+        yield f"| {' | '.join(names)} |"
         yield "|---" * (len(COLUMNS) + 5) + "|"
         for method, by_seed in sorted(runs.items(), key=lambda item: -_mean(item[1])):
             cells = [method, str(len(by_seed))]

@@ -156,6 +156,10 @@ class Memory(Section):
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="rows of the index of past embeddings, over all classes"
     )
+    anchors: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="unlabelled images that no task trains on, kept to fit maps of drift on",
+    )
     bytes: Annotated[int, Field(ge=0)] | None = Field(
         description="bytes for images and embeddings together; null to count rows only"
     )
@@ -248,6 +252,11 @@ class Evaluate(Section):
     )
     pseudo_labels: Probability | None = Field(
         description="measure the labels given to unlabelled images at least this surely; null: no"
+    )
+    truth: bool = Field(
+        default=False,
+        description="measure what predict=moments would reach with the true labels of each pool, "
+        "true drift and true class statistics",
     )
 
 

@@ -75,3 +75,12 @@ class Scenario(Section):
         default=None,
         description="folder with classes.txt, labelled.txt, unlabelled.txt: a line an experience",
     )
+    first_tasks: Count | None = Field(
+        default=None,
+        description="learn only so many of the tasks, to choose settings; null for all",
+    )
+    validation: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="share of each class's labels that is taken out of training and tested on in "
+        "place of the test images, to choose settings",
+    )

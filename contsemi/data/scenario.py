@@ -137,21 +137,24 @@ def build(
     images = train.images if foreign is None else concatenated(train.images, foreign, cache)
     outside = None if foreign is None else np.arange(len(train), len(images))
     found = pools(scenario, made, outside, train, seed)
+    first = slice(scenario.first_tasks)
+    experiences = [
+        _with_coarse(each, made, train, coarse_ratio, seed)
+        for each in _experiences(made, found, column_of, train, _is_narrow(scenario))[first]
+    ]
+    labelled = made.labelled[made.coming.arrives[made.labelled] < len(experiences)]
     return Stream(
         name=scenario.name,
-        experiences=[
-            _with_coarse(each, made, train, coarse_ratio, seed)
-            for each in _experiences(made, found, column_of, train, _is_narrow(scenario))
-        ],
+        experiences=experiences,
         images=images,
-        test=_test_tasks(made, column_of, test.targets.numpy()),
+        test=_test_tasks(made, column_of, test.targets.numpy())[first],
         class_order=tuple(order),
         class_names=tuple(train.classes[number] for number in order),
-        label_indices=made.labelled,
-        label_digest=digest(made.labelled),
+        label_indices=labelled,
+        label_digest=digest(labelled),
         unlabelled_images=foreign,
         remarks=() if foreign is None else _shared_with_test(foreign, test),
-        facts=[_facts(made, pool, train, task) for task, pool in enumerate(found)],
+        facts=[_facts(made, pool, train, task) for task, pool in enumerate(found[first])],
         test_files=_files(train.place, test),
     )
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from contsemi.learner.seeing import Forwards
 from contsemi.models.ema import Ema, frozen_copy
-from contsemi.models.network import Network
+from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.seeding import generator
 from contsemi.types import Forward, Needs
 
@@ -69,6 +69,15 @@ class Networks:
             )
         else:
             self.teacher.grow(self.student)
+
+    def train(self, *, frozen: bool) -> None:
+        """Training mode, with batch statistics or, ``frozen``, with those that BatchNorm has."""
+        if not self.student.training:  # to set all modules anew in each step takes a while
+            self.student.train()
+        if frozen:
+            freeze_batch_norm(self.student)
+            if self.teacher is not None:  # which gathers statistics of its own
+                freeze_batch_norm(self.teacher.network)
 
     def follow(self, momentum: float) -> None:
         """The teacher follows the student, whose optimiser has stepped."""

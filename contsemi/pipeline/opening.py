@@ -13,6 +13,7 @@ from contsemi.data.annotator import Annotator
 from contsemi.data.imageset import ImageSet
 from contsemi.data.plan import plan
 from contsemi.data.scenario import Stream, TestSet, build, refuse_unfit
+from contsemi.data.validation import held_out
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import all_or_none, meet, one_first, refuse_differing, tell_json
 from contsemi.devices.precision import choose_device, choose_precision, set_deterministic
@@ -130,7 +131,7 @@ def _open(
         device = choose_device(config.device, ranks)
         threads = fix_threads(config, device, ranks.local_size)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
-        train, test, stream = _divided(config, ranks, budget, choice)
+        train, test, stream, budget = _divided(config, ranks, budget, choice)
         annotator = _annotator(config, stream, budget, choice, train, test)
         for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
@@ -168,11 +169,15 @@ def _open(
 
 def _divided(
     config: Config, ranks: Ranks, budget: LabelBudget, choice: Choice
-) -> tuple[ImageSet, ImageSet, Stream]:
-    """The images for training and for the test, and the stream made of them."""
+) -> tuple[ImageSet, ImageSet, Stream, LabelBudget]:
+    """The images for training and for the test, the stream made of them, and the labels for it."""
     check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
     load = partial(data.load, config.data, config.scenario.dataset, check)
     train, test = one_first(ranks, load)
+    if share := config.scenario.validation:
+        made = plan(config.scenario, budget, choice, config.seed, train.named, test.named)
+        allowed = made.coming.may_be_labelled(train.targets.numpy())
+        train, test, budget = held_out(train, budget, share, allowed=allowed, seed=config.seed)
     stream = build(
         config.scenario,
         budget,
@@ -183,7 +188,7 @@ def _divided(
         choice=choice,
         coarse_ratio=config.coarse_ratio,
     )
-    return train, test, stream
+    return train, test, stream, budget
 
 
 def _annotator(

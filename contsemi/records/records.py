@@ -27,6 +27,7 @@ RESULTS = (
     "accuracy_matrix_task_incremental.csv",
     "forgetting.png",
     "stability.png",
+    "truth.png",
     "report.html",
     "progress.json",
     "labels.txt",
