@@ -15,6 +15,7 @@ from contsemi.data.arrivals import Arrivals
 from contsemi.data.coarse import coarse_classes, coarse_rows, refuse_without_coarse
 from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.joined import joined
+from contsemi.data.masks import whole
 from contsemi.data.plan import Plan, plan
 from contsemi.data.pools import kinds_of, pools, wants_foreign
 from contsemi.data.sources import digits
@@ -132,7 +133,7 @@ def build(
     column_of = _columns(order, len(train.classes))
     foreign = _foreign(scenario, test, data)
     cache = None if data is None else data.cache
-    images = train.images if foreign is None else joined(train.images, foreign, cache)
+    images = train.images if foreign is None else _joined(train.images, foreign, cache)
     outside = None if foreign is None else np.arange(len(train), len(images))
     found = pools(scenario, made, outside, train, seed)
     return Stream(
@@ -151,6 +152,11 @@ def build(
         remarks=() if foreign is None else _shared_with_test(foreign, test),
         facts=[_facts(made, pool, train, task) for task, pool in enumerate(found)],
     )
+
+
+def _joined(images: Tensor, foreign: Tensor, cache: str | None) -> Tensor:
+    """Training images, and behind them foreign ones, which have no masks of their own."""
+    return joined(images, foreign if images.shape[1] == 3 else whole(foreign), cache)
 
 
 def _columns(order: Sequence[int], num_classes: int) -> Integers:
