@@ -122,9 +122,13 @@ def _check_parts(config: Config) -> None:
     if objective == "known" and config.predict["name"] == "objective":
         problem = "known trains nothing and has no scores of its own"
         raise InputError("predict", problem, "write predict=moments, or another but objective")
+    if config.labels.get("warmup") and config.model.get("frozen"):
+        problem = "the network is frozen (model.frozen=true) and learns nothing from a warm-up"
+        raise InputError("labels.warmup", problem, "set it to 0, or model.frozen=false")
     if baseline == objective == "none":
         problem = "none is for the strategies of Avalanche"
         raise InputError("objective", problem, "write objective=NAME, or method=NAME")
+    _check_backgrounds(config)
     if baseline == "none":
         return
     for key, name in (("objective", objective), ("distiller", config.distiller["name"])):
@@ -151,6 +155,18 @@ def _check_truth(config: Config) -> None:
     if scenario.unlabelled != "current" or any(apart):
         problem = "is about tasks whose unlabelled images are their own"
         raise InputError(key, problem, "set it to false, or choose a stream without a wild pool")
+
+
+def _check_backgrounds(config: Config) -> None:
+    changing = [name for name, crop in config.views.policies.items() if crop.background != "none"]
+    if changing and config.baseline["name"] != "none":
+        problem = "is a strategy of Avalanche, whose views keep their background"
+        fix = f"use views.policies.{changing[0]}.background=none"
+        raise InputError(f"baseline={config.baseline['name']}", problem, fix)
+    if not changing and config.views.masks != "auto":
+        problem = "has no effect, as no policy changes backgrounds"
+        fix = "set views.policies.large.background=remove or random, or leave it out"
+        raise InputError(f"views.masks={config.views.masks}", problem, fix)
 
 
 def refuse_unread(config: Config, given: Sequence[str]) -> None:

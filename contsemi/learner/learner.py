@@ -20,6 +20,7 @@ from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
 from contsemi.distillers.distiller import Distiller
 from contsemi.learner import optimisers, parts, schedules
+from contsemi.learner.backgrounds import donors
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
@@ -176,7 +177,11 @@ class Learner:
 
         Args:
             experience: the task.
-            images: uint8 [N, 3, S, S], the array that the task's indices point into.
+            images: uint8 [N, 3, S, S], the array that the task's indices point into; with a fourth
+                channel of masks where a policy changes backgrounds.
+
+        Raises:
+            InputError: a policy changes backgrounds, and there are no masks.
         """
         self._reach(images)
         experience = self.anchors.begin(experience, self.config.seed)
@@ -190,6 +195,7 @@ class Learner:
     def _enter(self, experience: Experience, images: Tensor, step: int) -> None:
         """Makes the samplers of a task that begins or goes on."""
         self.step_in_task = step
+        self.augment.donors = donors(self.config, experience, images, self.device)
         self.rows = TaskRows(
             experience,
             self.resident(images),
