@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from contsemi.compose import resources
+from contsemi.compose import files, resources
 from contsemi.learner import optimisers
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
@@ -26,12 +25,13 @@ def yaml_files(group):
 
 
 def section(group, name):
-    return OmegaConf.to_container(OmegaConf.load(resources.conf() / group / f"{name}.yaml"))
+    return files.declared(group, name)[0]
 
 
 PAIRS = [(name, "none") for name in yaml_files("objective") if name != "none"]
 PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
 PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
+PAIRS += [("suave", "nnd+projected")]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="+".join)

@@ -19,7 +19,6 @@ from contsemi.devices.micro_batches import in_pieces
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
-from contsemi.distillers.distiller import Distiller
 from contsemi.learner import optimisers, parts, schedules
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
@@ -69,7 +68,7 @@ class Learner:
         self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
         self.objective, weights = parts.build_part(config.objective, Objective)
-        self.distiller, distil_weights = parts.build_part(config.distiller, Distiller)
+        self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
         self.needs = self.objective.needs | self.distiller.needs

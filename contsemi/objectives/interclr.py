@@ -20,7 +20,7 @@ from contsemi.blocks.cluster_bank import ClusterBank
 from contsemi.blocks.key_queue import KeyQueue
 from contsemi.blocks.keyed import Keyed, keyed, keyed_needs
 from contsemi.blocks.labelled import labels_term
-from contsemi.losses.contrast import contrast
+from contsemi.losses.contrast import angular_margin, contrast
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 
@@ -32,7 +32,8 @@ class Interclr(Objective):
     """Contrast within and between images."""
 
     temperature: float  # of all cosines
-    margin: float  # taken off the cosine of a positive between images; below 0 makes it easier
+    margin: float  # of a positive between images, taken off its cosine; below 0 makes it easier
+    margin_of: str = "cosine"  # or `angle`: the margin is then added to it, in radians
     sampling: str  # of the negatives: semihard, hard, semieasy or random
     negatives: int  # images of other clusters that each is told from
     pool: float  # share of the task's images that `semihard` and `semieasy` draw from
@@ -96,6 +97,8 @@ class Interclr(Objective):
         picked = scores.gather(1, torch.cat([mate[:, None], apart], dim=1))
         positive = torch.zeros_like(found)
         positive[:, 0] = has
-        return contrast(
-            picked, positive, temperature=self.temperature, allow=found, margin=self.margin
-        )
+        margin = self.margin
+        if self.margin_of == "angle":
+            own, others = picked.split([1, picked.shape[1] - 1], dim=1)
+            picked, margin = torch.cat([angular_margin(own, margin), others], dim=1), 0.0
+        return contrast(picked, positive, temperature=self.temperature, allow=found, margin=margin)

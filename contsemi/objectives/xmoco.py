@@ -18,7 +18,7 @@ from contsemi.blocks.key_queue import KeyQueue
 from contsemi.blocks.keyed import Keyed, keyed, keyed_needs
 from contsemi.blocks.labelled import labels_term
 from contsemi.losses.contrast import contrast
-from contsemi.losses.cross_consistency import cross_consistency, unevenness
+from contsemi.losses.cross_consistency import cross_consistency, score_variance, unevenness
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 
@@ -30,6 +30,8 @@ class Xmoco(Objective):
     """Momentum contrast with two penalties on the similarities within the batch."""
 
     temperature: float  # of all cosines
+    # What is penalised: `divergence` from uniform shares, or the `variance` of the cosines
+    even_by: str = "divergence"
     bank: int  # keys of the queue
     current_only: bool  # whether a task begins with an empty queue, or old keys wait to be replaced
     both_ways: bool  # whether each view is a query and a key, or one strong and one weak view
@@ -64,7 +66,8 @@ class Xmoco(Objective):
         """The penalties on the similarities within the batch, in either direction."""
         scores, others = rows.queries @ rows.keys.T, rows.others
         apart = others & ~same_class(rows.labels, rows.labels)
-        return {
-            "consistency": cross_consistency(scores, allow=others),
-            "evenness": unevenness(scores, temperature=self.temperature, allow=apart),
-        }
+        if self.even_by == "variance":
+            uneven = score_variance(scores, allow=apart)
+        else:
+            uneven = unevenness(scores, temperature=self.temperature, allow=apart)
+        return {"consistency": cross_consistency(scores, allow=others), "evenness": uneven}

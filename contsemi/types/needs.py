@@ -102,7 +102,9 @@ class Needs:
         teacher: momentum of the EMA copy of the network, which also predicts, at the start and at
             the end of a task with a cosine between; a single number stays.
         teacher_buffers: whether the statistics of that copy are its ``own``, gathered by its own
-            passes, or ``copied`` from the network at each step.
+            passes, ``copied`` from the network at each step, or ``averaged`` like the parameters.
+        shrink: share that each step of that copy takes off the network; see
+            :class:`~contsemi.models.ema.Ema`.
         teacher_restarts: whether that copy begins each task anew, as the network then is; it lives
             on otherwise.
         pasts: frozen networks of the ends of so many earlier tasks.
@@ -117,6 +119,7 @@ class Needs:
     teacher: float | tuple[float, float] | None = None
     teacher_buffers: str | None = None
     teacher_restarts: bool | None = None
+    shrink: float | None = None
     pasts: int = 0
     memory: bool = False
     supports_at_test: bool = False
@@ -140,6 +143,7 @@ class Needs:
             teacher_restarts=_agreed(
                 "teacher_restarts", self.teacher_restarts, other.teacher_restarts
             ),
+            shrink=_agreed("shrink", self.shrink, other.shrink),
             pasts=max(self.pasts, other.pasts),
             memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,
