@@ -132,3 +132,31 @@ def test_it_is_the_reference_query_by_query(name, change, stream, both_ways, see
             torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
         objective.after_step()
         reference.push(pushed)
+
+
+SUPCON = [
+    ("ascl", {"neighbours": 0}),
+    ("ascl", {"neighbours": 3, "variant": "hard"}),
+    ("ifnd", {"variant": "attract", "rate": [1.0, 1.0]}),
+    ("xmoco", {}),
+    ("interclr", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), SUPCON, ids=str)
+def test_with_all_labels_known_it_is_supcon(name, change, seen, step_of):
+    """Khosla et al. 2020, eq. 2, with the own key and the queue as the candidates."""
+    objective = built(name, change, both_ways=False)
+    classes, found = [torch.tensor([0, 1, 2, 0, 1, 1]), torch.tensor([2, 0, 0, 3])], None
+    rows = [[unit(len(labels), 3 * i + k) for k in (0, 1)] for i, labels in enumerate(classes)]
+    for i, labels in enumerate(classes):
+        shown = {"labelled": seen(rows[i][0]), "labelled_key": seen(teacher=rows[i][1])}
+        step = step_of(shown, 0, labels, labelled_ids=100 * i + torch.arange(len(labels)))
+        found = objective.terms(step)["intra" if name == "interclr" else "contrast"]
+        objective.after_step()
+    query, key, queue = (functional.normalize(x, dim=1) for x in (*rows[1], rows[0][1]))
+    own, others = (query * key).sum(dim=1, keepdim=True), query @ queue.T
+    log_p = (torch.cat([own, others], dim=1) / TEMPERATURE).log_softmax(dim=1)
+    same = torch.cat([torch.ones(4, 1), (classes[1][:, None] == classes[0]).double()], dim=1)
+    expected = -((same * log_p).sum(dim=1) / same.sum(dim=1)).mean()
+    torch.testing.assert_close(found, expected)
