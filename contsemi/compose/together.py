@@ -33,6 +33,8 @@ def check(config: Config) -> None:
     _check_output(config.output)
     _check_root(config)
     _check_file("init.weights", config.init.weights, "name a file of weights")
+    hierarchy = config.scenario.hierarchy
+    _check_file("scenario.hierarchy", hierarchy, "name a YAML file of coarse classes")
     _check_file("scenario.labels", config.scenario.labels, "name a file of image rows, one a line")
     if config.scenario.lists is not None:
         _check_lists(config.scenario)

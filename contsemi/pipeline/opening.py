@@ -10,6 +10,7 @@ import torch
 from contsemi import data
 from contsemi.config import Config
 from contsemi.data.annotator import Annotator
+from contsemi.data.coarse import with_hierarchy
 from contsemi.data.imageset import ImageSet
 from contsemi.data.plan import plan
 from contsemi.data.scenario import Stream, TestTask, build, refuse_unfit
@@ -173,6 +174,7 @@ def _divided(
     check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
     load = partial(data.load, config.data, config.scenario.dataset, check)
     train, test = one_first(ranks, load)
+    train = with_hierarchy(train, config.scenario.hierarchy)
     stream = build(
         config.scenario,
         budget,
