@@ -32,7 +32,7 @@ def section(group, name):
 PAIRS = [(name, "none") for name in yaml_files("objective") if name != "none"]
 PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
 PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
-PAIRS += [("suave", "nnd+projected")]
+PAIRS += [("suave", "nnd+projected"), ("mixmatch", "nnd")]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="+".join)

@@ -81,7 +81,7 @@ class NearestNeighbourDistillation(Distiller):
         return {"distillation": torch.stack(terms).sum()} if terms else {}
 
     def _votes(self, step: Step) -> Tensor | None:
-        pairs = step.with_past("large", "small")
+        pairs = step.with_past("unlabelled")
         if not pairs:
             return None
         anchors = torch.cat([now["projector"] for now, _ in pairs])
@@ -154,7 +154,9 @@ class NearestNeighbourDistillation(Distiller):
         columns, (now, then) = step.labels, (each["projector"] for each in pairs[0])
         rows = step.current_rows if self.current else step.old_rows
         if rows is not None and len(rows):  # else others are there and weigh nothing
-            places = step.in_each_view(rows)
+            seen = step.seen.items()
+            name = next(name for name, each in seen if each.rows == "labelled" and each.past)
+            places = step.in_each_view(rows, name)
             columns = columns.index_select(0, rows)
             now, then = now.index_select(0, places), then.index_select(0, places)
         if self.current:

@@ -71,7 +71,7 @@ class Learner:
         self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
-        self.needs = self.objective.needs | self.distiller.needs
+        self.needs = (self.objective.needs | self.distiller.needs).shown_to_past()
         parts.check_policies(self.needs, config.views)
         network = parts.build_network(config, self.needs)
         synchronise(network, self.ranks)

@@ -64,6 +64,12 @@ class View:
     near: Callable[[Tensor], Tensor] | None = None
     mix: Mix | None = None
 
+    @property
+    def known_to_past(self) -> bool:
+        """Whether frozen networks see such views."""
+        learned_from = "student" in self.seen_by and self.gradient and self.mix is None
+        return "past" in self.seen_by or learned_from
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
@@ -148,6 +154,21 @@ class Needs:
             memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,
         )
+
+    def shown_to_past(self) -> "Needs":
+        """The same, with views of unlabelled and of labelled images that frozen networks see.
+
+        A method whose own ones are mixed, or seen without gradient, has none that a distiller could
+        compare; then it gets one of each image beside, made as its others are.
+        """
+        if not (self.pasts and self.views):
+            return self
+        views, plain = dict(self.views), [view for view in self.views.values() if view.mix is None]
+        for rows in ("unlabelled", *({"labelled"} & self.rows)):
+            if not any(view.rows == rows and view.known_to_past for view in views.values()):
+                like = next((view for view in plain if view.rows == rows), plain[0])
+                views[f"beside_{rows}"] = View(rows=rows, policy=like.policy)
+        return replace(self, views=views)
 
     @property
     def head_names(self) -> tuple[str, ...]:
