@@ -104,12 +104,13 @@ class Ccic(Objective):
         return terms
 
     def _as_released(self, step: Step, logits: Tensor, own: Tensor) -> dict[str, Tensor]:
-        number, terms = len(step.labels), {}
+        number = len(step.labels)
+        terms: dict[str, Tensor] = {}
         if number:
             rows = F.cross_entropy(logits[:number], step.labels, reduction="none")
-            for share, kind in ((1.0, ~step.from_memory), (self.memory_weight, step.from_memory)):
-                mean = (rows * kind).sum() / kind.sum().clamp(min=1)
-                terms["labels"] = terms.get("labels", 0) + share * mean
+            kinds = (~step.from_memory, step.from_memory)
+            new, old = ((rows * kind).sum() / kind.sum().clamp(min=1) for kind in kinds)
+            terms["labels"] = new + self.memory_weight * old
         if len(logits) > number:
             apart = F.mse_loss(logits[number:], own[number:])
             terms["guesses"] = apart / logits.shape[1]

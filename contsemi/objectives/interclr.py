@@ -80,6 +80,6 @@ class Interclr(MomentumContrast):
         positive[:, 0] = has
         margin = self.margin
         if self.margin_of == "angle":
-            own, others = picked.split([1, picked.shape[1] - 1], dim=1)
-            picked, margin = torch.cat([angular_margin(own, margin), others], dim=1), 0.0
+            own, others = angular_margin(picked[:, :1], margin), picked[:, 1:]
+            picked, margin = torch.cat([own, others], dim=1), 0.0
         return contrast(picked, positive, temperature=self.temperature, allow=found, margin=margin)
