@@ -12,7 +12,7 @@ from contsemi.discovery import Part, parts_of
 from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
 from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
-from contsemi.learner.together import Together
+from contsemi.learner.several import SeveralDistillers
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.origin import Origin
@@ -70,7 +70,7 @@ def build_distiller(options: Mapping[str, Any]) -> tuple[Distiller, dict[str, fl
             key = error.where.replace("distiller.", f"distiller.{name}.", 1)
             raise InputError(key, error.problem, error.fix) from None
         weights |= {f"{name}.{term}": weight for term, weight in of_terms.items()}
-    return Together(built), weights
+    return SeveralDistillers(built), weights
 
 
 def build_network(config: Config, needs: Needs) -> Network:

@@ -7,7 +7,7 @@ from contsemi.compose import files
 from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError, MethodFailed
 from contsemi.learner.parts import build_distiller
-from contsemi.learner.together import Together
+from contsemi.learner.several import SeveralDistillers
 from contsemi.types import Needs
 
 
@@ -35,7 +35,7 @@ class Told(Distiller):
 
 def test_every_part_is_asked_and_every_term_kept():
     parts = {"first": Told("projector"), "second": Told("classifier")}
-    both = Together(parts)
+    both = SeveralDistillers(parts)
     assert set(both.needs.heads) == {"projector", "classifier"}
     both.begin(1)
     terms = both.terms(SimpleNamespace(value=torch.tensor(2.0)))
@@ -56,7 +56,7 @@ def test_each_has_its_weights_and_errors_by_its_name():
     both = {"name": "projected+simreg", "projected": section("projected")}
     weighed = section("simreg", weights={"regression": 0.25})
     made, weights = build_distiller(both | {"simreg": weighed})
-    assert isinstance(made, Together)
+    assert isinstance(made, SeveralDistillers)
     assert weights == {"projected.projected": 1.0, "simreg.regression": 0.25}
     with pytest.raises(InputError, match=r"^distiller\.simreg\.layers: expected 4, or 2, got 3"):
         build_distiller(both | {"simreg": section("simreg", layers=3)})
@@ -67,6 +67,6 @@ def test_a_term_that_is_none_is_blamed_on_its_distiller():
         def terms(self, step):
             return {"term": 3.0}
 
-    both = Together({"first": Told("projector"), "second": Wrong("classifier")})
+    both = SeveralDistillers({"first": Told("projector"), "second": Wrong("classifier")})
     with pytest.raises(MethodFailed, match="the term term is a float"):
         both.terms(SimpleNamespace(value=torch.tensor(2.0)))
