@@ -123,7 +123,10 @@ def make_step():
                 continue
             frozen = () if past.get(name) is None else (past[name],)
             number = len(known) // max(len(rows), 1)
-            seen[name] = Seen(student=student, teacher=teacher, past=frozen, number=number)
+            kind = "labelled" if name == "labelled" else "unlabelled"
+            seen[name] = Seen(
+                student=student, teacher=teacher, past=frozen, rows=kind, number=number
+            )
         return Step(
             **{
                 "seen": seen,

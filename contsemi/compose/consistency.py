@@ -2,13 +2,15 @@
 
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from contsemi.compose import suggest
 from contsemi.config import Config, Scenario
 from contsemi.data.classes import task_classes
 from contsemi.data.names import NAMES
+from contsemi.discovery import parts_of
 from contsemi.errors import InputError
 
 __all__ = ["check", "refuse_unread"]
@@ -32,6 +34,8 @@ def check(config: Config) -> None:
     _check_output(config.output)
     _check_root(config)
     _check_file("init.weights", config.init.weights, "name a file of weights")
+    hierarchy = config.scenario.hierarchy
+    _check_file("scenario.hierarchy", hierarchy, "name a YAML file of coarse classes")
     _check_file("scenario.labels", config.scenario.labels, "name a file of image rows, one a line")
     if config.scenario.lists is not None:
         _check_lists(config.scenario)
@@ -196,7 +200,8 @@ def refuse_unread(config: Config, given: Sequence[str]) -> None:
 
 def _check_learning(config: Config) -> None:
     """Refuses what cannot learn, or what has nothing to work with."""
-    sections = (config.objective, config.distiller)
+    distillers = parts_of(config.distiller)
+    sections = (config.objective, *distillers.values())
     weights = [w for section in sections for w in section.get("weights", {}).values()]
     if weights and not any(weights):
         problem = "no term of the loss has a weight above 0, so that nothing is learned"
@@ -208,13 +213,22 @@ def _check_learning(config: Config) -> None:
     if optim.lr < optim.final_lr:
         problem = f"is {optim.lr:g}, below optim.final_lr={optim.final_lr:g}: the rate would rise"
         raise InputError("optim.lr", problem, "lower optim.final_lr, too, or raise it")
-    rows, asked = config.memory.embeddings, config.distiller.get("neighbours", 0)
+    if optim.nesterov and not (optim.name == "sgd" and optim.momentum):
+        problem = f"is for SGD with momentum, not {optim.name} with {optim.momentum:g}"
+        raise InputError("optim.nesterov", problem, "set it to false, or optim.name=sgd")
+    for name, section in distillers.items():
+        _check_rows(f"distiller.{name}" if len(distillers) > 1 else "distiller", section, config)
+
+
+def _check_rows(key: str, section: Mapping[str, Any], config: Config) -> None:
+    """Refuses a distiller that asks the embedding memory for rows that it does not keep."""
+    rows, asked = config.memory.embeddings, section.get("neighbours", 0)
     if isinstance(asked, int) and asked > rows:
         problem = f"is {asked}, but memory.embeddings keeps {rows} rows"
-        raise InputError("distiller.neighbours", problem, f"set memory.embeddings={asked} or more")
-    if config.distiller.get("whole") and not rows:
+        raise InputError(f"{key}.neighbours", problem, f"set memory.embeddings={asked} or more")
+    if section.get("whole") and not rows:
         problem = "lets all rows vote, but memory.embeddings keeps none"
-        raise InputError("distiller.whole", problem, "set memory.embeddings above 0")
+        raise InputError(f"{key}.whole", problem, "set memory.embeddings above 0")
 
 
 def _kind(key: str, given: str) -> str:

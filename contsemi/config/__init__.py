@@ -203,6 +203,7 @@ class Optim(Section):
         description="peak learning rate of the classifier, which is then not decayed; null for lr"
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of SGD and LARS")
+    nesterov: bool = Field(description="Nesterov's momentum, of SGD")
     weight_decay: NonNegative = Field(description="weight decay (not on biases and norms)")
     final_weight_decay: NonNegative | None = Field(
         description="weight decay at the end of a task, by a cosine; null for no change"

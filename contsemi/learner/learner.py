@@ -18,7 +18,6 @@ from contsemi.devices.micro_batches import in_pieces
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
-from contsemi.distillers.distiller import Distiller
 from contsemi.learner import optimisers, parts, schedules
 from contsemi.learner.backgrounds import donors
 from contsemi.learner.forward import Embedder
@@ -70,10 +69,10 @@ class Learner:
         self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
         self.objective, weights = parts.build_part(config.objective, Objective)
-        self.distiller, distil_weights = parts.build_part(config.distiller, Distiller)
+        self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
-        self.needs = self.objective.needs | self.distiller.needs
+        self.needs = (self.objective.needs | self.distiller.needs).shown_to_past()
         parts.check_policies(self.needs, config.views)
         network = parts.build_network(config, self.needs)
         synchronise(network, self.ranks)

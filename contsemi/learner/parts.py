@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import torch
 
 from contsemi.config import Config, Views
-from contsemi.discovery import Part
+from contsemi.discovery import Part, parts_of
+from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
 from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
+from contsemi.learner.several import SeveralDistillers
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.origin import Origin
@@ -20,6 +22,7 @@ from contsemi.seeding import generator
 from contsemi.types import Needs
 
 __all__ = [
+    "build_distiller",
     "build_network",
     "build_part",
     "check_policies",
@@ -44,6 +47,30 @@ def build_part(options: Mapping[str, Any], base: type[_Part]) -> tuple[_Part, di
     """
     part = base.named(options)
     return part, {name: float(weight) for name, weight in options.get("weights", {}).items()}
+
+
+def build_distiller(options: Mapping[str, Any]) -> tuple[Distiller, dict[str, float]]:
+    """The distiller, or several at once, and the weights of its terms.
+
+    Args:
+        options: as :func:`build_part` has them; of several each has its own under its name.
+
+    Raises:
+        InputError: one of them does not take its keys, or two contradict each other.
+    """
+    several = parts_of(options)
+    if len(several) == 1:
+        return build_part(options, Distiller)
+    built: dict[str, Distiller] = {}
+    weights: dict[str, float] = {}
+    for name, own in several.items():
+        try:
+            built[name], of_terms = build_part(own, Distiller)
+        except InputError as error:
+            key = error.where.replace("distiller.", f"distiller.{name}.", 1)
+            raise InputError(key, error.problem, error.fix) from None
+        weights |= {f"{name}.{term}": weight for term, weight in of_terms.items()}
+    return SeveralDistillers(built), weights
 
 
 def build_network(config: Config, needs: Needs) -> Network:

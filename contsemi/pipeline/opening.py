@@ -11,6 +11,7 @@ from torch import Tensor
 from contsemi import data
 from contsemi.config import Config
 from contsemi.data.annotator import Annotator
+from contsemi.data.coarse import with_hierarchy
 from contsemi.data.imageset import ImageSet
 from contsemi.data.masks import wanted, with_masks
 from contsemi.data.plan import plan
@@ -177,6 +178,7 @@ def _divided(
     check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
     load = partial(data.load, config.data, config.scenario.dataset, check)
     train, test = one_first(ranks, load)
+    train = with_hierarchy(train, config.scenario.hierarchy)
     if share := config.scenario.validation:
         made = plan(config.scenario, budget, choice, config.seed, train.named, test.named)
         allowed = made.coming.may_be_labelled(train.targets.numpy())
