@@ -13,12 +13,12 @@ from contsemi.config import Config
 from contsemi.data.sources.listing import shown
 from contsemi.devices.precision import choose_device
 from contsemi.errors import InputError
+from contsemi.learn.lesson import Lesson, opened
+from contsemi.learn.lock import locked
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.learner.parts import origin_of
 from contsemi.living.card import card
-from contsemi.living.lesson import Lesson, opened
-from contsemi.living.lock import locked
 from contsemi.living.model import restored
 from contsemi.living.saved import Saved, generations, is_taught, read
 from contsemi.pipeline.work import fix_threads
@@ -51,7 +51,7 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
 
     Args:
         folder: of the model.
-        photos: see :func:`~contsemi.living.lesson.opened`.
+        photos: see :func:`~contsemi.learn.lesson.opened`.
         words: ``key=value``; after the first lesson only ``label_ratio`` and what has no effect
             on numbers.
         labels: list of labels; ``None`` for a folder a class.
@@ -68,7 +68,7 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
         learner = Learner(config) if before is None else restored(_with(before, config), keeps=True)
         _refuse_trained(learner, config)
         lesson = opened(photos, config, known, index=len(history), labels=labels)
-        origin = origin_of(config, learner.network)
+        origin = before.record["origin"] if before else origin_of(config, learner.network)
         fit(learner, lesson.experience, lesson.images)
         held = _held(before, lesson, len(history))
         history.append(_entry(learner, lesson, held, len(history)))
