@@ -92,22 +92,31 @@ def plain(model: Path, files: list[Path], photos: int) -> None:
 WORKS = {"contsemi.predict": ours, "plain loop": plain}
 
 
-def measured(name: str, model: Path, files: Path, photos: int) -> tuple[float, float]:
-    """Photos a second after what starts up, and MiB at the most, of a process of its own."""
+def measured(name: str, model: Path, files: Path, photos: int) -> dict[str, float]:
+    """Of a process of its own: photos a second, photos a processor-second, MiB at the most."""
     words = [sys.executable, __file__, "--one", name, str(model), str(files), str(photos)]
-    found = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
-    return found["rate"], found["peak"]
+    found: dict[str, float] = json.loads(subprocess.run(words, check=True, stdout=-1).stdout)
+    return found
+
+
+def spent() -> float:
+    """Processor-seconds of this process and of those that it has waited for."""
+    each = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in each)
 
 
 def one(name: str, model: str, folder: str, photos: str) -> None:
     """A child: a short run for all that starts up, then the one that counts."""
     files = sorted(Path(folder).rglob("*.jpg"))
     WORKS[name](Path(model), files, BATCH)
-    start = time.perf_counter()
+    start, before = time.perf_counter(), spent()
     WORKS[name](Path(model), files, int(photos))
-    rate = int(photos) / (time.perf_counter() - start)
+    rate, by_processor = (
+        int(photos) / (time.perf_counter() - start),
+        int(photos) / (spent() - before),
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"rate": rate, "peak": peak}))
+    print(json.dumps({"rate": rate, "by processor": by_processor, "peak": peak}))
 
 
 def main() -> None:
@@ -122,31 +131,34 @@ def main() -> None:
     given = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
     os.environ["OMP_NUM_THREADS"] = str(given.cores)
-    from contsemi.learn.__main__ import main as learn
-
     with TemporaryDirectory() as place:
         files, model = Path(place, "photos"), Path(place, "model")
         write(files, given.width, given.height)
-        with open(os.devnull, "w") as nothing:  # noqa: PTH123
-            screen, sys.stdout = sys.stdout, nothing
-            assert learn([str(model), str(files), f"data.cache={place}/cache"]) == 0
-            sys.stdout = screen
+        words = ["-m", "contsemi.learn", str(model), str(files), f"data.cache={place}/cache"]
+        subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
         print(machine(given.cores))
+        title = f"{given.width}x{given.height} JPEG, {given.cores} cores"
         if given.memory:
-            rows = [
-                [n, f"{measured('contsemi.predict', model, files, n)[1]:.0f}"] for n in given.memory
-            ]
-            show(f"Peak memory, {given.width}x{given.height}", ["photos", "MiB"], rows)
+            peaks = [measured("contsemi.predict", model, files, n)["peak"] for n in given.memory]
+            rows = [[n, f"{peak:.0f}"] for n, peak in zip(given.memory, peaks, strict=True)]
+            show(title, ["photos", "MiB at the most"], rows)
             return
-        rates: dict[str, list[float]] = {name: [] for name in WORKS}
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in WORKS}
         for turn in range(given.rounds):
             for name in list(WORKS)[:: 1 if turn % 2 == 0 else -1]:
-                rates[name].append(measured(name, model, files, given.photos)[0])
-        ratio = [a / b for a, b in zip(*rates.values(), strict=True)]
-        rows = [[name, spread(each)] for name, each in rates.items()]
-        rows.append(["ratio within a round", spread(ratio, 2)])
-        title = f"{given.width}x{given.height} JPEG, {given.cores} cores"
-        show(title, ["", "photos a second"], rows)
+                found[name].append(measured(name, model, files, given.photos))
+        table = [[name, *_columns(each)] for name, each in found.items()]
+        pairs = list(zip(*found.values(), strict=True))
+        ratios = [
+            spread([mine[what] / theirs[what] for mine, theirs in pairs], 2)
+            for what in ("rate", "by processor")
+        ]
+        table.append(["ratio within a round", *ratios])
+        show(title, ["", "photos a second", "photos a processor-second"], table)
+
+
+def _columns(runs: list[dict[str, float]]) -> list[str]:
+    return [spread(run[what] for run in runs) for what in ("rate", "by processor")]
 
 
 if __name__ == "__main__":

@@ -66,9 +66,11 @@ def odd_photos(folder):
     (folder / "empty.png").touch()
     (folder / "cut.jpg").write_bytes((folder / "plain.jpg").read_bytes()[:600])
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    chunk = b"IHDR" + header
-    whole = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + whole)
+    chunks = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 999)))
+    )
+    (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
     (folder / "notes.txt").write_text("no photo, and not asked")
     return {
         "moving.webp": "several frames",
