@@ -30,7 +30,10 @@ def learn(arguments: Sequence[str] | None) -> int:
             raise InputError("--undo", f"takes no {given.photos}", "leave it out")
         from contsemi.learn.teaching import undo
 
-        print(f"the last lesson is taken back; {undo(folder)} left")
+        undone = undo(folder)
+        for remark in undone.remarks:
+            print(f"note: {remark}")
+        print(f"the last lesson is taken back; {len(undone.history)} left")
         return 0
     if given.photos is None:
         raise InputError("PHOTOS", "is missing", "name a folder of photos")

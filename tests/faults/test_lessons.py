@@ -64,7 +64,7 @@ class Lessons:
         return self.warm.call(folder, [str(folder), *words], command=COMMAND, **job)
 
     def check(self, folder, kind, where):
-        """It is as before or as after; then the command again."""
+        """It is as before or as after; then the command again, or one that follows it."""
         before, after = (self.states[name] for name in KINDS[kind])
         now = digest(folder)
         assert now in (digest(before), digest(after)), where
@@ -72,6 +72,11 @@ class Lessons:
             answer = self.call(folder, kind)
             assert answer["code"] == 0, (where, answer["said"])
             assert digest(folder) == digest(after), where
+        else:  # what a kill has left lying goes with the next command
+            then = "undo" if kind == "later" else "later"
+            answer = self.call(folder, then)
+            assert answer["code"] == 0, (where, answer["said"])
+            assert digest(folder) == digest(self.states[KINDS[then][1]]), where
         assert not list(folder.rglob("*.tmp")), where
         self.warm.forget(folder)
 
