@@ -202,6 +202,11 @@ class Optim(Section):
     classifier_lr: Rate | None = Field(
         description="peak learning rate of the classifier, which is then not decayed; null for lr"
     )
+    backbone_lr: Rate | None = Field(
+        default=None,
+        description="peak learning rate of the backbone, smaller for one that is pre-trained; "
+        "null for lr",
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of SGD and LARS")
     nesterov: bool = Field(description="Nesterov's momentum, of SGD")
     weight_decay: NonNegative = Field(description="weight decay (not on biases and norms)")

@@ -1,5 +1,6 @@
 """Builds the objective, the distiller and the network that a configuration describes."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "build_network",
     "build_part",
     "check_policies",
+    "from_state",
     "known_features",
     "origin_of",
     "refuse_moving",
@@ -142,12 +144,30 @@ def origin_of(config: Config, network: Network) -> dict[str, str] | None:
                 name=Path(config.init.weights).name,
                 source="a file",
                 licence="unknown",
-                sha256=weights_digest(network.backbone),
+                sha256=_file_digest(Path(config.init.weights).expanduser()),
                 labels="unknown",
             )
         )
     found = getattr(network.backbone, "origin", None)
     return None if found is None else asdict(found)
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def from_state(config: Config) -> Config:
+    """The same for a network whose weights come from a saved state.
+
+    Neither the package nor the file of the weights that it began with need be there any more.
+    """
+    model = {
+        key: False if key in ("pretrained", "download") else value
+        for key, value in config.model.items()
+    }
+    init = config.init.model_copy(update={"weights": None})
+    return config.model_copy(update={"model": model, "init": init})
 
 
 def refuse_moving(config: Config, decides: Predictor, network: Network, needs: Needs) -> None:

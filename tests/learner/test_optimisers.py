@@ -280,3 +280,17 @@ def test_momentum_looks_ahead_or_not(nesterov: bool) -> None:
         velocity = 0.9 * velocity + grad
         weight -= 0.1 * (grad + 0.9 * velocity if nesterov else velocity)
         torch.testing.assert_close(layer.weight.detach(), weight)
+
+
+def test_the_backbone_may_have_a_smaller_rate_along_the_same_curve() -> None:
+    made = network(3)
+    given = optim("sgd", lr=0.4, final_lr=0.4, backbone_lr=0.1, momentum=0.0, weight_decay=0.0)
+    with_backbone = nn.ModuleDict({"backbone": nn.Linear(2, 2), "classifier": nn.Linear(2, 2)})
+    before = {name: p.detach().clone() for name, p in with_backbone.named_parameters()}
+    optimizer = optimisers.make(given, [with_backbone, made])
+    for p in with_backbone.parameters():
+        p.grad = torch.ones_like(p)
+    optimisers.step(optimizer, given, done=0, total=1)
+    for name, p in with_backbone.named_parameters():
+        rate = 0.1 if name.startswith("backbone") else 0.4
+        torch.testing.assert_close(before[name] - p.detach(), torch.full_like(p, rate))

@@ -31,7 +31,7 @@ from contsemi.storage.readonce import parse_json, read_once
 
 __all__ = ["Cached", "cached", "default_folder", "file_state", "key"]
 
-FORMAT = "3"  # of entries and of the decoding rule; another one makes other keys
+FORMAT = "4"  # of entries and of the decoding rule; another one makes other keys
 LEFTOVER_SECONDS = 86_400
 LARGEST_RECORD = 2**20  # bytes
 
