@@ -218,6 +218,10 @@ class BatchSizes(Section):
         description="unlabelled images a step; BatchNorm needs two"
     )
     labelled: Count = Field(description="labelled images a step, unless drawn by class")
+    classes_per_step: Annotated[int, Field(ge=2)] | None = Field(
+        description="classes that labelled images of a step are drawn from, at most: the task's "
+        "own and a sample of the others, each of which counts for several; null for all"
+    )
     test: Count = Field(description="images of one evaluation batch")
     pieces: Annotated[int, Field(ge=1, le=1024)] = Field(
         description="run a step's rows in so many pieces, each with its own BatchNorm statistics; "

@@ -66,6 +66,11 @@ class NearestNeighbourDistillation(Distiller):
             labelled_from="all",
         )
 
+    @property
+    def reweighs(self) -> bool:
+        """The features branch takes all rows as they come."""
+        return not self.alpha
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``distillation``: old and new votes over all unlabelled views, and old and new features.
 
@@ -152,10 +157,12 @@ class NearestNeighbourDistillation(Distiller):
         if not pairs:
             return
         columns, (now, then) = step.labels, (each["projector"] for each in pairs[0])
+        stands_for = step.label_weights
         rows = step.current_rows if self.current else step.old_rows
         if rows is not None and len(rows):  # else others are there and weigh nothing
             places = step.in_each_view(rows)
             columns = columns.index_select(0, rows)
+            stands_for = None if stands_for is None else stands_for.index_select(0, rows)
             now, then = now.index_select(0, places), then.index_select(0, places)
         if self.current:
             labels, weights = support_labels(
@@ -165,6 +172,8 @@ class NearestNeighbourDistillation(Distiller):
             known = columns.clamp(max=step.num_old - 1)
             labels = smooth_labels(known, step.num_old, smoothing=self.smoothing, dtype=then.dtype)
             weights = (columns < step.num_old).to(then.dtype)
+        if stands_for is not None:
+            weights = weights * stands_for
         yield _Supports(labels, weights, now, then)
 
 

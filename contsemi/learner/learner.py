@@ -74,6 +74,7 @@ class Learner:
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
         self.needs = self.objective.needs | self.distiller.needs
         parts.check_policies(self.needs, config.views)
+        parts.refuse_unweighted(config, self.objective, self.distiller)
         network = parts.build_network(config, self.needs)
         synchronise(network, self.ranks)
         precision.channels_last(network.to(self.device))
@@ -283,13 +284,7 @@ class Learner:
             seen = see(views, self.needs, self.networks.runs(run, self.needs.pasts), self.ranks)
         return Step(
             seen=seen,
-            labels=batch.labels,
-            from_memory=batch.from_memory,
-            labelled_ids=batch.labelled_ids,
-            unlabelled_ids=batch.unlabelled_ids,
-            places=batch.places,
-            coarse=batch.coarse,
-            coarse_only=batch.coarse_only,
+            **batch.facts,
             columns=self.task.columns,
             num_old=experience.num_old,
             num_seen=experience.num_seen,
@@ -297,8 +292,6 @@ class Learner:
             draw=partial(self.draw, self.step_in_task),
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
             memory=self.embeddings.view(),
-            current_rows=batch.current_rows,
-            old_rows=batch.old_rows,
         )
 
     def draw(self, step: int, purpose: str) -> torch.Generator:

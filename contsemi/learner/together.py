@@ -30,6 +30,11 @@ class Together(Distiller):
     def _each(self) -> Mapping[str, Distiller]:
         return self.parts  # type: ignore[return-value]
 
+    @property
+    def reweighs(self) -> bool:
+        """Whether each of them does."""
+        return all(part.reweighs for part in self._each().values())
+
     def begin(self, experience: Experience) -> None:
         """A task begins."""
         for part in self._each().values():

@@ -10,6 +10,7 @@ import torch
 from contsemi import data
 from contsemi.config import Config
 from contsemi.data.annotator import Annotator
+from contsemi.data.class_draw import refuse_too_few
 from contsemi.data.imageset import ImageSet
 from contsemi.data.plan import plan
 from contsemi.data.scenario import Stream, TestTask, build, refuse_unfit
@@ -183,6 +184,7 @@ def _divided(
         choice=choice,
         coarse_ratio=config.coarse_ratio,
     )
+    refuse_too_few(stream.experiences, config.batch.classes_per_step)
     return train, test, stream
 
 

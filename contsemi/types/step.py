@@ -1,7 +1,8 @@
 """One step of training: its images, and what the networks say of their views."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,8 @@ from torch import Tensor
 from contsemi.types.outputs import MemoryRows, Outputs
 
 __all__ = ["Batch", "Seen", "Step"]
+
+_IMAGES = ("labelled", "unlabelled", "coarse_images")  # of a batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class Batch:
         unlabelled: uint8 [B, 3, S, S]; B may be 0.
         coarse_images: uint8 [K, 3, S, S], of which only the coarse label is known.
         labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only,
-        current_rows, old_rows: as in :class:`Step`.
+        label_weights, current_rows, old_rows: as in :class:`Step`.
     """
 
     labelled: Tensor
@@ -36,8 +39,15 @@ class Batch:
     coarse: Tensor
     coarse_images: Tensor
     coarse_only: Tensor
+    label_weights: Tensor | None = None
     current_rows: Tensor | None = None
     old_rows: Tensor | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a step has of it, by name: all but the images."""
+        names = [each.name for each in fields(self) if each.name not in _IMAGES]
+        return {name: getattr(self, name) for name in names}
 
     def of(self, rows: str) -> tuple[Tensor, int]:
         """The images of one kind that this process has, and how many all have."""
@@ -88,6 +98,8 @@ class Step:
         progress: share of this task's steps already done, in [0, 1).
         epoch: epoch of this task, from 0.
         memory: rows of the embedding memory; ``None`` while it is empty.
+        label_weights: float32 [L], for how many rows each labelled one stands, where not all
+            classes come in a step (``batch.classes_per_step``); ``None`` for one each.
         draw: gives a generator for a purpose, on the device: a fresh one for each run, task, step
             and purpose, the same on every rank and after a resume.
         current_rows, old_rows: int64, where among the L labelled rows those of ``columns`` and of
@@ -110,6 +122,7 @@ class Step:
     draw: Callable[[str], torch.Generator]
     epoch: int = 0
     memory: MemoryRows | None = None
+    label_weights: Tensor | None = None
     current_rows: Tensor | None = None
     old_rows: Tensor | None = None
 
