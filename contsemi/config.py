@@ -156,8 +156,13 @@ class Memory(Section):
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="rows of the index of past embeddings, over all classes"
     )
+    top_labels: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        description="classes that the soft label of an embedding keeps; null for all of them"
+    )
     bytes: Annotated[int, Field(ge=0)] | None = Field(
-        description="bytes for images and embeddings together; null to count rows only"
+        description="bytes for images and embeddings together, and once more (256 MiB at least) "
+        "for the index of these, which is divided among processes, or lies on disk, where it "
+        "takes more; null to count rows only"
     )
     selection: Chosen = Field(
         description="which images of a class are kept: first come (NNCSL), or by a policy"

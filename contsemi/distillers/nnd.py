@@ -148,7 +148,7 @@ class NearestNeighbourDistillation(Distiller):
         with torch.no_grad():
             unit = functional.normalize(queries.float(), dim=1)
             places = memory.search(unit, self.neighbours)[1]
-        rows, labels = memory.embeddings, memory.probs[:, : step.num_old]
+        rows, labels = memory.embeddings, memory.probs
         return lambda asked: row_votes(asked, rows, labels, places, temperature=self.temperature)
 
     def _exemplars(self, step: Step) -> Iterator["_Supports"]:

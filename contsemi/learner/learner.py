@@ -85,7 +85,14 @@ class Learner:
         self.exemplars = Exemplars(config.memory.exemplars)
         known = parts.known_features(config, network, self.device, self.precision)
         rows = config.memory.embeddings if self.needs.memory else 0
-        self.embeddings = Embeddings(rows, config.memory.index)
+        self.embeddings = Embeddings(
+            rows,
+            config.memory.index,
+            labels=config.memory.top_labels,
+            room=config.memory.bytes,
+            folder=parts.scratch_folder(config),
+            peers=ranks,
+        )
         decides = Predictor.named(config.predict)
         parts.refuse_moving(config, decides, network, self.needs)
         # The features of a network that nothing trains do not move: there is nothing to follow.

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 from contsemi.config import Config, Views
+from contsemi.data.sources.cache import default_folder
 from contsemi.discovery import Part
 from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
@@ -29,6 +30,7 @@ __all__ = [
     "origin_of",
     "refuse_moving",
     "refuse_unweighted",
+    "scratch_folder",
 ]
 
 _Part = TypeVar("_Part", bound=Part)
@@ -156,3 +158,11 @@ def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller
             name = getattr(config, group)["name"]
             problem = f"{group}={name} needs labelled images of all classes in each step"
             raise InputError(key, problem, "leave it null, or write method=nncsl or contsemi")
+
+
+def scratch_folder(config: Config) -> Path | None:
+    """Where an index lies that ``memory.bytes`` has no room for; ``None`` where all have room."""
+    if config.memory.bytes is None:
+        return None
+    cache = config.data.cache
+    return (Path(cache).expanduser() if cache else default_folder()) / "scratch"

@@ -146,7 +146,8 @@ def _open(
         refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
         folder.refuse_other_images(facts)
         if learner is not None and ranks.first:
-            size = state_bytes(learner, config, stream.images.shape[-1])
+            side, classes = stream.images.shape[-1], len(stream.class_order)
+            size = state_bytes(learner, config, side, classes)
             refuse_if_no_room(folder.path, size)
     records = (Records if ranks.first else NoRecords)(folder.path)
     records.tracker = tracker(config, folder.path) if ranks.first else None
