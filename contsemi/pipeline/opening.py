@@ -15,7 +15,14 @@ from contsemi.data.imageset import ImageSet
 from contsemi.data.plan import plan
 from contsemi.data.scenario import Stream, TestTask, build, refuse_unfit
 from contsemi.devices.environment import said_once
-from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
+from contsemi.devices.meeting import (
+    join,
+    one_first,
+    refuse_differing,
+    tell_json,
+    together,
+    too_large_for_all,
+)
 from contsemi.devices.precision import choose_device, choose_precision, set_deterministic
 from contsemi.devices.ranks import Ranks
 from contsemi.devices.room import out_of_memory
@@ -29,7 +36,7 @@ from contsemi.learner.parts import origin_of
 from contsemi.pipeline.choosing import coarse_facts
 from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.footprint import state_bytes
-from contsemi.pipeline.halving import MOST_HALVINGS, with_smaller_parts
+from contsemi.pipeline.halving import with_smaller_parts
 from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
 from contsemi.pipeline.standing import bound, refuse_if_no_room
@@ -241,17 +248,17 @@ def _facts(
 
 def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
     """Goes through the tasks, in smaller pieces where the device has no memory for a step."""
-    config = setting.config
+    config, ranks = setting.config, setting.ranks
 
     def attempt(pieces: int) -> dict[str, Any]:
         if _is_baseline(config):
             return learn_baseline(setting)
-        return learn(setting, learners(), pieces)
+        join(config.device)  # again, where they have parted
+        with too_large_for_all(ranks):
+            return learn(setting, learners(), ranks.agree(pieces))
 
-    # Where one process of several is short of memory, the others are in the middle of a step.
-    halvings = MOST_HALVINGS if setting.ranks.alone else 0
     try:
-        return with_smaller_parts(attempt, config.batch.pieces, setting.display.note, halvings)
+        return with_smaller_parts(attempt, config.batch.pieces, setting.display.note)
     except RuntimeError as error:
         if "deterministic" in str(error) and config.deterministic:
             problem = f"an operation has no such form ({str(error).splitlines()[0][:150]})"
