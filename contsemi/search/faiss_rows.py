@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,20 @@ def _scratch(folder: Path, needed: int) -> Path:
             "free space, lower memory.embeddings, raise memory.bytes, or set data.cache elsewhere"
         )
     return folder / f"lists_{os.getpid()}_{secrets.token_hex(4)}.ivf"
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Without the line that FAISS writes to the standard error each time a file grows."""
+    before = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 class FlatRows:
@@ -104,9 +119,10 @@ class IvfRows:
             return
         self._index = self._fit(rows)
         unit = codec != "ivf"
-        for part in _pieces(rows):
-            self._index.add(part)
-            unit = unit and _all_unit(part)
+        with nullcontext() if self._on_disk is None else _unsaid():
+            for part in _pieces(rows):
+                self._index.add(part)
+                unit = unit and _all_unit(part)
         if self._on_disk is not None:  # it stays as long as it is mapped, and no longer
             self._on_disk.unlink()
         if unit:
