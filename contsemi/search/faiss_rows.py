@@ -1,8 +1,10 @@
 """FAISS behind the index: exact rows, and lists of rows on the CPU."""
 
+import ctypes
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -57,14 +59,17 @@ def _scratch(folder: Path, needed: int) -> Path:
 
 @contextmanager
 def _unsaid() -> Iterator[None]:
-    """Without the line that FAISS writes to the standard error each time a file grows."""
-    before = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Without the line that FAISS prints each time a file grows."""
+    flush = ctypes.CDLL(None).fflush  # of C's own buffer, where the lines would wait
+    before, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        sys.stdout.flush()
+        flush(None)
+        os.dup2(nowhere, 1)
         yield
     finally:
-        os.dup2(before, 2)
+        flush(None)
+        os.dup2(before, 1)
         os.close(before)
         os.close(nowhere)
 
