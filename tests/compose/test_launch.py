@@ -91,7 +91,9 @@ def test_a_job_that_meets_its_time_limit_is_queued_again_and_goes_on(small, tmp_
     from contsemi.records.results import without_timings
 
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
-    config = small("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1", "batch.unlabelled=48")
+    config = small(
+        "scenario.classes=4", "scenario.tasks=2", "optim.epochs=1", "batch.unlabelled=48"
+    )
     monkeypatch.setattr(launch, "plain", lambda composed: composed)
     monkeypatch.setattr(launch.check, "validate", lambda values, _: values)
     found, queued, real = [], [], Learner.backward
