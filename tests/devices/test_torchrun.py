@@ -49,6 +49,8 @@ class Command:
         program = [sys.executable, *start, "-m", module, *words, *here]
         with self.log.open("a") as log:
             environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+            if agent:  # else torch lets an agent that comes later wait for an address in vain
+                environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
             self.process = subprocess.Popen(
                 program, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=folder.parent
             )
