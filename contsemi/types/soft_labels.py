@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = ["SoftLabels"]
 
@@ -35,9 +36,10 @@ class SoftLabels:
         """
         values, columns = probs.float().topk(min(kept, probs.shape[1]), dim=1)
         values = values / values.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-        missing = (0, kept - values.shape[1])
-        pad = torch.nn.functional.pad
-        return SoftLabels(pad(values.half(), missing), pad(columns.int(), missing), probs.shape[1])
+        classes, missing = probs.shape[1], (0, kept - values.shape[1])
+        # a place of no class beside those that there are, which no other entry of the row has
+        columns = functional.pad(columns.int(), missing, value=classes)
+        return SoftLabels(functional.pad(values.half(), missing), columns, classes)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -55,8 +57,8 @@ class SoftLabels:
     def __getitem__(self, index: Tensor | slice) -> Tensor:
         """Probabilities float32 [..., C] of some rows."""
         values, columns = self.values[index].float(), self.columns[index].long()
-        whole = values.new_zeros((*values.shape[:-1], self.classes))
-        return whole.scatter_add(-1, columns, values)
+        whole = values.new_zeros((*values.shape[:-1], self.classes + 1))
+        return whole.scatter(-1, columns, values)[..., : self.classes]
 
     def rows(self, index: Tensor) -> "SoftLabels":
         """The labels of some rows int64 [n]."""
