@@ -173,8 +173,13 @@ class Memory(Section):
         default=0,
         description="unlabelled images that no task trains on, kept to fit maps of drift on",
     )
+    top_labels: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        description="classes that the soft label of an embedding keeps; null for all of them"
+    )
     bytes: Annotated[int, Field(ge=0)] | None = Field(
-        description="bytes for images and embeddings together; null to count rows only"
+        description="bytes for images and embeddings together, and once more (256 MiB at least) "
+        "for the index of these, which is divided among processes, or lies on disk, where it "
+        "takes more; null to count rows only"
     )
     selection: Chosen = Field(
         description="which images of a class are kept: first come (NNCSL), or by a policy"
@@ -241,6 +246,10 @@ class BatchSizes(Section):
         description="unlabelled images a step; BatchNorm needs two"
     )
     labelled: Count = Field(description="labelled images a step, unless drawn by class")
+    classes_per_step: Annotated[int, Field(ge=2)] | None = Field(
+        description="classes that labelled images of a step are drawn from, at most: the task's "
+        "own and a sample of the others, each of which counts for several; null for all"
+    )
     test: Count = Field(description="images of one evaluation batch")
     pieces: Annotated[int, Field(ge=1, le=1024)] = Field(
         description="run a step's rows in so many pieces, each with its own BatchNorm statistics; "

@@ -11,6 +11,7 @@ from torch import Tensor
 from contsemi import data
 from contsemi.config import Config
 from contsemi.data.annotator import Annotator
+from contsemi.data.class_draw import refuse_too_few
 from contsemi.data.coarse import with_hierarchy
 from contsemi.data.imageset import ImageSet
 from contsemi.data.masks import wanted, with_masks
@@ -18,7 +19,14 @@ from contsemi.data.plan import plan
 from contsemi.data.scenario import Stream, TestSet, build, refuse_unfit
 from contsemi.data.validation import held_out
 from contsemi.devices.environment import said_once
-from contsemi.devices.meeting import all_or_none, meet, one_first, refuse_differing, tell_json
+from contsemi.devices.meeting import (
+    all_or_none,
+    meet,
+    one_first,
+    refuse_differing,
+    tell_json,
+    too_large_for_all,
+)
 from contsemi.devices.precision import choose_device, choose_precision, set_deterministic
 from contsemi.devices.ranks import Ranks
 from contsemi.devices.room import out_of_memory
@@ -34,7 +42,7 @@ from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.footprint import state_bytes
 from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
-from contsemi.pipeline.smaller_parts import MOST_HALVINGS, with_smaller_parts
+from contsemi.pipeline.smaller_parts import with_smaller_parts
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.pipeline.tracking import tracker
@@ -150,7 +158,8 @@ def _open(
         refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
         folder.refuse_other_images(facts)
         if learner is not None and ranks.first:
-            size = state_bytes(learner, config, stream.images[:1].nbytes)
+            image, classes = stream.images[:1].nbytes, len(stream.class_order)
+            size = state_bytes(learner, config, image, classes)
             refuse_if_no_room(folder.path, size)
     records = (Records if ranks.first else NoRecords)(folder.path)
     records.tracker = tracker(config, folder.path) if ranks.first else None
@@ -196,6 +205,7 @@ def _divided(
         choice=choice,
         coarse_ratio=config.coarse_ratio,
     )
+    refuse_too_few(stream.experiences, config.batch.classes_per_step)
     return train, test, stream, budget
 
 
@@ -256,17 +266,17 @@ def _facts(
 
 def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
     """Goes through the tasks, in smaller pieces where the device has no memory for a step."""
-    config = setting.config
+    config, ranks = setting.config, setting.ranks
 
     def attempt(pieces: int) -> dict[str, Any]:
         if _is_baseline(config):
             return learn_baseline(setting)
-        return learn(setting, learners(), pieces)
+        meet(config.device)  # again, where they have parted
+        with too_large_for_all(ranks):
+            return learn(setting, learners(), ranks.agree(pieces))
 
-    # Where one process of several is short of memory, the others are in the middle of a step.
-    halvings = MOST_HALVINGS if setting.ranks.alone else 0
     try:
-        return with_smaller_parts(attempt, config.batch.pieces, setting.display.note, halvings)
+        return with_smaller_parts(attempt, config.batch.pieces, setting.display.note)
     except RuntimeError as error:
         if "deterministic" in str(error) and config.deterministic:
             problem = f"an operation has no such form ({str(error).splitlines()[0][:150]})"
