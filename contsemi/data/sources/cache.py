@@ -9,6 +9,7 @@ fails is decoded anew. Silent decay of the disk below an unchanged file is not l
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -27,6 +28,7 @@ from contsemi.data.imageset import fingerprint
 from contsemi.data.sources.decoding import Failure
 from contsemi.data.twins import row_digests
 from contsemi.errors import StorageFailed
+from contsemi.storage.host import gigabytes
 from contsemi.storage.readonce import parse_json, read_once
 
 __all__ = ["Cached", "cached", "default_folder", "file_state", "key"]
@@ -110,6 +112,7 @@ def cached(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder.parent)
+        _refuse_no_room(folder.parent, shape)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder.parent) as temporary:
             draft = Path(temporary) / "entry"
             draft.mkdir()
@@ -126,6 +129,16 @@ def cached(
     if made is None:
         raise StorageFailed(f"{folder}: was damaged while it was written; check the disk")
     return replace(made, damaged=damaged)
+
+
+def _refuse_no_room(cache: Path, shape: Sequence[int]) -> None:
+    asked, free = math.prod(shape), shutil.disk_usage(cache).free
+    if asked > free:
+        raise StorageFailed(
+            f"data.cache={cache}: {gigabytes(asked)} needed for {shape[0]} decoded images of "
+            f"{shape[-1]} x {shape[-1]}, {gigabytes(free)} free; lower data.size, or give a folder "
+            "on a larger disk"
+        )
 
 
 def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cached | None:

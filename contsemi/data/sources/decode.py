@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from contsemi.storage.host import refuse_too_much
+
 __all__ = ["FORMATS", "Unreadable", "decode", "resize", "side_lengths"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
@@ -87,6 +89,8 @@ def resize(images: Pixels, size: int | None) -> Pixels:
     """Resizes decoded images [N, 3, s, s] by the same rule to [N, 3, S, S]."""
     if size is None or images.shape[-1] == size:
         return images
+    asked = len(images) * 3 * size * size
+    refuse_too_much(asked, f"data.size={size}", f"{len(images)} images of that side", "lower it")
     result = np.empty((len(images), 3, size, size), np.uint8)
     for row, image in enumerate(images):
         result[row] = _square(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), size)
