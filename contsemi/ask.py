@@ -33,13 +33,15 @@ def _ask(argv: Sequence[str]) -> None:
     from contsemi.living.model import load
     from contsemi.pipeline.work import fix_threads
     from contsemi.storage.atomic import write_atomically
+    from contsemi.storage.own import refuse_others
 
     page = Path(given.sheet).expanduser()
+    if not page.parent.is_dir():
+        raise InputError(f"--sheet={page}", "its folder is not there", "name another file")
+    refuse_others(page, "--sheet", b"<title>Which class?</title>")
     model, photos = load(given.model), Path(given.photos).expanduser()
     fix_threads(model.saved.config, choose_device(model.saved.config.device))
     names, content = ask(model, photos, given.budget, given.by)
-    if not page.parent.is_dir():
-        raise InputError(f"--sheet={page}", "its folder is not there", "name another file")
     write_atomically(page, content)
     for name in names:
         print(name)

@@ -43,7 +43,10 @@ def _predict(argv: Sequence[str]) -> None:
     from contsemi.living.model import load
     from contsemi.living.photos import found
     from contsemi.pipeline.work import fix_threads
+    from contsemi.storage.own import refuse_others
 
+    if given.csv:
+        refuse_others(Path(given.csv), "--csv", b"file,class_1,confidence_1,")
     model = load(given.run)
     fix_threads(model.saved.config, choose_device(model.saved.config.device))
     limit = None if given.unknown is None else model.limit(given.unknown)

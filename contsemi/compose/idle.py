@@ -1,6 +1,7 @@
 """Keys that another key makes void, as far as that is known before a network is made."""
 
 from collections.abc import Callable
+from operator import attrgetter
 
 from contsemi.config import Config
 
@@ -30,19 +31,13 @@ def _orders_nothing(config: Config) -> bool:
     return not (scenario.class_order == "shuffled" or dealt or scenario.novel or scenario.blur)
 
 
-def _no_folder(config: Config) -> bool:
-    """Whether no image is decoded, and no feature of a frozen network is kept."""
-    digits = config.scenario.dataset == "digits"
-    frozen = config.model.get("frozen") or config.model["name"] == "efficientnet_lite0"
-    return digits and config.scenario.unlabelled_root is None and not frozen
-
-
 def _decays_nothing(config: Config) -> bool:
     optim = config.optim
     return optim.name != "lars" and not (optim.weight_decay or optim.final_weight_decay)
 
 
-# A key, or the section that it is in -> when it has no effect, why, and what to do about it.
+# A key, or the section that it is in -> when it has no effect, why, and what to do about it. Keys
+# that say where and how fast a run goes (data.cache, data.workers, ...) are taken everywhere.
 _RULES: dict[str, tuple[_Idle, tuple[str, str]]] = {
     "memory.selection": (_no_images, _NO_IMAGES),
     "memory.pseudo_labels": (_no_images, _NO_IMAGES),
@@ -86,9 +81,29 @@ _RULES: dict[str, tuple[_Idle, tuple[str, str]]] = {
         ("this data set has test images", "leave it out"),
     ),
     "data.download": (lambda config: config.scenario.dataset == "digits", _BUNDLED),
-    "data.cache": (_no_folder, _BUNDLED),
-    "data.workers": (_no_folder, _BUNDLED),
 }
+
+
+# Keys of a kind of views -> the key of the same kind that has to be above 0.
+_OF_VIEWS = {
+    "blur_sigma": "blur",
+    "erase_scale": "erase",
+    "rand_augment.probability": "rand_augment.operations",
+    "jitter.brightness": "jitter.probability",
+    "jitter.contrast": "jitter.probability",
+    "jitter.saturation": "jitter.probability",
+    "jitter.hue": "jitter.probability",
+}
+
+
+def _of_views(config: Config, key: str) -> tuple[str, str] | None:
+    name, _, rest = key.removeprefix("views.policies.").partition(".")
+    switch = _OF_VIEWS.get(rest)
+    if switch is None or name not in config.views.policies:
+        return None
+    value = attrgetter(switch)(config.views.policies[name])
+    switch = f"views.policies.{name}.{switch}"
+    return None if value else (f"{switch}=0 does nothing", f"set {switch} above 0")
 
 
 def why_idle(config: Config, key: str) -> tuple[str, str] | None:
@@ -98,6 +113,8 @@ def why_idle(config: Config, key: str) -> tuple[str, str] | None:
         config: checked; of one of our own methods.
         key: dotted, or that of a choice.
     """
+    if key.startswith("views.policies."):
+        return _of_views(config, key)
     for name, (idle, reason) in _RULES.items():
         if (key == name or key.startswith(f"{name}.")) and idle(config):
             return reason

@@ -9,10 +9,22 @@ from pathlib import Path
 from contsemi.data.sources.listing import shown
 from contsemi.errors import InputError
 from contsemi.storage.atomic import make_folder, storage, sweep
+from contsemi.storage.readonce import read_once
 
 __all__ = ["locked"]
 
 _LOCK = "model.lock"
+_MARK = b"a model of contsemi.learn\n"
+
+
+def _is_ours(folder: Path, names: set[str]) -> bool:
+    """Whether the lock, by what is in it, is that of a model; one just made has nothing in it."""
+    try:
+        content = read_once(folder / _LOCK, len(_MARK))
+    except OSError:
+        return False
+    manifest = folder / "generations" / "MANIFEST.json"
+    return content == _MARK or (not content and (names == {_LOCK} or manifest.is_file()))
 
 
 @contextmanager
@@ -29,7 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise InputError(where, "is not a folder", "name another")
     names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
-    if names and _LOCK not in names:
+    if names and not _is_ours(folder, names):
         problem = f"holds files of something else ({shown(min(names))}, ...)"
         raise InputError(where, problem, "name a folder of its own")
     with storage(folder):
@@ -41,6 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             problem = "another process is teaching it"
             raise InputError(where, problem, "wait until that is over") from None
+        os.pwrite(lock, _MARK, 0)
         for each in (folder, folder / "generations"):
             sweep(each)
         yield
