@@ -27,7 +27,7 @@ class FewShot:
 
     Attributes:
         mean: mean accuracy of the episodes.
-        half_width: half the 95% interval of that mean, 1.96 s / √episodes.
+        half_width: half the 95% interval of that mean.
         episodes: their number.
     """
 
