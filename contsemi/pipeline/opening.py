@@ -34,6 +34,7 @@ from contsemi.pipeline.signals import Signals
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.pipeline.tracking import tracker
+from contsemi.pipeline.uneven import uneven
 from contsemi.pipeline.work import fix_threads
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
@@ -132,7 +133,7 @@ def _open(
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         train, test, stream = _divided(config, ranks, budget, choice)
         annotator = _annotator(config, stream, budget, choice, train, test)
-        for remark in (*train.remarks, *stream.remarks):
+        for remark in (*train.remarks, *stream.remarks, *uneven(config, stream)):
             display.note(remark)
         learner = None if _is_baseline(config) else learners.make_first()
     facts = _facts(config, stream, device, threads) | {

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["FORMATS", "Unreadable", "decode", "resize", "side_lengths"]
+__all__ = ["FORMATS", "Unreadable", "brought_to", "decode", "resize", "side_lengths"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 MAX_PIXELS = 100_000_000
@@ -72,12 +72,22 @@ def decode(file: Path | bytes, size: int | None) -> Pixels:
         raise Unreadable(f"damaged ({reason[:80]})") from error
 
 
-def side_lengths(file: Path) -> tuple[int, int] | None:
+def brought_to(first: Path | bytes, size: int) -> str:
+    """What is to be said of sizes, by the first image; empty where it has the size already."""
+    found = side_lengths(first)
+    if found is None or found == (size, size):
+        return ""
+    width, height = found
+    return f"images are brought to one size, the first {width}x{height} -> {size}x{size}"
+
+
+def side_lengths(file: Path | bytes) -> tuple[int, int] | None:
     """Width and height in pixels, as the header has them; ``None`` for what cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as image:
+            source = io.BytesIO(file) if isinstance(file, bytes) else file
+            with Image.open(source, formats=FORMATS) as image:
                 return image.size
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
