@@ -123,7 +123,9 @@ def listed(root: Path, *, test_share: float, least: int = 2) -> Folder:
 
 def _test_root(root: Path, known: dict[str, list[Path]]) -> tuple[Path | None, list[str]]:
     """The folder of the test images, and what is to be said of the others."""
-    found, withheld, idle = None, [], []
+    found: Path | None = None
+    withheld: list[str] = []
+    idle: list[str] = []
     for name in TESTS:
         if not (root / name).is_dir():
             continue
