@@ -10,11 +10,13 @@ import torch
 
 from contsemi.config import Config, Views
 from contsemi.data.sources.cache import default_folder
+from contsemi.devices.ranks import Ranks
 from contsemi.discovery import Part, parts_of
 from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
 from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
 from contsemi.learner.several import SeveralDistillers
+from contsemi.memory.embeddings import Embeddings
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.origin import Origin
@@ -26,6 +28,7 @@ from contsemi.types import Needs
 
 __all__ = [
     "build_distiller",
+    "build_embeddings",
     "build_network",
     "build_part",
     "check_policies",
@@ -34,7 +37,6 @@ __all__ = [
     "origin_of",
     "refuse_moving",
     "refuse_unweighted",
-    "scratch_folder",
 ]
 
 _Part = TypeVar("_Part", bound=Part)
@@ -206,9 +208,22 @@ def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller
             raise InputError(key, problem, "leave it null, or write method=nncsl or contsemi")
 
 
-def scratch_folder(config: Config) -> Path | None:
-    """Where an index lies that ``memory.bytes`` has no room for; ``None`` where all have room."""
-    if config.memory.bytes is None:
-        return None
-    cache = config.data.cache
-    return (Path(cache).expanduser() if cache else default_folder()) / "scratch"
+def build_embeddings(config: Config, needs: Needs, ranks: Ranks) -> Embeddings:
+    """The memory of embeddings; an index that ``memory.bytes`` has no room for lies in the cache.
+
+    Args:
+        config: the run.
+        needs: whether there is to be one.
+        ranks: the processes, which may search it together.
+    """
+    cache, folder = config.data.cache, None
+    if config.memory.bytes is not None:
+        folder = (Path(cache).expanduser() if cache else default_folder()) / "scratch"
+    return Embeddings(
+        config.memory.embeddings if needs.memory else 0,
+        config.memory.index,
+        labels=config.memory.top_labels,
+        room=config.memory.bytes,
+        folder=folder,
+        peers=ranks,
+    )
