@@ -84,7 +84,7 @@ class Learner:
         self.exemplars = Exemplars(config.memory.exemplars)
         self.anchors = Anchors(config.memory.anchors)
         known = parts.known_features(config, network, self.device, self.precision)
-        self.embeddings = parts.build_embeddings(config, self.needs, self.ranks)
+        self.embeddings = parts.build_embeddings(config, self.needs, ranks)
         decides = Predictor.named(config.predict)
         parts.refuse_moving(config, decides, network, self.needs)
         # The features of a network that nothing trains do not move: there is nothing to follow.

@@ -209,21 +209,21 @@ def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller
 
 
 def build_embeddings(config: Config, needs: Needs, ranks: Ranks) -> Embeddings:
-    """The memory of embeddings; an index that ``memory.bytes`` has no room for lies in the cache.
-
-    Args:
-        config: the run.
-        needs: whether there is to be one.
-        ranks: the processes, which may search it together.
-    """
-    cache, folder = config.data.cache, None
-    if config.memory.bytes is not None:
-        folder = (Path(cache).expanduser() if cache else default_folder()) / "scratch"
+    """The memory of embeddings: without rows where no part asks for it."""
+    memory = config.memory
     return Embeddings(
-        config.memory.embeddings if needs.memory else 0,
-        config.memory.index,
-        labels=config.memory.top_labels,
-        room=config.memory.bytes,
-        folder=folder,
+        memory.embeddings if needs.memory else 0,
+        memory.index,
+        labels=memory.top_labels,
+        room=memory.bytes,
+        folder=_scratch_folder(config),
         peers=ranks,
     )
+
+
+def _scratch_folder(config: Config) -> Path | None:
+    """Where an index lies that ``memory.bytes`` has no room for; ``None`` where all have room."""
+    if config.memory.bytes is None:
+        return None
+    cache = config.data.cache
+    return (Path(cache).expanduser() if cache else default_folder()) / "scratch"
