@@ -118,4 +118,4 @@ def test_a_run_finds_classes_and_trains_the_same(small, tmp_path, monkeypatch):
     assert not without["discovery"]
     lines = (tmp_path / "with" / "metrics.jsonl").read_text().splitlines()
     tasks = {line["task"] for line in map(json.loads, lines) if "discovery/" in line["name"]}
-    assert tasks == {0, 1}
+    assert tasks == {1, 2}
