@@ -88,23 +88,20 @@ def _by(setting: Setting, task: int) -> str:
     """By what the images of a task are compared."""
     if task:
         return BEFORE
-    if epochs := _warmup(setting):
+    assert isinstance(setting.choice, ByEmbedding)
+    if setting.choice.warms_up:
+        epochs = setting.choice.warmup
         start = f", after {TRAINED}" if setting.facts.get("pretrained") else ""
         return f"a self-supervised warm-up of {epochs} epochs by {METHOD}{start}"
     return TRAINED if setting.facts.get("pretrained") else PIXELS
 
 
-def _warmup(setting: Setting) -> int:
-    """Epochs that a network sees the first task's images before any of them has a label."""
-    assert isinstance(setting.choice, ByEmbedding)
-    return setting.choice.warmup
-
-
 def _seen(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor:
     """Embeddings [P, D] of images."""
     images = setting.stream.images
-    if not task and (epochs := _warmup(setting)):
-        learner = warmed_up(setting, epochs)
+    assert isinstance(setting.choice, ByEmbedding)
+    if not task and setting.choice.warms_up:
+        learner = warmed_up(setting, setting.choice.warmup)
     elif _by(setting, task) == PIXELS:
         return pixel_directions(images.index_select(0, rows.to(images.device)).to(learner.device))
     return learner.inference.embed(learner.networks.predicting, images, (), rows).features
