@@ -8,7 +8,8 @@ from torch import Tensor
 
 from contsemi.learner.forward import Embedder
 from contsemi.learner.networks import Networks
-from contsemi.learner.task import TaskRows, gather
+from contsemi.learner.task import TaskRows
+from contsemi.stores.store import ImageStore
 from contsemi.types import Outputs
 
 __all__ = ["TaskPool"]
@@ -25,7 +26,7 @@ class TaskPool:
         embed: runs them.
         heads: that the method needs.
         draw: gives a generator for a purpose.
-        exemplars: uint8 [M, 3, S, S], the images kept of earlier tasks.
+        exemplars: the images kept of earlier tasks.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class TaskPool:
         heads: tuple[str, ...],
         *,
         draw: Callable[[str], torch.Generator],
-        exemplars: Tensor,
+        exemplars: ImageStore,
     ) -> None:
         self.task, self.networks, self.embed, self.heads = task, networks, embed, heads
         self.draw, self.exemplars = draw, exemplars
@@ -67,7 +68,7 @@ class TaskPool:
 
     def images(self, places: Tensor) -> Tensor:
         """Images uint8 [n, 3, S, S] on the device."""
-        return gather(self.task.images, self.ids[places], self.ids.device)
+        return self.task.images.take(self.ids[places])
 
     def moved(self, take: Callable[[Outputs], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """What the task's images and the exemplars were to the past, and what they are now.

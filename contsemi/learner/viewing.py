@@ -63,6 +63,7 @@ def make_views(
     seed: tuple[int, int, int],
     ranks: Ranks,
     near: Mapping[str, Tensor] | None = None,
+    cut: Mapping[str, Tensor] | None = None,
 ) -> Viewed:
     """Draws all views that are asked for: the same of an image, whatever process has it.
 
@@ -74,6 +75,8 @@ def make_views(
         ranks: the processes that share the batch.
         near: name of a view -> uint8 [V * B, 3, S, S], this process's images to take it of, in
             place of those of the batch.
+        cut: name of a view -> uint8 [V * B, 3, s, s], this process's crops, where they are made
+            already.
     """
     run, task, step = seed
     draw = generator(run, "views", task, step, device=batch.unlabelled.device)
@@ -84,9 +87,10 @@ def make_views(
         if view.mix is not None or not count:
             continue
         blocks[name] = ((count, view.number),)
-        if near is not None and name in near:
+        own = {**(near or {}), **(cut or {})}.get(name)
+        if own is not None:
             part = _part(ranks, count, view.number)
-            asked[name] = Asked(view.policy, near[name], 1, part)
+            asked[name] = Asked(view.policy, own, 1, part, cut=cut is not None and name in cut)
         else:
             asked[name] = Asked(view.policy, images, view.number, _part(ranks, count))
     made = dict(zip(asked, augment.views(list(asked.values()), draw), strict=True))

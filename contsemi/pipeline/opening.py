@@ -39,6 +39,7 @@ from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
 from contsemi.storage.folder import OutputFolder
+from contsemi.stores.store import side_of
 from contsemi.types import Experience
 
 __all__ = ["run"]
@@ -145,7 +146,7 @@ def _open(
         refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
         folder.refuse_other_images(facts)
         if learner is not None and ranks.first:
-            size = state_bytes(learner, config, stream.images.shape[-1])
+            size = state_bytes(learner, config, side_of(stream.images))
             refuse_if_no_room(folder.path, size)
     records = (Records if ranks.first else NoRecords)(folder.path)
     records.tracker = tracker(config, folder.path) if ranks.first else None

@@ -1,7 +1,7 @@
 """One step of training: its images, and what the networks say of their views."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ class Batch:
         labelled: uint8 [L, 3, S, S]; L may be 0.
         unlabelled: uint8 [B, 3, S, S]; B may be 0.
         coarse_images: uint8 [K, 3, S, S], of which only the coarse label is known.
+        cut: name of a view -> uint8 [V * n, 3, s, s], its crops where they were cut from images as
+            they are; the images above may then be missing.
         labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only,
         current_rows, old_rows: as in :class:`Step`.
     """
@@ -38,6 +40,7 @@ class Batch:
     coarse_only: Tensor
     current_rows: Tensor | None = None
     old_rows: Tensor | None = None
+    cut: Mapping[str, Tensor] = field(default_factory=dict)
 
     def of(self, rows: str) -> tuple[Tensor, int]:
         """The images of one kind that this process has, and how many all have."""

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from contsemi.data.sources.decode import Unreadable, decode
 from contsemi.errors import InputError
 
-__all__ = ["Failure", "decode_into"]
+__all__ = ["Failure", "decode_into", "progress"]
 
 CHUNK = 64  # images a process gets at a time
 SMALL = 16 * 2**20  # bytes of files below which starting processes costs more than it saves
@@ -57,7 +57,7 @@ def decode_into(
     """
     workers = min(workers or os.cpu_count() or 1, -(-total // CHUNK))
     failures: list[Failure] = []
-    with _progress(title, total) as advance:
+    with progress(title, total) as advance:
         if workers <= 1 or num_bytes < SMALL:
             for start, chunk in _chunks(items):
                 failures += _decode_chunk(file, offset, start, chunk, size)
@@ -133,7 +133,8 @@ def _script_hidden() -> Iterator[None]:
 
 
 @contextmanager
-def _progress(title: str, total: int) -> Iterator[_Advance]:
+def progress(title: str, total: int) -> Iterator[_Advance]:
+    """A bar on a terminal; gives what moves it on by so many of ``total``."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -143,6 +144,6 @@ def _progress(title: str, total: int) -> Iterator[_Advance]:
     )
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda images: progress.advance(task, images)
+    ) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda images: bar.advance(task, images)
