@@ -131,12 +131,16 @@ def _mixed(
         rows = pile[: len(parts[0]) // of[0][1] * how.kept]
     number = sum(count * views for count, views in kept)
     if how.partners == "shuffled":
-        order = torch.randperm(total, generator=coin)[:number]
-        partners = order.to(pile.device, non_blocking=True)
+        known = torch.randperm(total, generator=coin)[:number]
+        partners = known.to(pile.device, non_blocking=True)
     else:
+        known = _reversed(total, number, torch.device("cpu"))
         partners = _reversed(total, number, pile.device)
     here = how.partners == "reversed" and len(of) == 1  # partners are with the same process
-    others = _others(pile, partners, tuple(of), kept, ranks, here=here)
+    if ranks.alone:
+        others = pile.index_select(0, partners)
+    else:
+        others = _others(pile, known, tuple(of), kept, ranks, here=here)
     mixed, share = mix(
         rows, others, coin, cut=how.cut, alpha=how.alpha, larger_first=how.larger_first
     )
@@ -146,15 +150,21 @@ def _mixed(
 def _others(
     pile: Tensor, partners: Tensor, of: Blocks, kept: Blocks, ranks: Ranks, *, here: bool
 ) -> Tensor:
-    """The partners' rows of this process's rows, which may all be here already."""
-    if ranks.alone:
-        return pile.index_select(0, partners)
-    place = partners.cpu()[own_positions(ranks, kept)]
+    """The partners' rows of this process's rows, which may all be here already.
+
+    Args:
+        pile: the rows that are mixed.
+        partners: int64 [N], of the whole batch, on the CPU: to ask the device would be to wait.
+        of, kept: what the pile, and what is mixed, is made of.
+        ranks: several processes.
+        here: whether all partners are with this process.
+    """
+    place = partners[own_positions(ranks, kept)]
     if here:
         place = torch.searchsorted(own_positions(ranks, of), place)  # ascending: one kind of views
     else:
         pile = gather_rows(ranks, pile, of)
-    return pile.index_select(0, place.to(pile.device))
+    return pile.index_select(0, place.to(pile.device, non_blocking=True))
 
 
 @lru_cache(maxsize=16)

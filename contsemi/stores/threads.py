@@ -1,5 +1,6 @@
 """Threads that read while the main thread computes, and that nobody waits for at the end."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,12 +24,12 @@ class Threads:
     def __init__(self, number: int) -> None:
         self.number = number
         self._waiting: SimpleQueue[_Work] = SimpleQueue()
-        self._started = False
+        self._process = 0
 
     def do(self, work: Callable[[], None]) -> "Future[None]":
         """Has a piece of work done; ``result()`` of what is returned raises what it raised."""
-        if not self._started:
-            self._started = True
+        if self._process != os.getpid():  # a forked process has none of its parent's threads
+            self._process, self._waiting = os.getpid(), SimpleQueue()
             for number in range(self.number):
                 name = f"images-{number}"
                 threading.Thread(target=self._go, name=name, daemon=True).start()
