@@ -13,10 +13,8 @@ __all__ = ["BLOCK", "Damaged", "Member", "Tape", "header"]
 
 BLOCK = 512
 LARGEST = 2**28  # bytes of a member
-NAME, SIZE, SUM, KIND, MAGIC, PREFIX = (
-    *(slice(0, 100), slice(124, 136), slice(148, 156), slice(156, 157)),
-    *(slice(257, 262), slice(345, 500)),
-)
+NAME, SIZE, SUM, KIND = slice(0, 100), slice(124, 136), slice(148, 156), slice(156, 157)
+MAGIC, PREFIX = slice(257, 262), slice(345, 500)
 FILE, LONG_NAME, EXTENDED, GLOBAL, FOLDER = b"0\0", b"L", b"x", b"g", b"5"
 
 
