@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from hypothesis import settings
 from PIL import Image
 
 from contsemi.devices.ranks import Ranks
@@ -19,6 +20,10 @@ from contsemi.records.manifest import manifest
 from contsemi.records.records import Records
 from contsemi.records.results import results
 from contsemi.records.trajectories import load_trajectories
+
+# How long one example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contsemi.data.scenario import TestTask
+from contsemi.data.scenario import TestSet
 from contsemi.evaluation.predicts import Predicts
 from contsemi.metrics.accuracy import accuracy_rows
 from contsemi.stores.store import Images
@@ -61,7 +61,7 @@ class Evaluation:
 def evaluate(
     asked: Predicts,
     images: Images,
-    tasks: Sequence[TestTask],
+    tasks: Sequence[TestSet],
     seen: int,
     *,
     predictors: bool = True,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from contsemi.data.scenario import TestTask
+from contsemi.data.scenario import TestSet
 from contsemi.evaluation.predicts import HasFeatures
 from contsemi.metrics.probes.probe import Found, Probe, Rows
 from contsemi.stores.store import Images
@@ -32,9 +32,9 @@ class Probes:
         self,
         probes: Sequence[Probe],
         *,
-        bank: Sequence[TestTask],
+        bank: Sequence[TestSet],
         bank_images: Images,
-        test: Sequence[TestTask],
+        test: Sequence[TestSet],
         test_images: Images,
         seed: int,
     ) -> None:
@@ -57,7 +57,7 @@ class Probes:
         return found
 
 
-def _by_task(learner: HasFeatures, images: Images, tasks: Sequence[TestTask]) -> list[Rows]:
+def _by_task(learner: HasFeatures, images: Images, tasks: Sequence[TestSet]) -> list[Rows]:
     """Features and labels of each task's images; no others are read."""
     features = learner.features(images, torch.cat([task.indices for task in tasks]))
     sizes = [len(task.indices) for task in tasks]

@@ -14,7 +14,7 @@ from contsemi.memory.exemplars import Exemplars
 from contsemi.seeding import generator
 from contsemi.stores.parts import chained
 from contsemi.stores.store import ImageStore
-from contsemi.types import Batch, Experience, Needs, View
+from contsemi.types import Batch, ByAge, Experience, Needs, View
 
 __all__ = ["LabelledSource", "TaskRows"]
 
@@ -93,13 +93,11 @@ class TaskRows:
             ranks=ranks,
         )
         self._following: tuple[tuple[int, int], Drawn] | None = None
-        self._current_rows: Tensor | None = None
-        self._old_rows: Tensor | None = None
+        self._by_age: ByAge | None = None
         if "labelled" in needs.rows and needs.supports_per_class:
             drawn = self._pool.columns_drawn(*self._wanted())
-            current = torch.isin(drawn, self.columns.cpu())
-            self._current_rows = current.nonzero()[:, 0].to(device)
-            self._old_rows = (drawn < experience.num_old).nonzero()[:, 0].to(device)
+            ages = torch.isin(drawn, self.columns.cpu()), drawn < experience.num_old
+            self._by_age = ByAge(*(rows.nonzero()[:, 0].to(device) for rows in ages))
 
     def batch(self, epoch: int, iteration: int, source: LabelledSource | None = None) -> Batch:
         """The images of one step; where they are read ahead, those of the next one begin to be.
@@ -142,8 +140,7 @@ class TaskRows:
             coarse_only=self.coarse_only.index_select(
                 0, drawn.coarse.to(self.device, non_blocking=True)
             ),
-            current_rows=None if source is not None else self._current_rows,
-            old_rows=None if source is not None else self._old_rows,
+            by_age=None if source is not None else self._by_age,
             cut=cut,
         )
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from contsemi.devices.gathering import Blocks, gather_rows, own_positions
 from contsemi.devices.ranks import Ranks
-from contsemi.learner.forward import Joined, join
+from contsemi.learner.forward import BySide, by_side
 from contsemi.seeding import generator
 from contsemi.types import Batch, Mix, View
 from contsemi.views import Augment
@@ -45,14 +45,14 @@ class Viewed:
     images: Mapping[str, Tensor]
     blocks: Mapping[str, Blocks]
     blends: Mapping[str, Blend]
-    _joined: dict[tuple[str, ...], Joined] = field(default_factory=dict, init=False)
+    _by_side: dict[tuple[str, ...], BySide] = field(default_factory=dict, init=False)
 
-    def joined(self, names: Sequence[str]) -> Joined:
+    def by_side(self, names: Sequence[str]) -> BySide:
         """Some views, those of one side together: once for all networks that see them."""
         key = tuple(names)
-        if key not in self._joined:
-            self._joined[key] = join([self.images[name] for name in key])
-        return self._joined[key]
+        if key not in self._by_side:
+            self._by_side[key] = by_side([self.images[name] for name in key])
+        return self._by_side[key]
 
 
 def make_views(
@@ -155,7 +155,8 @@ def _others(
     Args:
         pile: the rows that are mixed.
         partners: int64 [N], of the whole batch, on the CPU: to ask the device would be to wait.
-        of, kept: what the pile, and what is mixed, is made of.
+        of: what the pile is made of.
+        kept: what is mixed, likewise.
         ranks: several processes.
         here: whether all partners are with this process.
     """

@@ -45,7 +45,7 @@ GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and its turns by a quarter
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
-Pixels = NDArray[np.uint8]
+Decoded = NDArray[np.uint8]
 _T = TypeVar("_T")
 
 
@@ -53,7 +53,7 @@ class Unreadable(Exception):
     """The file is no image that can be used; the message says why."""
 
 
-def decode(file: Path | bytes, size: int | None) -> Pixels:
+def decode(file: Path | bytes, size: int | None) -> Decoded:
     """Pixels of one image.
 
     Args:
@@ -69,10 +69,10 @@ def decode(file: Path | bytes, size: int | None) -> Pixels:
     return _opened(file, lambda image, _: _square(_fixed(_upright(image)), size))
 
 
-def whole(file: Path | bytes) -> Pixels:
+def whole(file: Path | bytes) -> Decoded:
     """All pixels of one image as it is, uint8 [3, H, W]; raises as :func:`decode`."""
 
-    def take(image: Image.Image, _: tuple[int, int]) -> Pixels:
+    def take(image: Image.Image, _: tuple[int, int]) -> Decoded:
         return np.asarray(to_rgb(_upright(image))).transpose(2, 0, 1).copy()
 
     return _opened(file, take)
@@ -142,7 +142,7 @@ def side_lengths(file: Path) -> tuple[int, int] | None:
         return None
 
 
-def resize(images: Pixels, size: int | None) -> Pixels:
+def resize(images: Decoded, size: int | None) -> Decoded:
     """Resizes decoded images [N, 3, s, s] by the same rule to [N, 3, S, S]."""
     if size is None or images.shape[-1] == size:
         return images
@@ -221,7 +221,7 @@ def _from_16_bits(grey: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
-def _square(image: Image.Image, size: int | None) -> Pixels:
+def _square(image: Image.Image, size: int | None) -> Decoded:
     width, height = image.size
     if size is None and width != height:
         raise Unreadable(f"{width}x{height} pixels are not square: set data.size")

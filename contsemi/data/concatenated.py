@@ -15,13 +15,13 @@ from contsemi.stores.parts import Chain
 from contsemi.stores.resident import Resident
 from contsemi.stores.store import Images, ImageStore
 
-__all__ = ["joined"]
+__all__ = ["concatenated"]
 
 _COPIED_UP_TO = 256 << 20  # bytes that a process may as well have for itself
 _PIECE = 4096  # images written at a time
 
 
-def joined(first: Images, second: Tensor, cache: str | None) -> Images:
+def concatenated(first: Images, second: Tensor, cache: str | None) -> Images:
     """The images of both, the second's after the first's.
 
     Small ones are copied. Large ones are memory maps, whose pages all processes of a machine share:
