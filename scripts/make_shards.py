@@ -3,7 +3,7 @@
 import sys
 
 from contsemi.data.shards.making import make
-from contsemi.living.command import carried_out
+from contsemi.report.door import enter
 
 if __name__ == "__main__":
-    sys.exit(carried_out(make, None))
+    sys.exit(enter(lambda: make(None)))

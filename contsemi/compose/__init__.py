@@ -64,6 +64,7 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Comp
             _refuse_hidden(chosen)
             composed[words] = groups.compose(words)
             _turn_off(composed[words], {o.key for o in chosen})
+            _share_out(composed[words])
         config = _named(_checked(composed[words], combination, list(choices)), combination)
         runs.append(Composed(config, tuple(o.word for o in combination)))
         read.append((config, combination, plain(composed[words])))
@@ -107,6 +108,21 @@ def _turn_off(composed: Any, chosen: Collection[str]) -> None:
     """Takes out what an experiment says of a distiller that the command line leaves out."""
     if {"method", "distiller"} & set(chosen) and composed.distiller.name == "none":
         composed.distiller = {"name": "none"}
+
+
+def _share_out(composed: Any) -> None:
+    """Gives what an experiment says of its distiller to the one of several that has such keys."""
+    from omegaconf import OmegaConf
+
+    names = files.named("distiller", composed.distiller.name)
+    section = plain(composed)["distiller"] if len(names) > 1 else {}
+    for key in [key for key in section if key not in ("name", *names)]:
+        said = dict(files.keys({key: section[key]})).keys()
+        owners = [each for each in names if said <= dict(files.keys(section[each])).keys()]
+        if len(owners) == 1:
+            own = {key: section.pop(key)}
+            section[owners[0]] = OmegaConf.to_container(OmegaConf.merge(section[owners[0]], own))
+            composed.distiller = section
 
 
 def _named(config: Config, combination: Sequence[overrides.Override]) -> Config:

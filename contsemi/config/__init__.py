@@ -115,6 +115,15 @@ class Crop(Section):
     )
     rand_augment: RandAugment = Field(description="strong operations, after all others")
     cutout: Probability = Field(description="side of a grey square, as a share of the view's")
+    background: Literal["none", "remove", "random"] = Field(
+        description="remove puts one grey in place of the background, random that of another image"
+    )
+    background_probability: Probability = Field(
+        description="share of views whose background is another"
+    )
+    background_least: Probability = Field(
+        description="a view with a smaller share of foreground keeps its background"
+    )
 
 
 class Init(Section):
@@ -139,6 +148,10 @@ class Views(Section):
     drawn: dict[str, Chosen] = Field(
         default={},
         description="operations that are drawn for each view, after those above; [] for none",
+    )
+    masks: Literal["auto", "folder", "spectral"] = Field(
+        description="foreground, where a policy changes backgrounds: from masks/ beside train/, by "
+        "the images' spectra, or auto: from the folder where there is one"
     )
     test_size: Side = Field(description="side of test images in pixels")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -189,7 +202,13 @@ class Optim(Section):
     classifier_lr: Rate | None = Field(
         description="peak learning rate of the classifier, which is then not decayed; null for lr"
     )
+    backbone_lr: Rate | None = Field(
+        default=None,
+        description="peak learning rate of the backbone, smaller for one that is pre-trained; "
+        "null for lr",
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of SGD and LARS")
+    nesterov: bool = Field(description="Nesterov's momentum, of SGD")
     weight_decay: NonNegative = Field(description="weight decay (not on biases and norms)")
     final_weight_decay: NonNegative | None = Field(
         description="weight decay at the end of a task, by a cosine; null for no change"

@@ -28,8 +28,8 @@ def concatenated(first: Images, second: Tensor, cache: str | None) -> Images:
     a copy would be private to each. They are written once, as an entry of the cache.
 
     Args:
-        first: uint8 [N, 3, S, S], or a store of such.
-        second: uint8 [M, 3, S, S].
+        first: uint8 [N, C, S, S], or a store of such.
+        second: uint8 [M, C, S, S].
         cache: folder of the cache; ``None`` for the user's.
 
     Raises:
@@ -57,7 +57,7 @@ def concatenated(first: Images, second: Tensor, cache: str | None) -> Images:
                     stream.write(_bytes(part[start : start + _PIECE]))
         return []
 
-    found = cached(cache, entry, labels, int(first.shape[-1]), fill)
+    found = cached(cache, entry, labels, int(first.shape[-1]), fill, int(first.shape[1]))
     assert not isinstance(found, list)
     return torch.from_numpy(found.images)
 

@@ -34,8 +34,8 @@ class ImageSet:
     """A split of a dataset.
 
     Attributes:
-        images: uint8 [N, 3, S, S], which may be a private view of a memory-mapped file; or a store
-            of images that are in no array.
+        images: uint8 [N, 3, S, S], or [N, 4, S, S] with masks (:mod:`contsemi.data.masks`), maybe
+            a private view of a memory-mapped file; or a store of images that are in no array.
         targets: int64 [N], class ids; -1 for images whose label nobody knows.
         coarse: int64 [N], super-class ids, where the dataset has them.
         classes: name of each class id.

@@ -81,7 +81,7 @@ class NearestNeighbourDistillation(Distiller):
         return {"distillation": torch.stack(terms).sum()} if terms else {}
 
     def _votes(self, step: Step) -> Tensor | None:
-        pairs = step.with_past("large", "small")
+        pairs = step.with_past("unlabelled")
         if not pairs:
             return None
         anchors = torch.cat([now["projector"] for now, _ in pairs])
@@ -155,7 +155,9 @@ class NearestNeighbourDistillation(Distiller):
         ages = step.by_age
         rows = None if ages is None else ages.current if self.current else ages.old
         if rows is not None and len(rows):  # else others are there and weigh nothing
-            places = step.in_each_view(rows)
+            seen = step.seen.items()
+            name = next(name for name, each in seen if each.rows == "labelled" and each.past)
+            places = step.in_each_view(rows, name)
             columns = columns.index_select(0, rows)
             now, then = now.index_select(0, places), then.index_select(0, places)
         if self.current:

@@ -18,8 +18,8 @@ from contsemi.devices.micro_batches import in_pieces
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
-from contsemi.distillers.distiller import Distiller
 from contsemi.learner import optimisers, parts, schedules
+from contsemi.learner.backgrounds import donors
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
@@ -71,10 +71,10 @@ class Learner:
         self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
         self.objective, weights = parts.build_part(config.objective, Objective)
-        self.distiller, distil_weights = parts.build_part(config.distiller, Distiller)
+        self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
-        self.needs = self.objective.needs | self.distiller.needs
+        self.needs = (self.objective.needs | self.distiller.needs).shown_to_past()
         parts.check_policies(self.needs, config.views)
         network = parts.build_network(config, self.needs)
         synchronise(network, self.ranks)
@@ -178,7 +178,10 @@ class Learner:
 
         Args:
             experience: the task.
-            images: uint8 [N, 3, S, S], or a store: what the task's indices point into.
+            images: uint8 [N, 3, S, S], 4 channels with masks, or a store: what its rows point into.
+
+        Raises:
+            InputError: a policy changes backgrounds, and there are no masks.
         """
         self._reach(images)
         experience = self.anchors.begin(experience, self.config.seed)
@@ -192,14 +195,10 @@ class Learner:
     def _enter(self, experience: Experience, images: Images, step: int) -> None:
         """Makes the samplers of a task that begins or goes on."""
         self.step_in_task = step
+        own, kept = self.stores(images), self.exemplars
+        self.augment.donors = donors(self.config, experience, own)
         self.rows = TaskRows(
-            experience,
-            self.stores(images),
-            self.exemplars,
-            self.needs,
-            self.config,
-            device=self.device,
-            ranks=self.ranks,
+            experience, own, kept, self.needs, self.config, device=self.device, ranks=self.ranks
         )
         self.inference.enter(self.rows)
 
@@ -378,7 +377,7 @@ class Learner:
             state: of :meth:`state`; empty tensors may be missing.
             experience: the task in which, or after which, the state was saved.
             images: what the task's indices point into.
-            step: steps done in that task; ``None`` if it was over: nothing but exemplars is read.
+            step: steps done in that task; ``None`` if it was over: only exemplars are read.
         """
         self._reach(images)
         experience = self.anchors.begin(experience, self.config.seed)

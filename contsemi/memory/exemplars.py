@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from contsemi.stores.resident import Resident
-from contsemi.stores.store import ImageStore
+from contsemi.stores.store import ImageStore, image_bytes
 
 __all__ = ["Exemplars", "balanced_quota", "best_of_each", "sure_rows"]
 
@@ -133,8 +133,7 @@ class Exemplars:
 
     @property
     def _bytes_each(self) -> int:
-        held = self._pixels.shape[-1] if self.source is None else self.source.side
-        return 3 * held * held + 8
+        return image_bytes(self._pixels if self.source is None else self.source) + 8
 
     def add(
         self,

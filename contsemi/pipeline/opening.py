@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from contsemi import data
 from contsemi.config import Config
 from contsemi.data.annotator import Annotator
+from contsemi.data.coarse import with_hierarchy
 from contsemi.data.imageset import ImageSet
+from contsemi.data.masks import wanted, with_masks
 from contsemi.data.plan import plan
 from contsemi.data.scenario import Stream, TestSet, build, refuse_unfit
 from contsemi.data.validation import held_out
@@ -40,8 +43,9 @@ from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
 from contsemi.storage.folder import OutputFolder
-from contsemi.stores.store import side_of
+from contsemi.stores.store import image_bytes
 from contsemi.types import Experience
+from contsemi.views.saliency import spectral_masks, usable_masks
 
 __all__ = ["run"]
 
@@ -147,7 +151,7 @@ def _open(
         refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
         folder.refuse_other_images(facts)
         if learner is not None and ranks.first:
-            size = state_bytes(learner, config, side_of(stream.images))
+            size = state_bytes(learner, config, image_bytes(stream.images))
             refuse_if_no_room(folder.path, size)
     records = (Records if ranks.first else NoRecords)(folder.path)
     records.tracker = tracker(config, folder.path) if ranks.first else None
@@ -175,10 +179,14 @@ def _divided(
     check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
     load = partial(data.load, config.data, config.scenario.dataset, check)
     train, test = one_first(ranks, load)
+    train = with_hierarchy(train, config.scenario.hierarchy)
     if share := config.scenario.validation:
         made = plan(config.scenario, budget, choice, config.seed, train.named, test.named)
         allowed = made.coming.may_be_labelled(train.targets.numpy())
         train, test, budget = held_out(train, budget, share, allowed=allowed, seed=config.seed)
+    if wanted(config.views) is not None:
+        add = partial(with_masks, train, config.views.masks, config.data.cache, _masks)
+        train = one_first(ranks, add)
     stream = build(
         config.scenario,
         budget,
@@ -190,6 +198,11 @@ def _divided(
         coarse_ratio=config.coarse_ratio,
     )
     return train, test, stream, budget
+
+
+def _masks(images: Tensor) -> Tensor:
+    """Foreground by the images' spectra, where it is of a believable size."""
+    return usable_masks(spectral_masks(images))
 
 
 def _annotator(

@@ -31,7 +31,9 @@ def enter(work: Callable[[], int]) -> int:
     from contsemi.report.words import one_line
 
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()
+        return code
     except ContsemiError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return error.exit_code

@@ -45,10 +45,10 @@ class Asked:
         boxes = [(cut.size, cut.boxes.numpy().tobytes()) for cut in self.cuts or ()]
         return (self.ids.numpy().tobytes(), self.cuts is None, *boxes)
 
-    def shapes(self, side: int) -> list[tuple[int, ...]]:
-        """Shapes of what is returned: [n, 3, S, S], or for each cut [V, n, 3, s, s]."""
+    def shapes(self, channels: int, side: int) -> list[tuple[int, ...]]:
+        """Shapes of what is returned: [n, C, S, S], or for each cut [V, n, 3, s, s]."""
         if self.cuts is None:
-            return [(len(self.ids), 3, side, side)]
+            return [(len(self.ids), channels, side, side)]
         return [(*cut.boxes.shape[:2], 3, cut.size, cut.size) for cut in self.cuts]
 
 
@@ -161,7 +161,7 @@ class Ahead(ImageStore):
         return Asked(ids, None if cuts is None else tuple(cuts))
 
     def _begun(self, asked: Asked) -> _Read:
-        rooms = [self._room(shape) for shape in asked.shapes(self.side)]
+        rooms = [self._room(shape) for shape in asked.shapes(self.channels, self.side)]
         read = _Read(rooms)
         for start in range(0, len(asked.ids), PIECE):
             rows = range(start, min(start + PIECE, len(asked.ids)))

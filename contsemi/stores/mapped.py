@@ -22,7 +22,7 @@ class Mapped(Ahead):
 
     def __init__(self, images: Tensor, device: torch.device) -> None:
         super().__init__(device, int(images.shape[-1]), Threads(1))
-        self.images = images
+        self.images, self.channels = images, int(images.shape[1])
         self._pixels = images.numpy()
 
     def __len__(self) -> int:

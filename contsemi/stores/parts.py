@@ -20,7 +20,8 @@ class Chain(ImageStore):
 
     def __init__(self, parts: Sequence[ImageStore]) -> None:
         self.parts = list(parts)
-        self.device, self.side = parts[0].device, parts[0].side
+        first = parts[0]
+        self.device, self.side, self.channels = first.device, first.side, first.channels
         self.ahead = any(part.ahead for part in parts)
         lengths = torch.tensor([len(part) for part in parts])
         self._ends = lengths.cumsum(0)

@@ -19,7 +19,7 @@ class Resident(ImageStore):
     def __init__(self, images: Tensor, device: torch.device | None = None) -> None:
         self.images = images
         self.device = images.device if device is None else device
-        self.side = int(images.shape[-1])
+        self.channels, self.side = int(images.shape[1]), int(images.shape[-1])
 
     def __len__(self) -> int:
         return len(self.images)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Cut", "ImageStore", "Images", "Some", "array_of", "side_of"]
+__all__ = ["Cut", "ImageStore", "Images", "Some", "array_of", "image_bytes", "side_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,12 +31,14 @@ class ImageStore(ABC):
     Attributes:
         device: where :meth:`take` puts images.
         side: S in pixels.
+        channels: 3, or 4 with masks.
         ahead: whether rows that are expected are read while the device computes.
         cuts: whether views can be cut from images as they are.
     """
 
     device: torch.device
     side: int
+    channels: int = 3
     ahead: bool = False
     cuts: bool = False
 
@@ -108,7 +110,7 @@ class Some(ImageStore):
 
     def __init__(self, whole: ImageStore, ids: Tensor) -> None:
         self.whole, self.ids = whole, ids.cpu()
-        self.device, self.side = whole.device, whole.side
+        self.device, self.side, self.channels = whole.device, whole.side, whole.channels
         self.ahead, self.cuts = whole.ahead, whole.cuts
 
     def __len__(self) -> int:
@@ -151,6 +153,13 @@ def array_of(images: Images) -> Tensor:
     if isinstance(images, ImageStore):
         raise TypeError(f"expected an array of images, got {type(images).__name__}")
     return images
+
+
+def image_bytes(images: Images) -> int:
+    """Bytes of one image."""
+    if isinstance(images, ImageStore):
+        return images.channels * images.side**2
+    return images.shape[1:].numel()
 
 
 def side_of(images: Images) -> int:

@@ -71,6 +71,7 @@ class Seen:
         student: outputs of the network that is trained; ``None`` if it does not see these views.
         teacher: of the EMA network, no gradient.
         past: of the frozen networks, the newest first, no gradient; empty in the first task.
+        rows: of which images: ``unlabelled``, ``labelled`` or ``coarse``.
         number: V, views of each image.
         share: of a mixed row: what the row itself has in it; 1 - share is its partner's.
         partners: int64 [N], of mixed rows: the row of the pile that each is mixed with.
@@ -79,6 +80,7 @@ class Seen:
     student: Outputs | None = None
     teacher: Outputs | None = None
     past: tuple[Outputs, ...] = ()
+    rows: str = "unlabelled"
     number: int = 1
     share: float | Tensor = 1.0
     partners: Tensor | None = None
@@ -144,15 +146,16 @@ class Step:
         """The same of the frozen networks, the newest first."""
         return self.seen[name].past if name in self.seen else ()
 
-    def with_past(self, *names: str) -> list[tuple[Outputs, Outputs]]:
+    def with_past(self, rows: str | None = None) -> list[tuple[Outputs, Outputs]]:
         """The present and the newest frozen outputs of the views that both networks saw.
 
         Args:
-            names: of views, in order; all that there are if none is given.
+            rows: of one kind of images; ``None`` for all.
         """
-        found = [self.seen[name] for name in names or self.seen if name in self.seen]
         return [
-            (each.student, each.past[0]) for each in found if each.student is not None and each.past
+            (each.student, each.past[0])
+            for each in self.seen.values()
+            if each.student is not None and each.past and rows in (None, each.rows)
         ]
 
     def views(self, head: str, *names: str) -> Tensor:

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-from contsemi.compose import resources
+from contsemi.compose import files, resources
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, fit
@@ -20,12 +19,13 @@ def yaml_files(group):
 
 
 def section(group, name):
-    return OmegaConf.to_container(OmegaConf.load(resources.conf() / group / f"{name}.yaml"))
+    return files.declared(group, name)[0]
 
 
 PAIRS = [(name, "none") for name in yaml_files("objective") if name != "none"]
 PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
 PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
+PAIRS += [("suave", "nnd+projected")]
 MIXED = {"mix_labelled": True, "mix_large": True, "teacher": [0.9, 1.0], "queue": 40}
 
 

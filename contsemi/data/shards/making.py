@@ -14,8 +14,8 @@ from contsemi.errors import InputError
 __all__ = ["make"]
 
 
-def make(argv: Sequence[str]) -> None:
-    """Writes shards of the images that the words of a command name."""
+def make(argv: Sequence[str] | None) -> int:
+    """Writes shards of the images that the words of a command name; returns the exit code."""
     given = _parser().parse_args(argv)
     source, target = (Path(name).expanduser() for name in (given.source, given.target))
     if target.resolve().is_relative_to(source.resolve()):
@@ -26,6 +26,7 @@ def make(argv: Sequence[str]) -> None:
     written = write_shards(target, splits, classes, **options)
     counts = ", ".join(f"{split.count} {name} images" for name, split in splits.items())
     print(f"{shown(target)}: {counts} of {len(classes)} classes; {written} shards written")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from contsemi.learner.loop import Hooks
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.seeding import derive, generator
-from contsemi.stores.store import Images, side_of
+from contsemi.stores.store import Images, image_bytes
 from contsemi.strategies._avalanche import EvaluationPlugin
 from contsemi.strategies.baselines.batches import Batches, Source, endless
 from contsemi.strategies.baselines.model import Features, ImagesByRow, Logits
@@ -66,7 +66,7 @@ class Conditions:
         self.features = Features(backbone, self.pixels)
         classifier: Any = self.network.classifier
         self.logits = Logits(classifier, self.pixels, masked=masked)
-        self.image_bytes = 3 * side_of(images) ** 2
+        self.image_bytes = image_bytes(images)
         self.experience: Experience | None = None
         self.epochs = config.optim.epochs
         self.steps_per_epoch = self.step_in_task = 0

@@ -14,7 +14,7 @@ from contsemi import compose, data
 from contsemi.data.shards import index as index_module
 from contsemi.data.shards.making import make
 from contsemi.errors import InputError
-from contsemi.living.command import carried_out
+from contsemi.report.door import enter
 
 
 def jpeg(colour=0, size=(12, 10)):
@@ -213,14 +213,14 @@ def test_a_writer_refuses_what_is_not_its_own(photos, tmp_path, capsys):
     target = tmp_path / "there"
     target.mkdir()
     (target / "diary.txt").write_text("mine")
-    assert carried_out(make, [str(photos), str(target)]) == 2
+    assert enter(lambda: make([str(photos), str(target)])) == 2
     assert "holds diary.txt, which is none of our shards" in capsys.readouterr().err
     (target / "diary.txt").rename(target / "train-000000.tar")
-    assert carried_out(make, [str(photos), str(target)]) == 2
-    assert carried_out(make, [str(photos), str(photos / "in")]) == 2
+    assert enter(lambda: make([str(photos), str(target)])) == 2
+    assert enter(lambda: make([str(photos), str(photos / "in")])) == 2
     (target / "train-000000.tar").unlink()
-    assert carried_out(make, [str(photos), str(target), "--images", "4"]) == 0
-    assert carried_out(make, [str(photos), str(target), "--images", "5"]) == 2
+    assert enter(lambda: make([str(photos), str(target), "--images", "4"])) == 0
+    assert enter(lambda: make([str(photos), str(target), "--images", "5"])) == 2
     assert "another number of images" in capsys.readouterr().err
 
 
