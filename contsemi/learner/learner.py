@@ -30,7 +30,6 @@ from contsemi.learner.terms import Learning, checked_terms
 from contsemi.learner.viewing import make_views
 from contsemi.learner.weighing import weighted_sum
 from contsemi.memory.anchors import Anchors
-from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
 from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
@@ -76,6 +75,7 @@ class Learner:
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
         self.needs = (self.objective.needs | self.distiller.needs).shown_to_past()
         parts.check_policies(self.needs, config.views)
+        parts.refuse_unweighted(config, self.objective, self.distiller)
         network = parts.build_network(config, self.needs)
         synchronise(network, self.ranks)
         precision.channels_last(network.to(self.device))
@@ -86,8 +86,7 @@ class Learner:
         self.exemplars = Exemplars(config.memory.exemplars)
         self.anchors = Anchors(config.memory.anchors)
         known = parts.known_features(config, network, self.device, self.precision)
-        rows = config.memory.embeddings if self.needs.memory else 0
-        self.embeddings = Embeddings(rows, config.memory.index)
+        self.embeddings = parts.build_embeddings(config, self.needs, ranks)
         decides = Predictor.named(config.predict)
         parts.refuse_moving(config, decides, network, self.needs)
         # The features of a network that nothing trains do not move: there is nothing to follow.
@@ -290,13 +289,7 @@ class Learner:
             seen = see(views, self.needs, self.networks.runs(run, self.needs.pasts), self.ranks)
         return Step(
             seen=seen,
-            labels=batch.labels,
-            from_memory=batch.from_memory,
-            labelled_ids=batch.labelled_ids,
-            unlabelled_ids=batch.unlabelled_ids,
-            places=batch.places,
-            coarse=batch.coarse,
-            coarse_only=batch.coarse_only,
+            **batch.facts,
             columns=self.task.columns,
             num_old=experience.num_old,
             num_seen=experience.num_seen,
@@ -304,7 +297,6 @@ class Learner:
             draw=partial(self.draw, self.step_in_task),
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
             memory=self.embeddings.view(),
-            by_age=batch.by_age,
         )
 
     def draw(self, step: int, purpose: str) -> torch.Generator:

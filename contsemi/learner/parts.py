@@ -9,21 +9,26 @@ from typing import Any, TypeVar
 import torch
 
 from contsemi.config import Config, Views
+from contsemi.data.sources.cache import default_folder
+from contsemi.devices.ranks import Ranks
 from contsemi.discovery import Part, parts_of
 from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
 from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
 from contsemi.learner.several import SeveralDistillers
+from contsemi.memory.embeddings import Embeddings
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.origin import Origin
 from contsemi.models.pretrained import load_weights
+from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Needs
 
 __all__ = [
     "build_distiller",
+    "build_embeddings",
     "build_network",
     "build_part",
     "check_policies",
@@ -31,6 +36,7 @@ __all__ = [
     "known_features",
     "origin_of",
     "refuse_moving",
+    "refuse_unweighted",
 ]
 
 _Part = TypeVar("_Part", bound=Part)
@@ -180,3 +186,44 @@ def refuse_moving(config: Config, decides: Predictor, network: Network, needs: N
         name = config.predict["name"]
         problem = f"{name} keeps statistics of features, and this backbone goes on learning"
         raise InputError("predict", problem, "set model.frozen=true, or write predict=moments")
+
+
+def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller) -> None:
+    """Refuses a sample of the classes where rows cannot count for the classes left out.
+
+    Raises:
+        InputError: a method would take the classes of a step for all that there are, or draws its
+            labelled rows without regard to class.
+    """
+    key = "batch.classes_per_step"
+    if config.batch.classes_per_step is None:
+        return
+    if not objective.needs.supports_per_class:
+        problem = "has no effect: labelled images are drawn without regard to class"
+        raise InputError(key, problem, "leave it null, or set objective.supports_per_class")
+    for group, part in (("objective", objective), ("distiller", distiller)):
+        if not part.reweighs:
+            name = getattr(config, group)["name"]
+            problem = f"{group}={name} needs labelled images of all classes in each step"
+            raise InputError(key, problem, "leave it null, or write method=nncsl or contsemi")
+
+
+def build_embeddings(config: Config, needs: Needs, ranks: Ranks) -> Embeddings:
+    """The memory of embeddings: without rows where no part asks for it."""
+    memory = config.memory
+    return Embeddings(
+        memory.embeddings if needs.memory else 0,
+        memory.index,
+        labels=memory.top_labels,
+        room=memory.bytes,
+        folder=_scratch_folder(config),
+        peers=ranks,
+    )
+
+
+def _scratch_folder(config: Config) -> Path | None:
+    """Where an index lies that ``memory.bytes`` has no room for; ``None`` where all have room."""
+    if config.memory.bytes is None:
+        return None
+    cache = config.data.cache
+    return (Path(cache).expanduser() if cache else default_folder()) / "scratch"

@@ -31,6 +31,11 @@ class SeveralDistillers(Distiller):
     def _each(self) -> Mapping[str, Distiller]:
         return self.parts  # type: ignore[return-value]
 
+    @property
+    def reweighs(self) -> bool:
+        """Whether each of them does."""
+        return all(part.reweighs for part in self._each().values())
+
     def begin(self, experience: Experience) -> None:
         """A task begins."""
         for part in self._each().values():

@@ -1,8 +1,8 @@
 """One step of training: its images, and what the networks say of their views."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ class ByAge(NamedTuple):
     old: Tensor
 
 
+_IMAGES = ("labelled", "unlabelled", "coarse_images", "cut")  # of a batch
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """The images of one step, before augmentation, on the device.
@@ -37,8 +40,8 @@ class Batch:
         coarse_images: uint8 [K, 3, S, S], of which only the coarse label is known.
         cut: name of a view -> uint8 [V * n, 3, s, s], its crops where they were cut from images as
             they are; the images above may then be missing.
-        labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only, by_age: as
-            in :class:`Step`.
+        labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only,
+        label_weights, by_age: as in :class:`Step`.
     """
 
     labelled: Tensor
@@ -51,8 +54,15 @@ class Batch:
     coarse: Tensor
     coarse_images: Tensor
     coarse_only: Tensor
+    label_weights: Tensor | None = None
     by_age: ByAge | None = None
     cut: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a step has of it, by name: all but the images."""
+        names = [each.name for each in fields(self) if each.name not in _IMAGES]
+        return {name: getattr(self, name) for name in names}
 
     def of(self, rows: str) -> tuple[Tensor, int]:
         """The images of one kind that this process has, and how many all have."""
@@ -105,6 +115,8 @@ class Step:
         progress: share of this task's steps already done, in [0, 1).
         epoch: epoch of this task, from 0.
         memory: rows of the embedding memory; ``None`` while it is empty.
+        label_weights: float32 [L], for how many rows each labelled one stands, where not all
+            classes come in a step (``batch.classes_per_step``); ``None`` for one each.
         draw: gives a generator for a purpose, on the device: a fresh one for each run, task, step
             and purpose, the same on every rank and after a resume.
         by_age: where among the L labelled rows those of the task's and of earlier classes are;
@@ -127,6 +139,7 @@ class Step:
     draw: Callable[[str], torch.Generator]
     epoch: int = 0
     memory: MemoryRows | None = None
+    label_weights: Tensor | None = None
     by_age: ByAge | None = None
 
     @property

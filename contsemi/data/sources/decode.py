@@ -26,9 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from contsemi.storage.host import refuse_too_much
+
 __all__ = [
     "FORMATS",
     "Unreadable",
+    "brought_to",
     "decode",
     "format_of",
     "header",
@@ -163,10 +166,20 @@ def _opened(file: Path | bytes, take: Callable[[Image.Image, tuple[int, int]], _
         raise Unreadable(f"damaged ({reason[:80]})") from error
 
 
-def side_lengths(file: Path) -> tuple[int, int] | None:
+def brought_to(first: Path | bytes, size: int) -> str:
+    """What is to be said of sizes, by the first image; empty where it has the size already."""
+    found = side_lengths(first)
+    if found is None or found == (size, size):
+        return ""
+    width, height = found
+    return f"images are brought to one size, the first {width}x{height} -> {size}x{size}"
+
+
+def side_lengths(file: Path | bytes) -> tuple[int, int] | None:
     """Width and height in pixels, as the header has them; ``None`` for what cannot be read."""
     try:
-        with _QUIET, Image.open(file, formats=FORMATS) as image:
+        source = io.BytesIO(file) if isinstance(file, bytes) else file
+        with _QUIET, Image.open(source, formats=FORMATS) as image:
             return image.size
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
@@ -176,6 +189,8 @@ def resize(images: Decoded, size: int | None) -> Decoded:
     """Resizes decoded images [N, 3, s, s] by the same rule to [N, 3, S, S]."""
     if size is None or images.shape[-1] == size:
         return images
+    asked = len(images) * 3 * size * size
+    refuse_too_much(asked, f"data.size={size}", f"{len(images)} images of that side", "lower it")
     result = np.empty((len(images), 3, size, size), np.uint8)
     for row, image in enumerate(images):
         result[row] = _square(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), size)
