@@ -20,6 +20,7 @@ from contsemi.metrics.matrix import Undefined
 from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.warmup import METHOD, warmed_up
 from contsemi.seeding import generator
+from contsemi.stores.choosing import plain
 from contsemi.types import Experience
 
 __all__ = ["choose_labels", "coarse_facts", "show_chosen"]
@@ -103,7 +104,7 @@ def _seen(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor
     if not task and setting.choice.warms_up:
         learner = warmed_up(setting, setting.choice.warmup)
     elif _by(setting, task) == PIXELS:
-        return pixel_directions(images.index_select(0, rows.to(images.device)).to(learner.device))
+        return pixel_directions(plain(images, learner.device).take(rows).to(learner.device))
     return learner.inference.embed(learner.networks.predicting, images, (), rows).features
 
 
@@ -111,7 +112,7 @@ def _remembered(learner: Learner, by: str) -> Tensor | None:
     """Embeddings of the exemplars, which have their labels already."""
     if by == PIXELS or not len(learner.exemplars):
         return None
-    return learner.features(learner.exemplars.images)
+    return learner.features(learner.exemplars.store)
 
 
 def _scores(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor | None:

@@ -27,7 +27,7 @@ def test_only_labels_of_the_run_are_in_it(learner):
 
 def test_places_are_positions_in_the_pool(learner):
     pool, places = learner.inference.pool, torch.tensor([5, 0, 7])
-    rows = learner.task.images[learner.experience.unlabelled[places]]
+    rows = learner.task.images.take(learner.experience.unlabelled[places])
     assert torch.equal(pool.images(places), rows)
     alone = learner.look(rows)["projector"]
     torch.testing.assert_close(pool.outputs("predicting")["projector"][places], alone)
