@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.block import blocks_of
 from contsemi.config import Config
 from contsemi.devices import precision
@@ -165,9 +164,10 @@ class Learner:
     @property
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
-        banks = [part for part in self.objective.modules() if isinstance(part, Bank)]
+        parts = [part for of in (self.objective, self.distiller) for part in of.modules()]
         own = sum(x.memory_bytes for x in (self.exemplars, self.embeddings, self.anchors))
-        return own + self.inference.decides.memory_bytes + sum(x.memory_bytes for x in banks)
+        stored = sum(getattr(part, "memory_bytes", 0) for part in parts)
+        return own + self.inference.decides.memory_bytes + stored
 
     # A task
 
@@ -303,8 +303,7 @@ class Learner:
             draw=partial(self.draw, self.step_in_task),
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
             memory=self.embeddings.view(),
-            current_rows=batch.current_rows,
-            old_rows=batch.old_rows,
+            by_age=batch.by_age,
         )
 
     def draw(self, step: int, purpose: str) -> torch.Generator:

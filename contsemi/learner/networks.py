@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contsemi.learner.seeing import Runs
+from contsemi.learner.seeing import Forwards
 from contsemi.models.ema import Ema, frozen_copy
 from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.seeding import generator
@@ -90,9 +90,9 @@ class Networks:
         if self.keep:
             self.pasts = (frozen_copy(self.predicting), *self.pasts)[: self.keep]
 
-    def runs(self, run: Callable[[Network], Forward], pasts: int) -> Runs:
+    def runs(self, run: Callable[[Network], Forward], pasts: int) -> Forwards:
         """What runs the networks of a step, of the frozen ones so many."""
-        return Runs(
+        return Forwards(
             student=run(self.student),
             teacher=None if self.teacher is None else run(self.teacher.network),
             pasts=[run(past) for past in self.pasts[:pasts]],

@@ -16,7 +16,7 @@ from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Matrix, as_matrix
 from contsemi.metrics.trajectory import Trajectory
 from contsemi.records.answers import read_all, read_paths
-from contsemi.records.finished import Run
+from contsemi.records.finished import FinishedRun
 from contsemi.records.losses import load_losses
 from contsemi.records.matrix_csv import from_csv
 from contsemi.records.measured import Series, load_measured
@@ -52,7 +52,7 @@ class Material:
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
-    def of(run: Run) -> "Material":
+    def of(run: FinishedRun) -> "Material":
         """That of a finished run."""
         known = (run.trajectories, run.config, run.manifest)
         return Material(run.folder, run.title, run.class_incremental, *known)

@@ -13,17 +13,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from contsemi.keys import (
+from contsemi.config.scenario import Scenario
+from contsemi.config.values import (
     Count,
     DeviationRgb,
     Interval,
     NonNegative,
-    Pixels,
     Probability,
     Rate,
     Rgb,
-    Scenario,
     Section,
+    Side,
 )
 
 __all__ = [
@@ -63,7 +63,7 @@ class Data(Section):
     download: bool = Field(
         description="download CIFAR where data.root lacks it", json_schema_extra=NOTHING
     )
-    size: Pixels | None = Field(description="image side in pixels; null keeps the source's own")
+    size: Side | None = Field(description="image side in pixels; null keeps the source's own")
     cache: str | None = Field(
         description="folder of decoded arrays; null for the user's cache",
         json_schema_extra=NOTHING,
@@ -96,7 +96,7 @@ class RandAugment(Section):
 class Crop(Section):
     """One kind of augmented view."""
 
-    size: Pixels = Field(description="side of the view in pixels")
+    size: Side = Field(description="side of the view in pixels")
     scale: Interval = Field(description="share of the image's area that is cropped, [low, high]")
     ratio: Interval = Field(description="aspect ratio of the crop, [low, high]")
     flip: Probability = Field(description="probability of a horizontal flip")
@@ -140,7 +140,7 @@ class Views(Section):
         default={},
         description="operations that are drawn for each view, after those above; [] for none",
     )
-    test_size: Pixels = Field(description="side of test images in pixels")
+    test_size: Side = Field(description="side of test images in pixels")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
         description="share of the side kept by the centre crop of test images"
     )
