@@ -1,4 +1,4 @@
-"""NNCSL's step on CIFAR-100 with the switches of the official code, on images of random bytes."""
+"""Steps of recipes for CIFAR-100 on images of random bytes: NNCSL's, with its switches, or any."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -24,14 +24,19 @@ def sizes(share: float) -> tuple[int, int]:
     return max(2, round(share * UNLABELLED)), max(1, round(share * SUPPORTS))
 
 
-def random_stream(images: int) -> Stream:
-    """A hundred classes of random images in ten tasks, four labels a class."""
+def random_stream(images: int, side: int = 32) -> Stream:
+    """A hundred classes of random images in ten tasks, four labels a class.
+
+    Args:
+        images: of each class.
+        side: of an image, in pixels.
+    """
     draw = torch.Generator().manual_seed(0)
     config = compose.load(["scenario=cifar100_10tasks"])
     classes = tuple(f"class {number}" for number in range(CLASSES))
     parts = []
     for number in (CLASSES * images, CLASSES):
-        pixels = torch.randint(0, 256, (number, 3, 32, 32), generator=draw, dtype=torch.uint8)
+        pixels = torch.randint(0, 256, (number, 3, side, side), generator=draw, dtype=torch.uint8)
         targets = torch.arange(number) % CLASSES
         parts.append(ImageSet(pixels, targets, None, classes, None, name="random", digest="random"))
     return build(config.scenario, LabelBudget.parse("4/class"), *parts, 0)
@@ -45,6 +50,8 @@ class Step:
         share: of the official batch.
         words: overrides of the run.
         trivial: whether the backbone is replaced.
+        official: whether it is NNCSL's recipe, of which ``share`` is a part; else the words alone
+            say what is run.
     """
 
     def __init__(
@@ -55,18 +62,17 @@ class Step:
         words: Sequence[str],
         *,
         trivial: bool = False,
+        official: bool = True,
     ) -> None:
         self.unlabelled, self.supports = sizes(share)
-        self.learner = Learner(
-            compose.load(
-                [
-                    "experiment=nncsl_cifar100_official",
-                    f"batch.unlabelled={self.unlabelled}",
-                    f"objective.supports_per_class={self.supports}",
-                    *words,
-                ]
-            )
-        )
+        ours = [
+            "experiment=nncsl_cifar100_official",
+            f"batch.unlabelled={self.unlabelled}",
+            f"objective.supports_per_class={self.supports}",
+        ]
+        self.learner = Learner(compose.load([*(ours if official else []), *words]))
+        if not official:
+            self.unlabelled = self.learner.config.batch.unlabelled
         if trivial:
             self.learner.network.backbone = Trivial(self.learner.network.backbone)
         for experience in stream.experiences[: task - 1]:

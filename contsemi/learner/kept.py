@@ -3,6 +3,7 @@
 from torch import nn
 
 from contsemi.learner.learner import Learner
+from contsemi.types import SoftLabels
 
 __all__ = ["kept_bytes", "network_bytes", "without_exemplars"]
 
@@ -21,7 +22,8 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         learner: of any task, or between two.
 
     Returns:
-        ``exemplars``, ``embeddings``, ``anchors`` and, under its name, what the predictor keeps;
+        ``exemplars``, ``embeddings``, their ``index``, ``anchors`` and, under its name, what the
+        predictor keeps;
         ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen networks;
         ``average``, the EMA copy.
     """
@@ -29,6 +31,7 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         "exemplars": learner.exemplars.memory_bytes,
         "embeddings": learner.embeddings.memory_bytes,
         "anchors": learner.anchors.memory_bytes,
+        "index": learner.embeddings.index_bytes,
         learner.config.predict["name"]: learner.inference.decides.memory_bytes,
     }
     for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):
@@ -41,9 +44,18 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
 
 
 def without_exemplars(learner: Learner) -> list[int]:
-    """Seen columns of which no image is kept, where the method predicts or distils by such."""
-    needs = learner.distiller.needs  # rows of the embedding memory vote in place of images
-    by_images = needs.labelled_from == "all" and not needs.memory
-    if not (by_images or learner.objective.needs.supports_at_test):
+    """Seen columns of which nothing is kept, where the method predicts or distils by images.
+
+    Rows of the embedding memory distil in place of images, but do not predict.
+    """
+    needs, config = learner.distiller.needs, learner.config
+    distils = needs.labelled_from == "all"
+    predicts = config.predict["name"] == "objective" and learner.objective.needs.supports_at_test
+    if not (distils or predicts):
         return []
-    return sorted(set(range(learner.num_seen)) - set(learner.exemplars.labels.tolist()))
+    held = set(learner.exemplars.labels.tolist())
+    if needs.memory and not predicts and len(learner.embeddings):
+        probs = learner.embeddings.probs
+        likeliest = probs.columns[:, 0] if isinstance(probs, SoftLabels) else probs.argmax(1)
+        held |= set(likeliest.tolist())
+    return sorted(set(range(learner.num_seen)) - held)

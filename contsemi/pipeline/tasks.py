@@ -78,7 +78,11 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
         with signals.patient():
             saver.save(place)
         signals.stop_if_asked()
-    return account.finish(memory=kept_bytes(learner), pieces=learner.pieces)
+    return account.finish(
+        memory=kept_bytes(learner),
+        pieces=learner.pieces,
+        without_exemplars=without_exemplars(learner),
+    )
 
 
 def learn_baseline(setting: Setting) -> dict[str, Any]:
@@ -115,10 +119,12 @@ def learn_baseline(setting: Setting) -> dict[str, Any]:
         began = time.monotonic()
         with signals.patient():
             baseline.train(task, hooks)
+        account.note_without_exemplars(baseline.without_exemplars, task)
         account.measure(baseline, task, time.monotonic() - began)
         watch.accuracies = account.accuracies(task + 1)
         signals.stop_if_asked()
-    return account.finish(memory=baseline.memory, pieces=1)
+    gone = baseline.without_exemplars
+    return account.finish(memory=baseline.memory, pieces=1, without_exemplars=gone)
 
 
 def _shared(learner: Learner) -> dict[str, Mapping[str, Tensor]]:
