@@ -31,6 +31,10 @@ def sinkhorn(
         [B, K] probabilities in float32 or float64, without gradient.
 
     Source: Caron et al. 2020, section 3.1 (SwAV).
+
+    >>> sinkhorn(torch.tensor([[1.0, 0.0], [1.0, 0.5]]), epsilon=0.1, iterations=3)
+    tensor([[0.9638, 0.0362],
+            [0.1522, 0.8478]])
     """
     rows = scores if queue is None else torch.cat([queue, scores])
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32)) / epsilon
@@ -70,6 +74,11 @@ def sinkhorn_by_view(
 
     Returns:
         [V * B, K].
+
+    >>> scores = torch.tensor([[1.0, 0.0], [1.0, 0.5]]).repeat(2, 1)
+    >>> sinkhorn_by_view(scores, batch_size=2, epsilon=0.1, iterations=3)[2:]
+    tensor([[0.9638, 0.0362],
+            [0.1522, 0.8478]])
     """
     views = torch.split(scores, batch_size)
     queues = [None] * len(views) if queue is None else queue

@@ -9,17 +9,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contsemi.compose import argv, check, files, groups, overrides, sizes, together, usage
+from contsemi.compose import argv, check, consistency, files, groups, overrides, sizes, usage
 from contsemi.compose.names import run_name
 from contsemi.compose.unread import refuse_unread
 from contsemi.config import Config
 from contsemi.errors import InputError
 
-__all__ = ["Run", "expand", "load", "plain", "run_name", "to_yaml", "usage"]
+__all__ = ["Composed", "expand", "load", "plain", "run_name", "to_yaml", "usage"]
 
 
 @dataclass(frozen=True)
-class Run:
+class Composed:
     """One run of a command.
 
     Attributes:
@@ -44,7 +44,7 @@ def load(overrides: Sequence[str] = ()) -> Config:
     return run.config
 
 
-def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]:
+def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Composed]:
     """Every run that a command asks for, all of them checked.
 
     Args:
@@ -65,7 +65,7 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]
             composed[words] = groups.compose(words)
             _turn_off(composed[words], {o.key for o in chosen})
         config = _named(_checked(composed[words], combination, list(choices)), combination)
-        runs.append(Run(config, tuple(o.word for o in combination)))
+        runs.append(Composed(config, tuple(o.word for o in combination)))
         read.append((config, combination, plain(composed[words])))
     refuse_unread(read)
     _refuse_one_folder(runs)
@@ -90,7 +90,7 @@ def _checked(
         OmegaConf.update(changed, key, pixels)
     config = check.validate(plain(changed), defaults, chosen)
     sizes.refuse_enlarged(config, given | sizes.given_by(chosen))
-    together.refuse_unread(config, [override.key for override in combination])
+    consistency.refuse_unread(config, [override.key for override in combination])
     return config
 
 
@@ -140,7 +140,7 @@ def plain(composed: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "experiment"}
 
 
-def _refuse_one_folder(runs: Sequence[Run]) -> None:
+def _refuse_one_folder(runs: Sequence[Composed]) -> None:
     folders = [run.config.output or run_name(run.config) for run in runs] if len(runs) > 1 else []
     if len(set(folders)) < len(folders):
         given = runs[0].config.output is not None

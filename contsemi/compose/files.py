@@ -18,7 +18,7 @@ from contsemi.compose import resources, suggest
 from contsemi.discovery import ROOMS
 from contsemi.errors import InputError
 
-__all__ = ["NAME", "declared", "find", "groups", "holding", "names", "read", "shown"]
+__all__ = ["NAME", "adopt", "declared", "find", "groups", "holding", "names", "read", "shown"]
 
 NAME = re.compile(r"[A-Za-z0-9][\w -]*", re.ASCII)  # of a choice
 LARGEST = 1 << 20  # bytes of a file
@@ -42,6 +42,26 @@ def _groups(folders: tuple[Path, ...], scenarios: Path) -> dict[str, list[Path]]
     return dict(sorted(found.items()))
 
 
+# Experiments that a command named by their paths, by the name that they have for Hydra.
+_by_path: dict[str, Path] = {}
+
+
+def adopt(file: Path) -> str:
+    """Takes an experiment file that lies elsewhere among the experiments; its name there.
+
+    Raises:
+        InputError: there is no such file, or an experiment of ours has its name.
+    """
+    name, where = file.stem, suggest.path(str(file))
+    if not file.is_file():
+        raise InputError("experiment", f"no such file: {where}", "give its path, or a name")
+    if not NAME.fullmatch(name) or _find("experiment", name) is not None:
+        problem = f"{where} has a name that an experiment of ours has, or cannot have"
+        raise InputError("experiment", problem, "rename it: letters, digits, _ and - make a name")
+    _by_path[name] = file.resolve()
+    return name
+
+
 def names(group: str) -> list[str]:
     """The names that a group offers; a file of another name cannot be chosen."""
     folders = groups().get(group, [])
@@ -54,6 +74,12 @@ def _named(file: Path) -> bool:
 
 def find(group: str, name: str) -> Path | None:
     """The file of a choice; ours where several packages have one of that name."""
+    if group == "experiment" and name in _by_path:
+        return _by_path[name]
+    return _find(group, name)
+
+
+def _find(group: str, name: str) -> Path | None:
     files = (folder / f"{name}.yaml" for folder in groups().get(group, []))
     return next((file for file in files if file.is_file()), None)
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contsemi.compose import Run, check, groups, plain
+from contsemi.compose import Composed, check, groups, plain
 from contsemi.config import Config
 from contsemi.errors import ENDINGS, InputError
 
@@ -30,7 +30,9 @@ _QUIET = (
 )
 
 
-def launch(runs: Sequence[Run], launcher: Sequence[str], train: Callable[[Config], None]) -> int:
+def launch(
+    runs: Sequence[Composed], launcher: Sequence[str], train: Callable[[Config], None]
+) -> int:
     """Starts checked runs through a launcher of Hydra and waits for them.
 
     Args:

@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from contsemi.compose import files, groups, schema, suggest
@@ -149,7 +150,10 @@ def _group(token: Token, text: str, choices: Sequence[str] | None) -> Override:
         return Override(key, None, f"~{key}")
     if name == "null":
         raise InputError(key, "is required", suggest.did_you_mean(None, known))
-    _refuse_unknown(key, name, known)
+    if key == "experiment" and name.endswith(".yaml"):
+        name = files.adopt(Path(name).expanduser())
+    else:
+        _refuse_unknown(key, name, known)
     return Override(key, name, f"{groups.path(key)}={name}")
 
 

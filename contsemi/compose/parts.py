@@ -14,9 +14,9 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from contsemi.compose import files, schema, suggest
 from contsemi.config import Config
+from contsemi.config.values import Section
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
-from contsemi.keys import Section
 
 __all__ = ["chosen", "defaults", "part_schema", "run_schema"]
 

@@ -55,6 +55,8 @@ class YamlFiles(ConfigSource):
         package = None
         if group in WHOLE:
             package = "_global_"
+            if group == "method":
+                content.pop("search", None)  # of contsemi.tune: no part of a run
             _refuse_choices(file, group, content)
         elif (key := group.replace("/", ".")) in ROOMS:
             content.pop("ranges", None)

@@ -38,13 +38,13 @@ from contsemi.storage.tensors import flatten, nest
 
 __all__ = [
     "agreed_name",
-    "join",
+    "all_or_none",
+    "meet",
     "one_first",
     "refuse_apart",
     "refuse_differing",
     "tell_json",
     "tell_state",
-    "together",
 ]
 
 Loaded = TypeVar("Loaded")
@@ -54,7 +54,7 @@ _PATIENCE, _PATIENCE_GPU = timedelta(minutes=30), timedelta(minutes=5)
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
-def join(device: str = "auto", *, baseline: bool = False) -> Ranks:
+def meet(device: str = "auto", *, baseline: bool = False) -> Ranks:
     """Meets the other processes, if the environment speaks of any; a second call changes nothing.
 
     Args:
@@ -161,7 +161,7 @@ def _numbers() -> list[int]:
 
 
 @contextmanager
-def together(ranks: Ranks) -> Iterator[None]:
+def all_or_none(ranks: Ranks) -> Iterator[None]:
     """What one process refuses inside the block, none goes on with; each of them waits here.
 
     Raises:
@@ -192,9 +192,9 @@ def one_first(ranks: Ranks, load: Callable[[], Loaded]) -> Loaded:
         ContsemiError: as :func:`together` says.
     """
     if ranks.local_rank == 0:
-        with together(ranks):
+        with all_or_none(ranks):
             return load()
-    with together(ranks):
+    with all_or_none(ranks):
         pass
     return load()
 

@@ -25,7 +25,7 @@ from contsemi.errors import InputError
 from contsemi.losses.cross_entropy import smooth_labels
 from contsemi.losses.distil import feature_distillation, nearest_neighbour_distillation
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
-from contsemi.losses.nearest_stream import Votes, join_votes, row_votes, support_votes
+from contsemi.losses.nearest_stream import Votes, row_votes, sum_votes, support_votes
 from contsemi.types import Needs, Step
 
 __all__ = ["NearestNeighbourDistillation"]
@@ -128,7 +128,7 @@ class NearestNeighbourDistillation(Distiller):
                     temperature=self.temperature,
                     weights=each.weights,
                 )
-                votes = join_votes(votes, own)
+                votes = sum_votes(votes, own)
             return votes.log_probs()
 
         return vote
@@ -152,7 +152,8 @@ class NearestNeighbourDistillation(Distiller):
         if not pairs:
             return
         columns, (now, then) = step.labels, (each["projector"] for each in pairs[0])
-        rows = step.current_rows if self.current else step.old_rows
+        ages = step.by_age
+        rows = None if ages is None else ages.current if self.current else ages.old
         if rows is not None and len(rows):  # else others are there and weigh nothing
             places = step.in_each_view(rows)
             columns = columns.index_select(0, rows)

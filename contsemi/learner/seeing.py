@@ -11,11 +11,11 @@ from contsemi.learner.forward import run_groups
 from contsemi.learner.viewing import Viewed
 from contsemi.types import Forward, Needs, Outputs, Seen, View
 
-__all__ = ["Runs", "see"]
+__all__ = ["Forwards", "see"]
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class Forwards:
     """What runs each network of a step, in the mode that it is to run in.
 
     Attributes:
@@ -29,7 +29,7 @@ class Runs:
     pasts: Sequence[Forward]
 
 
-def see(views: Viewed, needs: Needs, runs: Runs, ranks: Ranks) -> dict[str, Seen]:
+def see(views: Viewed, needs: Needs, runs: Forwards, ranks: Ranks) -> dict[str, Seen]:
     """What the networks say of the views of a step.
 
     Views of one side are one forward pass of a network. The teacher's batches have the unlabelled
@@ -46,7 +46,7 @@ def see(views: Viewed, needs: Needs, runs: Runs, ranks: Ranks) -> dict[str, Seen
     def run(network: Forward, names: Sequence[str]) -> dict[str, Outputs]:
         if not names:
             return {}
-        own = run_groups(network, views.joined(names), heads)
+        own = run_groups(network, views.by_side(names), heads)
         everyone = gather_outputs(ranks, own, [views.blocks[name] for name in names])
         return dict(zip(names, everyone, strict=True))
 

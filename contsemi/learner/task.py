@@ -11,7 +11,7 @@ from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_plac
 from contsemi.devices.ranks import Ranks
 from contsemi.memory.exemplars import Exemplars
 from contsemi.seeding import generator
-from contsemi.types import Batch, Experience, Needs, View
+from contsemi.types import Batch, ByAge, Experience, Needs, View
 
 __all__ = ["LabelledSource", "TaskRows", "gather"]
 
@@ -86,13 +86,11 @@ class TaskRows:
         self._no_coarse = gather(images, experience.coarse_only[:0], device), self.coarse_only[:0]
         self.columns = torch.tensor(experience.pool_columns, dtype=torch.int64, device=device)
         self.steps_per_epoch = steps_per_epoch(len(experience.unlabelled), sizes.unlabelled)
-        self._current_rows: Tensor | None = None
-        self._old_rows: Tensor | None = None
+        self._by_age: ByAge | None = None
         if "labelled" in needs.rows and needs.supports_per_class:
             drawn = self._pool.columns_drawn(*self._wanted())
-            current = torch.isin(drawn, self.columns.cpu())
-            self._current_rows = current.nonzero()[:, 0].to(device)
-            self._old_rows = (drawn < experience.num_old).nonzero()[:, 0].to(device)
+            ages = torch.isin(drawn, self.columns.cpu()), drawn < experience.num_old
+            self._by_age = ByAge(*(rows.nonzero()[:, 0].to(device) for rows in ages))
 
     def batch(self, epoch: int, iteration: int, source: LabelledSource | None = None) -> Batch:
         """The images of one step.
@@ -139,8 +137,7 @@ class TaskRows:
             coarse=coarse,
             coarse_images=coarse_images,
             coarse_only=coarse_only,
-            current_rows=None if source is not None else self._current_rows,
-            old_rows=None if source is not None else self._old_rows,
+            by_age=None if source is not None else self._by_age,
         )
 
     def own(self, labels: Tensor) -> Tensor:

@@ -18,6 +18,9 @@ def cross_entropy(log_probs: Tensor, targets: Tensor) -> Tensor:
 
     Returns:
         A scalar; zero if N is 0.
+
+    >>> cross_entropy(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[1.0, 0.0]]))  # log 2
+    tensor(0.6931)
     """
     return -row_mean(wide(targets) * wide(log_probs))
 
@@ -32,6 +35,9 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, *, temperature: float) -
 
     Returns:
         A scalar; zero if N is 0.
+
+    >>> soft_cross_entropy(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]]), temperature=1.0)
+    tensor(0.8133)
     """
     return cross_entropy(F.log_softmax(wide(logits) / temperature, dim=1), targets)
 
@@ -49,6 +55,9 @@ def label_cross_entropy(
 
     Returns:
         A scalar; zero if N is 0.
+
+    >>> label_cross_entropy(torch.zeros(1, 4), torch.tensor([2]), temperature=1.0, smoothing=0.1)
+    tensor(1.3863)
     """
     scaled = wide(logits) / temperature
     total = F.cross_entropy(scaled, labels, label_smoothing=smoothing, reduction="sum")
@@ -68,6 +77,9 @@ def smooth_labels(
 
     Returns:
         [N, C]; rows sum to 1.
+
+    >>> smooth_labels(torch.tensor([1]), 4, smoothing=0.2)
+    tensor([[0.0500, 0.8500, 0.0500, 0.0500]])
     """
     dtype = torch.promote_types(dtype, torch.float32)
     return F.one_hot(labels, num_classes).to(dtype) * (1 - smoothing) + smoothing / num_classes

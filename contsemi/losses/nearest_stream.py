@@ -17,7 +17,7 @@ from torch import Tensor
 from contsemi.losses.nearest import LIFT, LOWEST, WIDEST
 from contsemi.losses.numerics import wide
 
-__all__ = ["Votes", "join_votes", "row_votes", "score_votes", "support_votes"]
+__all__ = ["Votes", "row_votes", "score_votes", "sum_votes", "support_votes"]
 
 _SCORES = 1 << 22  # scores held at a time
 _RAISE = 40.0  # splits exponents of up to 120 between two factors that float32 can hold
@@ -41,8 +41,14 @@ class Votes:
         return found.masked_fill((self.log_total < LOWEST / 10)[:, None], 0.0)
 
 
-def join_votes(first: Votes, *others: Votes) -> Votes:
-    """The votes of disjoint sets of supports as one."""
+def sum_votes(first: Votes, *others: Votes) -> Votes:
+    """The votes of disjoint sets of supports as one.
+
+    >>> one = score_votes(torch.zeros(1, 1), torch.tensor([[1.0, 0.0]]), 1.0)
+    >>> two = score_votes(torch.zeros(1, 1), torch.tensor([[0.0, 1.0]]), 1.0)
+    >>> sum_votes(one, two).log_probs().exp()
+    tensor([[0.5000, 0.5000]])
+    """
     for each in others:
         first = Votes(
             torch.logaddexp(first.log_votes, each.log_votes),
@@ -109,6 +115,10 @@ def support_votes(
 
     Raises:
         ValueError: there is no support.
+
+    >>> found = support_votes(torch.eye(2), torch.eye(2), torch.eye(2), temperature=1.0)
+    >>> found.log_probs()[0].exp()
+    tensor([0.7311, 0.2689])
     """
     if len(supports) == 0:
         raise ValueError("soft nearest neighbours need at least one support")

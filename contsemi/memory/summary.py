@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from contsemi.losses.nearest import LOWEST
-from contsemi.losses.nearest_stream import Votes, join_votes, row_votes, score_votes
+from contsemi.losses.nearest_stream import Votes, row_votes, score_votes, sum_votes
 from contsemi.losses.numerics import wide
 
 __all__ = ["Summary"]
@@ -72,7 +72,7 @@ class Summary:
             if not chosen.shape[1]:
                 return votes
             rows = self._near if unit.device.type == "cpu" else self._near_without_a_wait
-            return join_votes(votes, rows(unit, chosen, temperature))
+            return sum_votes(votes, rows(unit, chosen, temperature))
 
     def _weight(self, unit: Tensor, temperature: float) -> Tensor:
         """Log of the summed weight of each group for each query, [N, groups], by its moments."""

@@ -51,6 +51,10 @@ def few_shot_accuracy(
 
     Raises:
         ValueError: a count is too small.
+
+    >>> rows, labels = np.eye(2).repeat(4, 0), np.arange(2).repeat(4)
+    >>> few_shot_accuracy(rows, labels, ways=2, shots=1, queries=2, episodes=3, seed=0).mean
+    1.0
     """
     if min(ways, episodes) < 2 or min(shots, queries) < 1:
         raise ValueError("episodes need two ways, one shot, one query, and there must be two")

@@ -48,7 +48,7 @@ class Csl(Objective):
             sharpening=self.sharpening,
             smoothing=self.smoothing,
             prior=self.share,
-            rows=step.current_rows,
+            rows=step.by_age and step.by_age.current,
         )
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:

@@ -2,13 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from contsemi.types.outputs import MemoryRows, Outputs
 
-__all__ = ["Batch", "Seen", "Step"]
+__all__ = ["Batch", "ByAge", "Seen", "Step"]
+
+
+class ByAge(NamedTuple):
+    """Places among the labelled rows of a step, the same ones in every step of a task.
+
+    Attributes:
+        current: int64, of the columns that the unlabelled images may be of.
+        old: int64, of classes of earlier tasks.
+    """
+
+    current: Tensor
+    old: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +35,8 @@ class Batch:
         labelled: uint8 [L, 3, S, S]; L may be 0.
         unlabelled: uint8 [B, 3, S, S]; B may be 0.
         coarse_images: uint8 [K, 3, S, S], of which only the coarse label is known.
-        labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only,
-        current_rows, old_rows: as in :class:`Step`.
+        labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only, by_age: as
+            in :class:`Step`.
     """
 
     labelled: Tensor
@@ -36,8 +49,7 @@ class Batch:
     coarse: Tensor
     coarse_images: Tensor
     coarse_only: Tensor
-    current_rows: Tensor | None = None
-    old_rows: Tensor | None = None
+    by_age: ByAge | None = None
 
     def of(self, rows: str) -> tuple[Tensor, int]:
         """The images of one kind that this process has, and how many all have."""
@@ -90,9 +102,9 @@ class Step:
         memory: rows of the embedding memory; ``None`` while it is empty.
         draw: gives a generator for a purpose, on the device: a fresh one for each run, task, step
             and purpose, the same on every rank and after a resume.
-        current_rows, old_rows: int64, where among the L labelled rows those of ``columns`` and of
-            earlier classes are; ``None`` where the draw does not say so beforehand, and only the
-            labels on the device could tell.
+        by_age: where among the L labelled rows those of the task's and of earlier classes are;
+            ``None`` where the draw does not say so beforehand, and only the labels on the device
+            could tell.
     """
 
     seen: Mapping[str, Seen]
@@ -110,8 +122,7 @@ class Step:
     draw: Callable[[str], torch.Generator]
     epoch: int = 0
     memory: MemoryRows | None = None
-    current_rows: Tensor | None = None
-    old_rows: Tensor | None = None
+    by_age: ByAge | None = None
 
     @property
     def batch_size(self) -> int:

@@ -118,7 +118,7 @@ class Augment:
         plan, sources, before = kinds[0].plan, [kinds[0].source], 0
         for last, kind in itertools.pairwise(kinds):
             before += len(last.images)
-            plan, sources = plan.joined(kind.plan), [*sources, kind.source + before]
+            plan, sources = plan.followed_by(kind.plan), [*sources, kind.source + before]
         alone = len(kinds) == 1
         images = kinds[0].images if alone else torch.cat([kind.images for kind in kinds])
         end = start

@@ -47,15 +47,15 @@ class Plan:
             self.background and self.background.rows(index),
         )
 
-    def joined(self, other: "Plan") -> "Plan":
+    def followed_by(self, other: "Plan") -> "Plan":
         """These views and behind them those of another plan of the same policy."""
         steps = zip(self.steps, other.steps, strict=True)
         mine, theirs = self.background, other.background
         return Plan(
-            self.boxes.joined(other.boxes),
-            tuple(one.joined(two) for one, two in steps),
+            self.boxes.followed_by(other.boxes),
+            tuple(one.followed_by(two) for one, two in steps),
             self.size,
-            mine and theirs and mine.joined(theirs),
+            mine and theirs and mine.followed_by(theirs),
         )
 
     def to(self, device: torch.device | str) -> "Plan":

@@ -19,7 +19,7 @@ import pytest
 
 from contsemi.compose import argv, expand
 from contsemi.devices.environment import said_once
-from contsemi.devices.meeting import one_first, refuse_differing, tell_state, together
+from contsemi.devices.meeting import all_or_none, one_first, refuse_differing, tell_state
 from contsemi.devices.ranks import Ranks
 from contsemi.errors import ContsemiError, InputError, StorageFailed
 
@@ -130,12 +130,12 @@ def test_what_one_process_refuses_all_refuse(in_ranks):
     order = []
 
     def fails(ranks: Ranks, *which: int):
-        with together(ranks):
+        with all_or_none(ranks):
             if ranks.rank in which:
                 raise StorageFailed(f"disk of {ranks.rank}")
 
     def nested(ranks: Ranks):
-        with together(ranks):
+        with all_or_none(ranks):
             one_first(ranks, lambda: fails_in(ranks))
 
     def fails_in(ranks: Ranks):
@@ -157,7 +157,7 @@ def test_what_one_process_refuses_all_refuse(in_ranks):
         )
 
     def refused_seed(ranks: Ranks):
-        with together(ranks):
+        with all_or_none(ranks):
             refuse_differing(ranks, "ranks", {"seed": ranks.rank, "task": 3})
 
     zero, one = in_ranks(job)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from contsemi.metrics.few_shot_probe import few_shot_accuracy
 from contsemi.metrics.matrix import Undefined
-from contsemi.metrics.probes.probe import Found, Probe, Rows, joined
+from contsemi.metrics.probes.probe import Found, Probe, Rows, concatenated
 
 __all__ = ["FewShot"]
 
@@ -36,7 +36,7 @@ class FewShot(Probe):
         if ways < 2:
             return Undefined("episodes need two classes in every task")
         found = few_shot_accuracy(
-            *joined(parts),
+            *concatenated(parts),
             ways=ways,
             shots=self.shots,
             queries=self.queries,

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from contsemi.distillers.distiller import Distiller
 from contsemi.types import Experience, Step
 
-__all__ = ["Together"]
+__all__ = ["SeveralDistillers"]
 
 
-class Together(Distiller):
+class SeveralDistillers(Distiller):
     """What all of them need is prepared once; their terms are told apart by the distiller's name.
 
     Args:

@@ -11,13 +11,13 @@ from contsemi.data.imageset import fingerprint
 from contsemi.data.sources.cache import cached, key
 from contsemi.data.sources.decoding import Failure
 
-__all__ = ["joined"]
+__all__ = ["concatenated"]
 
 _COPIED_UP_TO = 256 << 20  # bytes that a process may as well have for itself
 _PIECE = 4096  # images written at a time
 
 
-def joined(first: Tensor, second: Tensor, cache: str | None) -> Tensor:
+def concatenated(first: Tensor, second: Tensor, cache: str | None) -> Tensor:
     """The images of both, the second's after the first's.
 
     Small ones are copied. Large ones are memory maps, whose pages all processes of a machine share:

@@ -13,17 +13,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from contsemi.keys import (
+from contsemi.config.scenario import Scenario
+from contsemi.config.values import (
     Count,
     DeviationRgb,
     Interval,
     NonNegative,
-    Pixels,
     Probability,
     Rate,
     Rgb,
-    Scenario,
     Section,
+    Side,
 )
 
 __all__ = [
@@ -63,7 +63,7 @@ class Data(Section):
     download: bool = Field(
         description="download CIFAR where data.root lacks it", json_schema_extra=NOTHING
     )
-    size: Pixels | None = Field(
+    size: Side | None = Field(
         description="image side in pixels, which views follow; null keeps the source's own"
     )
     cache: str | None = Field(
@@ -98,7 +98,7 @@ class RandAugment(Section):
 class Crop(Section):
     """One kind of augmented view."""
 
-    size: Pixels = Field(description="side of the view in pixels; follows data.size")
+    size: Side = Field(description="side of the view in pixels; follows data.size")
     scale: Interval = Field(description="share of the image's area that is cropped, [low, high]")
     ratio: Interval = Field(description="aspect ratio of the crop, [low, high]")
     flip: Probability = Field(description="probability of a horizontal flip")
@@ -142,7 +142,7 @@ class Views(Section):
         default={},
         description="operations that are drawn for each view, after those above; [] for none",
     )
-    test_size: Pixels = Field(description="side of test images in pixels; follows data.size")
+    test_size: Side = Field(description="side of test images in pixels; follows data.size")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
         description="share of the side kept by the centre crop of test images"
     )
@@ -157,6 +157,10 @@ class Memory(Section):
     )
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="rows of the index of past embeddings, over all classes"
+    )
+    anchors: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="unlabelled images that no task trains on, kept to fit maps of drift on",
     )
     bytes: Annotated[int, Field(ge=0)] | None = Field(
         description="bytes for images and embeddings together; null to count rows only"
@@ -250,6 +254,11 @@ class Evaluate(Section):
     )
     pseudo_labels: Probability | None = Field(
         description="measure the labels given to unlabelled images at least this surely; null: no"
+    )
+    truth: bool = Field(
+        default=False,
+        description="measure what predict=moments would reach with the true labels of each pool, "
+        "true drift and true class statistics",
     )
 
 

@@ -28,6 +28,7 @@ def check(config: Config) -> None:
     _check_tasks(config)
     _check_parts(config)
     _check_learning(config)
+    _check_truth(config)
     _check_output(config.output)
     _check_root(config)
     _check_file("init.weights", config.init.weights, "name a file of weights")
@@ -82,6 +83,9 @@ def _check_tasks(config: Config) -> None:
             "add scenario.tasks=null",
         )
     budget = LabelBudget.parse(config.label_ratio)
+    if scenario.validation and (scenario.labels or scenario.lists or budget.per_task):
+        problem = "takes labels out of a drawn budget, and here each label is listed, or each task"
+        raise InputError("scenario.validation", f"{problem} has its own", "set it to 0")
     if count := len(sizes) if sizes else tasks:  # with neither, the images decide
         budget.for_tasks(count)
     _check_classes(scenario)
@@ -133,6 +137,20 @@ def _check_parts(config: Config) -> None:
     if config.compile != "none":
         problem = f"{baseline} is a strategy of Avalanche, whose networks are not compiled"
         raise InputError("compile", problem, "use compile=none")
+
+
+def _check_truth(config: Config) -> None:
+    """The panel of truth is about class moments, of pools whose true classes have columns."""
+    if not config.evaluate.truth:
+        return
+    scenario, key = config.scenario, "evaluate.truth"
+    if config.predict["name"] != "moments" or config.baseline["name"] != "none":
+        problem = f"is about class moments, and {config.method} predicts otherwise"
+        raise InputError(key, problem, "add predict=moments, or set it to false")
+    apart = scenario.lists, scenario.recurrence, scenario.blur, scenario.novel
+    if scenario.unlabelled != "current" or any(apart):
+        problem = "is about tasks whose unlabelled images are their own"
+        raise InputError(key, problem, "set it to false, or choose a stream without a wild pool")
 
 
 def refuse_unread(config: Config, given: Sequence[str]) -> None:

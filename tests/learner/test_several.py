@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import torch
 
 from contsemi.distillers.distiller import Distiller
-from contsemi.learner.together import Together
+from contsemi.learner.several import SeveralDistillers
 from contsemi.types import Needs
 
 
@@ -31,7 +31,7 @@ class Told(Distiller):
 
 def test_every_part_is_asked_and_every_term_kept():
     parts = {"first": Told("projector"), "second": Told("classifier")}
-    both = Together(parts)
+    both = SeveralDistillers(parts)
     assert set(both.needs.heads) == {"projector", "classifier"}
     both.begin(1)
     terms = both.terms(SimpleNamespace(value=torch.tensor(2.0)))
