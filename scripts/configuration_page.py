@@ -35,7 +35,10 @@ They belong to the YAML file that is chosen, which declares them: the type is th
 there, the range stands there under `ranges`. Every file has `name`, which chooses it. An entry of
 `weights` is what the term of that name counts for in the loss. Of `evaluate.probes` and
 `views.drawn` any number may be chosen: `evaluate.probes=[knn,linear]
-evaluate.probes.knn.within=5`."""
+evaluate.probes.knn.within=5`. Distillers work together as `distiller=[nnd,projected]`: the keys of
+each have its name in them (`distiller.nnd.temperature=0.2`,
+`distiller.projected.weights.projected=0.5`), as have their terms in the records
+(`nnd.distillation`, `projected.projected`)."""
 
 
 def page() -> str:

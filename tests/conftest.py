@@ -1,8 +1,10 @@
 """What tests of several rooms share."""
 
+import importlib.util
 import multiprocessing
 import os
 import pickle
+import shutil
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,6 +47,21 @@ def cifar100_root():
         if place and Path(place, "data").is_dir():
             return Path(place)
     pytest.skip("no CIFAR-100 here: set CONTSEMI_CIFAR100 to a folder of its parquet files")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Chromium; skips where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("no Chromium here")
+    spec = importlib.util.spec_from_file_location("browser", Path(__file__).parent / "browser.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    browser = module.Browser(program, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
 
 
 SMALL = (
@@ -123,7 +140,10 @@ def make_step():
                 continue
             frozen = () if past.get(name) is None else (past[name],)
             number = len(known) // max(len(rows), 1)
-            seen[name] = Seen(student=student, teacher=teacher, past=frozen, number=number)
+            kind = "labelled" if name == "labelled" else "unlabelled"
+            seen[name] = Seen(
+                student=student, teacher=teacher, past=frozen, rows=kind, number=number
+            )
         return Step(
             **{
                 "seen": seen,

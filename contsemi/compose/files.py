@@ -15,10 +15,21 @@ from typing import Any
 import yaml
 
 from contsemi.compose import resources, suggest
-from contsemi.discovery import ROOMS
+from contsemi.discovery import ROOMS, TOGETHER
 from contsemi.errors import InputError
 
-__all__ = ["NAME", "adopt", "declared", "find", "groups", "holding", "names", "read", "shown"]
+__all__ = [
+    "NAME",
+    "adopt",
+    "declared",
+    "find",
+    "groups",
+    "holding",
+    "named",
+    "names",
+    "read",
+    "shown",
+]
 
 NAME = re.compile(r"[A-Za-z0-9][\w -]*", re.ASCII)  # of a choice
 LARGEST = 1 << 20  # bytes of a file
@@ -70,6 +81,11 @@ def names(group: str) -> list[str]:
 
 def _named(file: Path) -> bool:
     return NAME.fullmatch(file.stem) is not None
+
+
+def named(group: str, name: str) -> list[str]:
+    """The files that a choice stands for: more than one where ``a+b`` has parts work together."""
+    return name.split("+") if group in TOGETHER else [name]
 
 
 def find(group: str, name: str) -> Path | None:
@@ -180,11 +196,17 @@ def declared(group: str, name: str) -> tuple[dict[str, Any], dict[str, Any], str
 
     Args:
         group: of :data:`~contsemi.discovery.ROOMS`.
-        name: of a choice that exists.
+        name: of a choice that exists. Of parts that work together each has its own keys under its
+            name.
 
     Raises:
         InputError: the file is at fault.
     """
+    if len(several := named(group, name)) > 1:
+        parts = {each: declared(group, each) for each in several}
+        own = {each: _without_name(values) for each, (values, _, _) in parts.items()}
+        ranges = {each: inner for each, (_, inner, _) in parts.items()}
+        return {"name": name, **own}, ranges, f"conf/{group}"
     file = find(group, name)
     if file is None:
         raise InputError(group, f"there is no conf/{group}/{name}.yaml", "choose another")
@@ -197,6 +219,10 @@ def declared(group: str, name: str) -> tuple[dict[str, Any], dict[str, Any], str
         problem = "expected a range for each key: {temperature: [0.001, 10]}"
         raise InputError(f"{where}: ranges", problem, FIX)
     return values, ranges, where
+
+
+def _without_name(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "name"}
 
 
 def keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -216,12 +242,13 @@ def holding(key: str, chosen: Mapping[str, str]) -> str | None:
         chosen: group -> name, those that win last.
     """
     for group, name in reversed(list(chosen.items())):
-        file = find(group, name)
-        if file is None:
-            continue
+        several = named(group, name)
         own = f"{group}." if group in ROOMS or group in ("data", "views", "optim") else ""
-        if any(
-            key == f"{own}{k}" or f"{own}{k}".startswith(f"{key}.") for k, _ in keys(read(file))
-        ):
-            return shown(file)
+        for each in several:
+            if (file := find(group, each)) is None:
+                continue
+            inner = f"{own}{each}." if len(several) > 1 else own
+            full = [f"{inner}{k}" for k, _ in keys(read(file))]
+            if any(key == k or k.startswith(f"{key}.") for k in full):
+                return shown(file)
     return None

@@ -117,6 +117,15 @@ class Crop(Section):
     )
     rand_augment: RandAugment = Field(description="strong operations, after all others")
     cutout: Probability = Field(description="side of a grey square, as a share of the view's")
+    background: Literal["none", "remove", "random"] = Field(
+        description="remove puts one grey in place of the background, random that of another image"
+    )
+    background_probability: Probability = Field(
+        description="share of views whose background is another"
+    )
+    background_least: Probability = Field(
+        description="a view with a smaller share of foreground keeps its background"
+    )
 
 
 class Init(Section):
@@ -142,6 +151,10 @@ class Views(Section):
         default={},
         description="operations that are drawn for each view, after those above; [] for none",
     )
+    masks: Literal["auto", "folder", "spectral"] = Field(
+        description="foreground, where a policy changes backgrounds: from masks/ beside train/, by "
+        "the images' spectra, or auto: from the folder where there is one"
+    )
     test_size: Side = Field(description="side of test images in pixels; follows data.size")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
         description="share of the side kept by the centre crop of test images"
@@ -162,8 +175,13 @@ class Memory(Section):
         default=0,
         description="unlabelled images that no task trains on, kept to fit maps of drift on",
     )
+    top_labels: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        description="classes that the soft label of an embedding keeps; null for all of them"
+    )
     bytes: Annotated[int, Field(ge=0)] | None = Field(
-        description="bytes for images and embeddings together; null to count rows only"
+        description="bytes for images and embeddings together, and once more (256 MiB at least) "
+        "for the index of these, which is divided among processes, or lies on disk, where it "
+        "takes more; null to count rows only"
     )
     selection: Chosen = Field(
         description="which images of a class are kept: first come (NNCSL), or by a policy"
@@ -191,7 +209,13 @@ class Optim(Section):
     classifier_lr: Rate | None = Field(
         description="peak learning rate of the classifier, which is then not decayed; null for lr"
     )
+    backbone_lr: Rate | None = Field(
+        default=None,
+        description="peak learning rate of the backbone, smaller for one that is pre-trained; "
+        "null for lr",
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of SGD and LARS")
+    nesterov: bool = Field(description="Nesterov's momentum, of SGD")
     weight_decay: NonNegative = Field(description="weight decay (not on biases and norms)")
     final_weight_decay: NonNegative | None = Field(
         description="weight decay at the end of a task, by a cosine; null for no change"
@@ -224,6 +248,10 @@ class BatchSizes(Section):
         description="unlabelled images a step; BatchNorm needs two"
     )
     labelled: Count = Field(description="labelled images a step, unless drawn by class")
+    classes_per_step: Annotated[int, Field(ge=2)] | None = Field(
+        description="classes that labelled images of a step are drawn from, at most: the task's "
+        "own and a sample of the others, each of which counts for several; null for all"
+    )
     test: Count = Field(description="images of one evaluation batch")
     pieces: Annotated[int, Field(ge=1, le=1024)] = Field(
         description="run a step's rows in so many pieces, each with its own BatchNorm statistics; "

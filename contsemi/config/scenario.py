@@ -71,6 +71,11 @@ class Scenario(Section):
         default=0.0,
         description="share of a class's images that come a task early or late, half of them each",
     )
+    hierarchy: str | None = Field(
+        default=None,
+        description="YAML file of coarse classes, each with the names of its classes; null takes "
+        "those that the images come with",
+    )
     lists: str | None = Field(
         default=None,
         description="folder with classes.txt, labelled.txt, unlabelled.txt: a line an experience",

@@ -24,8 +24,8 @@ def concatenated(first: Tensor, second: Tensor, cache: str | None) -> Tensor:
     a copy would be private to each. They are written once, as an entry of the cache.
 
     Args:
-        first: uint8 [N, 3, S, S].
-        second: uint8 [M, 3, S, S].
+        first: uint8 [N, C, S, S].
+        second: uint8 [M, C, S, S].
         cache: folder of the cache; ``None`` for the user's.
 
     Raises:
@@ -46,7 +46,7 @@ def concatenated(first: Tensor, second: Tensor, cache: str | None) -> Tensor:
                     stream.write(_bytes(part[start : start + _PIECE]))
         return []
 
-    found = cached(cache, entry, labels, int(first.shape[-1]), fill)
+    found = cached(cache, entry, labels, int(first.shape[-1]), fill, int(first.shape[1]))
     assert not isinstance(found, list)
     return torch.from_numpy(found.images)
 

@@ -15,6 +15,7 @@ from contsemi.data.arrivals import Arrivals
 from contsemi.data.coarse import coarse_classes, coarse_rows, refuse_without_coarse
 from contsemi.data.concatenated import concatenated
 from contsemi.data.imageset import ImageSet, Named
+from contsemi.data.masks import whole
 from contsemi.data.plan import Plan, plan
 from contsemi.data.pools import kinds_of, pools, wants_foreign
 from contsemi.data.sources import digits
@@ -134,7 +135,7 @@ def build(
     column_of = _columns(order, len(train.classes))
     foreign = _foreign(scenario, test, data)
     cache = None if data is None else data.cache
-    images = train.images if foreign is None else concatenated(train.images, foreign, cache)
+    images = train.images if foreign is None else _with_foreign(train.images, foreign, cache)
     outside = None if foreign is None else np.arange(len(train), len(images))
     found = pools(scenario, made, outside, train, seed)
     first = slice(scenario.first_tasks)
@@ -163,6 +164,11 @@ def _files(root: Path | None, split: ImageSet) -> tuple[str, ...]:
     if root is None or split.files is None:
         return ()
     return tuple(str(root.absolute() / file) for file in split.files)
+
+
+def _with_foreign(images: Tensor, foreign: Tensor, cache: str | None) -> Tensor:
+    """Training images, and behind them foreign ones, which have no masks of their own."""
+    return concatenated(images, foreign if images.shape[1] == 3 else whole(foreign), cache)
 
 
 def _columns(order: Sequence[int], num_classes: int) -> Integers:

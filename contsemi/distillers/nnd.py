@@ -66,6 +66,11 @@ class NearestNeighbourDistillation(Distiller):
             labelled_from="all",
         )
 
+    @property
+    def reweighs(self) -> bool:
+        """The features branch takes all rows as they come."""
+        return not self.alpha
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``distillation``: old and new votes over all unlabelled views, and old and new features.
 
@@ -81,7 +86,7 @@ class NearestNeighbourDistillation(Distiller):
         return {"distillation": torch.stack(terms).sum()} if terms else {}
 
     def _votes(self, step: Step) -> Tensor | None:
-        pairs = step.with_past("large", "small")
+        pairs = step.with_past("unlabelled")
         if not pairs:
             return None
         anchors = torch.cat([now["projector"] for now, _ in pairs])
@@ -143,7 +148,7 @@ class NearestNeighbourDistillation(Distiller):
         with torch.no_grad():
             unit = functional.normalize(queries.float(), dim=1)
             places = memory.search(unit, self.neighbours)[1]
-        rows, labels = memory.embeddings, memory.probs[:, : step.num_old]
+        rows, labels = memory.embeddings, memory.probs
         return lambda asked: row_votes(asked, rows, labels, places, temperature=self.temperature)
 
     def _exemplars(self, step: Step) -> Iterator["_Supports"]:
@@ -154,9 +159,13 @@ class NearestNeighbourDistillation(Distiller):
         columns, (now, then) = step.labels, (each["projector"] for each in pairs[0])
         ages = step.by_age
         rows = None if ages is None else ages.current if self.current else ages.old
+        stands_for = step.label_weights
         if rows is not None and len(rows):  # else others are there and weigh nothing
-            places = step.in_each_view(rows)
+            seen = step.seen.items()
+            name = next(name for name, each in seen if each.rows == "labelled" and each.past)
+            places = step.in_each_view(rows, name)
             columns = columns.index_select(0, rows)
+            stands_for = None if stands_for is None else stands_for.index_select(0, rows)
             now, then = now.index_select(0, places), then.index_select(0, places)
         if self.current:
             labels, weights = support_labels(
@@ -166,6 +175,8 @@ class NearestNeighbourDistillation(Distiller):
             known = columns.clamp(max=step.num_old - 1)
             labels = smooth_labels(known, step.num_old, smoothing=self.smoothing, dtype=then.dtype)
             weights = (columns < step.num_old).to(then.dtype)
+        if stands_for is not None:
+            weights = weights * stands_for
         yield _Supports(labels, weights, now, then)
 
 

@@ -3,6 +3,7 @@
 from torch import nn
 
 from contsemi.learner.learner import Learner
+from contsemi.types import SoftLabels
 
 __all__ = ["kept_bytes", "network_bytes", "without_exemplars"]
 
@@ -21,7 +22,8 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         learner: of any task, or between two.
 
     Returns:
-        ``exemplars``, ``embeddings``, ``anchors`` and, under its name, what the predictor keeps;
+        ``exemplars``, ``embeddings``, their ``index``, ``anchors`` and, under its name, what the
+        predictor keeps;
         ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen networks;
         ``average``, the EMA copy.
     """
@@ -29,6 +31,7 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         "exemplars": learner.exemplars.memory_bytes,
         "embeddings": learner.embeddings.memory_bytes,
         "anchors": learner.anchors.memory_bytes,
+        "index": learner.embeddings.index_bytes,
         learner.config.predict["name"]: learner.inference.decides.memory_bytes,
     }
     for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):
@@ -52,5 +55,7 @@ def without_exemplars(learner: Learner) -> list[int]:
         return []
     held = set(learner.exemplars.labels.tolist())
     if needs.memory and not predicts and len(learner.embeddings):
-        held |= set(learner.embeddings.probs.argmax(1).tolist())
+        probs = learner.embeddings.probs
+        likeliest = probs.columns[:, 0] if isinstance(probs, SoftLabels) else probs.argmax(1)
+        held |= set(likeliest.tolist())
     return sorted(set(range(learner.num_seen)) - held)

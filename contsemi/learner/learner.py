@@ -18,8 +18,8 @@ from contsemi.devices.micro_batches import in_pieces
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
-from contsemi.distillers.distiller import Distiller
 from contsemi.learner import optimisers, parts, schedules
+from contsemi.learner.backgrounds import donors
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
@@ -30,7 +30,6 @@ from contsemi.learner.terms import Learning, checked_terms
 from contsemi.learner.viewing import make_views
 from contsemi.learner.weighing import weighted_sum
 from contsemi.memory.anchors import Anchors
-from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
 from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
@@ -69,11 +68,12 @@ class Learner:
         self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
         self.objective, weights = parts.build_part(config.objective, Objective)
-        self.distiller, distil_weights = parts.build_part(config.distiller, Distiller)
+        self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
-        self.needs = self.objective.needs | self.distiller.needs
+        self.needs = (self.objective.needs | self.distiller.needs).shown_to_past()
         parts.check_policies(self.needs, config.views)
+        parts.refuse_unweighted(config, self.objective, self.distiller)
         network = parts.build_network(config, self.needs)
         synchronise(network, self.ranks)
         precision.channels_last(network.to(self.device))
@@ -84,8 +84,7 @@ class Learner:
         self.exemplars = Exemplars(config.memory.exemplars)
         self.anchors = Anchors(config.memory.anchors)
         known = parts.known_features(config, network, self.device, self.precision)
-        rows = config.memory.embeddings if self.needs.memory else 0
-        self.embeddings = Embeddings(rows, config.memory.index)
+        self.embeddings = parts.build_embeddings(config, self.needs, ranks)
         decides = Predictor.named(config.predict)
         parts.refuse_moving(config, decides, network, self.needs)
         # The features of a network that nothing trains do not move: there is nothing to follow.
@@ -176,7 +175,11 @@ class Learner:
 
         Args:
             experience: the task.
-            images: uint8 [N, 3, S, S], the array that the task's indices point into.
+            images: uint8 [N, 3, S, S], the array that the task's indices point into; with a fourth
+                channel of masks where a policy changes backgrounds.
+
+        Raises:
+            InputError: a policy changes backgrounds, and there are no masks.
         """
         self._reach(images)
         experience = self.anchors.begin(experience, self.config.seed)
@@ -190,6 +193,7 @@ class Learner:
     def _enter(self, experience: Experience, images: Tensor, step: int) -> None:
         """Makes the samplers of a task that begins or goes on."""
         self.step_in_task = step
+        self.augment.donors = donors(self.config, experience, images, self.device)
         self.rows = TaskRows(
             experience,
             self.resident(images),
@@ -289,13 +293,7 @@ class Learner:
             seen = see(views, self.needs, self.networks.runs(run, self.needs.pasts), self.ranks)
         return Step(
             seen=seen,
-            labels=batch.labels,
-            from_memory=batch.from_memory,
-            labelled_ids=batch.labelled_ids,
-            unlabelled_ids=batch.unlabelled_ids,
-            places=batch.places,
-            coarse=batch.coarse,
-            coarse_only=batch.coarse_only,
+            **batch.facts,
             columns=self.task.columns,
             num_old=experience.num_old,
             num_seen=experience.num_seen,
@@ -303,7 +301,6 @@ class Learner:
             draw=partial(self.draw, self.step_in_task),
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
             memory=self.embeddings.view(),
-            by_age=batch.by_age,
         )
 
     def draw(self, step: int, purpose: str) -> torch.Generator:

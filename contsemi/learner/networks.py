@@ -32,7 +32,7 @@ class Networks:
     def __init__(self, student: Network, needs: Needs, pasts: int) -> None:
         self.student, self.keep = student, pasts
         self.momenta = _pair(needs.teacher)
-        self.copies_buffers = needs.teacher_buffers == "copied"
+        self.buffers, self.shrink = needs.teacher_buffers or "own", needs.shrink or 0.0
         self.restarts = bool(needs.teacher_restarts)
         self.teacher: Ema | None = None
         self.pasts: tuple[Network, ...] = ()
@@ -65,7 +65,7 @@ class Networks:
             return
         if self.teacher is None or self.restarts:
             self.teacher = Ema(
-                self.student, momentum=self.momenta[0], copies_buffers=self.copies_buffers
+                self.student, self.momenta[0], buffers=self.buffers, shrink=self.shrink
             )
         else:
             self.teacher.grow(self.student)

@@ -62,7 +62,7 @@ def see(views: Viewed, needs: Needs, runs: Forwards, ranks: Ranks) -> dict[str, 
             shown = names(lambda view: "teacher" in view.seen_by)
             unlabelled_first = sorted(shown, key=lambda n: needs.views[n].rows != "unlabelled")
             teacher = run(runs.teacher, unlabelled_first)
-        known = names(_known_to_past) if runs.pasts else []
+        known = names(lambda view: view.known_to_past) if runs.pasts else []
         pasts = [run(past, known) for past in runs.pasts]
     found = {}
     for name in views.images:
@@ -71,6 +71,7 @@ def see(views: Viewed, needs: Needs, runs: Forwards, ranks: Ranks) -> dict[str, 
             student=student.get(name),
             teacher=teacher.get(name),
             past=tuple(past[name] for past in pasts if name in past),
+            rows=needs.views[name].rows,
             number=needs.views[name].number,
             share=1.0 if blend is None else blend.share,
             partners=None if blend is None else blend.partners,
@@ -80,8 +81,3 @@ def see(views: Viewed, needs: Needs, runs: Forwards, ranks: Ranks) -> dict[str, 
 
 def _sees(view: View) -> bool:
     return "student" in view.seen_by
-
-
-def _known_to_past(view: View) -> bool:
-    """Whether frozen networks see such views."""
-    return "past" in view.seen_by or (_sees(view) and view.gradient and view.mix is None)

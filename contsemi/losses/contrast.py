@@ -1,5 +1,7 @@
 """Contrast: a query is to be told from all candidates but those that it belongs to."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,6 +9,7 @@ from torch import Tensor
 from contsemi.losses.numerics import wide
 
 __all__ = [
+    "angular_margin",
     "contrast",
     "cosines",
     "first_contrast",
@@ -26,6 +29,17 @@ def cosines(queries: Tensor, candidates: Tensor) -> Tensor:
     """
     with torch.autocast(queries.device.type, enabled=False):
         return F.normalize(wide(queries), dim=1) @ F.normalize(wide(candidates), dim=1).T
+
+
+def angular_margin(scores: Tensor, margin: float) -> Tensor:
+    """``cos(arccos(s) + margin)`` of cosines of any shape: a margin of the angle, in radians.
+
+    >>> angular_margin(torch.tensor([1.0, 0.0]), torch.pi / 6)
+    tensor([ 0.8660, -0.5000])
+    """
+    scores = wide(scores).clamp(-1, 1)
+    beside = (1 - scores.square()).clamp(min=torch.finfo(scores.dtype).eps).sqrt()
+    return scores * math.cos(margin) - beside * math.sin(margin)
 
 
 def contrast(

@@ -43,7 +43,12 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, *, temperature: float) -
 
 
 def label_cross_entropy(
-    logits: Tensor, labels: Tensor, *, temperature: float, smoothing: float
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    smoothing: float,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy of labels, (1 - smoothing) one-hot + smoothing / C.
 
@@ -52,6 +57,7 @@ def label_cross_entropy(
         labels: int64 [N], columns in [0, C).
         temperature: divides the logits.
         smoothing: share of the target spread over all C classes.
+        weights: [N], for how many rows each of them stands; ``None`` for one each.
 
     Returns:
         A scalar; zero if N is 0.
@@ -60,6 +66,9 @@ def label_cross_entropy(
     tensor(1.3863)
     """
     scaled = wide(logits) / temperature
+    if weights is not None:
+        each = F.cross_entropy(scaled, labels, label_smoothing=smoothing, reduction="none")
+        return (each * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
     total = F.cross_entropy(scaled, labels, label_smoothing=smoothing, reduction="sum")
     return total / max(len(labels), 1)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from contsemi.losses.nearest import LIFT, LOWEST, WIDEST
 from contsemi.losses.numerics import wide
+from contsemi.types.soft_labels import SoftLabels
 
 __all__ = ["Votes", "row_votes", "score_votes", "sum_votes", "support_votes"]
 
@@ -72,7 +73,12 @@ def score_votes(scores: Tensor, labels: Tensor, temperature: float) -> Votes:
 
 
 def row_votes(
-    queries: Tensor, rows: Tensor, labels: Tensor, places: Tensor, *, temperature: float
+    queries: Tensor,
+    rows: Tensor,
+    labels: Tensor | SoftLabels,
+    places: Tensor,
+    *,
+    temperature: float,
 ) -> Votes:
     """The votes of a few rows for each query, of many that stand still; N k D numbers.
 
@@ -99,7 +105,7 @@ def row_votes(
 def support_votes(
     queries: Tensor,
     supports: Tensor,
-    labels: Tensor,
+    labels: Tensor | SoftLabels,
     *,
     temperature: float,
     weights: Tensor | None = None,
@@ -125,8 +131,9 @@ def support_votes(
     with torch.autocast(queries.device.type, enabled=False):
         unit = F.normalize(wide(queries), dim=1)
         log_weights = None if weights is None else wide(weights.detach()).log()
+        known = labels.detach() if isinstance(labels, Tensor) else labels
         found: tuple[Tensor, Tensor] = _Stream.apply(  # type: ignore[no-untyped-call,unused-ignore]
-            unit, supports, labels.detach(), log_weights, temperature
+            unit, supports, known, log_weights, temperature
         )
     return Votes(*found)
 
@@ -149,7 +156,7 @@ class _Stream(torch.autograd.Function):
         ctx: Any,
         unit: Tensor,
         supports: Tensor,
-        labels: Tensor,
+        labels: Tensor | SoftLabels,
         log_weights: Tensor | None,
         temperature: float,
     ) -> tuple[Tensor, Tensor]:
@@ -160,13 +167,14 @@ class _Stream(torch.autograd.Function):
             scores = _scores(unit, supports[part], rows, temperature)
             votes = torch.logaddexp(votes, _log_votes(scores, labels[part], temperature))
             total = torch.logaddexp(total, scores.logsumexp(1))
-        ctx.save_for_backward(unit, supports, labels, log_weights, votes, total)
-        ctx.temperature = temperature
+        ctx.save_for_backward(unit, supports, log_weights, votes, total)
+        ctx.temperature, ctx.labels = temperature, labels
         return votes, total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        unit, supports, labels, log_weights, votes, total = ctx.saved_tensors
+        unit, supports, log_weights, votes, total = ctx.saved_tensors
+        labels = ctx.labels
         grad_unit = torch.zeros_like(unit)
         grad_rows = torch.zeros_like(supports) if ctx.needs_input_grad[1] else None
         for part in _pieces(unit, labels, ctx.temperature):
@@ -186,7 +194,7 @@ class _Stream(torch.autograd.Function):
         return grad_unit, grad_rows, None, None, None
 
 
-def _pieces(unit: Tensor, labels: Tensor, temperature: float) -> Iterator[slice]:
+def _pieces(unit: Tensor, labels: Tensor | SoftLabels, temperature: float) -> Iterator[slice]:
     """Slices of the supports, as long as memory allows."""
     each = len(unit) * (1 if _narrow(temperature) else labels.shape[1])
     size = max(1, _SCORES // max(1, each))

@@ -105,9 +105,14 @@ class Suave(Objective):
             },
         )
 
+    @property
+    def reweighs(self) -> bool:
+        """Labelled rows are read by their cross-entropy; a mixed one would count for a pair."""
+        return not self.mix_labelled
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` and ``labels``, each weighted by its share of the sample views."""
-        losses = {}
+        losses: dict[str, tuple[Tensor, int | Tensor]] = {}
         if "large" in step.seen:
             loss, rows = self._clustering(step)
             losses["clustering"] = loss * step.risen(self.ramp), rows

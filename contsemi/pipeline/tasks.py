@@ -69,9 +69,7 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
         if learner.embeddings.reason not in noted:
             noted.append(learner.embeddings.reason)
             setting.display.note(f"memory.index={noted[-1]}")
-        if (left_out := learner.inference.decides.left_out) is not None:
-            account.note_left_out(left_out, experience.index)
-        account.note_without_exemplars(without_exemplars(learner), experience.index)
+        _note_memory(account, learner, experience.index)
         account.measure(learner, experience.index, time.monotonic() - began)
         place = Place(experience.index + 1)
         watch.accuracies = account.accuracies(place.task)
@@ -83,6 +81,13 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
         pieces=learner.pieces,
         without_exemplars=without_exemplars(learner),
     )
+
+
+def _note_memory(account: Account, learner: Learner, task: int) -> None:
+    """What the memory left out of a task, and which classes it has nothing of."""
+    if (left_out := learner.inference.decides.left_out) is not None:
+        account.note_left_out(left_out, task)
+    account.note_without_exemplars(without_exemplars(learner), task)
 
 
 def learn_baseline(setting: Setting) -> dict[str, Any]:

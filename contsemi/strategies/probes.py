@@ -32,7 +32,7 @@ Features = Callable[[nn.Module, Tensor], Tensor]
 USUAL = (
     Knn(neighbours=[1, 20, 200], within=20),
     Linear(),
-    FewShot(ways=5, shots=5, queries=5, episodes=200),
+    FewShot(ways=5, shots=[1, 5, 20], queries=15, episodes=600, similarity="sns"),
     Clustering(),
 )
 

@@ -1,8 +1,8 @@
 """One step of training: its images, and what the networks say of their views."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ class ByAge(NamedTuple):
     old: Tensor
 
 
+_IMAGES = ("labelled", "unlabelled", "coarse_images")  # of a batch
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """The images of one step, before augmentation, on the device.
@@ -35,8 +38,8 @@ class Batch:
         labelled: uint8 [L, 3, S, S]; L may be 0.
         unlabelled: uint8 [B, 3, S, S]; B may be 0.
         coarse_images: uint8 [K, 3, S, S], of which only the coarse label is known.
-        labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only, by_age: as
-            in :class:`Step`.
+        labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only,
+        label_weights, by_age: as in :class:`Step`.
     """
 
     labelled: Tensor
@@ -49,7 +52,14 @@ class Batch:
     coarse: Tensor
     coarse_images: Tensor
     coarse_only: Tensor
+    label_weights: Tensor | None = None
     by_age: ByAge | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a step has of it, by name: all but the images."""
+        names = [each.name for each in fields(self) if each.name not in _IMAGES]
+        return {name: getattr(self, name) for name in names}
 
     def of(self, rows: str) -> tuple[Tensor, int]:
         """The images of one kind that this process has, and how many all have."""
@@ -68,6 +78,7 @@ class Seen:
         student: outputs of the network that is trained; ``None`` if it does not see these views.
         teacher: of the EMA network, no gradient.
         past: of the frozen networks, the newest first, no gradient; empty in the first task.
+        rows: of which images: ``unlabelled``, ``labelled`` or ``coarse``.
         number: V, views of each image.
         share: of a mixed row: what the row itself has in it; 1 - share is its partner's.
         partners: int64 [N], of mixed rows: the row of the pile that each is mixed with.
@@ -76,6 +87,7 @@ class Seen:
     student: Outputs | None = None
     teacher: Outputs | None = None
     past: tuple[Outputs, ...] = ()
+    rows: str = "unlabelled"
     number: int = 1
     share: float | Tensor = 1.0
     partners: Tensor | None = None
@@ -100,6 +112,8 @@ class Step:
         progress: share of this task's steps already done, in [0, 1).
         epoch: epoch of this task, from 0.
         memory: rows of the embedding memory; ``None`` while it is empty.
+        label_weights: float32 [L], for how many rows each labelled one stands, where not all
+            classes come in a step (``batch.classes_per_step``); ``None`` for one each.
         draw: gives a generator for a purpose, on the device: a fresh one for each run, task, step
             and purpose, the same on every rank and after a resume.
         by_age: where among the L labelled rows those of the task's and of earlier classes are;
@@ -122,6 +136,7 @@ class Step:
     draw: Callable[[str], torch.Generator]
     epoch: int = 0
     memory: MemoryRows | None = None
+    label_weights: Tensor | None = None
     by_age: ByAge | None = None
 
     @property
@@ -141,15 +156,16 @@ class Step:
         """The same of the frozen networks, the newest first."""
         return self.seen[name].past if name in self.seen else ()
 
-    def with_past(self, *names: str) -> list[tuple[Outputs, Outputs]]:
+    def with_past(self, rows: str | None = None) -> list[tuple[Outputs, Outputs]]:
         """The present and the newest frozen outputs of the views that both networks saw.
 
         Args:
-            names: of views, in order; all that there are if none is given.
+            rows: of one kind of images; ``None`` for all.
         """
-        found = [self.seen[name] for name in names or self.seen if name in self.seen]
         return [
-            (each.student, each.past[0]) for each in found if each.student is not None and each.past
+            (each.student, each.past[0])
+            for each in self.seen.values()
+            if each.student is not None and each.past and rows in (None, each.rows)
         ]
 
     def views(self, head: str, *names: str) -> Tensor:

@@ -1,8 +1,12 @@
 from types import SimpleNamespace
 
+import pytest
 import torch
 
+from contsemi.compose import files
 from contsemi.distillers.distiller import Distiller
+from contsemi.errors import InputError, MethodFailed
+from contsemi.learner.parts import build_distiller
 from contsemi.learner.several import SeveralDistillers
 from contsemi.types import Needs
 
@@ -42,3 +46,27 @@ def test_every_part_is_asked_and_every_term_kept():
         assert part.heard == [("begin", 1), "after_step", ("end", 1)]
     assert len(list(both.parameters())) == 2
     assert both.state_dict().keys() == {"parts.first.scale", "parts.second.scale"}
+
+
+def test_each_has_its_weights_and_errors_by_its_name():
+    def section(name, **change):
+        values = files.declared("distiller", name)[0] | change
+        return {key: value for key, value in values.items() if key != "name"}
+
+    both = {"name": "projected+simreg", "projected": section("projected")}
+    weighed = section("simreg", weights={"regression": 0.25})
+    made, weights = build_distiller(both | {"simreg": weighed})
+    assert isinstance(made, SeveralDistillers)
+    assert weights == {"projected.projected": 1.0, "simreg.regression": 0.25}
+    with pytest.raises(InputError, match=r"^distiller\.simreg\.layers: expected 4, or 2, got 3"):
+        build_distiller(both | {"simreg": section("simreg", layers=3)})
+
+
+def test_a_term_that_is_none_is_blamed_on_its_distiller():
+    class Wrong(Told):
+        def terms(self, step):
+            return {"term": 3.0}
+
+    both = SeveralDistillers({"first": Told("projector"), "second": Wrong("classifier")})
+    with pytest.raises(MethodFailed, match="the term term is a float"):
+        both.terms(SimpleNamespace(value=torch.tensor(2.0)))

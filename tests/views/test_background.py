@@ -153,9 +153,11 @@ def test_rows_and_joins_keep_the_donors(donors):
 
 
 def plan_of(policy, background, donors=None, seed=0):
-    crop = policy("cifar").policies["large"]
+    how = "random" if background else "none"
+    update = {"background": how, "background_probability": background, "background_least": 0.0}
+    crop = policy("cifar").policies["large"].model_copy(update=update)
     draws = Draws(torch.Generator().manual_seed(seed), 12)
-    return draw_plan(crop, draws, 32, [0.5] * 3, background=background, donors=donors)
+    return draw_plan(crop, draws, 32, [0.5] * 3, donors=donors)
 
 
 def test_a_plan_is_the_same_but_for_the_background(policy, photographs, donors):

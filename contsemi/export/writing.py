@@ -25,7 +25,7 @@ from contsemi.predictors.gathered import Gathered
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.views.geometry import interpolation
 
-__all__ = ["Whole", "export"]
+__all__ = ["Whole", "write"]
 
 LARGEST_ERROR = 1e-4  # of a probability, between the file and the model
 
@@ -69,7 +69,7 @@ class Whole(nn.Module):
         return scores.softmax(1)
 
 
-def export(model: Model, folder: Path, to: str) -> list[Path]:
+def write(model: Model, folder: Path, to: str) -> list[Path]:
     """Writes a model into a folder of its own.
 
     Args:

@@ -1,7 +1,5 @@
 """One process at a time on a model."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +7,17 @@ from pathlib import Path
 from contsemi.data.sources.listing import shown
 from contsemi.errors import InputError
 from contsemi.storage.atomic import make_folder, storage, sweep
+from contsemi.storage.lock import FolderLock, InUse
 
 __all__ = ["locked"]
 
 _LOCK = "model.lock"
+
+
+def _is_ours(lock: FolderLock, folder: Path, names: set[str]) -> bool:
+    """Whether the lock, by what is in it, is that of a model; one just made has nothing in it."""
+    manifest = folder / "generations" / "MANIFEST.json"
+    return lock.owned or (lock.empty and (names == {_LOCK} or manifest.is_file()))
 
 
 @contextmanager
@@ -29,20 +34,20 @@ def locked(folder: Path) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise InputError(where, "is not a folder", "name another")
     names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
-    if names and _LOCK not in names:
+    lock = FolderLock(folder / _LOCK)
+    if names and not _is_ours(lock, folder, names):
         problem = f"holds files of something else ({shown(min(names))}, ...)"
         raise InputError(where, problem, "name a folder of its own")
     with storage(folder):
         make_folder(folder)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            problem = "another process is teaching it"
+            lock.acquire()
+        except InUse as error:
+            problem = f"another process is teaching it ({error})"
             raise InputError(where, problem, "wait until that is over") from None
+    try:
         for each in (folder, folder / "generations"):
             sweep(each)
         yield
     finally:
-        os.close(lock)
+        lock.release()

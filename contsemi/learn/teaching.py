@@ -1,6 +1,7 @@
 """A model is taught photos of the next classes: a task at a time, months apart if need be."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ from contsemi import compose
 from contsemi.config import Config
 from contsemi.data.sources.listing import shown
 from contsemi.devices.precision import choose_device
-from contsemi.errors import InputError
+from contsemi.errors import InputError, StorageFailed
+from contsemi.learn.lesson import Lesson, opened
+from contsemi.learn.lock import locked
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.learner.parts import origin_of
 from contsemi.living.card import card
-from contsemi.living.lesson import Lesson, opened
-from contsemi.living.lock import locked
 from contsemi.living.model import restored
 from contsemi.living.saved import Saved, generations, is_taught, read
 from contsemi.pipeline.work import fix_threads
@@ -26,6 +27,7 @@ from contsemi.storage.atomic import write_atomically
 
 __all__ = ["Taught", "teach", "undo"]
 
+CARD = "card.md"
 HELD = 20  # test photos of each class that are kept, to see later what was forgotten
 # Words that a lesson may have of its own; the others belong to the model.
 _OF_A_LESSON = ("label_ratio", "data.cache", "data.workers", "threads", "device")
@@ -51,7 +53,7 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
 
     Args:
         folder: of the model.
-        photos: see :func:`~contsemi.living.lesson.opened`.
+        photos: see :func:`~contsemi.learn.lesson.opened`.
         words: ``key=value``; after the first lesson only ``label_ratio`` and what has no effect
             on numbers.
         labels: list of labels; ``None`` for a folder a class.
@@ -68,7 +70,7 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
         learner = Learner(config) if before is None else restored(_with(before, config), keeps=True)
         _refuse_trained(learner, config)
         lesson = opened(photos, config, known, index=len(history), labels=labels)
-        origin = origin_of(config, learner.network)
+        origin = before.record["origin"] if before else origin_of(config, learner.network)
         fit(learner, lesson.experience, lesson.images)
         held = _held(before, lesson, len(history))
         history.append(_entry(learner, lesson, held, len(history)))
@@ -81,15 +83,14 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
         }
         saved = generations(folder)
         saved.save({**learner.state(), "held": held}, record)
-        _write_card(folder)
-        return Taught(history, lesson.remarks)
+        return Taught(history, lesson.remarks + _card_written(folder))
 
 
-def undo(folder: Path) -> int:
+def undo(folder: Path) -> Taught:
     """Takes the last lesson back.
 
     Returns:
-        How many lessons are left.
+        The lessons that are left.
 
     Raises:
         InputError: there is none to take back.
@@ -99,10 +100,11 @@ def undo(folder: Path) -> int:
     with locked(folder):
         if generations(folder).load() is None:
             raise InputError(shown(folder), "has no lesson left", "teach it one")
-        left = generations(folder).drop()
-        if left:
-            _write_card(folder)
-        return left
+        if not generations(folder).drop():
+            with suppress(OSError):
+                (folder / CARD).unlink()
+            return Taught([], ())
+        return Taught(read(folder).record["history"], _card_written(folder))
 
 
 def _config(before: Saved | None, photos: Path, words: Sequence[str]) -> Config:
@@ -116,11 +118,11 @@ def _config(before: Saved | None, photos: Path, words: Sequence[str]) -> Config:
     plain = before.config.model_dump()
     plain["data"]["root"] = str(photos)
     for key, value in given.items():
+        changed = compose.load(["experiment=photos", f"data.root={photos}", f"{key}={value}"])
         if key.startswith("data."):
-            changed = compose.load(["experiment=photos", f"data.root={photos}", f"{key}={value}"])
             plain["data"][key[5:]] = changed.model_dump()["data"][key[5:]]
         else:
-            plain[key] = int(value) if key == "threads" else value
+            plain[key] = changed.model_dump()[key]
     return Config.model_validate(plain)
 
 
@@ -168,5 +170,10 @@ def _entry(learner: Learner, lesson: Lesson, held: dict[str, Tensor], index: int
     }
 
 
-def _write_card(folder: Path) -> None:
-    write_atomically(folder / "card.md", card(read(folder)).encode())
+def _card_written(folder: Path) -> tuple[str, ...]:
+    """What to say of the card; the model stands already, so that nobody is to repeat the lesson."""
+    try:
+        write_atomically(folder / CARD, card(read(folder)).encode())
+    except StorageFailed as error:
+        return (f"the model is saved, and only its card is not: {error}",)
+    return ()
