@@ -113,9 +113,8 @@ class Baseline:
     def without_exemplars(self) -> list[int]:
         """Seen columns of which a strategy with a memory keeps no image."""
         kept = self.method.kept(self.strategy)
-        return (
-            [] if kept is None else sorted(set(range(self.conditions.pixels.num_seen)) - set(kept))
-        )
+        seen = set(range(self.conditions.pixels.num_seen))
+        return [] if kept is None else sorted(seen - set(kept))
 
     @property
     def memory(self) -> dict[str, int]:
