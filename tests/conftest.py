@@ -1,8 +1,10 @@
 """What tests of several rooms share."""
 
+import importlib.util
 import multiprocessing
 import os
 import pickle
+import shutil
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,12 +13,17 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from hypothesis import settings
 
 from contsemi.devices.ranks import Ranks
 from contsemi.records.manifest import manifest
 from contsemi.records.records import Records
 from contsemi.records.results import results
 from contsemi.records.trajectories import load_trajectories
+
+# How long one example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,6 +47,21 @@ def cifar100_root():
         if place and Path(place, "data").is_dir():
             return Path(place)
     pytest.skip("no CIFAR-100 here: set CONTSEMI_CIFAR100 to a folder of its parquet files")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Chromium; skips where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("no Chromium here")
+    spec = importlib.util.spec_from_file_location("browser", Path(__file__).parent / "browser.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    browser = module.Browser(program, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
 
 
 SMALL = (
@@ -118,7 +140,10 @@ def make_step():
                 continue
             frozen = () if past.get(name) is None else (past[name],)
             number = len(known) // max(len(rows), 1)
-            seen[name] = Seen(student=student, teacher=teacher, past=frozen, number=number)
+            kind = "labelled" if name == "labelled" else "unlabelled"
+            seen[name] = Seen(
+                student=student, teacher=teacher, past=frozen, rows=kind, number=number
+            )
         return Step(
             **{
                 "seen": seen,

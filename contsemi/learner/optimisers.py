@@ -28,7 +28,8 @@ def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
     ``optim.adapt_vectors`` is set, or ``optim.adapt_shortcut_norms`` for the scales of the norms of
     shortcuts, which the official code of PAWS and NNCSL does not know for norms by their name. With
     ``optim.classifier_lr`` the classifier is a group of its own: its rate follows the same curve up
-    to that peak, and it is not decayed. LARS is that of PAWS and NNCSL.
+    to that peak, and it is not decayed; with ``optim.backbone_lr`` the backbone has a peak of its
+    own. LARS is that of PAWS and NNCSL.
 
     Args:
         optim: the configuration.
@@ -53,7 +54,12 @@ def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups, lr=optim.lr, weight_decay=decay, fused=True)
     if optim.name == "sgd":
         sgd = torch.optim.SGD(
-            groups, lr=optim.lr, momentum=optim.momentum, weight_decay=decay, fused=True
+            groups,
+            lr=optim.lr,
+            momentum=optim.momentum,
+            nesterov=optim.nesterov,
+            weight_decay=decay,
+            fused=True,
         )
         _rest(sgd)
         return sgd
@@ -70,27 +76,29 @@ def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
 
 
 def _groups(optim: Optim, named: Mapping[str, nn.Parameter]) -> list[dict[str, Any]]:
-    """Matrices, vectors, and the classifier where it has a rate of its own."""
-    own_rate = optim.classifier_lr is not None
-    kinds: dict[str, list[tuple[str, nn.Parameter]]] = {"matrix": [], "vector": [], "own": []}
+    """Matrices, vectors, the classifier where it has a rate of its own, likewise the backbone's."""
+    kinds: dict[str, list[tuple[str, nn.Parameter]]] = {
+        kind: [] for kind in ("matrix", "vector", "own", "backbone matrix", "backbone vector")
+    }
     for name, param in named.items():
-        if own_rate and ".classifier." in f".{name}":
-            kinds["own"].append((name, param))
-        else:
-            adapted = optim.adapt_shortcut_norms and SHORTCUT_NORM.search(name)
-            plain = param.ndim <= 1 and not (optim.adapt_vectors or adapted)
-            kinds["vector" if plain else "matrix"].append((name, param))
-    groups: list[dict[str, Any]] = [
-        {"params": kinds["matrix"], "decays": True},
-        {"params": kinds["vector"], "weight_decay": 0.0},
-        {
-            "params": kinds["own"],
-            "weight_decay": 0.0,
-            "scale": (optim.classifier_lr or 0) / optim.lr,
-        },
-    ]
-    if optim.name == "lars":
-        groups[1]["adapt"] = False
+        adapted = optim.adapt_shortcut_norms and SHORTCUT_NORM.search(name)
+        plain = param.ndim <= 1 and not (optim.adapt_vectors or adapted)
+        kind = "vector" if plain else "matrix"
+        if optim.classifier_lr is not None and ".classifier." in f".{name}":
+            kind = "own"
+        elif optim.backbone_lr is not None and ".backbone." in f".{name}":
+            kind = f"backbone {kind}"
+        kinds[kind].append((name, param))
+    groups: list[dict[str, Any]] = []
+    for kind, params in kinds.items():
+        group: dict[str, Any] = {"params": params}
+        group |= {"decays": True} if kind.endswith("matrix") else {"weight_decay": 0.0}
+        if kind.endswith("vector") and optim.name == "lars":
+            group["adapt"] = False
+        own = optim.classifier_lr if kind == "own" else optim.backbone_lr
+        if own is not None and kind not in ("matrix", "vector"):
+            group["scale"] = own / optim.lr
+        groups.append(group)
     return [group for group in groups if group["params"]]
 
 

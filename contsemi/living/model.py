@@ -15,6 +15,7 @@ from torch import Tensor
 from contsemi import data
 from contsemi.errors import InputError, StateDamaged
 from contsemi.learner.learner import Learner
+from contsemi.learner.parts import from_state, known_features
 from contsemi.living.photos import arrays
 from contsemi.living.saved import Saved, read
 from contsemi.predictors.gathered import Gathered
@@ -155,9 +156,7 @@ def restored(saved: Saved, *, keeps: bool = False) -> Learner:
         InputError, StateDamaged: the state does not fit this version, or needs images that are
             not there any more.
     """
-    learner = Learner(saved.config)
-    if not keeps:
-        learner.inference.embed = replace(learner.inference.embed, known=None)
+    learner = Learner(from_state(saved.config))
     state = dict(saved.state)
     images = torch.zeros(0, 3, saved.side, saved.side, dtype=torch.uint8)
     kept = state.get("exemplars", {})
@@ -177,6 +176,9 @@ def restored(saved: Saved, *, keeps: bool = False) -> Learner:
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         problem = f"the saved state does not fit this version ({error!s:.150})"
         raise StateDamaged(f"{problem}; use the version that wrote it") from error
+    given = (saved.config, learner.network, learner.device, learner.precision)
+    known = known_features(*given) if keeps else None
+    learner.inference.embed = replace(learner.inference.embed, known=known)
     return learner
 
 

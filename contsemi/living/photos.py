@@ -1,7 +1,12 @@
 """Photos from a file, a folder, arrays or a list of names: a few at a time."""
 
+import os
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -21,14 +26,12 @@ class Photos(NamedTuple):
     """Some photos.
 
     Attributes:
-        names: of each.
-        images: uint8 [n, 3, S, S].
-        problems: name and what is wrong, of those that could not be read.
+        listed: of each its name, and why it could not be read; empty if it was.
+        images: uint8 [n, 3, S, S] of those that were read, in the same order.
     """
 
-    names: list[str]
+    listed: list[tuple[str, str]]
     images: NDArray[np.uint8]
-    problems: list[tuple[str, str]]
 
 
 def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
@@ -40,25 +43,26 @@ def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
         stream: where those come from; ``None`` for the standard input.
 
     Raises:
-        InputError: there is no such file or folder.
+        InputError: there is no such file or folder, or no photo in it.
     """
     if given == "-":
-        for line in stream or sys.stdin:
-            if name := line.rstrip("\n"):
-                yield Path(name)
-        return
+        return (Path(name) for line in stream or sys.stdin if (name := line.rstrip("\r\n")))
     path = Path(given).expanduser()
     if path.is_dir():
-        yield from _below(path)
-    elif path.is_file():
-        yield path
-    else:
-        raise InputError(shown(given), "no such file or folder", "name photos, or - for a list")
+        below = _below(path)
+        if first := next(below, None):
+            return chain([first], below)
+        raise InputError(shown(given), "holds no photo", f"it reads {', '.join(sorted(SUFFIXES))}")
+    if path.is_file():
+        return iter([path])
+    raise InputError(shown(given), "no such file or folder", "name photos, or - for a list")
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name.lower() in JUNK or path.is_symlink():
+    # By their names alone: a hundred thousand paths would be many times as large.
+    for name in sorted(os.listdir(folder)):  # noqa: PTH208
+        path = folder / name
+        if name.startswith(".") or name.lower() in JUNK or path.is_symlink():
             continue
         if path.is_dir():
             yield from _below(path)
@@ -67,26 +71,47 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def in_chunks(paths: Iterable[Path], side: int) -> Iterator[Photos]:
-    """Photos decoded to [n, 3, side, side], never more than a chunk of them in memory."""
-    names: list[str] = []
-    pixels: list[NDArray[np.uint8]] = []
-    problems: list[tuple[str, str]] = []
+    """Photos decoded to [n, 3, side, side]: side by side, and one chunk ahead of who takes them.
 
-    def chunk() -> Photos:
-        images = np.stack(pixels) if pixels else np.zeros((0, 3, side, side), np.uint8)
-        return Photos(list(names), images, list(problems))
+    Args:
+        paths: of the photos.
+        side: in pixels.
+    """
+    rest = iter(paths)
+    ahead: deque[tuple[list[Path], Iterator[NDArray[np.uint8] | str]]] = deque()
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    try:
+        while True:
+            if chunk := list(islice(rest, CHUNK)):
+                ahead.append((chunk, pool.map(partial(_decoded, side=side), chunk)))
+            elif not ahead:
+                return
+            if not chunk or len(ahead) > 1:
+                yield _together(*ahead.popleft(), side)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
-    for path in paths:
-        try:
-            pixels.append(decode(path, side))
-            names.append(shown(path))
-        except Unreadable as error:
-            problems.append((shown(path), str(error)))
-        if len(names) + len(problems) == CHUNK:
-            yield chunk()
-            names, pixels, problems = [], [], []
-    if names or problems:
-        yield chunk()
+
+def _decoded(path: Path, side: int) -> NDArray[np.uint8] | str:
+    """Pixels, or why there are none."""
+    try:
+        return decode(path, side)
+    except Unreadable as error:
+        return str(error)
+
+
+def _together(paths: list[Path], found: Iterator[NDArray[np.uint8] | str], side: int) -> Photos:
+    listed: list[tuple[str, str]] = []
+    images = np.zeros((len(paths), 3, side, side), np.uint8)
+    number = 0
+    for path, pixels in zip(paths, found, strict=True):
+        if isinstance(pixels, str):
+            listed.append((shown(path), pixels))
+        else:
+            listed.append((shown(path), ""))
+            images[number] = pixels
+            number += 1
+    return Photos(listed, images[:number])
 
 
 def arrays(given: Any, side: int) -> Iterator[NDArray[np.uint8]]:
@@ -103,8 +128,9 @@ def arrays(given: Any, side: int) -> Iterator[NDArray[np.uint8]]:
         given = [given]
     if isinstance(given, Sequence) and all(isinstance(each, str | Path) for each in given):
         for photos in in_chunks(map(Path, given), side):
-            for name, problem in photos.problems[:1]:
-                raise InputError(name, problem, "leave it out")
+            for name, problem in photos.listed:
+                if problem:
+                    raise InputError(name, problem, "leave it out")
             yield photos.images
         return
     images = np.asarray(given)

@@ -25,4 +25,4 @@ def with_a_bar(chunks: Iterator[Photos], title: str) -> Iterator[Photos]:
         task = bar.add_task(title, total=None)
         for chunk in chunks:
             yield chunk
-            bar.advance(task, len(chunk.names))
+            bar.advance(task, len(chunk.listed))

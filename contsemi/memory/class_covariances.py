@@ -93,13 +93,33 @@ class ClassCovariances:
         """All tensors, for a checkpoint."""
         return {"means": self.means, "covariances": self.covariances, "counts": self.counts}
 
-    def distances(self, features: Tensor, *, diagonal: float, between: float) -> Tensor:
-        """Squared Mahalanobis distances [n, C] of features and means of unit length."""
-        rows, centres = functional.normalize(features, dim=1), functional.normalize(self.means)
-        found = []
-        for covariance, centre in zip(self.covariances, centres, strict=True):
+    def whitening(self, *, diagonal: float, between: float) -> Tensor:
+        """Matrices [C, F, F] by which a class's covariance becomes the identity, zeros for none.
+
+        What costs most of :meth:`distances`, and stays the same for all images that are asked.
+        """
+        eye = torch.eye(self.means.shape[1], device=self.means.device, dtype=self.means.dtype)
+        found = torch.zeros_like(self.covariances)
+        for number in (self.counts > 0).nonzero()[:, 0].tolist():
+            covariance = self.covariances[number]
+            if not covariance.any():  # of one image: as round as can be
+                found[number] = eye
+                continue
             matrix = normalised_covariance(covariance, diagonal=diagonal, between=between)
-            apart = rows - centre
-            solved = torch.cholesky_solve(apart.T, torch.linalg.cholesky(matrix))
-            found.append((apart * solved.T).sum(1))
+            root = torch.linalg.cholesky(matrix)
+            found[number] = torch.linalg.solve_triangular(root, eye, upper=False)
+        return found
+
+    def distances(self, features: Tensor, whitening: Tensor) -> Tensor:
+        """Squared Mahalanobis distances [n, C] of features and means of unit length.
+
+        Args:
+            features: [n, F].
+            whitening: of :meth:`whitening`.
+        """
+        rows, centres = functional.normalize(features, dim=1), functional.normalize(self.means)
+        found = [
+            ((rows - centre) @ matrix.T).square().sum(1)
+            for matrix, centre in zip(whitening, centres, strict=True)
+        ]
         return torch.stack(found, dim=1)

@@ -8,7 +8,7 @@ import argparse
 import re
 import tarfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from contsemi.errors import InputError
 from contsemi.models.network import Network
 
-__all__ = ["load_weights", "read_tensors"]
+__all__ = ["OURS", "load_weights", "read_tensors"]
 
 # The keys under which official checkpoints have the network that was trained. Of a student and a
 # teacher it is the student, as in Daino.
@@ -68,6 +68,13 @@ def load_weights(network: Network, path: Path, *, projector: bool) -> None:
         InputError: the file cannot be read, or a tensor is missing, left over or of another shape.
     """
     path = path.expanduser()
+    take: Callable[[Path], None] | None = getattr(network.backbone, "take", None)
+    if take is not None:  # a backbone that has names of its own
+        if projector:
+            problem = "takes a projector too, and such a file has none"
+            raise InputError("init.projector", problem, "set it to false")
+        take(path)
+        return
     state = network.state_dict()
     basic = "backbone.stages.0.first.0.weight" in state
     found = {

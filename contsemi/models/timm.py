@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from contsemi.errors import InputError
 from contsemi.models.origin import Origin
-from contsemi.models.pretrained import read_tensors
+from contsemi.models.pretrained import OURS, read_tensors
 
-__all__ = ["build"]
+__all__ = ["Timm", "build"]
+
+TRUNK = "backbone.trunk."  # as our own states name it
 
 
 class Timm(nn.Module):
@@ -35,18 +37,43 @@ class Timm(nn.Module):
         features: Tensor = self.trunk(images)
         return features
 
+    def take(self, path: Path) -> None:
+        """Gives it the tensors of a file, by timm's names; a classifier's are left out.
 
-def build(*, arch: str, file: str, download: bool, frozen: bool) -> Timm:
+        Args:
+            path: a ``state_dict`` by torch.save or as safetensors, or a state of our own runs.
+
+        Raises:
+            InputError: the file cannot be read, or does not fit.
+        """
+        classifier = self.trunk.pretrained_cfg.get("classifier")  # type: ignore[operator,union-attr]
+        heads = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
+        wanted = self.trunk.state_dict()
+        found = {}
+        for name, value in read_tensors(path, "init.weights").items():
+            if name.startswith(OURS) and not name.startswith(tuple(f"{o}{TRUNK}" for o in OURS)):
+                continue  # a head of a run's network
+            own = name.partition(TRUNK)[2] if name.startswith(OURS) else name
+            if not own.startswith(tuple(f"{head}." for head in heads)):
+                found[own] = value
+        odd = sorted(found.keys() ^ wanted.keys())
+        odd += [n for n in found.keys() & wanted.keys() if found[n].shape != wanted[n].shape]
+        if odd:
+            problem = f"{path.name}: {odd[0]} is missing, left over or of another shape"
+            raise InputError("init.weights", problem, "choose model.arch as in the file")
+        self.trunk.load_state_dict(found)
+
+
+def build(*, arch: str, download: bool, frozen: bool) -> Timm:
     """A backbone of timm.
 
     Args:
         arch: its name there.
-        file: of its weights, safetensors or torch.save; empty for none.
         download: whether the weights of that name may be fetched from the hub.
         frozen: whether it is never trained here.
 
     Raises:
-        InputError: timm is not installed or does not know the name, or the file does not fit.
+        InputError: timm is not installed, does not know the name, or cannot fetch the weights.
     """
     try:
         import timm  # heavy: only when such a backbone is asked for
@@ -56,40 +83,19 @@ def build(*, arch: str, file: str, download: bool, frozen: bool) -> Timm:
     if not timm.is_model(arch):
         fix = "python -c 'import timm; print(timm.list_models())' lists them"
         raise InputError("model.arch", f"timm has no {arch!r}", fix)
-    if file and download:
-        problem = "are given as a file, and model.download=true fetches others"
-        raise InputError("model.file", problem, "give one of them")
-    trunk: Any = timm.create_model(arch, pretrained=download, num_classes=0)
+    try:
+        trunk: Any = timm.create_model(arch, pretrained=download, num_classes=0)
+    except Exception as error:  # the hub's clients raise of every kind
+        problem = f"timm cannot make it ({' '.join(str(error).split())[:100]})"
+        fix = "set init.weights to a file of its weights" if download else "choose another"
+        raise InputError("model.arch", problem, fix) from error
     origin = None
-    if file:
-        path = Path(file).expanduser()
-        _load(trunk, path, trunk.pretrained_cfg.get("classifier"))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        origin = Origin(path.name, "a file", "unknown", digest, "unknown")
-    elif download:
+    if download:
         made_by = trunk.pretrained_cfg
         tag = f"{arch}.{made_by.get('tag') or ''}".rstrip(".")
         licence, digest = str(made_by.get("license") or "unknown"), _digest(trunk)
         origin = Origin(tag, f"timm {timm.__version__}, hub", licence, digest, "unknown")
     return Timm(trunk, origin, frozen=frozen)
-
-
-def _load(trunk: nn.Module, path: Path, classifier: str | tuple[str, ...] | None) -> None:
-    """Gives the trunk the tensors of a file, but those of its classifier."""
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
-    found = {
-        name: value
-        for name, value in read_tensors(path, "model.file").items()
-        if not name.startswith(tuple(f"{head}." for head in heads))
-    }
-    wanted = trunk.state_dict()
-    odd = sorted(found.keys() ^ wanted.keys()) + [
-        name for name in found.keys() & wanted.keys() if found[name].shape != wanted[name].shape
-    ]
-    if odd:
-        problem = f"{path.name}: {odd[0]} is missing, left over or of another shape"
-        raise InputError("model.file", problem, "choose model.arch as in the file")
-    trunk.load_state_dict(found)
 
 
 def _digest(trunk: nn.Module) -> str:

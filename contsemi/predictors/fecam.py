@@ -1,6 +1,6 @@
 """Mahalanobis distances to the classes, each by its own covariance, decide."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,9 +21,14 @@ class FeCAM(Gathered[ClassCovariances]):
     between: float  # how often the mean covariance is added off it
     power: float  # of the features, which have to be positive for another than 1
 
+    _whitened: tuple[ClassCovariances, Tensor] | None = field(init=False, repr=False, default=None)
+
     def scores_by(self, statistics: ClassCovariances, features: Tensor) -> Tensor:
         """Minus half the squared distances; minus infinity for a class that nothing is known of."""
-        found = statistics.distances(features, diagonal=self.diagonal, between=self.between)
+        if self._whitened is None or self._whitened[0] is not statistics:
+            found = statistics.whitening(diagonal=self.diagonal, between=self.between)
+            self._whitened = statistics, found
+        found = statistics.distances(features, self._whitened[1])
         return (-found / 2).masked_fill(statistics.counts == 0, -torch.inf)
 
     def rows(self, features: Tensor) -> Tensor:

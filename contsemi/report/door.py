@@ -30,7 +30,9 @@ def enter(work: Callable[[], int]) -> int:
         work: gives the exit code; what it raises becomes one line on the standard error.
     """
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()
+        return code
     except ENDINGS as error:
         _say(error)
         return error.exit_code

@@ -44,7 +44,7 @@ def test_every_command_of_the_page(tmp_path, monkeypatch, capsys):
     for name in ("cat", "owl", "elk"):
         write(Path("photos/heap"), name, 3)
     for number, words in enumerate(COMMANDS):
-        command = import_module(words[0])
+        command = import_module(f"{words[0]}.__main__")
         if "onnx" in words and not (find_spec("onnx") and find_spec("onnxruntime")):
             continue
         assert command.main(words[1:]) == 0, words

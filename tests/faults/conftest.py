@@ -67,13 +67,17 @@ class Warm:
 
     def run(self, folder, *words, **job):
         """One process of a run; what it says is in the answer's ``said``."""
+        last = {word.split("=")[0]: word for word in (*WORDS, *words, f"output={folder}")}
+        return self.call(folder, list(last.values()), **job)
+
+    def call(self, folder, words, **job):
+        """One process of any command."""
         if self.process.poll() is None and self.made >= 0 and not getattr(self, "ready", False):
             assert self.process.stdout.readline() == "ready\n"
             self.ready = True
         folder.parent.mkdir(exist_ok=True, parents=True)
         said = folder.parent / "said.txt"
-        last = {word.split("=")[0]: word for word in (*WORDS, *words, f"output={folder}")}
-        job |= {"words": list(last.values()), "said": str(said)}
+        job |= {"words": list(words), "said": str(said)}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())

@@ -11,7 +11,7 @@ from contsemi.learner.terms import Learning
 def test_no_view_of_any_image():
     with pytest.raises(InputError, match="asks for no view of any image"):
         Learner(compose.load(["method=finetune", "objective.labelled_views=0", "device=cpu"]))
-    with pytest.raises(InputError, match="raise objective.labelled_views, or another number"):
+    with pytest.raises(InputError, match=r"raise objective\.labelled_views, or another number"):
         Learning("mine", {"labels": 1.0}, trains=False)
 
 

@@ -29,6 +29,7 @@ def optim(name: str, **changes: object) -> Optim:
         "curve": "half",
         "classifier_lr": None,
         "momentum": 0.9,
+        "nesterov": False,
         "weight_decay": 0.01,
         "final_weight_decay": None,
         "adapt_vectors": False,
@@ -263,3 +264,33 @@ def test_a_parameter_may_get_its_first_gradient_after_the_others(name: str) -> N
     restored = optimisers.make(optim(name), [early, late])
     optimisers.restore(restored, {})
     step(restored, 0.1)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_looks_ahead_or_not(nesterov: bool) -> None:
+    """Sutskever et al. 2013 in its usual form: the gradient and the new velocity after it."""
+    layer = nn.Linear(3, 2, bias=False).double()
+    weight = layer.weight.detach().clone()
+    made = optimisers.make(optim("sgd", nesterov=nesterov, weight_decay=0.0), [layer])
+    velocity = torch.zeros_like(weight)
+    for i in range(3):
+        grad = torch.randn(2, 3, generator=draw(i)).double()
+        layer.weight.grad = grad.clone()
+        step(made, 0.1)
+        velocity = 0.9 * velocity + grad
+        weight -= 0.1 * (grad + 0.9 * velocity if nesterov else velocity)
+        torch.testing.assert_close(layer.weight.detach(), weight)
+
+
+def test_the_backbone_may_have_a_smaller_rate_along_the_same_curve() -> None:
+    made = network(3)
+    given = optim("sgd", lr=0.4, final_lr=0.4, backbone_lr=0.1, momentum=0.0, weight_decay=0.0)
+    with_backbone = nn.ModuleDict({"backbone": nn.Linear(2, 2), "classifier": nn.Linear(2, 2)})
+    before = {name: p.detach().clone() for name, p in with_backbone.named_parameters()}
+    optimizer = optimisers.make(given, [with_backbone, made])
+    for p in with_backbone.parameters():
+        p.grad = torch.ones_like(p)
+    optimisers.step(optimizer, given, done=0, total=1)
+    for name, p in with_backbone.named_parameters():
+        rate = 0.1 if name.startswith("backbone") else 0.4
+        torch.testing.assert_close(before[name] - p.detach(), torch.full_like(p, rate))

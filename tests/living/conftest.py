@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contsemi.learn import main as learn
+from contsemi.learn.__main__ import main as learn
 
 QUICK = ("model=pixels", "data.size=12", "views.test_size=12", "threads=1", "device=cpu")
 

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 
 import contsemi
 from contsemi.errors import InputError
-from contsemi.export import main
-from contsemi.living.exporting import Whole, export
+from contsemi.export.__main__ import main
+from contsemi.export.writing import Whole, write
 from contsemi.predictors.nearest_mean import NearestMean
 from contsemi.predictors.ranpac import RanPAC
 
@@ -42,7 +42,7 @@ def test_other_heads_are_layers_too(kind):
 
 
 def test_tensors_alone_are_written_with_a_card(loaded, tmp_path):
-    files = export(loaded, tmp_path / "out", "torch")
+    files = write(loaded, tmp_path / "out", "torch")
     assert {file.name for file in files} == {
         "classes.json",
         "weights.safetensors",
@@ -65,7 +65,7 @@ def test_a_folder_that_is_there_is_not_touched(model, tmp_path, capsys):
 def test_onnx_says_what_the_model_says(loaded, images, tmp_path):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
-    export(loaded, tmp_path / "out", "onnx")
+    write(loaded, tmp_path / "out", "onnx")
     session = runtime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
     found = session.run(None, {"images": images})[0]
     np.testing.assert_allclose(found, loaded.predict_proba(images), atol=1e-4)

@@ -50,6 +50,20 @@ def test_it_is_an_estimator_of_scikit_learn(loaded, photos, model):
     assert loaded.features(files).shape == (len(files), 3 * 12 * 12)
 
 
+def test_photos_are_read_no_more_than_two_chunks_ahead(photos):
+    file, asked = next(photos.rglob("*.jpg")), []
+
+    def names():
+        for number in range(1000):
+            asked.append(number)
+            yield file
+
+    chunks = in_chunks(names(), 8)
+    next(chunks)
+    assert len(asked) <= 256
+    chunks.close()
+
+
 def test_what_is_no_photo_is_refused(loaded, tmp_path):
     with pytest.raises(InputError, match="expected paths or uint8"):
         loaded.predict(np.zeros((2, 5)))
@@ -74,7 +88,9 @@ def test_photos_come_in_chunks_and_a_bad_one_is_said(photos, tmp_path):
     chunks = list(in_chunks([files[0], tmp_path / "bad.png", *files[1:]] * 4, 8))
     assert max(len(chunk.images) for chunk in chunks) <= 128
     assert sum(len(chunk.images) for chunk in chunks) == 4 * len(files)
-    assert sum(len(chunk.problems) for chunk in chunks) == 4
+    listed = [each for chunk in chunks for each in chunk.listed]
+    assert [name for name, problem in listed if problem] == [str(tmp_path / "bad.png")] * 4
+    assert [name for name, _ in listed[:2]] == [str(files[0]), str(tmp_path / "bad.png")]
 
 
 def test_temperature_undoes_a_known_one():

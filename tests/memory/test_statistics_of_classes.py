@@ -175,7 +175,7 @@ def test_covariances_of_classes_are_numpy_s_however_the_images_come(clouds):
 def test_distances_are_those_of_scipy(clouds):
     features, labels = clouds
     kept = ClassCovariances.none(6, features.device).joined(features, one_hot(labels))
-    found = kept.distances(features[:5], diagonal=1.0, between=0.5)
+    found = kept.distances(features[:5], kept.whitening(diagonal=1.0, between=0.5))
     unit = features / features.norm(dim=1, keepdim=True)
     for c in range(3):
         cov = np.cov(features[labels == c].numpy().T, bias=True)
@@ -188,6 +188,13 @@ def test_distances_are_those_of_scipy(clouds):
         np.testing.assert_allclose(found[:, c].numpy(), expected, rtol=1e-3)
     diagonal = normalised_covariance(kept.covariances, diagonal=1.0, between=0.5)
     torch.testing.assert_close(diagonal.diagonal(dim1=1, dim2=2), torch.ones(3, 6))
+
+
+def test_a_class_of_one_image_is_round_and_one_of_none_is_nowhere():
+    rows = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    kept = ClassCovariances.none(2, rows.device).joined(rows[:1], torch.tensor([[1.0, 0.0]]))
+    found = kept.distances(rows, kept.whitening(diagonal=1.0, between=1.0))
+    torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [2.0, 0.0]]))
 
 
 def test_tukey_is_a_root_of_what_is_positive():

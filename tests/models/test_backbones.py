@@ -211,3 +211,21 @@ def test_efficientnet_lite0_has_the_size_of_timms() -> None:
     )
     assert count(ours) == count(theirs)
     assert ours.num_features == theirs.num_features
+
+
+def test_efficientnet_lite0_says_what_timms_says_by_the_packages_weights() -> None:
+    timm = pytest.importorskip("timm")
+    package = pytest.importorskip(PACKAGE)
+    file = Path(package.__path__[0]) / "models" / "efficientnet-lite0-57934424.pth"
+    weights = torch.load(file, "cpu", weights_only=True)
+    theirs = timm.create_model("tf_efficientnet_lite0").eval()
+    own = theirs.state_dict()
+    assert [v.shape for v in weights.values()] == [v.shape for v in own.values()]
+    theirs.load_state_dict(dict(zip(own, weights.values(), strict=True)))
+    ours = build_backbone(
+        {"name": "efficientnet_lite0", "pretrained": True, "frozen": True}, draw()
+    )
+    x = images(96)
+    with torch.no_grad():
+        expected = theirs.forward_head(theirs.forward_features(x), pre_logits=True)
+        torch.testing.assert_close(ours.eval()(x), expected, rtol=1e-4, atol=1e-4)

@@ -5,7 +5,8 @@ scaled by 1/257, never clipped; transparency is composited on white; CMYK and th
 converted to RGB; a file of several frames or pages is refused, but not the previews that cameras
 put behind a JPEG. The largest centred square is resized to the wanted side with Pillow's
 antialiased bilinear filter (which is resizing the short side and cropping the centre, without the
-detour over a huge array for extreme aspect ratios).
+detour over a huge array for extreme aspect ratios); a JPEG is decoded at a half, a quarter or an
+eighth of its size where that is still twice the wanted side.
 
 Strangers' files cost at most some 150 MB: what the header says is looked at before a pixel is
 decoded, a JPEG of a large camera is decoded at a half, a quarter or an eighth of its size (as
@@ -15,6 +16,7 @@ This module is imported by every decoding process: Pillow and NumPy only.
 """
 
 import io
+import threading
 import warnings
 from pathlib import Path
 
@@ -29,18 +31,43 @@ __all__ = ["FORMATS", "Unreadable", "decode", "resize", "side_lengths"]
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 MAX_PIXELS = 100_000_000
 LARGEST = 2**26  # bytes of a decoded image
+LEAST = 2  # times the wanted side that a JPEG is decoded to at least, where it is that large
 BAND = 2**20  # pixels that are composited at a time
 GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
-Pixels = NDArray[np.uint8]
+Decoded = NDArray[np.uint8]
+
+
+class _Quiet:
+    """No warnings inside, Pillow's of odd metadata; unlike ``catch_warnings`` in any threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._held = warnings.catch_warnings()
+                self._held.__enter__()
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._held.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
 
 
 class Unreadable(Exception):
     """The file is no image that can be used; the message says why."""
 
 
-def decode(file: Path | bytes, size: int | None) -> Pixels:
+def decode(file: Path | bytes, size: int | None) -> Decoded:
     """Pixels of one image.
 
     Args:
@@ -54,13 +81,14 @@ def decode(file: Path | bytes, size: int | None) -> Pixels:
         Unreadable: not one of :data:`FORMATS`, damaged, too large, or of several frames.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's notes on odd metadata and large images
-            source = io.BytesIO(file) if isinstance(file, bytes) else file
-            with Image.open(source, formats=FORMATS) as image:
-                _refuse_unfit(image)
-                ImageOps.exif_transpose(image, in_place=True)
-                return _square(_fixed(image), size)
+        source = io.BytesIO(file) if isinstance(file, bytes) else file
+        with _QUIET, Image.open(source, formats=FORMATS) as image:
+            _refuse_unfit(image)
+            if size is not None and image.format in ("JPEG", "MPO"):
+                # libjpeg halves what is far larger than wanted, at a third of the time.
+                image.draft(None, (LEAST * size, LEAST * size))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _square(_fixed(image), size)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
@@ -77,15 +105,13 @@ def decode(file: Path | bytes, size: int | None) -> Pixels:
 def side_lengths(file: Path) -> tuple[int, int] | None:
     """Width and height in pixels, as the header has them; ``None`` for what cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as image:
-                return image.size
+        with _QUIET, Image.open(file, formats=FORMATS) as image:
+            return image.size
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
 
 
-def resize(images: Pixels, size: int | None) -> Pixels:
+def resize(images: Decoded, size: int | None) -> Decoded:
     """Resizes decoded images [N, 3, s, s] by the same rule to [N, 3, S, S]."""
     if size is None or images.shape[-1] == size:
         return images
@@ -166,7 +192,7 @@ def _from_16_bits(grey: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
-def _square(image: Image.Image, size: int | None) -> Pixels:
+def _square(image: Image.Image, size: int | None) -> Decoded:
     width, height = image.size
     if size is None and width != height:
         raise Unreadable(f"{width}x{height} pixels are not square: set data.size")

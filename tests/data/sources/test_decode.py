@@ -163,6 +163,24 @@ def test_an_image_that_is_not_square_needs_a_size() -> None:
         decode(encoded(Image.new("RGB", (20, 10))), None)
 
 
+@pytest.mark.parametrize(("size", "eighths"), [(40, 1), (90, 2), (150, 4), (200, 8)])
+def test_a_large_jpeg_is_decoded_smaller_which_changes_it_little(size: int, eighths: int) -> None:
+    draw = np.random.default_rng(0)
+    noise = Image.fromarray(draw.integers(0, 256, (96, 128, 3), dtype=np.uint8))
+    content = encoded(noise.resize((1024, 768), Image.Resampling.BICUBIC), "JPEG", quality=90)
+    pixels = []
+    for part in (eighths, 8):
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft(None, (1024 * part // 8, 768 * part // 8))
+            side, off = 768 * part // 8, 128 * part // 8
+            box = (off, 0, off + side, side)
+            small = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+            pixels.append(np.asarray(small).transpose(2, 0, 1).astype(int))
+    found = decode(content, size).astype(int)
+    np.testing.assert_array_equal(found, pixels[0])
+    assert abs(found - pixels[1]).mean() < 2  # of noise; of photos .4
+
+
 def test_damaged_files_only_ever_raise_unreadable() -> None:
     for seed in range(300):
         random = np.random.default_rng(seed)

@@ -5,15 +5,8 @@
 Screenshots are left in the folder that CONTSEMI_SCREENSHOTS names, to be looked at.
 """
 
-import base64
-import contextlib
-import fcntl
 import json
 import os
-import select
-import shutil
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -23,18 +16,6 @@ from contsemi.report.__main__ import main
 
 pytestmark = pytest.mark.slow
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--hide-scrollbars",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--remote-debugging-pipe",
-)
 # What the page looks like from inside. Folded parts are opened, which is the widest it gets.
 # Plotly lays several sheets over each other; the lowest has the drawing.
 LOOK = """(async () => {
@@ -66,112 +47,11 @@ LOOK = """(async () => {
 })()"""
 
 
-class Browser:
-    """Chromium, told over a pipe in the DevTools protocol; one page at a time."""
-
-    def __init__(self, program, profile):
-        theirs, self.to = os.pipe()
-        self.back, answers = os.pipe()
-        # Away from 3 and 4, where Chromium looks for the pipe.
-        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (theirs, answers)]
-
-        def place():
-            os.dup2(high[0], 3)
-            os.dup2(high[1], 4)
-
-        self.process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            preexec_fn=place,
-            pass_fds=(3, 4),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "HOME": str(profile)},
-        )
-        for fd in (theirs, answers, *high):
-            os.close(fd)
-        self.heard, self.rest, self.number = [], b"", 0
-        pages = self.tell("Target.getTargets")["targetInfos"]
-        page = next(each["targetId"] for each in pages if each["type"] == "page")
-        attached = self.tell("Target.attachToTarget", targetId=page, flatten=True)
-        self.session = attached["sessionId"]
-        for room in ("Page", "Runtime", "Log"):
-            self.tell(f"{room}.enable")
-
-    session = None
-
-    def tell(self, method, **params):
-        """One command; its answer."""
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
-        if self.session:
-            message["sessionId"] = self.session
-        os.write(self.to, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._next()
-            if answer.get("id") == self.number:
-                assert "error" not in answer, answer
-                return answer["result"]
-            self.heard.append(answer)
-
-    def _next(self):
-        until = time.monotonic() + 60
-        while b"\0" not in self.rest:
-            assert select.select([self.back], [], [], until - time.monotonic())[0], "no answer"
-            more = os.read(self.back, 1 << 20)
-            assert more, "the browser is gone"
-            self.rest += more
-        message, _, self.rest = self.rest.partition(b"\0")
-        return json.loads(message)
-
-    def open(self, file, *, width, scheme):
-        """Shows a file; what went wrong, and what :data:`LOOK` finds."""
-        self.heard.clear()
-        self.tell(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=800,
-            deviceScaleFactor=1,
-            mobile=width < 600,
-        )
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.tell("Emulation.setEmulatedMedia", features=features)
-        self.tell("Page.navigate", url=file.as_uri())
-        while not any(each.get("method") == "Page.loadEventFired" for each in self.heard):
-            self.heard.append(self._next())
-        found = self.tell(
-            "Runtime.evaluate", expression=LOOK, awaitPromise=True, returnByValue=True
-        )
-        bad = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
-        wrong = [each for each in self.heard if each.get("method") in bad]
-        return wrong, json.loads(found["result"]["value"])
-
-    def picture(self):
-        """The whole page as a PNG file."""
-        shot = self.tell("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        return base64.b64decode(shot["data"])
-
-    def close(self):
-        """Ends it, in kindness first."""
-        self.session = None
-        with contextlib.suppress(OSError, AssertionError):
-            self.tell("Browser.close")
-        for fd in (self.to, self.back):
-            os.close(fd)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if program is None:
-        pytest.skip("no chromium here")
-    browser = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
+def looked(browser, file, *, width, scheme):
+    """What went wrong on the page, and what :data:`LOOK` finds."""
+    browser.open(file, width=width, scheme=scheme)
+    found = json.loads(browser.value(LOOK))
+    return browser.wrong, found
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +81,7 @@ def test_a_bad_page_is_seen(browser, tmp_path):
         "<p style='width:2000px'>wide</p><img src='none.png'><svg></svg><script>gone()</script>"
         "<svg width='99'><rect width='200' height='9'/></svg>"
     )
-    wrong, found = browser.open(page, width=390, scheme="light")
+    wrong, found = looked(browser, page, width=390, scheme="light")
     assert wrong and found["needed"] > 390 and found["outside"] == ["P"]
     assert found["images"][0][0] == 0 and found["drawings"][0][0] == 0
     assert found["cut"] == [101]
@@ -211,7 +91,7 @@ def test_a_bad_page_is_seen(browser, tmp_path):
 @pytest.mark.parametrize("width", [390, 1280, 1920])
 @pytest.mark.parametrize("name", ["report", "comparison", "interactive", "interactive comparison"])
 def test_the_page_in_a_browser(browser, pages, name, width, scheme):
-    wrong, found = browser.open(pages[name], width=width, scheme=scheme)
+    wrong, found = looked(browser, pages[name], width=width, scheme=scheme)
     if place := os.environ.get("CONTSEMI_SCREENSHOTS"):
         Path(place, f"{name}_{width}_{scheme}.png").write_bytes(browser.picture())
     assert wrong == []

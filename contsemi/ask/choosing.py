@@ -1,0 +1,83 @@
+"""Which photos are most worth a label, by the policies that choose labels of a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contsemi import compose
+from contsemi.data.sources.listing import pool_files, relative, shown
+from contsemi.discovery import ROOMS, find_class
+from contsemi.errors import InputError
+from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
+from contsemi.living.model import Model
+from contsemi.living.photos import in_chunks
+from contsemi.living.progress import with_a_bar
+from contsemi.predictors.gathered import Gathered
+from contsemi.seeding import generator
+
+__all__ = ["chosen"]
+
+
+def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[str, str]]:
+    """Chooses photos.
+
+    Args:
+        model: what is known.
+        photos: folder of photos, none of which needs a label.
+        budget: photos to ask for.
+        by: the policy, a name of ``conf/labels/`` that goes by embeddings.
+
+    Returns:
+        Name, below the folder, and likeliest class of each.
+
+    Raises:
+        InputError: there are no photos, or no such policy.
+    """
+    if not photos.is_dir():
+        raise InputError(shown(photos), "no such folder", "name a folder of photos")
+    policy = _policy(by)
+    names, candidates, likeliest = _looked_at(model, photos)
+    draw = generator(model.saved.config.seed, "ask")
+    places = policy.choose(candidates, budget, draw).tolist()
+    return [(names[place], model.classes[likeliest[place]]) for place in places]
+
+
+def _policy(by: str) -> ByEmbedding:
+    options: Mapping[str, Any] = compose.load([f"labels={by}"]).labels
+    given = {key: value for key, value in options.items() if key not in ("name", "ranges")}
+    try:
+        return find_class(ROOMS["labels"], options["name"], ByEmbedding)(**given)
+    except InputError:
+        problem = f"{by} does not go by embeddings"
+        raise InputError("--by", problem, "use kmeans, kcenter, density or margin") from None
+
+
+def _looked_at(model: Model, photos: Path) -> tuple[list[str], Candidates, list[int]]:
+    asked = model.learner.inference
+    names: list[str] = []
+    features: list[Tensor] = []
+    scores: list[Tensor] = []
+    place = {shown(path): relative(photos, path) for path in pool_files(photos).paths}
+    paths = pool_files(photos).paths
+    for chunk in with_a_bar(in_chunks(paths, model.saved.side), "looking"):
+        if len(chunk.images):
+            with torch.no_grad():
+                outputs = asked.look(torch.from_numpy(chunk.images))
+                scores.append(asked.scores(outputs).float().cpu())
+            features.append(outputs.features.float().cpu())
+            names += [place[name] for name, problem in chunk.listed if not problem]
+    if not names:
+        raise InputError(shown(photos), "holds no photo that can be read", "name another folder")
+    known = None
+    if isinstance(asked.decides, Gathered) and not asked.decides.normalise:
+        found = asked.space(outputs)[1].cpu()
+        known = found[found.isfinite().all(1)]
+    rows = torch.cat(features)
+    if known is not None and known.shape[1] != rows.shape[1]:
+        known = None
+    whole = torch.cat(scores)
+    candidates = Candidates(embeddings=rows, labelled=known, scores=whole)
+    return names, candidates, whole.argmax(1).tolist()

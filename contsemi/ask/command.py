@@ -1,0 +1,62 @@
+"""The words of ``python -m contsemi.ask`` and what they do."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from contsemi.errors import InputError
+from contsemi.report.door import Parser
+
+__all__ = ["ask"]
+
+
+def ask(arguments: Sequence[str] | None) -> int:
+    """Choose the photos most worth a label, and write the page to give it on.
+
+    Args:
+        arguments: the words; ``None`` takes the process's own.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ContsemiError: see :mod:`contsemi.errors`.
+    """
+    given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if given.budget < 1:
+        raise InputError("--budget", f"is {given.budget}", "ask for at least one photo")
+    page, photos = Path(given.sheet).expanduser(), Path(given.photos).expanduser()
+    if not page.parent.is_dir():
+        raise InputError(f"--sheet={page}", "its folder is not there", "name another file")
+    from contsemi.ask.choosing import chosen
+    from contsemi.ask.sheet import sheet
+    from contsemi.devices.precision import choose_device
+    from contsemi.living.model import load
+    from contsemi.pipeline.work import fix_threads
+    from contsemi.storage.atomic import write_atomically
+    from contsemi.storage.own import refuse_others
+
+    refuse_others(page, "--sheet", b'<meta name="generator" content="contsemi">')
+    model = load(given.model)
+    fix_threads(model.saved.config, choose_device(model.saved.config.device))
+    asked = chosen(model, photos, given.budget, given.by)
+    write_atomically(page, sheet(photos, asked, model.classes))
+    for name, _ in asked:
+        print(name)
+    print(f"open {page}, give classes, and save labels.csv into {photos}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m contsemi.ask",
+        description="Chooses the photos most worth a label and writes a page to give it on.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="folder of a model, or of a run")
+    parser.add_argument("photos", metavar="PHOTOS", help="folder of photos without labels")
+    parser.add_argument("--budget", type=int, required=True, metavar="N", help="photos to ask for")
+    parser.add_argument("--by", default="kmeans", metavar="NAME", help="policy of conf/labels/")
+    parser.add_argument("--sheet", default="ask.html", metavar="FILE", help="the page to write")
+    return parser

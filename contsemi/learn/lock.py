@@ -1,0 +1,53 @@
+"""One process at a time on a model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from contsemi.data.sources.listing import shown
+from contsemi.errors import InputError
+from contsemi.storage.atomic import make_folder, storage, sweep
+from contsemi.storage.lock import FolderLock, InUse
+
+__all__ = ["locked"]
+
+_LOCK = "model.lock"
+
+
+def _is_ours(folder: Path, lock: FolderLock, names: set[str]) -> bool:
+    """Whether the lock names whoever taught a model here; one of a killed start names nobody."""
+    manifest = folder / "generations" / "MANIFEST.json"
+    return lock.owned or (lock.empty and (names == {_LOCK} or manifest.is_file()))
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a model's folder, which is made if it is not there.
+
+    The system takes the lock back when its owner ends, however it ends.
+
+    Raises:
+        InputError: another process holds it, or the folder holds something else than a model.
+        StorageFailed: the disk is full, or the folder cannot be written.
+    """
+    where = shown(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(where, "is not a folder", "name another")
+    names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    lock = FolderLock(folder / _LOCK)
+    if names and not _is_ours(folder, lock, names):
+        problem = f"holds files of something else ({shown(min(names))}, ...)"
+        raise InputError(where, problem, "name a folder of its own")
+    with storage(folder):
+        make_folder(folder)
+        try:
+            lock.acquire()
+        except InUse as error:
+            problem = f"another process is teaching it ({error})"
+            raise InputError(where, problem, "wait until that is over") from None
+    try:
+        for each in (folder, folder / "generations"):
+            sweep(each)
+        yield
+    finally:
+        lock.release()

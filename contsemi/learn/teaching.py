@@ -1,0 +1,179 @@
+"""A model is taught photos of the next classes: a task at a time, months apart if need be."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contsemi import compose
+from contsemi.config import Config
+from contsemi.data.sources.listing import shown
+from contsemi.devices.precision import choose_device
+from contsemi.errors import InputError, StorageFailed
+from contsemi.learn.lesson import Lesson, opened
+from contsemi.learn.lock import locked
+from contsemi.learner.learner import Learner
+from contsemi.learner.loop import fit
+from contsemi.learner.parts import origin_of
+from contsemi.living.card import card
+from contsemi.living.model import restored
+from contsemi.living.saved import Saved, generations, is_taught, read
+from contsemi.pipeline.work import fix_threads
+from contsemi.storage.atomic import write_atomically
+
+__all__ = ["Taught", "teach", "undo"]
+
+CARD = "card.md"
+HELD = 20  # test photos of each class that are kept, to see later what was forgotten
+# Words that a lesson may have of its own; the others belong to the model.
+_OF_A_LESSON = ("label_ratio", "data.cache", "data.workers", "threads", "device")
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What a lesson has come to.
+
+    Attributes:
+        history: of all lessons, the newest last.
+        remarks: what the owner of the photos should know.
+    """
+
+    history: list[dict[str, Any]]
+    remarks: tuple[str, ...]
+
+
+def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | None) -> Taught:
+    """Adds a task to a model, or makes one with its first task.
+
+    Nothing of the model changes before the last instant: a crash leaves it as it was.
+
+    Args:
+        folder: of the model.
+        photos: see :func:`~contsemi.learn.lesson.opened`.
+        words: ``key=value``; after the first lesson only ``label_ratio`` and what has no effect
+            on numbers.
+        labels: list of labels; ``None`` for a folder a class.
+
+    Raises:
+        ContsemiError: see :mod:`contsemi.errors`.
+    """
+    with locked(folder):
+        before = read(folder) if is_taught(folder) else None
+        config = _config(before, photos, words)
+        fix_threads(config, choose_device(config.device))
+        known = () if before is None else before.classes
+        history = [] if before is None else list(before.record["history"])
+        learner = Learner(config) if before is None else restored(_with(before, config), keeps=True)
+        _refuse_trained(learner, config)
+        lesson = opened(photos, config, known, index=len(history), labels=labels)
+        origin = before.record["origin"] if before else origin_of(config, learner.network)
+        fit(learner, lesson.experience, lesson.images)
+        held = _held(before, lesson, len(history))
+        history.append(_entry(learner, lesson, held, len(history)))
+        record = {
+            "config": config.model_dump(),
+            "classes": list(lesson.classes),
+            "side": int(lesson.images.shape[-1]),
+            "origin": origin,
+            "history": history,
+        }
+        saved = generations(folder)
+        saved.save({**learner.state(), "held": held}, record)
+        return Taught(history, lesson.remarks + _card_written(folder))
+
+
+def undo(folder: Path) -> Taught:
+    """Takes the last lesson back.
+
+    Returns:
+        The lessons that are left.
+
+    Raises:
+        InputError: there is none to take back.
+    """
+    if not (folder / "generations" / "MANIFEST.json").is_file():
+        raise InputError(shown(folder), "is no model", "name one of python -m contsemi.learn")
+    with locked(folder):
+        if generations(folder).load() is None:
+            raise InputError(shown(folder), "has no lesson left", "teach it one")
+        if not generations(folder).drop():
+            with suppress(OSError):
+                (folder / CARD).unlink()
+            return Taught([], ())
+        return Taught(read(folder).record["history"], _card_written(folder))
+
+
+def _config(before: Saved | None, photos: Path, words: Sequence[str]) -> Config:
+    if before is None:
+        return compose.load(["experiment=photos", f"data.root={photos}", *words])
+    for word in words:
+        if word.partition("=")[0] not in _OF_A_LESSON:
+            fix = f"leave it out; a lesson takes {', '.join(_OF_A_LESSON)}"
+            raise InputError(word.partition("=")[0], "was settled when the model was made", fix)
+    given = dict(word.partition("=")[::2] for word in words)
+    plain = before.config.model_dump()
+    plain["data"]["root"] = str(photos)
+    for key, value in given.items():
+        changed = compose.load(["experiment=photos", f"data.root={photos}", f"{key}={value}"])
+        if key.startswith("data."):
+            plain["data"][key[5:]] = changed.model_dump()["data"][key[5:]]
+        else:
+            plain[key] = changed.model_dump()[key]
+    return Config.model_validate(plain)
+
+
+def _with(before: Saved, config: Config) -> Saved:
+    state = {name: value for name, value in before.state.items() if name != "held"}
+    return Saved(
+        config, before.classes, state, before.record, before.facts, before.side, before.tasks
+    )
+
+
+def _refuse_trained(learner: Learner, config: Config) -> None:
+    """A network that goes on learning needs a stream of batches, which is what ``run`` is for."""
+    if learner.needs.trains or config.baseline["name"] != "none":
+        problem = "trains its network, and this command teaches models on frozen features"
+        raise InputError("method", f"{config.method} {problem}", "use python -m contsemi.run")
+
+
+def _held(before: Saved | None, lesson: Lesson, index: int) -> dict[str, Tensor]:
+    """Test photos of all classes so far, at most so many of each."""
+    images, columns = lesson.test
+    kept = [(columns == column).nonzero()[:HELD, 0] for column in torch.unique(columns).tolist()]
+    rows = torch.cat(kept) if kept else torch.empty(0, dtype=torch.int64)
+    new = {"images": images[rows], "columns": columns[rows], "task": torch.full_like(rows, index)}
+    old = {} if before is None else before.state.get("held", {})
+    return {name: torch.cat([old[name], each]) if old else each for name, each in new.items()}
+
+
+def _entry(learner: Learner, lesson: Lesson, held: dict[str, Tensor], index: int) -> dict[str, Any]:
+    """What a lesson was, and how well each lesson's test photos are known after it."""
+    accuracy: list[float | None] = []
+    found = learner.predict(held["images"]).argmax(1).cpu() if len(held["images"]) else None
+    for task in range(index + 1):
+        own = held["task"] == task
+        right = None
+        if found is not None and own.any():
+            right = float((found[own] == held["columns"][own]).double().mean())
+        accuracy.append(right)
+    return {
+        "classes": list(lesson.own),
+        "photos": len(lesson.images),
+        "labelled": len(lesson.experience.labels),
+        "held": int((held["task"] == index).sum()),
+        "digest": lesson.digest,
+        "accuracy": accuracy,
+    }
+
+
+def _card_written(folder: Path) -> tuple[str, ...]:
+    """What to say of the card; the model stands already, so that nobody is to repeat the lesson."""
+    try:
+        write_atomically(folder / CARD, card(read(folder)).encode())
+    except StorageFailed as error:
+        return (f"the model is saved, and only its card is not: {error}",)
+    return ()

@@ -1,0 +1,60 @@
+"""Several distillers at once: each has its own terms and its own weights."""
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+
+from torch import Tensor, nn
+
+from contsemi.distillers.distiller import Distiller
+from contsemi.learner.terms import checked_terms
+from contsemi.types import Experience, Step
+
+__all__ = ["SeveralDistillers"]
+
+
+class SeveralDistillers(Distiller):
+    """What all of them need is prepared once; their terms are told apart by the distiller's name.
+
+    Args:
+        parts: name -> distiller; at least one.
+
+    Raises:
+        ValueError: they contradict each other in what they need.
+    """
+
+    def __init__(self, parts: Mapping[str, Distiller]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(dict(parts))
+        self.needs = reduce(or_, (part.needs for part in parts.values()))
+
+    def _each(self) -> Mapping[str, Distiller]:
+        return self.parts  # type: ignore[return-value]
+
+    @property
+    def reweighs(self) -> bool:
+        """Whether each of them does."""
+        return all(part.reweighs for part in self._each().values())
+
+    def begin(self, experience: Experience) -> None:
+        """A task begins."""
+        for part in self._each().values():
+            part.begin(experience)
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """Each distiller's terms, as ``distiller.term``."""
+        return {
+            f"{name}.{term}": value
+            for name, part in self._each().items()
+            for term, value in checked_terms(part, step).items()
+        }
+
+    def after_step(self) -> None:
+        """The optimiser has stepped."""
+        for part in self._each().values():
+            part.after_step()
+
+    def end(self, experience: Experience) -> None:
+        """The task is over."""
+        for part in self._each().values():
+            part.end(experience)

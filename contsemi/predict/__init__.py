@@ -1,0 +1,1 @@
+"""What photos are of, as a run or a model says it."""

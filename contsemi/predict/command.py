@@ -1,0 +1,66 @@
+"""The words of ``python -m contsemi.predict`` and what they do."""
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from contsemi.errors import InputError
+from contsemi.report.door import Parser
+
+__all__ = ["predict"]
+
+
+def predict(arguments: Sequence[str] | None) -> int:
+    """Say what photos are of.
+
+    Args:
+        arguments: the words; ``None`` takes the process's own.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ContsemiError: see :mod:`contsemi.errors`.
+    """
+    given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if given.top < 1:
+        raise InputError("--top", f"is {given.top}", "ask for at least one class")
+    if given.unknown is not None and not 0 < given.unknown < 1:
+        raise InputError("--unknown", f"is {given.unknown}", "give a share between 0 and 1")
+    if given.csv and given.json:
+        raise InputError("--json", "and --csv are both given", "leave one out")
+    from contsemi.devices.precision import choose_device
+    from contsemi.living.model import load
+    from contsemi.living.photos import found
+    from contsemi.pipeline.work import fix_threads
+    from contsemi.predict.answers import answers
+    from contsemi.predict.forms import as_json, as_lines, as_table
+    from contsemi.storage.own import refuse_others
+
+    if given.csv:
+        csv = Path(given.csv).expanduser()
+        refuse_others(csv, "--csv", b"file,class_1,confidence_1,")
+    paths, model = found(given.photos), load(given.run)
+    fix_threads(model.saved.config, choose_device(model.saved.config.device))
+    limit = None if given.unknown is None else model.limit(given.unknown)
+    rows = answers(model, paths, top=given.top, limit=limit)
+    if given.csv:
+        as_table(rows, csv, given.top)
+    elif given.json:
+        as_json(rows)
+    else:
+        as_lines(rows)
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m contsemi.predict", description="Says what photos are of.")
+    parser.add_argument("run", metavar="RUN", help="folder of a run, or of a model")
+    parser.add_argument("photos", metavar="FILE|FOLDER|-", help="- reads names from the input")
+    parser.add_argument("--top", type=int, default=1, metavar="N", help="so many classes of each")
+    parser.add_argument("--csv", metavar="FILE", help="write a table instead of lines")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a photo")
+    help_unknown = "say unknown to what is stranger than all but this share of known photos"
+    parser.add_argument("--unknown", type=float, metavar="P", help=help_unknown)
+    return parser

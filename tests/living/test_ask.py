@@ -1,0 +1,78 @@
+"""The page on which photos get their labels, in a real browser; what it saves is learned."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from contsemi.ask.__main__ import main as ask
+from contsemi.learn.__main__ import main as learn
+from contsemi.living.saved import read
+
+
+@pytest.fixture(scope="module")
+def heap(photos, tmp_path_factory):
+    """Photos without a class, one of them with a name that HTML and CSV have to quote."""
+    folder = tmp_path_factory.mktemp("heap")
+    for number, file in enumerate(sorted((photos / "second" / "train").rglob("*.jpg"))[::2]):
+        shutil.copy(file, folder / f"{number}.jpg")
+    (folder / "0.jpg").rename(folder / 'a "b", <i>&amp; é.jpg')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(model, heap, tmp_path_factory):
+    """The page, and the names on it."""
+    file = tmp_path_factory.mktemp("page") / "ask.html"
+    assert ask([str(model), str(heap), "--budget", "8", "--sheet", str(file)]) == 0
+    return file
+
+
+def test_it_names_the_photos_and_needs_no_other_file(page, heap):
+    text = page.read_text()
+    assert text.count("data:image/jpeg;base64,") == 8
+    assert "http" not in text and "<i>" not in text
+
+
+@pytest.mark.slow
+def test_classes_are_clicked_typed_saved_and_learned(page, heap, model, browser, tmp_path):
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    browser.open(page, width=1280)
+    browser.tell("Page.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
+    assert browser.value("document.getElementById('save').disabled")
+    browser.click("figure:nth-of-type(1) .near button:nth-of-type(2)")
+    clicked = browser.value("document.querySelector('[aria-pressed=true]').textContent")
+    browser.click("figure:nth-of-type(2) .near button")
+    browser.click("figure:nth-of-type(2) .near button")  # a second click takes it back
+    for place in (3, 4):
+        browser.click(f"figure:nth-of-type({place}) input")
+        browser.type('arctic "fox", é')
+    assert browser.value("document.getElementById('done').textContent") == "3"
+    browser.click("#save")
+    until = time.monotonic() + 30
+    while not (saved / "labels.csv").is_file() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert browser.wrong == []
+    shutil.copytree(heap, tmp_path / "heap")
+    shutil.copy(saved / "labels.csv", tmp_path / "heap")
+    shutil.copytree(model, tmp_path / "model")
+    assert learn([str(tmp_path / "model"), str(tmp_path / "heap")]) == 0
+    lesson = read(tmp_path / "model").record["history"][-1]
+    assert set(lesson["classes"]) == {clicked, 'arctic "fox", é'} and lesson["labelled"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_fits_the_screen(page, browser, width, scheme):
+    browser.open(page, width=width, scheme=scheme)
+    if place := os.environ.get("CONTSEMI_SCREENSHOTS"):
+        Path(place, f"ask_{width}_{scheme}.png").write_bytes(browser.picture())
+    assert browser.wrong == []
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    sides = "[...document.images].map(each => [each.naturalWidth, each.clientWidth])"
+    assert all(0 < shown < width for _, shown in browser.value(sides))
+    assert all(own == 192 for own, _ in browser.value(sides))
