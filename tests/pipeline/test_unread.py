@@ -4,8 +4,8 @@ import pytest
 
 from contsemi import compose, pipeline
 from contsemi.config import Crop
+from contsemi.config.values import Section
 from contsemi.errors import InputError
-from contsemi.keys import Section
 from contsemi.learner.learner import Learner
 from contsemi.pipeline.unread import unread
 
