@@ -47,7 +47,6 @@ def refused(*words):
         ),
         ("views.test_size", ["views.test_size=4096"]),
         ("data.size", ["data.size=4096"]),
-        ("batch.labelled", ["method=fixmatch", "batch.labelled=1000000"]),
         (
             "objective.labelled_views",
             ["objective.labelled_views=64", "views.policies.labelled.size=2048"],
