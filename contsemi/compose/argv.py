@@ -30,10 +30,10 @@ LAUNCHER_KEYS = (
     "tasks_per_node",
     "timeout_min",
 )
-_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-_LONGEST = 20_000  # characters of a value: Hydra's grammar takes a second for so many
 # Values of several words: lines of a shell, and options of sbatch by name.
 _SEVERAL = {"setup": ("[", "]"), "additional_parameters": ("{", "}")}
+_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+_LONGEST = 20_000  # characters of a value: Hydra's grammar takes a second for so many
 _HELP, _VERSION, _CONFIG, _SWEEP = (
     ("--help", "-h"),
     ("--version",),

@@ -14,8 +14,8 @@ __all__ = ["locked"]
 _LOCK = "model.lock"
 
 
-def _is_ours(folder: Path, lock: FolderLock, names: set[str]) -> bool:
-    """Whether the lock names whoever taught a model here; one of a killed start names nobody."""
+def _is_ours(lock: FolderLock, folder: Path, names: set[str]) -> bool:
+    """Whether the lock, by what is in it, is that of a model; one just made has nothing in it."""
     manifest = folder / "generations" / "MANIFEST.json"
     return lock.owned or (lock.empty and (names == {_LOCK} or manifest.is_file()))
 
@@ -35,7 +35,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise InputError(where, "is not a folder", "name another")
     names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
     lock = FolderLock(folder / _LOCK)
-    if names and not _is_ours(folder, lock, names):
+    if names and not _is_ours(lock, folder, names):
         problem = f"holds files of something else ({shown(min(names))}, ...)"
         raise InputError(where, problem, "name a folder of its own")
     with storage(folder):

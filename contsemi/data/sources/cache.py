@@ -164,7 +164,8 @@ def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cac
             return None
         if record["seal"] != _seal_of(record) or _digest(rows) != record["rows"]:
             return None
-        some = np.unique(np.linspace(0, max(len(rows) - 1, 0), LOOKED_AT).astype(int))[: len(rows)]
+        last = max(len(rows) - 1, 0)
+        some = np.unique(np.linspace(0, last, LOOKED_AT).astype(np.int64))[: len(rows)]
         if not np.array_equal(row_digests(images[some]), rows[some]):
             return None
         state = [*file_state(file.stat()), file.stat().st_ino]
