@@ -40,9 +40,7 @@ def ask(arguments: Sequence[str] | None) -> int:
     from contsemi.living.model import load
     from contsemi.pipeline.work import fix_threads
     from contsemi.storage.atomic import write_atomically
-    from contsemi.storage.own import refuse_others
 
-    refuse_others(page, "--sheet", b'<meta name="generator" content="contsemi">')
     model = load(given.model)
     fix_threads(model.saved.config, choose_device(model.saved.config.device))
     asked = chosen(model, photos, given.budget, given.by)

@@ -39,17 +39,13 @@ def predict(arguments: Sequence[str] | None) -> int:
     from contsemi.pipeline.work import fix_threads
     from contsemi.predict.answers import answers
     from contsemi.predict.forms import as_json, as_lines, as_table
-    from contsemi.storage.own import refuse_others
 
-    if given.csv:
-        csv = Path(given.csv).expanduser()
-        refuse_others(csv, "--csv", b"file,class_1,confidence_1,")
     paths, model = found(given.photos), load(given.run)
     fix_threads(model.saved.config, choose_device(model.saved.config.device))
     limit = None if given.unknown is None else model.limit(given.unknown)
     rows = answers(model, paths, top=given.top, limit=limit)
     if given.csv:
-        as_table(rows, csv, given.top)
+        as_table(rows, Path(given.csv).expanduser(), given.top)
     elif given.json:
         as_json(rows)
     else:
