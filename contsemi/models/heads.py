@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from contsemi.models.initialise import only_sizes
 from contsemi.types import Head
 
 __all__ = [
@@ -116,6 +117,9 @@ class Prototypes(nn.Module):
     def grow(self, num_classes: int, generator: torch.Generator) -> None:
         """Adds uniformly drawn directions on the right until there are ``num_classes``."""
         shape = (num_classes - len(self.weight), self.weight.shape[1])
+        if only_sizes():
+            self.weight = nn.Parameter(torch.empty(num_classes, shape[1]))
+            return
         new = torch.randn(shape, generator=generator, device=generator.device)
         # DINO's rows start short, which makes their first steps long.
         new = F.normalize(new, dim=1) if self.directions == "unit" else 0.02 * new

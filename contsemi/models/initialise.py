@@ -5,7 +5,12 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["drawing_from"]
+__all__ = ["drawing_from", "only_sizes"]
+
+
+def only_sizes() -> bool:
+    """Whether somebody asks for sizes alone, on torch's ``meta`` device: then nothing is drawn."""
+    return torch.get_default_device().type == "meta"
 
 
 @contextmanager
@@ -19,7 +24,7 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
     Args:
         generator: on the CPU; advanced by one draw.
     """
-    if torch.get_default_device().type == "meta":  # whoever asks for sizes alone draws nothing
+    if only_sizes():
         yield
         return
     seed = int(torch.randint(2**63 - 1, (), generator=generator))

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from contsemi.blocks.bank import Bank
 from contsemi.config import Config
-from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
 from contsemi.learner import parts
 from contsemi.models import build_backbone
@@ -77,8 +76,8 @@ def asked_bytes(config: Config, images: int, ranks: int = 1) -> dict[str, int]:
 
 def _all(config: Config, images: int, ranks: int) -> dict[str, int]:
     objective, _ = parts.build_part(config.objective, Objective)
-    distiller, _ = parts.build_part(config.distiller, Distiller)
-    needs = objective.needs | distiller.needs
+    distiller, _ = parts.build_distiller(config.distiller)
+    needs = (objective.needs | distiller.needs).shown_to_past()
     network = parts.build_network(
         config.model_copy(update={"init": config.init.model_copy(update={"weights": None})}), needs
     )

@@ -95,7 +95,8 @@ def test_odd_photos_have_a_class_or_a_reason_in_their_order(model, tmp_path, cap
 
 def test_a_table_is_there_whole_or_not_at_all(model, photos, tmp_path, capsys, monkeypatch):
     table = tmp_path / "table.csv"
-    table.write_text("old")
+    old = "file,class_1,confidence_1,unknown,problem\n"
+    table.write_text(old)
     assert predict([str(model), str(tmp_path / "none"), "--csv", str(table)]) == 2
     (tmp_path / "empty").mkdir()
     assert predict([str(model), str(tmp_path / "empty"), "--csv", str(table)]) == 2
@@ -106,7 +107,10 @@ def test_a_table_is_there_whole_or_not_at_all(model, photos, tmp_path, capsys, m
 
     monkeypatch.setattr("contsemi.living.model.Model.answers", interrupted)
     assert predict([str(model), str(photos), "--csv", str(table)]) == 130
-    assert table.read_text() == "old"
+    assert table.read_text() == old
+    table.write_text("somebody else's")  # is not written over, and nothing is predicted for it
+    assert predict([str(model), str(photos), "--csv", str(table)]) == 2
+    assert "is a file of something else" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"table.csv", "empty"}
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from contsemi.errors import InputError
+from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.pretrained import load_weights
 from contsemi.models.vit_small import VitSmall
@@ -358,3 +359,26 @@ def test_weights_that_are_not_finite_are_refused(value, saved):
 def test_one_tensor_alone_is_none_by_name(saved):
     with pytest.raises(InputError, match="expected tensors by name, got Tensor"):
         load_weights(resnet(seed=2), saved(torch.zeros(3)), projector=False)
+
+
+def test_names_that_are_no_text_are_said_to_be(tmp_path):
+    torch.save({1: torch.zeros(1)}, tmp_path / "w.pt")
+    with pytest.raises(InputError, match="names of tensors have to be text, got int"):
+        load_weights(resnet(), tmp_path / "w.pt", projector=False)
+    torch.save({"a": 1.5}, tmp_path / "w.pt")
+    with pytest.raises(InputError, match="a: expected a tensor, got a float"):
+        load_weights(resnet(), tmp_path / "w.pt", projector=False)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("cifar", "imagenet"), ("imagenet", "cifar")])
+def test_the_other_first_layer_names_the_key(ours, theirs, tmp_path):
+    """Torchvision's ResNet-18 is of 7 x 7 pixels, and one for CIFAR of 3 x 3."""
+
+    def made(stem):
+        options = {"name": "resnet18", "width": 8, "stem": stem, "padding": 1}
+        draw = torch.Generator().manual_seed(0)
+        return Network(build_backbone(options, draw), ("projector",), (8, 4), draw)
+
+    save_file(made(theirs).state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=rf"set model\.stem={theirs}"):
+        load_weights(made(ours), tmp_path / "w.safetensors", projector=False)

@@ -37,8 +37,7 @@ def refused(*words):
         ("model.width", ["model.width=65536"]),
         ("model.width", ["model=resnet18", "model.width=8192", "seed=3"]),
         ("objective.clusters", ["method=swav", "objective.clusters=10000000"]),
-        ("objective.clusters", ["method=dino", "objective.clusters=50000000"]),
-        ("objective.queue", ["objective.queue=10000000", "projector=[4096]"]),
+        ("objective.clusters", ["method=dino", "objective.clusters=10000000"]),
         ("projector", ["projector=[1000000,1000000]"]),
         ("predictor", ["method=byol", "predictor=[1000000,1000000]"]),
         ("views.policies.large.size", ["views.policies.large.size=4096", "seed=1"]),
@@ -48,7 +47,6 @@ def refused(*words):
         ),
         ("views.test_size", ["views.test_size=4096"]),
         ("data.size", ["data.size=4096"]),
-        ("batch.labelled", ["method=fixmatch", "batch.labelled=1000000"]),
         (
             "objective.labelled_views",
             ["objective.labelled_views=64", "views.policies.labelled.size=2048"],

@@ -64,7 +64,7 @@ def test_a_run_is_refused_before_it_writes(small, tmp_path):
 # Keys of the front, of what a run may be saved as, and of what only a GPU or several processes
 # have: no step of a small run on a CPU comes to them.
 ELSEWHERE = {"device", "resume", "track", "output", "threads", "display", "compile"}
-# Refused where they are given (compose/together.py), or taken everywhere: how fast it goes.
+# Refused where they are given (compose/consistency.py), or taken everywhere: how fast it goes.
 ELSEWHERE |= {"scenario.unlabelled_root", "scenario.name", "views.name", "data.workers"}
 
 
