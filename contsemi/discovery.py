@@ -9,7 +9,7 @@ for each room (``contsemi.objectives``, ``contsemi.memory.selection``, ...), and
 import importlib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -21,7 +21,18 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from contsemi.errors import InputError
 
-__all__ = ["ROOMS", "SEVERAL", "Part", "conf_folders", "find_class", "find_module", "offered"]
+__all__ = [
+    "ROOMS",
+    "SEVERAL",
+    "TOGETHER",
+    "Part",
+    "conf_folders",
+    "find_class",
+    "find_module",
+    "offered",
+    "parts_of",
+    "together",
+]
 
 # The key that chooses a part by its name, and the room that its module stands in.
 ROOMS: Mapping[str, str] = {
@@ -39,6 +50,9 @@ ROOMS: Mapping[str, str] = {
 }
 # Keys that choose any number of parts, each with keys of its own: ``evaluate.probes=[knn,linear]``.
 SEVERAL = ("evaluate.probes", "views.drawn")
+# Keys that choose one part, or several that work together: ``distiller=[nnd,projected]`` has the
+# name ``nnd+projected``, and the keys of each of them under its own: ``distiller.nnd.temperature``.
+TOGETHER = ("distiller",)
 # Keys of a YAML file that are not the part's own.
 _NOT_OF_THE_CLASS = ("name", "weights", "ranges")
 
@@ -77,6 +91,23 @@ class Part:
     def several(cls, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Self]:
         """The parts of a group of which any number may be chosen, by name."""
         return {name: cls.named(options) for name, options in chosen.items()}
+
+
+def together(names: Sequence[str]) -> str:
+    """The one name of several parts of a key of :data:`TOGETHER`."""
+    return "+".join(names)
+
+
+def parts_of(section: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Name -> keys of each part of a section that names one, or several that work together.
+
+    Args:
+        section: of the configuration.
+    """
+    names = str(section["name"]).split("+")
+    if len(names) == 1:
+        return {names[0]: section}
+    return {name: {"name": name, **section[name]} for name in names}
 
 
 def _check_keys(group: str, name: str, part: type, given: Mapping[str, Any]) -> None:

@@ -58,7 +58,7 @@ class StepTooLarge(OutOfDeviceMemory):
     """
 
     def __init__(self, device: str, pieces: int, ranks: int = 1, *, again: bool = False) -> None:
-        self.again = again
+        self.device, self.again = device, again
         self.problem, self.pieces = f"device={device}: out of memory in a training step", pieces
         where = f" on one of {ranks} ranks" if ranks > 1 else ""
         super().__init__(

@@ -27,7 +27,7 @@ from contsemi.errors import (
 )
 
 if TYPE_CHECKING:
-    from contsemi.compose import Run
+    from contsemi.compose import Composed
 
 __all__ = ["main"]
 
@@ -139,7 +139,7 @@ def _folder(config: Config) -> Path:
     return Path(config.output).expanduser() if config.output else run_name(config)
 
 
-def _show_table(runs: "Sequence[Run]") -> None:
+def _show_table(runs: "Sequence[Composed]") -> None:
     """A sweep ends with what its finished runs say together."""
     from contsemi.report.command import show_comparison
     from contsemi.report.screen.console import Display

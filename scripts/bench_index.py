@@ -7,6 +7,11 @@ already is not measured again, and the table and the plot are drawn from all ent
 
     OMP_NUM_THREADS=1 python scripts/bench_index.py --output FOLDER --rows 10000 100000
     OMP_NUM_THREADS=1 python scripts/bench_index.py --output FOLDER --rows 10000000 --forms sq8
+    OMP_NUM_THREADS=1 python scripts/bench_index.py --output FOLDER --width 32 --rows 1000000 \
+        --forms ivf sq8 pq "sq8 on disk"
+
+``replace`` is what passes until 256 other rows in the place of old ones are found: an index is made
+anew. Of lists on disk the bytes are those of the file.
 """
 
 import argparse
@@ -14,6 +19,7 @@ import gc
 import json
 import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,11 +51,11 @@ def clustered(count: int, width: int, draw: torch.Generator) -> Tensor:
     return functional.normalize(rows, dim=1)
 
 
-def blocks(count: int) -> Iterator[Tensor]:
+def blocks(count: int, width: int) -> Iterator[Tensor]:
     """All rows, in blocks that are the same each time."""
     for number, start in enumerate(range(0, count, BLOCK)):
         draw = torch.Generator().manual_seed(1000 + number)
-        yield clustered(min(BLOCK, count - start), WIDTH, draw).half().float()
+        yield clustered(min(BLOCK, count - start), width, draw).half().float()
 
 
 def milliseconds(work: Callable[[], object], rounds: int) -> float:
@@ -88,7 +94,7 @@ def measure_plain(count: int, queries: Tensor, rounds: int) -> tuple[dict[str, A
     near = far = 0.0
     best: tuple[Tensor, Tensor] | None = None
     start = 0
-    for rows in blocks(count):
+    for rows in blocks(count, queries.shape[1]):
         near += milliseconds(lambda rows=rows: plain(queries, rows, NEAR), rounds)
         far += milliseconds(lambda rows=rows: plain(queries, rows, FAR), rounds)
         values, places = plain(queries, rows, FAR)
@@ -96,7 +102,7 @@ def measure_plain(count: int, queries: Tensor, rounds: int) -> tuple[dict[str, A
         start += len(rows)
     assert best is not None
     entry = {"near": near, "near_recall": 1.0, "far": far, "far_recall": 1.0}
-    return entry | {"bytes": 4.0 * WIDTH, "build": 0.0}, best[1]
+    return entry | {"bytes": 4.0 * queries.shape[1], "build": 0.0}, best[1]
 
 
 def recall(found: Tensor, truth: Tensor) -> float:
@@ -106,15 +112,17 @@ def recall(found: Tensor, truth: Tensor) -> float:
 
 
 class Ours:
-    """A form of the index."""
+    """A form of the index, in the memory or on disk."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, on_disk: bool = False) -> None:
         self.kind = kind
+        self.folder = Path(tempfile.gettempdir()) if on_disk else None
         self.index: Any = None
 
     def build(self, rows: Tensor) -> None:
         """Takes all rows in: an index is made anew whenever they change."""
-        self.index = Index(rows, cast(Any, self.kind))
+        self.index = None  # the one before, whose room is wanted
+        self.index = Index(rows, cast(Any, self.kind), folder=self.folder)
         if self.index.kind != self.kind:
             raise SystemExit(f"{self.kind}: {self.index.reason}")
 
@@ -162,6 +170,7 @@ class Faiss:
 
 FORMS: dict[str, Callable[[], Ours | Faiss]] = {
     **{kind: lambda kind=kind: Ours(kind) for kind in get_args(Kind) if kind != "auto"},
+    "sq8 on disk": lambda: Ours("sq8", on_disk=True),
     "faiss Flat": lambda: Faiss("Flat"),
     "faiss IVF4096,Flat": lambda: Faiss("IVF4096,Flat", 16),
     "faiss IVF4096,SQ8": lambda: Faiss("IVF4096,SQ8", 16),
@@ -169,9 +178,10 @@ FORMS: dict[str, Callable[[], Ours | Faiss]] = {
 
 
 def measure(name: str, count: int, queries: Tensor, truth: Tensor, rounds: int) -> dict[str, Any]:
-    """One form at one size; times in milliseconds, but ``build`` in seconds."""
-    form, rows = FORMS[name](), torch.empty(count, WIDTH, dtype=torch.float16)
-    for number, part in enumerate(blocks(count)):
+    """One form at one size; times in milliseconds, but ``build`` and ``replace`` in seconds."""
+    width = queries.shape[1]
+    form, rows = FORMS[name](), torch.empty(count, width, dtype=torch.float16)
+    for number, part in enumerate(blocks(count, width)):
         rows[number * BLOCK : number * BLOCK + len(part)] = part
     start = time.process_time()
     form.build(rows)
@@ -186,8 +196,14 @@ def measure(name: str, count: int, queries: Tensor, truth: Tensor, rounds: int) 
         entry["picked"] = [
             label
             for label, budget in (("auto", None), ("auto, 140 bytes a row", 140.0 * count))
-            if choose(count, WIDTH, cpu, budget)[0] == name
+            if choose(count, width, cpu, budget)[0] == name
         ]
+        rows[:QUERIES] = queries.half()
+        start = time.process_time()
+        form.build(rows)
+        found = form.search(queries, 1)[:, 0]
+        entry["replace"] = time.process_time() - start
+        entry["replaced_found"] = float((found == torch.arange(QUERIES)).float().mean())
     return entry
 
 
@@ -197,13 +213,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--forms", nargs="*", choices=FORMS, default=list(FORMS))
+    parser.add_argument("--width", type=int, default=WIDTH, help="numbers of a row")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.output.mkdir(parents=True, exist_ok=True)
     file = given.output / "results.json"
     results: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
-    queries = clustered(QUERIES, WIDTH, torch.Generator().manual_seed(1))
+    queries = clustered(QUERIES, given.width, torch.Generator().manual_seed(1))
 
     def note(key: str, entry: dict[str, Any]) -> None:
         results[key] = entry

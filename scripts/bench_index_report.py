@@ -11,7 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 Results = Mapping[str, Mapping[str, Any]]
 
-HEADS = ["rows", "form", "build s", "bytes a row", "k=10 ms", "of plain", "recall"]
+HEADS = ["rows", "form", "build s", "replace s", "bytes a row", "k=10 ms", "of plain", "recall"]
 HEADS += ["k=200 ms", "of plain", "recall"]
 STYLES = {"plain": ("black", "o"), "torch": ("#0072b2", "s"), "flat": ("#56b4e9", "^")}
 STYLES |= {"ivf": ("#d55e00", "D"), "sq8": ("#009e73", "v"), "pq": ("#cc79a7", "P")}
@@ -56,7 +56,8 @@ def table(results: Results) -> str:
 def _row(count: int, form: str, entry: Mapping[str, Any], plain: Mapping[str, Any]) -> list[str]:
     picked = entry.get("picked", [])
     name = f"**{form}** ({'; '.join(picked)})" if picked else form
-    cells = [f"{count:,}", name, f"{entry['build']:.1f}", f"{entry['bytes']:.0f}"]
+    replaced = f"{entry['replace']:.1f}" if "replace" in entry else ""
+    cells = [f"{count:,}", name, f"{entry['build']:.1f}", replaced, f"{entry['bytes']:.0f}"]
     for label in ("near", "far"):
         share = plain[label] / entry[label]
         ratio = f"1/{share:.0f}" if share > 10 else f"{1 / share:.2f}"

@@ -10,11 +10,14 @@ random bytes. ``--share`` takes a part of the batch where a whole step would tak
            with the parameters of the real one takes its place; and of all but the network, which
            in the official codes is one: the heads' passes, timed alone, are taken off
     waits  operations of a step for which the host waits for the device
+    objectives  processor time of each objective's recipe for CIFAR-100: of the backbone on its
+           images, of all else of a step, and of what it does at the start of an epoch
     compile  whole step with and without ``torch.compile``, and what it takes before the first
 
     python scripts/bench_step.py step --rounds 9
     python scripts/bench_step.py plain --rounds 5
     python scripts/bench_step.py rest waits
+    python scripts/bench_step.py objectives --threads 1 --each 200 --only mira ascl
 
 ``--device cuda`` waits for the device at the end of each timing; nobody has tried it yet.
 """
@@ -47,11 +50,13 @@ from measuring import (
     spread,
     use_threads,
 )
+from step_objectives import Costs
 from step_recipe import UNLABELLED, Step, random_stream, sizes
 from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from contsemi.compose import files
 from contsemi.data.scenario import Stream
 
 EACH = 500  # images of a class, as in CIFAR-100
@@ -281,7 +286,16 @@ def compiled(given: argparse.Namespace, stream: Stream, words: list[str]) -> Non
     show(f"Step with and without torch.compile, {given.rounds} rounds:", head, rows)
 
 
+def each_objective(given: argparse.Namespace, stream: Stream, words: list[str]) -> None:
+    """Prints what each objective costs beside the backbone, in its recipe for CIFAR-100."""
+    names = given.only or [each for each in files.names("objective") if each != "none"]
+    costs = Costs(stream, given.rounds, on(given.device, processor_seconds))
+    rows = [row for name in names if (row := costs.row(name, words)) is not None]
+    show(f"Processor time of a step, {given.rounds} rounds:", Costs.HEAD, rows)
+
+
 PARTS = {
+    "objectives": each_objective,
     "step": whole_step,
     "plain": against_plain,
     "rest": rest,
@@ -300,6 +314,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of timings")
     parser.add_argument("--share", type=float, default=1 / 3, help="of the official batch")
+    parser.add_argument("--only", nargs="+", help="objectives, of the part of that name")
     parser.add_argument("--tasks", type=int, nargs="+", help="from 1; each part has its own")
     parser.add_argument("--each", type=int, default=EACH, help="random images of a class")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 for one a core")

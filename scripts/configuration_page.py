@@ -22,7 +22,7 @@ PAGE = ROOT / "docs" / "configuration.md"
 HEAD = """\
 # Every key
 
-Made by `python scripts/configuration_page.py` from the schema ([config.py](../contsemi/config.py)),
+Made by `python scripts/configuration_page.py` from the schema ([config/](../contsemi/config)),
 the files under [conf/](../conf) and the methods' own comments; a test holds it to them.
 
 `key=value` on the command line wins over everything; `python -m contsemi.run --cfg job ...` prints
@@ -35,7 +35,10 @@ They belong to the YAML file that is chosen, which declares them: the type is th
 there, the range stands there under `ranges`. Every file has `name`, which chooses it. An entry of
 `weights` is what the term of that name counts for in the loss. Of `evaluate.probes` and
 `views.drawn` any number may be chosen: `evaluate.probes=[knn,linear]
-evaluate.probes.knn.within=5`."""
+evaluate.probes.knn.within=5`. Distillers work together as `distiller=[nnd,projected]`: the keys of
+each have its name in them (`distiller.nnd.temperature=0.2`,
+`distiller.projected.weights.projected=0.5`), as have their terms in the records
+(`nnd.distillation`, `projected.projected`)."""
 
 
 def page() -> str:
@@ -98,7 +101,7 @@ def _method(group: str, room: str, name: str) -> Iterator[str]:
         shared = ROOT / "contsemi" / room / f"{group.rpartition('.')[2]}.py"
         for one in (shared, *_bases(trees[0]), source):
             if one.exists():
-                meanings |= _meanings(one.read_text(encoding="utf-8"))
+                meanings |= meanings_in(one.read_text(encoding="utf-8"))
     yield f"\n### `{group}={name}`\n"
     remarks = " ".join(re.findall(r"(?m)^# ?(.*)$", text))
     yield "\n".join(part for part in (about, remarks) if part) or "Nothing."
@@ -112,7 +115,7 @@ def _method(group: str, room: str, name: str) -> Iterator[str]:
         meaning = meanings.get(first, "")
         if rest:
             meaning = f"weight of the term `{rest}`" + f" ({meaning})" * bool(meaning)
-        meaning = _sentence(first, meaning, beside.get(first, ""))
+        meaning = sentence(first, meaning, beside.get(first, ""))
         if not meaning:
             raise SystemExit(f"{source}: says nothing of {key}")
         field = schema.field_at(key.split("."), parts.part_schema(group, name))
@@ -142,7 +145,7 @@ def _bases(tree: ast.Module) -> Iterator[Path]:
                 yield file
 
 
-def _sentence(key: str, meaning: str, beside: str) -> str:
+def sentence(key: str, meaning: str, beside: str) -> str:
     """What code and YAML say of a key, read without its name before it."""
     if re.match("(of|at) ", meaning):
         meaning = f"{key.replace('_', ' ')} {meaning}"
@@ -153,7 +156,7 @@ def _sentence(key: str, meaning: str, beside: str) -> str:
     return f"{meaning} ({beside})" if beside else meaning
 
 
-def _meanings(source: str) -> dict[str, str]:
+def meanings_in(source: str) -> dict[str, str]:
     """What a file says of the arguments: ``Args`` of docstrings and comments of class fields."""
     found: dict[str, str] = {}
     for node in ast.walk(ast.parse(source)):

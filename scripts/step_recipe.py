@@ -1,4 +1,4 @@
-"""NNCSL's step on CIFAR-100 with the switches of the official code, on images of random bytes."""
+"""Steps of recipes for CIFAR-100 on images of random bytes: NNCSL's, with its switches, or any."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -45,6 +45,8 @@ class Step:
         share: of the official batch.
         words: overrides of the run.
         trivial: whether the backbone is replaced.
+        official: whether it is NNCSL's recipe, of which ``share`` is a part; else the words alone
+            say what is run.
     """
 
     def __init__(
@@ -55,18 +57,17 @@ class Step:
         words: Sequence[str],
         *,
         trivial: bool = False,
+        official: bool = True,
     ) -> None:
         self.unlabelled, self.supports = sizes(share)
-        self.learner = Learner(
-            compose.load(
-                [
-                    "experiment=nncsl_cifar100_official",
-                    f"batch.unlabelled={self.unlabelled}",
-                    f"objective.supports_per_class={self.supports}",
-                    *words,
-                ]
-            )
-        )
+        ours = [
+            "experiment=nncsl_cifar100_official",
+            f"batch.unlabelled={self.unlabelled}",
+            f"objective.supports_per_class={self.supports}",
+        ]
+        self.learner = Learner(compose.load([*(ours if official else []), *words]))
+        if not official:
+            self.unlabelled = self.learner.config.batch.unlabelled
         if trivial:
             self.learner.network.backbone = Trivial(self.learner.network.backbone)
         for experience in stream.experiences[: task - 1]:

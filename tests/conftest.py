@@ -13,12 +13,17 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from hypothesis import settings
 
 from contsemi.devices.ranks import Ranks
 from contsemi.records.manifest import manifest
 from contsemi.records.records import Records
 from contsemi.records.results import results
 from contsemi.records.trajectories import load_trajectories
+
+# How long one example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -135,7 +140,10 @@ def make_step():
                 continue
             frozen = () if past.get(name) is None else (past[name],)
             number = len(known) // max(len(rows), 1)
-            seen[name] = Seen(student=student, teacher=teacher, past=frozen, number=number)
+            kind = "labelled" if name == "labelled" else "unlabelled"
+            seen[name] = Seen(
+                student=student, teacher=teacher, past=frozen, rows=kind, number=number
+            )
         return Step(
             **{
                 "seen": seen,

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from contsemi.compose import resources
+from contsemi.compose import files, resources
 from contsemi.learner import optimisers
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
@@ -18,6 +17,7 @@ from contsemi.storage.checkpoint import Checkpoints
 from contsemi.types import Head
 
 ROOMS = {"objective": "objectives", "distiller": "distillers"}
+SHAPES = {"momentum_contrast"}  # what several methods have in common, and is none itself
 PACKAGE = Path(__file__).resolve().parents[1] / "contsemi"
 
 
@@ -26,12 +26,13 @@ def yaml_files(group):
 
 
 def section(group, name):
-    return OmegaConf.to_container(OmegaConf.load(resources.conf() / group / f"{name}.yaml"))
+    return files.declared(group, name)[0]
 
 
 PAIRS = [(name, "none") for name in yaml_files("objective") if name != "none"]
 PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
 PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
+PAIRS += [("suave", "nnd+projected"), ("mixmatch", "nnd")]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="+".join)
@@ -95,7 +96,7 @@ NO_UNLABELLED = ("unlabelled", "unlabelled_ids", "places")
 
 @pytest.mark.parametrize("group", ROOMS)
 def test_one_name_in_source_and_configuration(group):
-    base = {"__init__", group}
+    base = {"__init__", group, *SHAPES}
     sources = {path.stem for path in (PACKAGE / ROOMS[group]).glob("*.py")} - base
     nothing = {"none"} if group == "objective" else set()  # a baseline stands in its place
     assert sources == set(yaml_files(group)) - nothing
@@ -114,7 +115,7 @@ def test_methods_do_not_know_each_other(group):
             elif isinstance(node, ast.Import):
                 imported |= {each.name for each in node.names}
         others = {name for name in imported if name.startswith(f"contsemi.{room}.")}
-        assert {name.split(".")[2] for name in others} <= {group}, path
+        assert {name.split(".")[2] for name in others} <= {group, *SHAPES}, path
 
 
 def test_scores_of_every_seen_class_are_finite(config, stream):

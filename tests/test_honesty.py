@@ -13,6 +13,7 @@ from contsemi.storage.tensors import flatten
 
 METHODS = ["method=contsemi", "method=suave", "method=finetune"]
 WITH_MEMORY = [METHODS[0], "memory.embeddings=40", "distiller.neighbours=5"]
+WITH_INDEX = [METHODS[0], "objective.labels_from=both", "memory.anchors=12"]
 
 
 def train(config, stream, after=lambda task, learner: None, reads_again=False):
@@ -27,7 +28,9 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.fixture(params=[*[[m] for m in METHODS], WITH_MEMORY], ids=lambda words: "+".join(words))
+@pytest.fixture(
+    params=[*[[m] for m in METHODS], WITH_MEMORY, WITH_INDEX], ids=lambda words: "+".join(words)
+)
 def words(request):
     return request.param
 

@@ -1,6 +1,7 @@
 """What the source never does, read off its syntax trees: nothing that a file says is run.
 
-A pickle is parsed in one place alone, ``data/cifar.py``, by an unpickler that knows arrays only.
+A pickle is parsed in one place alone, ``data/sources/cifar.py``, by an unpickler that knows
+arrays only.
 """
 
 import ast

@@ -22,6 +22,9 @@ def centred_softmax(
         [N, K] probabilities made with the old centre, and the new centre [K]; without gradient.
 
     Source: Caron et al. 2021, eq. 4 (DINO).
+
+    >>> centred_softmax(torch.tensor([[1.0, 0.0]]), torch.zeros(2), temperature=1.0, momentum=0.9)
+    (tensor([[0.7311, 0.2689]]), tensor([0.1000, 0.0000]))
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     centre = centre.to(scores.dtype)
@@ -33,5 +36,8 @@ def linear(step: int, *, steps: int, start: float, end: float) -> float:
     """A straight line from ``start`` at step 0 to ``end`` at ``steps - 1`` and later.
 
     For the temperature of DINO's teacher, where a step is an epoch.
+
+    >>> [linear(step, steps=3, start=0.04, end=0.08) for step in range(4)]
+    [0.04, 0.06, 0.08, 0.08]
     """
     return start + (end - start) * min(step / max(steps - 1, 1), 1.0) if steps > 0 else end

@@ -20,6 +20,10 @@ def weak_relation(embeddings: Tensor, labels: Tensor) -> Tensor:
 
     Returns:
         bool [N, N].
+
+    >>> rows = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    >>> weak_relation(rows, torch.full((4,), -1))[0]
+    tensor([ True,  True, False, False])
     """
     weak = components(nearest_others(embeddings), labels)
     return overruled(weak[:, None] == weak, labels, labels)
@@ -34,6 +38,9 @@ def nearest_others(embeddings: Tensor) -> Tensor:
 
     Returns:
         int64 [N]; with a single row that row itself.
+
+    >>> nearest_others(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]))
+    tensor([1, 0, 1])
     """
     rows = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
     unit = torch.nn.functional.normalize(rows, dim=1)
@@ -55,6 +62,10 @@ def components(neighbours: Tensor, same: Tensor | None = None) -> Tensor:
         differs between devices.
 
     Source: Zheng et al. 2021, section 3.3 (WCL).
+
+    >>> found = components(torch.tensor([1, 0, 3, 2]))
+    >>> found[0] == found[1], found[1] == found[2]
+    (tensor(True), tensor(False))
     """
     return (_walked if neighbours.device.type == "cpu" else _squared)(neighbours, same)
 

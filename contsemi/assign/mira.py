@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["mira", "mira_by_view"]
+__all__ = ["mira"]
 
 
 @torch.no_grad()
@@ -69,48 +69,3 @@ def mira(
     for _ in range(iterations):
         log_v = (1 - beta) * log_use(assigned(log_v)) + beta * log_v
     return assigned(log_v)[len(rows) - len(scores) :].exp()
-
-
-def mira_by_view(
-    scores: Tensor,
-    *,
-    batch_size: int,
-    temperature: float,
-    beta: float,
-    iterations: int,
-    queue: Tensor | None = None,
-    prior: Tensor | None = None,
-) -> Tensor:
-    """:func:`mira` of each view by itself.
-
-    Args:
-        scores: [V * B, K], view-major.
-        batch_size: B > 0.
-        temperature: as there.
-        beta: as there.
-        iterations: as there.
-        queue: [V, M, K] scores of earlier images in the same views.
-        prior: as there.
-
-    Returns:
-        [V * B, K].
-
-    >>> options = {"temperature": 1.0, "beta": 0.5, "iterations": 30}
-    >>> mira_by_view(torch.zeros(4, 2), batch_size=2, **options)[0]
-    tensor([0.5000, 0.5000])
-    """
-    views = torch.split(scores, batch_size)
-    queues = [None] * len(views) if queue is None else queue
-    return torch.cat(
-        [
-            mira(
-                view,
-                temperature=temperature,
-                beta=beta,
-                iterations=iterations,
-                queue=rows,
-                prior=prior,
-            )
-            for view, rows in zip(views, queues, strict=True)
-        ]
-    )

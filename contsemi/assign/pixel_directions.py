@@ -32,7 +32,7 @@ def pixel_directions(images: Tensor, number: int = 64) -> Tensor:
 
 
 def _small(images: Tensor) -> Tensor:
-    pixels = images.float() / 255
+    pixels = images[:, :3].float() / 255  # without masks
     if images.shape[-1] <= LARGEST_SIDE:
         return pixels
     return functional.adaptive_avg_pool2d(pixels, LARGEST_SIDE)

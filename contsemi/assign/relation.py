@@ -7,12 +7,22 @@ __all__ = ["both_labelled", "overruled", "same_class"]
 
 
 def both_labelled(labels: Tensor, others: Tensor) -> Tensor:
-    """Bool [N, M] from labels int64 [N] and [M]; -1 is no label."""
+    """Bool [N, M] from labels int64 [N] and [M]; -1 is no label.
+
+    >>> both_labelled(torch.tensor([2, -1]), torch.tensor([2, 3, -1]))
+    tensor([[ True,  True, False],
+            [False, False, False]])
+    """
     return (labels[:, None] >= 0) & (others >= 0)
 
 
 def same_class(labels: Tensor, others: Tensor) -> Tensor:
-    """Bool [N, M]: both labelled, and of one class."""
+    """Bool [N, M]: both labelled, and of one class.
+
+    >>> same_class(torch.tensor([2, -1]), torch.tensor([2, 3, -1]))
+    tensor([[ True, False, False],
+            [False, False, False]])
+    """
     return (labels[:, None] == others) & (others >= 0)
 
 
@@ -26,5 +36,9 @@ def overruled(relation: Tensor, labels: Tensor, others: Tensor) -> Tensor:
 
     Returns:
         bool [N, M].
+
+    >>> believed = torch.ones(1, 3, dtype=torch.bool)
+    >>> overruled(believed, torch.tensor([2]), torch.tensor([2, 3, -1]))
+    tensor([[ True, False,  True]])
     """
     return torch.where(both_labelled(labels, others), same_class(labels, others), relation)

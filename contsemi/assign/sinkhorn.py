@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["sinkhorn", "sinkhorn_by_view"]
+__all__ = ["sinkhorn"]
 
 
 @torch.no_grad()
@@ -31,6 +31,10 @@ def sinkhorn(
         [B, K] probabilities in float32 or float64, without gradient.
 
     Source: Caron et al. 2020, section 3.1 (SwAV).
+
+    >>> sinkhorn(torch.tensor([[1.0, 0.0], [1.0, 0.5]]), epsilon=0.1, iterations=3)
+    tensor([[0.9638, 0.0362],
+            [0.1522, 0.8478]])
     """
     rows = scores if queue is None else torch.cat([queue, scores])
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32)) / epsilon
@@ -47,35 +51,3 @@ def sinkhorn(
         if i < iterations - 1:
             by_row = -(rows + by_class).logsumexp(dim=1, keepdim=True)
     return (rows[len(rows) - len(scores) :] + by_class).softmax(dim=1)
-
-
-def sinkhorn_by_view(
-    scores: Tensor,
-    *,
-    batch_size: int,
-    epsilon: float,
-    iterations: int,
-    queue: Tensor | None = None,
-    prior: Tensor | None = None,
-) -> Tensor:
-    """:func:`sinkhorn` of each view by itself.
-
-    Args:
-        scores: [V * B, K], view-major.
-        batch_size: B > 0.
-        epsilon: as there.
-        iterations: as there.
-        queue: [V, M, K] scores of earlier images in the same views.
-        prior: as there.
-
-    Returns:
-        [V * B, K].
-    """
-    views = torch.split(scores, batch_size)
-    queues = [None] * len(views) if queue is None else queue
-    return torch.cat(
-        [
-            sinkhorn(view, epsilon=epsilon, iterations=iterations, queue=rows, prior=prior)
-            for view, rows in zip(views, queues, strict=True)
-        ]
-    )

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from contsemi.assign.sharpen import guessed
 
-__all__ = ["guess_rows", "label_rows"]
+__all__ = ["across_images", "guess_rows", "label_rows"]
 
 
 @torch.no_grad()
@@ -54,3 +54,24 @@ def guess_rows(
         some = guessed(logits[:, columns], batch_size=batch_size, temperature=temperature)
         guess = some.new_zeros(batch_size, logits.shape[1]).index_copy_(1, columns, some)
     return guess.repeat(views, 1)
+
+
+@torch.no_grad()
+def across_images(logits: Tensor, views: int, temperature: float) -> Tensor:
+    """What CCIC's released code takes for guesses: copies of different images averaged.
+
+    It lays the copies out by image, and averages as if they were by copy. The power of the mean is
+    of logits, not of probabilities.
+
+    Args:
+        logits: [V * B, C], view-major.
+        views: V.
+        temperature: T of the power ``1 / T``.
+
+    Returns:
+        [V * B, C], without gradient; rows sum to 1.
+    """
+    by_image = logits.view(views, -1, logits.shape[1]).transpose(0, 1)
+    mean = by_image.reshape(views, -1, logits.shape[1]).mean(dim=0)
+    power = mean ** (1 / temperature)
+    return (power / power.sum(dim=1, keepdim=True)).repeat(views, 1)

@@ -17,6 +17,9 @@ def vote(votes: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     Returns:
         int64 [N] winners, -1 for a row where nobody voted, and their share of the votes that
         were given, float32 [N], 0 where nobody voted.
+
+    >>> vote(torch.tensor([[1, 2, 2], [-1, -1, -1]]), 3)
+    (tensor([ 2, -1]), tensor([0.6667, 0.0000]))
     """
     counts = (votes[:, :, None] == torch.arange(num_classes, device=votes.device)).sum(dim=1)
     # argmax gives the first of equal ones.

@@ -17,18 +17,29 @@ KEYS = ("shared", "labels", "seeds", "methods")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run: its place in the benchmark, its folder and its settings."""
+    """One run: its place in the benchmark, its folder and its settings.
+
+    Attributes:
+        order: seed of the class order; ``None`` for that of the scenario.
+    """
 
     labels: str
     method: str
     seed: int
     folder: Path
     settings: tuple[str, ...]
+    order: int | None = None
 
     @property
     def name(self) -> str:
         """What the run is, in one line."""
-        return f"{self.method}, {self.labels}, seed {self.seed}"
+        order = "" if self.order is None else f", order {self.order}"
+        return f"{self.method}, {self.labels}{order}, seed {self.seed}"
+
+    @property
+    def pair(self) -> tuple[int | None, int]:
+        """What runs of other methods have in common with it: order and seed."""
+        return self.order, self.seed
 
     @property
     def finished(self) -> bool:
@@ -44,6 +55,7 @@ class Benchmark:
         shared: settings of every run.
         labels: label budgets.
         seeds: of every method and budget.
+        orders: seeds of class orders, crossed with ``seeds``; ``(None,)`` for the scenario's own.
         methods: name -> its own settings.
         reference: the method that the others are compared with.
     """
@@ -53,21 +65,41 @@ class Benchmark:
     seeds: Sequence[int]
     methods: Mapping[str, Sequence[str]]
     reference: str
+    orders: Sequence[int | None] = (None,)
 
     def jobs(self, output: Path, extra: Sequence[str] = ()) -> list[Job]:
-        """All runs; seeds outermost, so that half a benchmark is a fair one."""
+        """All runs; orders and seeds outermost, so that half a benchmark is a fair one."""
         return [
             Job(
                 labels,
                 method,
                 seed,
-                output / labels.replace("/", "_per_") / method / f"seed{seed}",
-                _last(*self.shared, *settings, *extra, f"label_ratio={labels}", f"seed={seed}"),
+                output / labels.replace("/", "_per_") / method / _folder(order, seed),
+                _last(
+                    *self.shared,
+                    *settings,
+                    *extra,
+                    f"label_ratio={labels}",
+                    f"seed={seed}",
+                    *_order(order),
+                ),
+                order,
             )
             for seed in self.seeds
+            for order in self.orders
             for labels in self.labels
             for method, settings in self.methods.items()
         ]
+
+
+def _folder(order: int | None, seed: int) -> str:
+    return f"seed{seed}" if order is None else f"order{order}_seed{seed}"
+
+
+def _order(order: int | None) -> tuple[str, ...]:
+    if order is None:
+        return ()
+    return "scenario.class_order=shuffled", f"scenario.order_seed={order}"
 
 
 def _last(*words: str) -> tuple[str, ...]:
@@ -97,7 +129,7 @@ def read(path: Path) -> Benchmark:
 def _checked(content: Any) -> Benchmark:
     if not isinstance(content, dict):
         raise ValueError("no mapping of keys to values")
-    if unknown := sorted(map(str, set(content) - {*KEYS, "reference"})):
+    if unknown := sorted(map(str, set(content) - {*KEYS, "reference", "orders"})):
         raise ValueError(f"unknown key {unknown[0]!r}")
     if missing := [key for key in KEYS if not content.get(key)]:
         raise ValueError(f"{missing[0]!r} is missing or empty")
@@ -106,8 +138,10 @@ def _checked(content: Any) -> Benchmark:
         raise ValueError("'methods' is not name: [key=value, ...] for each")
     if not _words(content["shared"]) or not isinstance(content["labels"], list):
         raise ValueError("'shared' and 'labels' are not lists of words")
-    if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
-        raise ValueError("'seeds' is not a list of whole numbers")
+    orders = content.get("orders", [])
+    for key, value in (("seeds", seeds), ("orders", orders)):
+        if not isinstance(value, list) or not all(type(seed) is int for seed in value):
+            raise ValueError(f"{key!r} is not a list of whole numbers")
     if bad := [name for name in map(str, methods) if Path(name).name != name or name == ".."]:
         raise ValueError(f"method {bad[0]!r} cannot be the name of a folder")
     reference = content.get("reference", next(iter(methods)))
@@ -115,7 +149,8 @@ def _checked(content: Any) -> Benchmark:
         raise ValueError(f"reference {reference!r} is none of the methods")
     labels = [str(each) for each in content["labels"]]
     named = {str(name): settings for name, settings in methods.items()}
-    return Benchmark(content["shared"], labels, seeds, named, str(reference))
+    orders = orders or [None]
+    return Benchmark(content["shared"], labels, seeds, named, str(reference), orders)
 
 
 def _words(value: Any) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contsemi.benchmark.plan import Job
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.paired import mean_and_deviation, paired_difference
-from contsemi.records.finished import Run, load_run
+from contsemi.records.finished import FinishedRun, load_run
 
 __all__ = ["table"]
 
@@ -18,19 +18,22 @@ COLUMNS = {
 
 
 def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:
-    """Mean ± standard deviation over seeds, and how far the reference is ahead.
+    """Mean ± standard deviation over orders and seeds, and how far the reference is ahead.
 
     Args:
         jobs: all runs; those that are not finished are left out.
         reference: name of the method that the others are compared with.
     """
+    pairs = list(dict.fromkeys(job.pair for job in jobs))
+    seeds = "seeds" if all(job.order is None for job in jobs) else "runs"
     for labels in dict.fromkeys(job.labels for job in jobs):
-        runs: dict[str, dict[int, Run]] = {}
+        runs: dict[str, dict[int, FinishedRun]] = {}  # by the place of their order and seed
         for job in jobs:
             if job.labels == labels and job.finished:
-                runs.setdefault(job.method, {})[job.seed] = load_run(job.folder)
+                runs.setdefault(job.method, {})[pairs.index(job.pair)] = load_run(job.folder)
         yield f"\n### {labels}\n"
-        yield f"| method | seeds | {' | '.join(COLUMNS)} | {reference} ahead by | bytes | seconds |"
+        names = ["method", seeds, *COLUMNS, f"{reference} ahead by", "bytes", "seconds"]
+        yield f"| {' | '.join(names)} |"
         yield "|---" * (len(COLUMNS) + 5) + "|"
         for method, by_seed in sorted(runs.items(), key=lambda item: -_mean(item[1])):
             cells = [method, str(len(by_seed))]
@@ -41,17 +44,17 @@ def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:
             yield f"| {' | '.join(cells)} |"
 
 
-def _values(by_seed: Mapping[int, Run], kind: str, name: str) -> dict[int, float]:
+def _values(by_seed: Mapping[int, FinishedRun], kind: str, name: str) -> dict[int, float]:
     found = {seed: run.results[kind].get(name) for seed, run in by_seed.items()}
     return {seed: 100 * value for seed, value in found.items() if value is not None}
 
 
-def _mean(by_seed: Mapping[int, Run]) -> float:
+def _mean(by_seed: Mapping[int, FinishedRun]) -> float:
     values = _values(by_seed, *COLUMNS["average accuracy"])
     return sum(values.values()) / max(len(values), 1)
 
 
-def _spread(by_seed: Mapping[int, Run], kind: str, name: str) -> str:
+def _spread(by_seed: Mapping[int, FinishedRun], kind: str, name: str) -> str:
     spread = mean_and_deviation(list(_values(by_seed, kind, name).values()))
     if isinstance(spread, Undefined):
         return "-"
@@ -60,7 +63,7 @@ def _spread(by_seed: Mapping[int, Run], kind: str, name: str) -> str:
     return f"{spread.mean:.1f} ± {spread.deviation:.1f}"
 
 
-def _ahead(reference: Mapping[int, Run], other: Mapping[int, Run]) -> str:
+def _ahead(reference: Mapping[int, FinishedRun], other: Mapping[int, FinishedRun]) -> str:
     """Mean of the paired difference, with its 95 % t interval."""
     place = COLUMNS["average accuracy"]
     found = paired_difference(_values(reference, *place), _values(other, *place))

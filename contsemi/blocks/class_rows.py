@@ -28,6 +28,9 @@ class ClassRows(Block):
         drop_overflow: whether rows that do not fit before the end of that queue are thrown away,
             and the next ones go to its beginning, as in the released code.
 
+        noise: width of the normal noise, of random classes, that the queue begins with, as in the
+            released code; 0 for an empty queue.
+
     Attributes:
         rows: [M, D], as long as they came.
         labels: int64 [M], -1 where nothing is stored.
@@ -40,9 +43,16 @@ class ClassRows(Block):
     written: Tensor
 
     def __init__(
-        self, head: str, capacity: int, *, one_queue: bool = False, drop_overflow: bool = False
+        self,
+        head: str,
+        capacity: int,
+        *,
+        one_queue: bool = False,
+        drop_overflow: bool = False,
+        noise: int = 0,
     ) -> None:
         super().__init__()
+        self.noise = noise
         self.head, self.capacity = head, capacity
         self.one_queue, self.drop_overflow = one_queue, drop_overflow
         self.refresh_every = None if one_queue else "task"
@@ -60,6 +70,11 @@ class ClassRows(Block):
             self.written = torch.cat([self.written, new])
         if self.rows.shape[1]:
             self._make_room(self.rows.shape[1])
+        elif self.noise:
+            draw = torch.Generator().manual_seed(0)
+            rows = torch.randn(self.capacity, self.noise, generator=draw)
+            labels = torch.randint(self.num_classes, (self.capacity,), generator=draw)
+            self.rows, self.labels = rows.to(self.rows), labels.to(self.labels)
 
     def refresh(self, pool: Pool) -> None:
         """The labelled images of the task's pool enter."""

@@ -33,7 +33,7 @@ def mixed_labelled() -> dict[str, View]:
 
 def labelled_cross_entropy(
     step: Step, head: str, *, temperature: float, smoothing: float
-) -> tuple[Tensor, int]:
+) -> tuple[Tensor, int | Tensor]:
     """The mean over all labelled rows; a mixed row counts for both labels by their shares.
 
     Args:
@@ -44,10 +44,11 @@ def labelled_cross_entropy(
         smoothing: of the labels.
 
     Returns:
-        A scalar, and the number of rows: V L, or V L + L with mixed ones.
+        A scalar, and the number of rows: V L, or V L + L with mixed ones; where the classes are a
+        sample, the number of those that they stand for.
 
     Raises:
-        ValueError: the step has no labelled rows.
+        ValueError: the step has no labelled rows, or mixed ones of a sample of the classes.
 
     Source: Fini et al. 2023 (Suave, Daino), whose code calls the mixed rows beside the plain ones
         ``extend``.
@@ -58,9 +59,18 @@ def labelled_cross_entropy(
     scores, labels, rows = labelled[head], step.labels, len(labelled)
     views = rows // len(labels)
     of_rows = labels if views == 1 else labels.repeat(views)
-    plain = label_cross_entropy(scores, of_rows, temperature=temperature, smoothing=smoothing)
+    weights = step.label_weights
+    plain = label_cross_entropy(
+        scores,
+        of_rows,
+        temperature=temperature,
+        smoothing=smoothing,
+        weights=None if weights is None else weights.repeat(views),
+    )
     if mixed is None or mixed.student is None:
-        return plain, rows
+        return plain, rows if weights is None else weights.sum() * views
+    if weights is not None:
+        raise ValueError("a mixed row stands for a pair, and label_weights are of single rows")
     blended, share = mixed.student[head], mixed.share
     own, partner = (
         label_cross_entropy(blended, each, temperature=temperature, smoothing=smoothing)
@@ -71,7 +81,7 @@ def labelled_cross_entropy(
     return (rows * plain + len(blended) * blend) / both, both
 
 
-def by_rows(losses: Mapping[str, tuple[Tensor, int]]) -> dict[str, Tensor]:
+def by_rows(losses: Mapping[str, tuple[Tensor, int | Tensor]]) -> dict[str, Tensor]:
     """Terms in which every row of the batch counts the same.
 
     Args:

@@ -1,9 +1,12 @@
 """Images shared out among clusters that are all used, earlier images of the task counted in."""
 
+from functools import partial
+
 from torch import Tensor
 
-from contsemi.assign.mira import mira_by_view
-from contsemi.assign.sinkhorn import sinkhorn_by_view
+from contsemi.assign.each_view import Assignment, each_view
+from contsemi.assign.mira import mira
+from contsemi.assign.sinkhorn import sinkhorn
 from contsemi.blocks.block import Block
 from contsemi.blocks.queue import Queue
 from contsemi.types import Experience, Outputs, Step
@@ -21,7 +24,6 @@ class Shares(Block):
         queue: earlier embeddings of each large view, of this task, that share the balance; 0 for
             none.
         queue_from: epoch of a task from which the queue is filled; it is used once full.
-
         assign: ``sinkhorn``, which uses all clusters evenly, or ``mira``, which need not.
         beta: weight of the mutual information, of ``mira``.
 
@@ -73,19 +75,13 @@ class Shares(Block):
             towards = directions[self.head]
             rows = self.queue.scores(towards if columns is None else towards[columns])
             self.queue.hold(large["projector"], batch_size=step.batch_size)
-        balance = mira_by_view if self.assign == "mira" else sinkhorn_by_view
+        balance: Assignment
         if self.assign == "mira":
-            options = {"temperature": self.epsilon, "beta": self.beta}
+            balance = partial(mira, temperature=self.epsilon, beta=self.beta)
         else:
-            options = {"epsilon": self.epsilon}
-        return balance(
-            scores,
-            batch_size=step.batch_size,
-            iterations=self.iterations,
-            queue=rows,
-            prior=prior,
-            **options,
-        )
+            balance = partial(sinkhorn, epsilon=self.epsilon)
+        balance = partial(balance, iterations=self.iterations, prior=prior)
+        return each_view(balance, scores, batch_size=step.batch_size, queue=rows)
 
     def after_step(self) -> None:
         """The batch enters the queue."""

@@ -41,13 +41,16 @@ def paws(
         the task.
     """
     supports, large, labels = step.student("labelled"), step.student("large"), step.labels
+    stands_for = step.label_weights
     if supports is None or large is None:
         return {}
     if rows is not None and len(rows):
         supports, labels = supports.rows(step.in_each_view(rows)), labels.index_select(0, rows)
+        stands_for = None if stands_for is None else stands_for.index_select(0, rows)
     soft, weights = support_labels(
         labels, columns, smoothing=smoothing, dtype=supports[anchor].dtype
     )
+    weights = weights if stands_for is None else weights * stands_for
     vote = partial(soft_nearest_neighbours, labels=soft, temperature=temperature, weights=weights)
     log_probs = vote(step.views(anchor), supports[anchor])
     targets = log_probs[: len(large)].detach()

@@ -9,17 +9,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contsemi.compose import argv, check, files, groups, overrides, together, usage
+from contsemi.compose import argv, check, consistency, files, groups, overrides, usage
 from contsemi.compose.names import run_name
 from contsemi.compose.unread import refuse_unread
 from contsemi.config import Config
 from contsemi.errors import InputError
 
-__all__ = ["Run", "expand", "load", "plain", "run_name", "to_yaml", "usage"]
+__all__ = ["Composed", "expand", "load", "plain", "run_name", "to_yaml", "usage"]
 
 
 @dataclass(frozen=True)
-class Run:
+class Composed:
     """One run of a command.
 
     Attributes:
@@ -44,7 +44,7 @@ def load(overrides: Sequence[str] = ()) -> Config:
     return run.config
 
 
-def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]:
+def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Composed]:
     """Every run that a command asks for, all of them checked.
 
     Args:
@@ -64,8 +64,9 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Run]
             _refuse_hidden(chosen)
             composed[words] = groups.compose(words)
             _turn_off(composed[words], {o.key for o in chosen})
+            _share_out(composed[words])
         config = _named(_checked(composed[words], combination, list(choices)), combination)
-        runs.append(Run(config, tuple(o.word for o in combination)))
+        runs.append(Composed(config, tuple(o.word for o in combination)))
         read.append((config, combination, plain(composed[words])))
     refuse_unread(read)
     _refuse_one_folder(runs)
@@ -85,7 +86,7 @@ def _checked(
             OmegaConf.update(changed, override.key, override.value)
     chosen = {o.key: str(o.value) for o in combination if o.key in choices}
     config = check.validate(plain(changed), defaults, chosen)
-    together.refuse_unread(config, [override.key for override in combination])
+    consistency.refuse_unread(config, [override.key for override in combination])
     return config
 
 
@@ -107,6 +108,21 @@ def _turn_off(composed: Any, chosen: Collection[str]) -> None:
     """Takes out what an experiment says of a distiller that the command line leaves out."""
     if {"method", "distiller"} & set(chosen) and composed.distiller.name == "none":
         composed.distiller = {"name": "none"}
+
+
+def _share_out(composed: Any) -> None:
+    """Gives what an experiment says of its distiller to the one of several that has such keys."""
+    from omegaconf import OmegaConf
+
+    names = files.named("distiller", composed.distiller.name)
+    section = plain(composed)["distiller"] if len(names) > 1 else {}
+    for key in [key for key in section if key not in ("name", *names)]:
+        said = dict(files.keys({key: section[key]})).keys()
+        owners = [each for each in names if said <= dict(files.keys(section[each])).keys()]
+        if len(owners) == 1:
+            own = {key: section.pop(key)}
+            section[owners[0]] = OmegaConf.to_container(OmegaConf.merge(section[owners[0]], own))
+            composed.distiller = section
 
 
 def _named(config: Config, combination: Sequence[overrides.Override]) -> Config:
@@ -135,7 +151,7 @@ def plain(composed: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "experiment"}
 
 
-def _refuse_one_folder(runs: Sequence[Run]) -> None:
+def _refuse_one_folder(runs: Sequence[Composed]) -> None:
     folders = [run.config.output or run_name(run.config) for run in runs] if len(runs) > 1 else []
     if len(set(folders)) < len(folders):
         given = runs[0].config.output is not None

@@ -29,6 +29,8 @@ LAUNCHER_KEYS = (
     "tasks_per_node",
     "timeout_min",
 )
+# Values of several words: lines of a shell, and options of sbatch by name.
+_SEVERAL = {"setup": ("[", "]"), "additional_parameters": ("{", "}")}
 _HELP, _VERSION, _CONFIG, _SWEEP = (
     ("--help", "-h"),
     ("--version",),
@@ -176,9 +178,18 @@ def _launcher(word: str) -> str:
             f"unknown launcher {suggest.shown(value)}",
             suggest.did_you_mean(suggest.name(value, LAUNCHERS), LAUNCHERS),
         )
-    plain = re.fullmatch(r"[\w.:@-]+", value) is not None and "_target_" not in word
-    if plain and key in {f"hydra.launcher.{k}" for k in LAUNCHER_KEYS}:
-        return word
+    name = key.removeprefix("hydra.launcher.")
+    if key != name and name in LAUNCHER_KEYS and "_target_" not in word:
+        if re.fullmatch(r"[\w.:@-]+", value):
+            return word
+        if name in _SEVERAL:
+            begin, end = _SEVERAL[name]
+            held = value.startswith(begin) and value.endswith(end) and value.isprintable()
+            if held and "$" not in value:
+                return word
+            example = {"setup": "['module load cuda']", "additional_parameters": "{requeue: true}"}
+            problem = f"expected {begin}...{end} without a $, got {suggest.shown(value)}"
+            raise InputError(key, problem, f'write "{key}={example[name]}"')
     raise InputError(
         suggest.bare(key),
         "this setting of Hydra is not supported",

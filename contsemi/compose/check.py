@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from contsemi.compose import files, parts, schema, suggest, together
+from contsemi.compose import consistency, files, parts, schema, suggest
 from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
@@ -71,7 +71,7 @@ def validate(
     except ValidationError as error:
         raise _explain(error, model, values, defaults, chosen or {}) from None
     config = Config.model_validate(checked.model_dump())
-    together.check(config)
+    consistency.check(config)
     return config
 
 

@@ -15,10 +15,21 @@ from typing import Any
 import yaml
 
 from contsemi.compose import resources, suggest
-from contsemi.discovery import ROOMS
+from contsemi.discovery import ROOMS, TOGETHER
 from contsemi.errors import InputError
 
-__all__ = ["NAME", "declared", "find", "groups", "holding", "names", "read", "shown"]
+__all__ = [
+    "NAME",
+    "adopt",
+    "declared",
+    "find",
+    "groups",
+    "holding",
+    "named",
+    "names",
+    "read",
+    "shown",
+]
 
 NAME = re.compile(r"[A-Za-z0-9][\w -]*", re.ASCII)  # of a choice
 LARGEST = 1 << 20  # bytes of a file
@@ -42,6 +53,26 @@ def _groups(folders: tuple[Path, ...], scenarios: Path) -> dict[str, list[Path]]
     return dict(sorted(found.items()))
 
 
+# Experiments that a command named by their paths, by the name that they have for Hydra.
+_by_path: dict[str, Path] = {}
+
+
+def adopt(file: Path) -> str:
+    """Takes an experiment file that lies elsewhere among the experiments; its name there.
+
+    Raises:
+        InputError: there is no such file, or an experiment of ours has its name.
+    """
+    name, where = file.stem, suggest.path(str(file))
+    if not file.is_file():
+        raise InputError("experiment", f"no such file: {where}", "give its path, or a name")
+    if not NAME.fullmatch(name) or _find("experiment", name) is not None:
+        problem = f"{where} has a name that an experiment of ours has, or cannot have"
+        raise InputError("experiment", problem, "rename it: letters, digits, _ and - make a name")
+    _by_path[name] = file.resolve()
+    return name
+
+
 def names(group: str) -> list[str]:
     """The names that a group offers; a file of another name cannot be chosen."""
     folders = groups().get(group, [])
@@ -52,8 +83,19 @@ def _named(file: Path) -> bool:
     return NAME.fullmatch(file.stem) is not None
 
 
+def named(group: str, name: str) -> list[str]:
+    """The files that a choice stands for: more than one where ``a+b`` has parts work together."""
+    return name.split("+") if group in TOGETHER else [name]
+
+
 def find(group: str, name: str) -> Path | None:
     """The file of a choice; ours where several packages have one of that name."""
+    if group == "experiment" and name in _by_path:
+        return _by_path[name]
+    return _find(group, name)
+
+
+def _find(group: str, name: str) -> Path | None:
     files = (folder / f"{name}.yaml" for folder in groups().get(group, []))
     return next((file for file in files if file.is_file()), None)
 
@@ -154,11 +196,17 @@ def declared(group: str, name: str) -> tuple[dict[str, Any], dict[str, Any], str
 
     Args:
         group: of :data:`~contsemi.discovery.ROOMS`.
-        name: of a choice that exists.
+        name: of a choice that exists. Of parts that work together each has its own keys under its
+            name.
 
     Raises:
         InputError: the file is at fault.
     """
+    if len(several := named(group, name)) > 1:
+        parts = {each: declared(group, each) for each in several}
+        own = {each: _without_name(values) for each, (values, _, _) in parts.items()}
+        ranges = {each: inner for each, (_, inner, _) in parts.items()}
+        return {"name": name, **own}, ranges, f"conf/{group}"
     file = find(group, name)
     if file is None:
         raise InputError(group, f"there is no conf/{group}/{name}.yaml", "choose another")
@@ -171,6 +219,10 @@ def declared(group: str, name: str) -> tuple[dict[str, Any], dict[str, Any], str
         problem = "expected a range for each key: {temperature: [0.001, 10]}"
         raise InputError(f"{where}: ranges", problem, FIX)
     return values, ranges, where
+
+
+def _without_name(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "name"}
 
 
 def keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -190,12 +242,13 @@ def holding(key: str, chosen: Mapping[str, str]) -> str | None:
         chosen: group -> name, those that win last.
     """
     for group, name in reversed(list(chosen.items())):
-        file = find(group, name)
-        if file is None:
-            continue
+        several = named(group, name)
         own = f"{group}." if group in ROOMS or group in ("data", "views", "optim") else ""
-        if any(
-            key == f"{own}{k}" or f"{own}{k}".startswith(f"{key}.") for k, _ in keys(read(file))
-        ):
-            return shown(file)
+        for each in several:
+            if (file := find(group, each)) is None:
+                continue
+            inner = f"{own}{each}." if len(several) > 1 else own
+            full = [f"{inner}{k}" for k, _ in keys(read(file))]
+            if any(key == k or k.startswith(f"{key}.") for k in full):
+                return shown(file)
     return None

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -9,17 +10,20 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from contsemi.compose import Run, check, groups, plain
+from contsemi.compose import Composed, check, groups, plain
 from contsemi.config import Config
-from contsemi.errors import ENDINGS, InputError
+from contsemi.errors import ENDINGS, InputError, Interrupted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 __all__ = ["launch"]
 
+# By which submitit warns of the time limit, and by which a run stops after the step at hand.
+_WARNING, _STOP = signal.SIGUSR2, signal.SIGUSR1
 # Hydra neither logs, nor changes the directory, nor keeps records of its own.
 _QUIET = (
     "hydra/job_logging=none",
@@ -30,7 +34,9 @@ _QUIET = (
 )
 
 
-def launch(runs: Sequence[Run], launcher: Sequence[str], train: Callable[[Config], None]) -> int:
+def launch(
+    runs: Sequence[Composed], launcher: Sequence[str], train: Callable[[Config], None]
+) -> int:
     """Starts checked runs through a launcher of Hydra and waits for them.
 
     Args:
@@ -90,15 +96,39 @@ def _job(train: Callable[[Config], None], composed: "DictConfig") -> int:
     """One run where the launcher started it; the exit code comes back to the command."""
     values = plain(composed)
     _tell_ranks()
+    before = _warned_by(_WARNING)
     try:
         train(check.validate(values, values))
     except ENDINGS as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
+        if before is not None and error.exit_code == 128 + _STOP:
+            before(_WARNING, None)  # queues the job again, and ends the process; or has no more
         return error.exit_code
     except Exception:
         traceback.print_exc()
         return 1
+    finally:
+        if before is not None:
+            signal.signal(_WARNING, before)
     return 0
+
+
+def _warned_by(number: signal.Signals) -> Callable[[int, FrameType | None], Any] | None:
+    """Lets a launcher's warning stop the run where all is saved; what the launcher would have done.
+
+    submitit sends it before the time limit, and its handler ends the process in the middle of
+    whatever it is at.
+    """
+    before = signal.getsignal(number)
+    if not callable(before):
+        return None
+    signal.signal(number, lambda *_: signal.raise_signal(_STOP))
+    signal.signal(_STOP, _stop)  # while nobody else listens to it: before and after the run
+    return before
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    raise Interrupted(number, "goes on from here")
 
 
 def _tell_ranks() -> None:

@@ -4,11 +4,12 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from contsemi.compose import files, groups, schema, suggest
 from contsemi.compose.argv import Token
-from contsemi.discovery import ROOMS, SEVERAL, offered
+from contsemi.discovery import ROOMS, SEVERAL, TOGETHER, offered, together
 from contsemi.errors import InputError
 
 __all__ = ["MOST_RUNS", "Override", "combinations"]
@@ -109,9 +110,10 @@ def _several(token: Token) -> InputError:
             f"{token.text} is two values",
             f"add --multirun to sweep, or use a point: {token.key}={point}",
         )
-    return InputError(
-        token.key, f"several values: {suggest.shown(token.text)}", "add --multirun to sweep"
-    )
+    fix = "add --multirun to sweep"
+    if token.key in TOGETHER:
+        fix += f", or write {token.key}=[{token.text}] for all at once"
+    return InputError(token.key, f"several values: {suggest.shown(token.text)}", fix)
 
 
 def _quoted(text: str) -> bool:
@@ -143,13 +145,19 @@ def _parse(token: Token) -> Any:
 def _group(token: Token, text: str, choices: Sequence[str] | None) -> Override:
     key, known = token.key, choices or ()
     if key in SEVERAL:
-        return _several_parts(token, text, known)
+        names = _part_names(token, text, known)
+        return Override(key, names, f"{groups.path(key)}=[{','.join(names)}]")
+    if key in TOGETHER and (text.startswith("[") or "+" in text):
+        return _working_together(token, text, known)
     name = text[1:-1] if _quoted(text) else text
     if name == "null" and key == "experiment":
         return Override(key, None, f"~{key}")
     if name == "null":
         raise InputError(key, "is required", suggest.did_you_mean(None, known))
-    _refuse_unknown(key, name, known)
+    if key == "experiment" and name.endswith(".yaml"):
+        name = files.adopt(Path(name).expanduser())
+    else:
+        _refuse_unknown(key, name, known)
     return Override(key, name, f"{groups.path(key)}={name}")
 
 
@@ -176,19 +184,33 @@ def _refuse_unknown(key: str, name: str, known: Sequence[str]) -> None:
     raise InputError(key, problem, suggest.did_you_mean(near and f"{key}={near}", known))
 
 
-def _several_parts(token: Token, text: str, known: Sequence[str]) -> Override:
+def _working_together(token: Token, text: str, known: Sequence[str]) -> Override:
+    """Parts that work together: ``[nnd,projected]``, or as records have it, ``nnd+projected``."""
+    key = token.key
+    names = _part_names(token, text if text.startswith("[") else text.split("+"), known)
+    if not names:
+        raise InputError(key, "names nothing", f"write {key}=none")
+    if "none" in names and len(names) > 1:
+        rest = [name for name in names if name != "none"]
+        fix = f"write {key}=none, or {key}=[{','.join(rest)}]"
+        raise InputError(key, "none goes with no other", fix)
+    name = together(names)
+    return Override(key, name, f"{groups.path(key)}={name}")
+
+
+def _part_names(token: Token, given: str | list[str], known: Sequence[str]) -> list[str]:
     """A list of names: ``[knn,linear]``, or one of them alone."""
-    parsed = _parse(Token(token.key, text))
-    value = _plain(parsed.value()) if parsed is not None else text
+    parsed = _parse(Token(token.key, given)) if isinstance(given, str) else None
+    value = _plain(parsed.value()) if parsed is not None else given
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         problem = f"expected a list of names, got {suggest.shown(value)}"
-        raise InputError(token.key, problem, f"for example {token.key}=[{', '.join(known[:2])}]")
+        raise InputError(token.key, problem, f"for example {token.key}=[{','.join(known[:2])}]")
     for name in names:
         _refuse_unknown(token.key, name, known)
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(token.key, f"names {twice[0]} twice", "leave one out")
-    return Override(token.key, names, f"{groups.path(token.key)}=[{','.join(names)}]")
+    return names
 
 
 def _value(key: str, text: str) -> Override:

@@ -14,9 +14,9 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from contsemi.compose import files, schema, suggest
 from contsemi.config import Config
+from contsemi.config.values import Section
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
-from contsemi.keys import Section
 
 __all__ = ["chosen", "defaults", "part_schema", "run_schema"]
 
@@ -51,7 +51,7 @@ def run_schema(values: Mapping[str, Any]) -> type[Config]:
     names = chosen(values)
     for group, name in names.items():
         known = files.names(group)
-        for each in name if isinstance(name, tuple) else (name,):
+        for each in name if isinstance(name, tuple) else files.named(group, str(name)):
             if each not in known:
                 fix = f"write it under defaults as '- override /{group.replace('.', '/')}: NAME'"
                 raise InputError(group, f"names no file, got {suggest.shown(each)}", fix)
@@ -91,8 +91,6 @@ def part_schema(group: str, name: str) -> type[BaseModel]:
         InputError: its file is at fault; the message names it.
     """
     values, ranges, where = files.declared(group, name)
-    if group != "baseline" or "weights" in values:
-        ranges = {"weights": WEIGHTS} | ranges if "weights" in values else ranges
     model = _section(name, {k: v for k, v in values.items() if k != "name"}, ranges, where)
     itself: Any = Literal[name]
     full = create_model(name, __base__=model, name=(itself, Field(description="the file")))
@@ -134,7 +132,7 @@ def _section(
         at_key = f"{where}: {key}"
         if not isinstance(key, str) or not key.isidentifier() or key.startswith(("_", "model_")):
             raise InputError(at_key, "is no name for a key", "use letters, digits and _")
-        given = ranges.get(key)
+        given = ranges.get(key, WEIGHTS if key == "weights" else None)
         if isinstance(value, Mapping):
             if isinstance(given, list):
                 given = dict.fromkeys(value, given)

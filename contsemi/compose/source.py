@@ -9,7 +9,7 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from omegaconf import OmegaConf
 
 from contsemi.compose import files, resources, suggest
-from contsemi.discovery import ROOMS, SEVERAL
+from contsemi.discovery import ROOMS, SEVERAL, TOGETHER, together
 from contsemi.errors import InputError
 
 __all__ = ["SCHEME", "YamlFiles", "register"]
@@ -38,7 +38,7 @@ class YamlFiles(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         """Whether there is such a file."""
-        return _file(config_path) is not None
+        return bool(_files(config_path))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Names of the choices of a group."""
@@ -46,15 +46,22 @@ class YamlFiles(ConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """One file, and the package its keys go to."""
-        file = _file(config_path)
-        if file is None:
+        found = _files(config_path)
+        if not found:
             raise ConfigLoadError(f"no file {config_path}.yaml")
         group, _, name = config_path.removesuffix(".yaml").strip("/").rpartition("/")
-        content = dict(files.read(file))
-        _check_defaults(file, group.replace("/", "."), content.get("defaults"))
+        if len(found) > 1:
+            content, file = files.declared(group.replace("/", "."), name)[0], found[0]
+        else:
+            (file,) = found
+            content = dict(files.read(file))
+        defaults = _checked_defaults(file, group.replace("/", "."), content.get("defaults"))
+        content |= {} if defaults is None else {"defaults": defaults}
         package = None
         if group in WHOLE:
             package = "_global_"
+            if group == "method":
+                content.pop("search", None)  # of contsemi.tune: no part of a run
             _refuse_choices(file, group, content)
         elif (key := group.replace("/", ".")) in ROOMS:
             content.pop("ranges", None)
@@ -67,26 +74,31 @@ class YamlFiles(ConfigSource):
         )
 
 
-def _file(config_path: str) -> Path | None:
+def _files(config_path: str) -> list[Path]:
+    """The file of a choice, or those of parts that work together; empty where one is missing."""
     group, _, name = config_path.removesuffix(".yaml").strip("/").rpartition("/")
-    if group:
-        return files.find(group.replace("/", "."), name)
-    file = resources.conf() / f"{name}.yaml"
-    return file if file.is_file() else None
+    if not group:
+        file = resources.conf() / f"{name}.yaml"
+        return [file] if file.is_file() else []
+    key = group.replace("/", ".")
+    found = [files.find(key, each) for each in files.named(key, name)]
+    return [file for file in found if file is not None] if None not in found else []
 
 
-def _check_defaults(file: Path, group: str, defaults: Any) -> None:
-    """Refuses a defaults list that names what is not there.
+def _checked_defaults(file: Path, group: str, defaults: Any) -> Any:
+    """A defaults list, parts that are to work together by their one name.
 
     Raises:
         InputError: it does; the message names the file.
     """
     where = f"{files.shown(file)}: defaults"
     if defaults is None:
-        return
+        return None
     if not isinstance(defaults, list):
         raise InputError(where, "expected a list", "write one choice a line, each after '- '")
+    checked: list[Any] = []
     for entry in defaults:
+        checked.append(dict(entry) if isinstance(entry, dict) else entry)
         pairs = entry.items() if isinstance(entry, dict) else [(f"/{group or 'config'}", entry)]
         for key, name in pairs:
             if not isinstance(key, str) or name is None or name == "_self_":
@@ -94,13 +106,17 @@ def _check_defaults(file: Path, group: str, defaults: Any) -> None:
             word = key.replace("override ", "").replace("optional ", "").strip()
             chosen = word.strip("/").replace("/", ".")
             known = files.names(chosen)
-            for each in name if isinstance(name, list) else [name]:
+            several = name if isinstance(name, list) else files.named(chosen, str(name))
+            if chosen in TOGETHER:
+                checked[-1][key] = together([str(each) for each in several])
+            for each in several:
                 if chosen in files.groups() and each not in known:
                     near = suggest.name(str(each), known)
                     fix = suggest.did_you_mean(near, known)
                     raise InputError(where, f"unknown {chosen} {suggest.shown(each)}", fix)
                 if chosen == group and each == file.stem:
                     raise InputError(where, f"{key} {each} is this file itself", "remove it")
+    return checked
 
 
 def _refuse_choices(file: Path, group: str, content: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ __all__ = ["REMEMBERS", "UNREAD", "refuse_unread"]
 # is not saved on the way, and of the images without a label only their number counts. Objective and
 # distiller are refused by their names. tests/strategies/baselines/test_reads.py holds it to that.
 UNREAD = (
+    "batch.classes_per_step",
     "checkpoint",
     "head_activation",
     "head_norm",

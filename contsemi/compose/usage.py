@@ -2,7 +2,7 @@
 
 from contsemi.compose import groups, schema
 from contsemi.config import Config
-from contsemi.discovery import ROOMS, SEVERAL
+from contsemi.discovery import ROOMS, SEVERAL, TOGETHER
 
 __all__ = ["text"]
 
@@ -19,6 +19,7 @@ Examples
   python -m contsemi.run method=suave label_ratio=5% seed=1
   python -m contsemi.run scenario=cifar100_10tasks label_ratio=0.8% data.root=FOLDER
   python -m contsemi.run scenario=image_folder data.root=FOLDER label_ratio=4/class
+  python -m contsemi.run distiller=[nnd,projected] distiller.projected.weights.projected=0.5
   python -m contsemi.run -m label_ratio=5%,20% seed=0,1
 
 The same command goes on where it was interrupted; Avalanche's strategies start anew.
@@ -54,7 +55,10 @@ def text() -> str:
 
 
 def _names(group: str, names: list[str]) -> str:
-    return f"[{', '.join(names)}], any number of them" if group in SEVERAL else ", ".join(names)
+    if group in SEVERAL:
+        return f"[{', '.join(names)}], any number of them"
+    several = f"; several as [{','.join(names[:2])}]" if group in TOGETHER else ""
+    return ", ".join(names) + several
 
 
 def _short(leaves: list[str]) -> str:

@@ -1,10 +1,15 @@
 """Coarse labels: what is known of the classes above, and which images have theirs alone."""
 
+import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -12,8 +17,9 @@ from contsemi.data.imageset import ImageSet
 from contsemi.errors import InputError
 from contsemi.seeding import generator
 
-__all__ = ["coarse_classes", "coarse_rows", "refuse_without_coarse"]
+__all__ = ["coarse_classes", "coarse_rows", "refuse_without_coarse", "with_hierarchy"]
 
+LARGEST = 1 << 20  # bytes of a file
 Integers = NDArray[np.int64]
 
 
@@ -64,4 +70,58 @@ def refuse_without_coarse(share: float, train: ImageSet) -> None:
     """
     if share and train.coarse is None:
         problem = f"{train.name} has no coarse classes"
-        raise InputError("coarse_ratio", problem, "set coarse_ratio=0, or take CIFAR-100")
+        raise InputError("coarse_ratio", problem, "set coarse_ratio=0, or name scenario.hierarchy")
+
+
+def with_hierarchy(train: ImageSet, file: str | None) -> ImageSet:
+    """The images with the coarse classes of a file in place of their own.
+
+    Args:
+        train: images of training.
+        file: YAML such as ``{animals: [cat, dog], things: [car]}``, every class in one of them;
+            ``None`` changes nothing.
+
+    Raises:
+        InputError: it cannot be read, or does not name each class once.
+    """
+    if file is None:
+        return train
+    above = _read(Path(file).expanduser())
+    found: dict[str, int] = {}
+    for number, (name, classes) in enumerate(above.items()):
+        for each in map(str, classes):
+            if each in found:
+                _refuse(file, f"names the class {each} twice", "leave one out")
+            if each not in train.classes:
+                _refuse(file, f"{name}: no class is called {each}", "mend the name")
+            found[each] = number
+    if missing := [each for each in train.classes if each not in found]:
+        _refuse(file, f"the class {missing[0]} has no coarse class", "add it to one of them")
+    of_class = torch.tensor([found[each] for each in train.classes])
+    coarse = torch.where(train.targets < 0, -1, of_class[train.targets])
+    text = f"{train.digest} {sorted(found.items())}"
+    return replace(
+        train,
+        coarse=coarse,
+        coarse_classes=tuple(above),
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _read(path: Path) -> dict[str, list[Any]]:
+    fix = "write coarse: [class, class] a line"
+    try:
+        if path.stat().st_size > LARGEST:
+            _refuse(str(path), f"has more than {LARGEST} bytes", fix)
+        content: Any = yaml.safe_load(path.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        _refuse(str(path), f"cannot be read ({str(error).splitlines()[0]})", fix)
+    names = content.values() if isinstance(content, dict) else [None]
+    fine = all(isinstance(n, list) and all(isinstance(c, str | int) for c in n) for n in names)
+    if not content or not fine:
+        _refuse(str(path), "is no list of classes for each coarse class", fix)
+    return {str(name): classes for name, classes in content.items()}
+
+
+def _refuse(file: str, problem: str, fix: str) -> NoReturn:
+    raise InputError(f"scenario.hierarchy={file}", problem, fix)

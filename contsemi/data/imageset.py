@@ -32,7 +32,8 @@ class ImageSet:
     """A split of a dataset.
 
     Attributes:
-        images: uint8 [N, 3, S, S]; may be a private view of a memory-mapped file.
+        images: uint8 [N, 3, S, S], or [N, 4, S, S] with masks (:mod:`contsemi.data.masks`); may be
+            a private view of a memory-mapped file.
         targets: int64 [N], class ids; -1 for images whose label nobody knows.
         coarse: int64 [N], super-class ids, where the dataset has them.
         classes: name of each class id.

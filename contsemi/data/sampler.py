@@ -103,7 +103,7 @@ class LabelledPool:
         Returns:
             int64 [per_class * C'], C' being the number of ``columns`` that have rows.
         """
-        columns = self._with_rows(columns)
+        columns = self.with_rows(columns)
         if len(self) > _SORTED_UP_TO:
             return self._drawn(per_class, columns, self._random(epoch, step))
         keys = torch.rand(len(self), generator=self._random(epoch, step), dtype=torch.float64)
@@ -134,9 +134,10 @@ class LabelledPool:
 
     def columns_drawn(self, per_class: int, columns: Tensor) -> Tensor:
         """The columns int64 [per_class * C'] of the rows that :meth:`stratified` always gives."""
-        return self._with_rows(columns).repeat(per_class)
+        return self.with_rows(columns).repeat(per_class)
 
-    def _with_rows(self, columns: Tensor) -> Tensor:
+    def with_rows(self, columns: Tensor) -> Tensor:
+        """Those of some columns int64 [C] that have rows, in their order."""
         columns = columns[columns < len(self._counts)]
         return columns[self._counts[columns] > 0]
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from contsemi.config import Data, Scenario
 from contsemi.data.arrivals import Arrivals
 from contsemi.data.coarse import coarse_classes, coarse_rows, refuse_without_coarse
+from contsemi.data.concatenated import concatenated
 from contsemi.data.imageset import ImageSet, Named
-from contsemi.data.joined import joined
+from contsemi.data.masks import whole
 from contsemi.data.plan import Plan, plan
 from contsemi.data.pools import kinds_of, pools, wants_foreign
 from contsemi.data.sources import digits
@@ -26,14 +27,14 @@ from contsemi.labels.choices.choice import Choice
 from contsemi.labels.choices.stratified import Stratified
 from contsemi.types import Experience
 
-__all__ = ["Arrivals", "Stream", "TestTask", "build", "refuse_unfit"]
+__all__ = ["Arrivals", "Stream", "TestSet", "build", "refuse_unfit"]
 
 Integers = NDArray[np.int64]
 DIGITS = "digits"  # scenario.unlabelled_root for the bundled images
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TestTask:
+class TestSet:
     """The test images of one task; only the evaluator sees it.
 
     Attributes:
@@ -68,12 +69,13 @@ class Stream:
         remarks: what a user should know of the stream, one line each.
         facts: of each task how many images come of each class and of each unlabelled kind; for
             records alone.
+        test_files: the file of each test image, by row; none where images are no files.
     """
 
     name: str
     experiences: list[Experience]
     images: Tensor
-    test: list[TestTask]
+    test: list[TestSet]
     class_order: tuple[int, ...]
     class_names: tuple[str, ...]
     label_indices: Integers
@@ -81,6 +83,7 @@ class Stream:
     unlabelled_images: Tensor | None
     remarks: tuple[str, ...] = ()
     facts: list[dict[str, Any]] = field(default_factory=list)
+    test_files: tuple[str, ...] = ()
 
 
 def refuse_unfit(
@@ -132,25 +135,40 @@ def build(
     column_of = _columns(order, len(train.classes))
     foreign = _foreign(scenario, test, data)
     cache = None if data is None else data.cache
-    images = train.images if foreign is None else joined(train.images, foreign, cache)
+    images = train.images if foreign is None else _with_foreign(train.images, foreign, cache)
     outside = None if foreign is None else np.arange(len(train), len(images))
     found = pools(scenario, made, outside, train, seed)
+    first = slice(scenario.first_tasks)
+    experiences = [
+        _with_coarse(each, made, train, coarse_ratio, seed)
+        for each in _experiences(made, found, column_of, train, _is_narrow(scenario))[first]
+    ]
+    labelled = made.labelled[made.coming.arrives[made.labelled] < len(experiences)]
     return Stream(
         name=scenario.name,
-        experiences=[
-            _with_coarse(each, made, train, coarse_ratio, seed)
-            for each in _experiences(made, found, column_of, train, _is_narrow(scenario))
-        ],
+        experiences=experiences,
         images=images,
-        test=_test_tasks(made, column_of, test.targets.numpy()),
+        test=_test_tasks(made, column_of, test.targets.numpy())[first],
         class_order=tuple(order),
         class_names=tuple(train.classes[number] for number in order),
-        label_indices=made.labelled,
-        label_digest=digest(made.labelled),
+        label_indices=labelled,
+        label_digest=digest(labelled),
         unlabelled_images=foreign,
         remarks=() if foreign is None else _shared_with_test(foreign, test),
-        facts=[_facts(made, pool, train, task) for task, pool in enumerate(found)],
+        facts=[_facts(made, pool, train, task) for task, pool in enumerate(found[first])],
+        test_files=_files(train.place, test),
     )
+
+
+def _files(root: Path | None, split: ImageSet) -> tuple[str, ...]:
+    if root is None or split.files is None:
+        return ()
+    return tuple(str(root.absolute() / file) for file in split.files)
+
+
+def _with_foreign(images: Tensor, foreign: Tensor, cache: str | None) -> Tensor:
+    """Training images, and behind them foreign ones, which have no masks of their own."""
+    return concatenated(images, foreign if images.shape[1] == 3 else whole(foreign), cache)
 
 
 def _columns(order: Sequence[int], num_classes: int) -> Integers:
@@ -229,7 +247,7 @@ def _facts(made: Plan, pool: Integers, train: ImageSet, task: int) -> dict[str, 
     }
 
 
-def _test_tasks(made: Plan, column_of: Integers, targets: Integers) -> list[TestTask]:
+def _test_tasks(made: Plan, column_of: Integers, targets: Integers) -> list[TestSet]:
     """Each class is tested with the task that it comes first in.
 
     A task without a new class is tested on those that return in it.
@@ -239,7 +257,7 @@ def _test_tasks(made: Plan, column_of: Integers, targets: Integers) -> list[Test
         classes = new or made.coming.known(task)
         rows = np.flatnonzero(np.isin(targets, classes))
         found.append(
-            TestTask(
+            TestSet(
                 columns=tuple(column_of[classes].tolist()),
                 indices=torch.from_numpy(rows),
                 targets=torch.from_numpy(column_of[targets[rows]]),

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -26,6 +27,7 @@ from torch.distributed.rendezvous import rendezvous
 from contsemi.devices.environment import ranked, said_once
 from contsemi.devices.precision import choose_device
 from contsemi.devices.ranks import ALONE, Ranks, alive
+from contsemi.devices.reunion import Meeting
 from contsemi.errors import (
     ENDINGS,
     ContsemiError,
@@ -33,29 +35,32 @@ from contsemi.errors import (
     InputError,
     Interrupted,
     RankLost,
+    StepTooLarge,
 )
 from contsemi.storage.tensors import flatten, nest
 
 __all__ = [
     "agreed_name",
-    "join",
+    "all_or_none",
+    "meet",
     "one_first",
     "refuse_apart",
     "refuse_differing",
     "tell_json",
     "tell_state",
-    "together",
+    "too_large_for_all",
 ]
 
 Loaded = TypeVar("Loaded")
 
 # For one that hangs; one that has died is noticed at once. Reading images may take long.
 _PATIENCE, _PATIENCE_GPU = timedelta(minutes=30), timedelta(minutes=5)
+_MEETINGS: list[Meeting] = []  # of this process; the last one is on
 _NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
-def join(device: str = "auto", *, baseline: bool = False) -> Ranks:
-    """Meets the other processes, if the environment speaks of any; a second call changes nothing.
+def meet(device: str = "auto", *, baseline: bool = False) -> Ranks:
+    """Meets the other processes, if the environment speaks of any, unless it has met them.
 
     Args:
         device: the key ``device``; the process takes its own GPU here, before anything else does.
@@ -78,10 +83,11 @@ def join(device: str = "auto", *, baseline: bool = False) -> Ranks:
             own = choose_device(device, ranks)
         on_gpu = own.type == "cuda"
         with alive():
+            store = _store(numbers)
             dist.init_process_group(
                 # Rows go between GPUs by NCCL; whether all are there and go on, by gloo.
                 "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-                store=_store(numbers),
+                store=store,
                 rank=ranks.rank,
                 world_size=ranks.size,
                 timeout=_PATIENCE,
@@ -89,8 +95,33 @@ def join(device: str = "auto", *, baseline: bool = False) -> Ranks:
             )
         if on_gpu:
             _shorten_patience(own)
-        atexit.register(dist.destroy_process_group)
+        if not _MEETINGS:
+            atexit.register(_end)
+        _MEETINGS.append(Meeting(store))
     return ranks
+
+
+def _end() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+@contextmanager
+def too_large_for_all(ranks: Ranks) -> Iterator[None]:
+    """A step inside the block that one process has no memory for is too large for all of them.
+
+    They are not connected then, until they meet again.
+
+    Raises:
+        StepTooLarge: in every process.
+    """
+    try:
+        yield
+    except (StepTooLarge, RankLost) as error:
+        found = _MEETINGS[-1].part(error, ranks) if _MEETINGS and not ranks.alone else None
+        if found is None or found is error:
+            raise
+        raise found from error
 
 
 def _shorten_patience(device: torch.device) -> None:
@@ -105,10 +136,15 @@ def _store(numbers: list[int]) -> Store:
     torchrun may keep the store when it starts all of them again, with the addresses of those that
     are gone, and its count of restarts differs between machines. So they agree on a name first.
     """
-    store: Store = next(rendezvous("env://", timeout=_PATIENCE))[0]
-    if isinstance(store, PrefixStore):  # by that count
-        store = store.underlying_store
+    store = _shared_store()
     return PrefixStore(agreed_name(store, numbers[0], numbers[1], _PATIENCE), store)
+
+
+@lru_cache(maxsize=1)  # the first process may be the one that serves it
+def _shared_store() -> Store:
+    store: Store = next(rendezvous("env://", timeout=_PATIENCE))[0]
+    # by that count
+    return store.underlying_store if isinstance(store, PrefixStore) else store
 
 
 def agreed_name(store: Store, rank: int, size: int, patience: timedelta) -> str:
@@ -161,7 +197,7 @@ def _numbers() -> list[int]:
 
 
 @contextmanager
-def together(ranks: Ranks) -> Iterator[None]:
+def all_or_none(ranks: Ranks) -> Iterator[None]:
     """What one process refuses inside the block, none goes on with; each of them waits here.
 
     Raises:
@@ -189,12 +225,12 @@ def one_first(ranks: Ranks, load: Callable[[], Loaded]) -> Loaded:
     """What is loaded: one process of each machine decodes it, the others find it decoded.
 
     Raises:
-        ContsemiError: as :func:`together` says.
+        ContsemiError: as :func:`all_or_none` says.
     """
     if ranks.local_rank == 0:
-        with together(ranks):
+        with all_or_none(ranks):
             return load()
-    with together(ranks):
+    with all_or_none(ranks):
         pass
     return load()
 

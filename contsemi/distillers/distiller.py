@@ -25,6 +25,11 @@ class Distiller(Part, nn.Module):
     def __post_init__(self) -> None:
         super().__init__()
 
+    @property
+    def reweighs(self) -> bool:
+        """Whether labelled rows count by ``step.label_weights`` wherever a term reads them."""
+        return False
+
     def begin(self, experience: Experience) -> None:
         """A task begins."""
 

@@ -25,7 +25,7 @@ from contsemi.errors import InputError
 from contsemi.losses.cross_entropy import smooth_labels
 from contsemi.losses.distil import feature_distillation, nearest_neighbour_distillation
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
-from contsemi.losses.nearest_stream import Votes, join_votes, row_votes, support_votes
+from contsemi.losses.nearest_stream import Votes, row_votes, sum_votes, support_votes
 from contsemi.types import Needs, Step
 
 __all__ = ["NearestNeighbourDistillation"]
@@ -66,6 +66,11 @@ class NearestNeighbourDistillation(Distiller):
             labelled_from="all",
         )
 
+    @property
+    def reweighs(self) -> bool:
+        """The features branch takes all rows as they come."""
+        return not self.alpha
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``distillation``: old and new votes over all unlabelled views, and old and new features.
 
@@ -81,7 +86,7 @@ class NearestNeighbourDistillation(Distiller):
         return {"distillation": torch.stack(terms).sum()} if terms else {}
 
     def _votes(self, step: Step) -> Tensor | None:
-        pairs = step.with_past("large", "small")
+        pairs = step.with_past("unlabelled")
         if not pairs:
             return None
         anchors = torch.cat([now["projector"] for now, _ in pairs])
@@ -128,7 +133,7 @@ class NearestNeighbourDistillation(Distiller):
                     temperature=self.temperature,
                     weights=each.weights,
                 )
-                votes = join_votes(votes, own)
+                votes = sum_votes(votes, own)
             return votes.log_probs()
 
         return vote
@@ -143,7 +148,7 @@ class NearestNeighbourDistillation(Distiller):
         with torch.no_grad():
             unit = functional.normalize(queries.float(), dim=1)
             places = memory.search(unit, self.neighbours)[1]
-        rows, labels = memory.embeddings, memory.probs[:, : step.num_old]
+        rows, labels = memory.embeddings, memory.probs
         return lambda asked: row_votes(asked, rows, labels, places, temperature=self.temperature)
 
     def _exemplars(self, step: Step) -> Iterator["_Supports"]:
@@ -152,10 +157,15 @@ class NearestNeighbourDistillation(Distiller):
         if not pairs:
             return
         columns, (now, then) = step.labels, (each["projector"] for each in pairs[0])
-        rows = step.current_rows if self.current else step.old_rows
+        ages = step.by_age
+        rows = None if ages is None else ages.current if self.current else ages.old
+        stands_for = step.label_weights
         if rows is not None and len(rows):  # else others are there and weigh nothing
-            places = step.in_each_view(rows)
+            seen = step.seen.items()
+            name = next(name for name, each in seen if each.rows == "labelled" and each.past)
+            places = step.in_each_view(rows, name)
             columns = columns.index_select(0, rows)
+            stands_for = None if stands_for is None else stands_for.index_select(0, rows)
             now, then = now.index_select(0, places), then.index_select(0, places)
         if self.current:
             labels, weights = support_labels(
@@ -165,6 +175,8 @@ class NearestNeighbourDistillation(Distiller):
             known = columns.clamp(max=step.num_old - 1)
             labels = smooth_labels(known, step.num_old, smoothing=self.smoothing, dtype=then.dtype)
             weights = (columns < step.num_old).to(then.dtype)
+        if stands_for is not None:
+            weights = weights * stands_for
         yield _Supports(labels, weights, now, then)
 
 

@@ -18,6 +18,11 @@ class NoDistiller(Distiller):
         super().__post_init__()
         self.needs = Needs()
 
+    @property
+    def reweighs(self) -> bool:
+        """There are no terms."""
+        return True
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """None."""
         return {}

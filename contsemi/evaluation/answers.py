@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contsemi.data.scenario import TestTask
+from contsemi.data.scenario import TestSet
 from contsemi.evaluation.predicts import Predicts
 from contsemi.metrics.accuracy import accuracy_rows
 
@@ -61,7 +61,7 @@ class Evaluation:
 def evaluate(
     asked: Predicts,
     images: Tensor,
-    tasks: Sequence[TestTask],
+    tasks: Sequence[TestSet],
     seen: int,
     *,
     predictors: bool = True,

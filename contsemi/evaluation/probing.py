@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from contsemi.data.scenario import TestTask
+from contsemi.data.scenario import TestSet
 from contsemi.evaluation.predicts import HasFeatures
 from contsemi.metrics.probes.probe import Found, Probe, Rows
 
@@ -32,9 +32,9 @@ class Probes:
         self,
         probes: Sequence[Probe],
         *,
-        bank: Sequence[TestTask],
+        bank: Sequence[TestSet],
         bank_images: Tensor,
-        test: Sequence[TestTask],
+        test: Sequence[TestSet],
         test_images: Tensor,
         seed: int,
     ) -> None:
@@ -59,7 +59,7 @@ class Probes:
         return found
 
 
-def _by_task(features: Tensor, tasks: Sequence[TestTask]) -> list[Rows]:
+def _by_task(features: Tensor, tasks: Sequence[TestSet]) -> list[Rows]:
     sizes = [len(task.indices) for task in tasks]
     parts = torch.split(features.float().cpu(), sizes)
     return [(part.numpy(), task.targets.numpy()) for part, task in zip(parts, tasks, strict=True)]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from contsemi.config import Config
-from contsemi.data.scenario import Stream, TestTask
+from contsemi.data.scenario import Stream, TestSet
 from contsemi.evaluation.answers import Evaluation, Scored
 from contsemi.evaluation.predicts import HasFeatures, Predicts
 from contsemi.evaluation.probing import Probes
@@ -78,7 +78,7 @@ class Study:
         """
         assert measured.answers is not None
         answered = self._answered(measured.answers)
-        self.records.write_answers(answered, task)
+        self.records.write_answers(answered, task, self.stream.test_files)
         calibration = {
             "expected_calibration_error": answered.reliability().error,
             "negative_log_likelihood": answered.negative_log_likelihood(),
@@ -131,12 +131,12 @@ class Study:
             centres=answers.centres.astype(np.float16),
         )
 
-    def _bank(self, images: int, seed: int) -> list[TestTask]:
+    def _bank(self, images: int, seed: int) -> list[TestSet]:
         """Training images of each task with their true columns."""
         tasks = []
         for task in self.stream.test:
             rows = torch.isin(self.hidden, torch.tensor(task.columns)).nonzero().squeeze(1)
-            tasks.append(TestTask(task.columns, rows, self.hidden[rows]))
+            tasks.append(TestSet(task.columns, rows, self.hidden[rows]))
         return fixed_subset(tasks, images, seed, "probes")
 
     def _pseudo_labels(

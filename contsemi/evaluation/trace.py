@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from contsemi.data.scenario import TestTask
+from contsemi.data.scenario import TestSet
 from contsemi.evaluation.answers import Evaluation, evaluate
 from contsemi.evaluation.predicts import Predicts
 from contsemi.learner.loop import Hooks, Loop
@@ -20,8 +20,8 @@ __all__ = ["Trace", "fixed_subset"]
 
 
 def fixed_subset(
-    tasks: Sequence[TestTask], images: int, seed: int, purpose: str = "evaluate"
-) -> list[TestTask]:
+    tasks: Sequence[TestSet], images: int, seed: int, purpose: str = "evaluate"
+) -> list[TestSet]:
     """A random part of each test task; the same for the same seed, whenever it is drawn.
 
     Args:
@@ -41,7 +41,7 @@ def fixed_subset(
         draw = generator(seed, purpose, number)
         kept = torch.randperm(len(task.indices), generator=draw)[:share].sort().values
         chosen.append(
-            TestTask(indices=task.indices[kept], targets=task.targets[kept], columns=task.columns)
+            TestSet(indices=task.indices[kept], targets=task.targets[kept], columns=task.columns)
         )
     return chosen
 
@@ -64,7 +64,7 @@ class Trace(Hooks):
     def __init__(
         self,
         images: Tensor,
-        tasks: Sequence[TestTask],
+        tasks: Sequence[TestSet],
         *,
         every_steps: int,
         every_epochs: int,
@@ -75,7 +75,7 @@ class Trace(Hooks):
         self.images = images[torch.cat([task.indices for task in tasks])]
         starts = torch.tensor([0, *(len(task.indices) for task in tasks)]).cumsum(0).tolist()
         self.tasks = [
-            TestTask(
+            TestSet(
                 indices=torch.arange(start, start + len(task.indices)),
                 targets=task.targets,
                 columns=task.columns,

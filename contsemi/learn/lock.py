@@ -1,7 +1,5 @@
 """One process at a time on a model."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 from contsemi.data.sources.listing import shown
 from contsemi.errors import InputError
 from contsemi.storage.atomic import make_folder, storage, sweep
+from contsemi.storage.lock import FolderLock, InUse
 
 __all__ = ["locked"]
 
@@ -32,17 +31,17 @@ def locked(folder: Path) -> Iterator[None]:
     if names and _LOCK not in names:
         problem = f"holds files of something else ({shown(min(names))}, ...)"
         raise InputError(where, problem, "name a folder of its own")
+    lock = FolderLock(folder / _LOCK)
     with storage(folder):
         make_folder(folder)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            problem = "another process is teaching it"
+            lock.acquire()
+        except InUse as error:
+            problem = f"another process is teaching it ({error})"
             raise InputError(where, problem, "wait until that is over") from None
+    try:
         for each in (folder, folder / "generations"):
             sweep(each)
         yield
     finally:
-        os.close(lock)
+        lock.release()

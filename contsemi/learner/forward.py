@@ -17,14 +17,14 @@ from contsemi.models.network import Network
 from contsemi.types import Forward, Outputs
 from contsemi.views import Augment
 
-__all__ = ["Embedder", "Joined", "join", "run_groups"]
+__all__ = ["BySide", "Embedder", "by_side", "run_groups"]
 
 BATCH = 64  # images of one pass of a network whose features are kept
 KEPT_CHUNK = 2048  # of which they are asked for, and written, at once
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class BySide:
     """Groups of views, those of one side in one tensor: they share batch statistics.
 
     Attributes:
@@ -36,7 +36,7 @@ class Joined:
     sides: tuple[tuple[tuple[int, ...], Tensor], ...]
 
 
-def join(groups: Sequence[Tensor]) -> Joined:
+def by_side(groups: Sequence[Tensor]) -> BySide:
     """Puts groups of the same side together, once for all networks that see them.
 
     Args:
@@ -48,11 +48,11 @@ def join(groups: Sequence[Tensor]) -> Joined:
     sides = []
     for found in members.values():
         numbers, parts = zip(*found, strict=True)
-        sides.append((numbers, parts[0] if len(parts) == 1 else _together(parts)))
-    return Joined(tuple(map(len, groups)), tuple(sides))
+        sides.append((numbers, parts[0] if len(parts) == 1 else _in_one_tensor(parts)))
+    return BySide(tuple(map(len, groups)), tuple(sides))
 
 
-def _together(parts: Sequence[Tensor]) -> Tensor:
+def _in_one_tensor(parts: Sequence[Tensor]) -> Tensor:
     """All rows in one tensor, without a copy where they follow each other in memory already."""
     first = parts[0]
     expected, storage = first.storage_offset(), first.untyped_storage().data_ptr()
@@ -65,12 +65,12 @@ def _together(parts: Sequence[Tensor]) -> Tensor:
     return first.as_strided((rows, *first.shape[1:]), first.stride(), first.storage_offset())
 
 
-def run_groups(network: Forward, groups: Joined, heads: Sequence[str]) -> list[Outputs]:
+def run_groups(network: Forward, groups: BySide, heads: Sequence[str]) -> list[Outputs]:
     """One forward for all groups of the same side.
 
     Args:
         network: the network in the mode it is to run in, or what runs it.
-        groups: of :func:`join`.
+        groups: of :func:`by_side`.
         heads: heads to evaluate.
 
     Returns:

@@ -15,6 +15,7 @@ from contsemi.learner.networks import Networks
 from contsemi.learner.pool import TaskPool
 from contsemi.learner.predictors import predictions
 from contsemi.learner.task import TaskRows
+from contsemi.memory.anchors import Anchors
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
 from contsemi.models.heads import Prototypes
@@ -35,7 +36,7 @@ class Inference:
         heads: of the network, that the method needs.
         networks: of the run.
         embed: runs them.
-        exemplars, embeddings: what is remembered of earlier tasks.
+        exemplars, embeddings, anchors: what is remembered of earlier tasks.
         draw: gives a generator for a purpose.
     """
 
@@ -49,12 +50,14 @@ class Inference:
         embed: Embedder,
         exemplars: Exemplars,
         embeddings: Embeddings,
+        anchors: Anchors,
         draw: Callable[[str], torch.Generator],
     ) -> None:
         self.config, self.decides = config, decides
         self.objective, self.heads = objective, heads
         self.networks, self.embed = networks, embed
         self.exemplars, self.embeddings, self.draw = exemplars, embeddings, draw
+        self.anchors = anchors
         self.task: TaskRows | None = None
         self.forget()
 
@@ -96,6 +99,8 @@ class Inference:
                 self.heads,
                 draw=self.draw,
                 exemplars=self.exemplars.images,
+                anchors=self.anchors.images,
+                index=self.config.memory.index,
             )
         return self._pool
 

@@ -21,13 +21,16 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         learner: of any task, or between two.
 
     Returns:
-        ``exemplars``, ``embeddings`` and, under its name, what the predictor keeps;
+        ``exemplars``, ``embeddings``, their ``index``, ``anchors`` and, under its name, what the
+        predictor keeps;
         ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen networks;
         ``average``, the EMA copy.
     """
     kept = {
         "exemplars": learner.exemplars.memory_bytes,
         "embeddings": learner.embeddings.memory_bytes,
+        "anchors": learner.anchors.memory_bytes,
+        "index": learner.embeddings.index_bytes,
         learner.config.predict["name"]: learner.inference.decides.memory_bytes,
     }
     for owner, part in (("objective", learner.objective), ("distiller", learner.distiller)):

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contsemi.blocks.bank import Bank
 from contsemi.blocks.block import blocks_of
 from contsemi.config import Config
 from contsemi.devices import precision
@@ -19,8 +18,8 @@ from contsemi.devices.micro_batches import in_pieces
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
-from contsemi.distillers.distiller import Distiller
 from contsemi.learner import optimisers, parts, schedules
+from contsemi.learner.backgrounds import donors
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
@@ -30,9 +29,10 @@ from contsemi.learner.task import LabelledSource, TaskRows
 from contsemi.learner.terms import Learning, checked_terms
 from contsemi.learner.viewing import make_views
 from contsemi.learner.weighing import weighted_sum
+from contsemi.memory.anchors import Anchors
 from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
-from contsemi.models.network import Network, freeze_batch_norm
+from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
@@ -54,7 +54,7 @@ class Learner:
     Attributes:
         networks: the network that is trained, its EMA copy, and the frozen ones.
         inference: says what images are of, and what it keeps for that.
-        exemplars, embeddings: what is remembered of earlier tasks.
+        exemplars, embeddings, anchors: what is remembered of earlier tasks.
         pieces: into which the rows of a step are split, so that the device can hold one.
         rows: the rows of the present task, ``None`` between tasks.
         epochs, steps_per_epoch: of the current task; 0 epochs for an objective without training.
@@ -69,11 +69,12 @@ class Learner:
         self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
         self.objective, weights = parts.build_part(config.objective, Objective)
-        self.distiller, distil_weights = parts.build_part(config.distiller, Distiller)
+        self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
-        self.needs = self.objective.needs | self.distiller.needs
+        self.needs = (self.objective.needs | self.distiller.needs).shown_to_past()
         parts.check_policies(self.needs, config.views)
+        parts.refuse_unweighted(config, self.objective, self.distiller)
         network = parts.build_network(config, self.needs)
         synchronise(network, self.ranks)
         precision.channels_last(network.to(self.device))
@@ -82,9 +83,17 @@ class Learner:
         self.augment = Augment(config.views)
         self.resident = precision.Resident(self.device)
         self.exemplars = Exemplars(config.memory.exemplars)
+        self.anchors = Anchors(config.memory.anchors)
         known = parts.known_features(config, network, self.device, self.precision)
         rows = config.memory.embeddings if self.needs.memory else 0
-        self.embeddings = Embeddings(rows, config.memory.index)
+        self.embeddings = Embeddings(
+            rows,
+            config.memory.index,
+            labels=config.memory.top_labels,
+            room=config.memory.bytes,
+            folder=parts.scratch_folder(config),
+            peers=ranks,
+        )
         decides = Predictor.named(config.predict)
         parts.refuse_moving(config, decides, network, self.needs)
         # The features of a network that nothing trains do not move: there is nothing to follow.
@@ -102,6 +111,7 @@ class Learner:
             embedder,
             self.exemplars,
             self.embeddings,
+            self.anchors,
             lambda purpose: self.draw(self.step_in_task, purpose),
         )
         self.optimizer: torch.optim.Optimizer | None = None
@@ -162,9 +172,10 @@ class Learner:
     @property
     def memory_bytes(self) -> int:
         """Bytes kept of earlier tasks, network copies not counted."""
-        banks = [part for part in self.objective.modules() if isinstance(part, Bank)]
-        own = self.exemplars.memory_bytes + self.embeddings.memory_bytes
-        return own + self.inference.decides.memory_bytes + sum(x.memory_bytes for x in banks)
+        parts = [part for of in (self.objective, self.distiller) for part in of.modules()]
+        own = sum(x.memory_bytes for x in (self.exemplars, self.embeddings, self.anchors))
+        stored = sum(getattr(part, "memory_bytes", 0) for part in parts)
+        return own + self.inference.decides.memory_bytes + stored
 
     # A task
 
@@ -173,9 +184,14 @@ class Learner:
 
         Args:
             experience: the task.
-            images: uint8 [N, 3, S, S], the array that the task's indices point into.
+            images: uint8 [N, 3, S, S], the array that the task's indices point into; with a fourth
+                channel of masks where a policy changes backgrounds.
+
+        Raises:
+            InputError: a policy changes backgrounds, and there are no masks.
         """
         self._reach(images)
+        experience = self.anchors.begin(experience, self.config.seed)
         self._grow(experience)
         self._enter(experience, images, step=0)
 
@@ -186,6 +202,7 @@ class Learner:
     def _enter(self, experience: Experience, images: Tensor, step: int) -> None:
         """Makes the samplers of a task that begins or goes on."""
         self.step_in_task = step
+        self.augment.donors = donors(self.config, experience, images, self.device)
         self.rows = TaskRows(
             experience,
             self.resident(images),
@@ -220,6 +237,7 @@ class Learner:
         beside = self.memory_bytes - self.exemplars.memory_bytes - self.embeddings.memory_bytes
         kept = self.exemplars, self.embeddings
         remember(self.inference.pool, self.inference, *kept, self.config, beside=beside)
+        self.anchors.end(self.task.images, self.device)
         self.networks.freeze()
         self.rows = None
         self.inference.enter(None)
@@ -279,17 +297,12 @@ class Learner:
         if self.pieces > 1:
             run = partial(in_pieces, pieces=self.pieces, ranks=self.ranks)
         with precision.autocast(self.device, self.precision):
-            self._training_mode()
+            # Batch statistics, or those of the first task where the configuration freezes them.
+            self.networks.train(frozen=self.config.optim.freeze_batch_norm and experience.index > 0)
             seen = see(views, self.needs, self.networks.runs(run, self.needs.pasts), self.ranks)
         return Step(
             seen=seen,
-            labels=batch.labels,
-            from_memory=batch.from_memory,
-            labelled_ids=batch.labelled_ids,
-            unlabelled_ids=batch.unlabelled_ids,
-            places=batch.places,
-            coarse=batch.coarse,
-            coarse_only=batch.coarse_only,
+            **batch.facts,
             columns=self.task.columns,
             num_old=experience.num_old,
             num_seen=experience.num_seen,
@@ -297,23 +310,12 @@ class Learner:
             draw=partial(self.draw, self.step_in_task),
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
             memory=self.embeddings.view(),
-            current_rows=batch.current_rows,
-            old_rows=batch.old_rows,
         )
 
     def draw(self, step: int, purpose: str) -> torch.Generator:
         """A generator on the device for a purpose in a step of the present task."""
         task = self.task.experience.index
         return generator(self.config.seed, "draw", purpose, task, step, device=self.device)
-
-    def _training_mode(self) -> None:
-        """Batch statistics, or those of the first task where the configuration freezes them."""
-        if not self.network.training:  # to set all modules anew in each step takes a while
-            self.network.train()
-        if self.config.optim.freeze_batch_norm and self.task.experience.index:
-            freeze_batch_norm(self.network)
-            if self.networks.teacher is not None:  # which gathers statistics of its own
-                freeze_batch_norm(self.networks.teacher.network)
 
     def loss(self, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of all terms, and the terms by name.
@@ -368,6 +370,7 @@ class Learner:
             "exemplars": self.exemplars.state(),
             "predictor": self.inference.decides.state(),
             "embeddings": self.embeddings.state(),
+            "anchors": self.anchors.state(),
         }
 
     def restore(
@@ -383,6 +386,7 @@ class Learner:
                 but its exemplars, where they were not copied.
         """
         self._reach(images)
+        experience = self.anchors.begin(experience, self.config.seed)
         learned = experience.num_seen if step is None else experience.num_old
         self.networks.restore_pasts(state, learned)
         self._grow(experience)
@@ -392,8 +396,9 @@ class Learner:
         if self.optimizer is not None:
             optimisers.restore(self.optimizer, state.get("optimizer", {}))
         self.scaling.load(state.get("scaling", {}))
-        for part, name in ((self.exemplars, "exemplars"), (self.embeddings, "embeddings")):
-            part.load({key: value.to(self.device) for key, value in state[name].items()})
+        for name in ("exemplars", "embeddings", "anchors"):
+            own = {key: value.to(self.device) for key, value in state.get(name, {}).items()}
+            getattr(self, name).load(own)
         kept = state.get("predictor", {})
         self.inference.decides.load({name: x.to(self.device) for name, x in kept.items()})
         if step is not None:

@@ -71,6 +71,9 @@ class Hooks:
     def after_training_epoch(self, loop: Loop) -> None:
         """The epoch is over."""
 
+    def after_training_exp(self, loop: Loop) -> None:
+        """The task's last step is over; nothing is kept of the task yet."""
+
 
 class HookList(Hooks):
     """Several hooks as one; each event reaches them in order.
@@ -141,6 +144,7 @@ def fit(
                 break
         first_iteration = 0
         hooks.after_training_epoch(loop)
+    hooks.after_training_exp(loop)
     learner.end()
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contsemi.learner.seeing import Runs
+from contsemi.learner.seeing import Forwards
 from contsemi.models.ema import Ema, frozen_copy
-from contsemi.models.network import Network
+from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.seeding import generator
 from contsemi.types import Forward, Needs
 
@@ -32,7 +32,7 @@ class Networks:
     def __init__(self, student: Network, needs: Needs, pasts: int) -> None:
         self.student, self.keep = student, pasts
         self.momenta = _pair(needs.teacher)
-        self.copies_buffers = needs.teacher_buffers == "copied"
+        self.buffers, self.shrink = needs.teacher_buffers or "own", needs.shrink or 0.0
         self.restarts = bool(needs.teacher_restarts)
         self.teacher: Ema | None = None
         self.pasts: tuple[Network, ...] = ()
@@ -65,10 +65,19 @@ class Networks:
             return
         if self.teacher is None or self.restarts:
             self.teacher = Ema(
-                self.student, momentum=self.momenta[0], copies_buffers=self.copies_buffers
+                self.student, self.momenta[0], buffers=self.buffers, shrink=self.shrink
             )
         else:
             self.teacher.grow(self.student)
+
+    def train(self, *, frozen: bool) -> None:
+        """Training mode, with batch statistics or, ``frozen``, with those that BatchNorm has."""
+        if not self.student.training:  # to set all modules anew in each step takes a while
+            self.student.train()
+        if frozen:
+            freeze_batch_norm(self.student)
+            if self.teacher is not None:  # which gathers statistics of its own
+                freeze_batch_norm(self.teacher.network)
 
     def follow(self, momentum: float) -> None:
         """The teacher follows the student, whose optimiser has stepped."""
@@ -81,9 +90,9 @@ class Networks:
         if self.keep:
             self.pasts = (frozen_copy(self.predicting), *self.pasts)[: self.keep]
 
-    def runs(self, run: Callable[[Network], Forward], pasts: int) -> Runs:
+    def runs(self, run: Callable[[Network], Forward], pasts: int) -> Forwards:
         """What runs the networks of a step, of the frozen ones so many."""
-        return Runs(
+        return Forwards(
             student=run(self.student),
             teacher=None if self.teacher is None else run(self.teacher.network),
             pasts=[run(past) for past in self.pasts[:pasts]],

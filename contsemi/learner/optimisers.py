@@ -54,7 +54,12 @@ def make(optim: Optim, modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups, lr=optim.lr, weight_decay=decay, fused=True)
     if optim.name == "sgd":
         sgd = torch.optim.SGD(
-            groups, lr=optim.lr, momentum=optim.momentum, weight_decay=decay, fused=True
+            groups,
+            lr=optim.lr,
+            momentum=optim.momentum,
+            nesterov=optim.nesterov,
+            weight_decay=decay,
+            fused=True,
         )
         _rest(sgd)
         return sgd

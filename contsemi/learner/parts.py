@@ -9,18 +9,23 @@ from typing import Any, TypeVar
 import torch
 
 from contsemi.config import Config, Views
-from contsemi.discovery import Part
+from contsemi.data.sources.cache import default_folder
+from contsemi.discovery import Part, parts_of
+from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
 from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
+from contsemi.learner.several import SeveralDistillers
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.origin import Origin
 from contsemi.models.pretrained import load_weights
+from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Needs
 
 __all__ = [
+    "build_distiller",
     "build_network",
     "build_part",
     "check_policies",
@@ -28,6 +33,8 @@ __all__ = [
     "known_features",
     "origin_of",
     "refuse_moving",
+    "refuse_unweighted",
+    "scratch_folder",
 ]
 
 _Part = TypeVar("_Part", bound=Part)
@@ -46,6 +53,30 @@ def build_part(options: Mapping[str, Any], base: type[_Part]) -> tuple[_Part, di
     """
     part = base.named(options)
     return part, {name: float(weight) for name, weight in options.get("weights", {}).items()}
+
+
+def build_distiller(options: Mapping[str, Any]) -> tuple[Distiller, dict[str, float]]:
+    """The distiller, or several at once, and the weights of its terms.
+
+    Args:
+        options: as :func:`build_part` has them; of several each has its own under its name.
+
+    Raises:
+        InputError: one of them does not take its keys, or two contradict each other.
+    """
+    several = parts_of(options)
+    if len(several) == 1:
+        return build_part(options, Distiller)
+    built: dict[str, Distiller] = {}
+    weights: dict[str, float] = {}
+    for name, own in several.items():
+        try:
+            built[name], of_terms = build_part(own, Distiller)
+        except InputError as error:
+            key = error.where.replace("distiller.", f"distiller.{name}.", 1)
+            raise InputError(key, error.problem, error.fix) from None
+        weights |= {f"{name}.{term}": weight for term, weight in of_terms.items()}
+    return SeveralDistillers(built), weights
 
 
 def build_network(config: Config, needs: Needs) -> Network:
@@ -153,3 +184,31 @@ def refuse_moving(config: Config, decides: Predictor, network: Network, needs: N
         name = config.predict["name"]
         problem = f"{name} keeps statistics of features, and this backbone goes on learning"
         raise InputError("predict", problem, "set model.frozen=true, or write predict=moments")
+
+
+def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller) -> None:
+    """Refuses a sample of the classes where rows cannot count for the classes left out.
+
+    Raises:
+        InputError: a method would take the classes of a step for all that there are, or draws its
+            labelled rows without regard to class.
+    """
+    key = "batch.classes_per_step"
+    if config.batch.classes_per_step is None:
+        return
+    if not objective.needs.supports_per_class:
+        problem = "has no effect: labelled images are drawn without regard to class"
+        raise InputError(key, problem, "leave it null, or set objective.supports_per_class")
+    for group, part in (("objective", objective), ("distiller", distiller)):
+        if not part.reweighs:
+            name = getattr(config, group)["name"]
+            problem = f"{group}={name} needs labelled images of all classes in each step"
+            raise InputError(key, problem, "leave it null, or write method=nncsl or contsemi")
+
+
+def scratch_folder(config: Config) -> Path | None:
+    """Where an index lies that ``memory.bytes`` has no room for; ``None`` where all have room."""
+    if config.memory.bytes is None:
+        return None
+    cache = config.data.cache
+    return (Path(cache).expanduser() if cache else default_folder()) / "scratch"

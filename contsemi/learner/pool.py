@@ -9,6 +9,7 @@ from torch import Tensor
 from contsemi.learner.forward import Embedder
 from contsemi.learner.networks import Networks
 from contsemi.learner.task import TaskRows, gather
+from contsemi.search.index import Index, Kind
 from contsemi.types import Outputs
 
 __all__ = ["TaskPool"]
@@ -26,6 +27,8 @@ class TaskPool:
         heads: that the method needs.
         draw: gives a generator for a purpose.
         exemplars: uint8 [M, 3, S, S], the images kept of earlier tasks.
+        anchors: uint8 [A, 3, S, S], those of earlier tasks that were not trained on.
+        index: how near rows are looked for; see :class:`contsemi.search.index.Index`.
     """
 
     def __init__(
@@ -37,9 +40,12 @@ class TaskPool:
         *,
         draw: Callable[[str], torch.Generator],
         exemplars: Tensor,
+        anchors: Tensor,
+        index: Kind = "auto",
     ) -> None:
         self.task, self.networks, self.embed, self.heads = task, networks, embed, heads
-        self.draw, self.exemplars = draw, exemplars
+        self.draw, self.index = draw, index
+        self.kept = [images for images in (exemplars, anchors) if len(images)]
         self._rows = task.experience.unlabelled
         self.ids, self.columns = task.pool_ids, task.columns
         self._outputs: dict[tuple[str, tuple[str, ...]], Outputs] = {}
@@ -65,32 +71,41 @@ class TaskPool:
         self._outputs[network, wanted] = made
         return made
 
+    def labelled(self, network: str, *heads: str) -> tuple[Outputs, Tensor]:
+        """What a network says of the labelled images at hand; see :class:`~contsemi.types.Pool`."""
+        by = self.networks.by_name(network)
+        return self.embed(by, self.task.labelled, heads or self.heads), self.task.labels
+
+    def nearest(self, rows: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """The rows nearest to each of them; see :class:`~contsemi.types.Pool`."""
+        return Index(rows, self.index).search(rows, number)
+
     def images(self, places: Tensor) -> Tensor:
         """Images uint8 [n, 3, S, S] on the device."""
         return gather(self.task.images, self.ids[places], self.ids.device)
 
     def moved(self, take: Callable[[Outputs], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """What the task's images and the exemplars were to the past, and what they are now.
+        """What the task's images, exemplars and anchors were to the past, and what they are now.
 
-        Exemplars are few, but the only images of old classes: both kinds weigh the same in all.
+        Exemplars and anchors are few, but the only images of old classes: each kind weighs the same
+        in all.
 
         Args:
             take: what is wanted of a network's outputs, [n, F].
 
         Returns:
-            old and new [P + M, F], and their weights [P + M].
+            old and new [P + M + A, F], and their weights [P + M + A].
 
         Raises:
             ValueError: there is no frozen network.
         """
         new, old = (
-            [take(self.outputs(name)), *self._of_exemplars(name, take)]
+            [take(self.outputs(name)), *self._of_kept(name, take)]
             for name in ("predicting", "past")
         )
         weights = [torch.full((len(x),), 1 / max(len(x), 1), device=x.device) for x in new]
         return torch.cat(old), torch.cat(new), torch.cat(weights)
 
-    def _of_exemplars(self, network: str, take: Callable[[Outputs], Tensor]) -> list[Tensor]:
-        if not len(self.exemplars):
-            return []
-        return [take(self.embed(self.networks.by_name(network), self.exemplars, self.heads))]
+    def _of_kept(self, network: str, take: Callable[[Outputs], Tensor]) -> list[Tensor]:
+        by = self.networks.by_name(network)
+        return [take(self.embed(by, images, self.heads)) for images in self.kept]

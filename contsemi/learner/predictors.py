@@ -3,6 +3,8 @@
 An objective names one of them as its own, its headline; the others say what its features are worth.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -10,13 +12,16 @@ from torch.nn import functional
 from contsemi.losses.nearest import LOWEST, nearest_classes
 from contsemi.memory.embeddings import Embeddings
 from contsemi.search.index import Index, Kind
-from contsemi.types import Outputs
+from contsemi.types import Outputs, SoftLabels
 
 __all__ = ["predictions"]
 
 TEMPERATURE = 0.1  # of cosines, as all methods here are trained with
 NEAREST = 20  # rows of the index that vote
 CHUNK = 1024  # images whose votes are gathered at once
+
+# queries [N, D] and k -> scores and places [N, k'] of the nearest rows
+Search = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
 def predictions(
@@ -46,20 +51,18 @@ def predictions(
     heads = ("prototypes", "classifier")
     found = {name: outputs[name] for name in heads if name in outputs.heads}
     queries = _embeddings(outputs)
-    rows, votes = [], []
+    searched: list[tuple[Search, Tensor | SoftLabels]] = []
     if labelled is not None:
         supports, labels = _embeddings(labelled[0]), labelled[1]
         found["neighbours"] = nearest_classes(
             queries, supports, labels, num_seen, temperature=TEMPERATURE
         )
-        rows.append(functional.normalize(supports, dim=1))
-        votes.append(functional.one_hot(labels, num_seen).float())
+        own = Index(functional.normalize(supports, dim=1), index)
+        searched.append((own.search, functional.one_hot(labels, num_seen).float()))
     if (past := memory.view()) is not None:
-        rows.append(past.embeddings)
-        votes.append(functional.pad(past.probs, (0, num_seen - past.probs.shape[1])))
-    if rows:
-        searched = Index(torch.cat(rows), index)
-        found["index"] = _by_index(queries, searched, torch.cat(votes))
+        searched.append((past.search, past.probs))
+    if searched:
+        found["index"] = _by_index(queries, searched, num_seen)
     return found
 
 
@@ -68,12 +71,26 @@ def _embeddings(outputs: Outputs) -> Tensor:
     return outputs.heads.get("projector", outputs.features)
 
 
-def _by_index(queries: Tensor, index: Index, votes: Tensor) -> Tensor:
-    """Probabilities [N, C] by the nearest rows, each weighed by its similarity."""
+def _by_index(
+    queries: Tensor, searched: Sequence[tuple[Search, Tensor | SoftLabels]], num_seen: int
+) -> Tensor:
+    """Probabilities [N, C] by the nearest rows of all indexes, each weighed by its similarity."""
     chunks = []
     for part in torch.split(functional.normalize(queries, dim=1), CHUNK):
-        cosines, nearest = index.search(part, NEAREST)
-        found = nearest >= 0  # of lists on a GPU a few may be missing, or all
-        weights = (cosines / TEMPERATURE).masked_fill(~found, LOWEST).softmax(1) * found
-        chunks.append(torch.einsum("nk,nkc->nc", weights, votes[nearest.clamp(min=0)]))
+        near = [(search(part, NEAREST), votes) for search, votes in searched]
+        cosines = torch.cat([scores for (scores, _), _ in near], dim=1)
+        # of lists on a GPU a few may be missing, or all
+        there = torch.cat([places >= 0 for (_, places), _ in near], dim=1)
+        kept = cosines.topk(min(NEAREST, cosines.shape[1]), dim=1)
+        weights = torch.full_like(cosines, LOWEST)
+        weights = weights.scatter(1, kept.indices, kept.values / TEMPERATURE)
+        weights = weights.masked_fill(~there, LOWEST).softmax(1) * there
+        said = part.new_zeros(len(part), num_seen)
+        start = 0
+        for (_, places), votes in near:
+            own = weights[:, start : start + places.shape[1]]
+            known = votes[places.clamp(min=0)].to(said.dtype)
+            said[:, : known.shape[2]] += torch.einsum("nk,nkc->nc", own, known)
+            start += places.shape[1]
+        chunks.append(said)
     return torch.cat(chunks)

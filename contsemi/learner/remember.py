@@ -125,7 +125,7 @@ def _remember_embeddings(
         draw = generator(config.seed, "drift", index)
         drift = Drift.named(config.memory.drift)
         embeddings.carry(drift.fit(old, new, weights=weights, draw=draw))
-        embeddings.renew(exemplars.ids, new[len(now) :])
+        embeddings.renew(exemplars.ids, new[len(now) : len(now) + len(exemplars)])
     embeddings.add(now, probs, pool.ids, index, limit=limit)
 
 

@@ -11,11 +11,11 @@ from contsemi.learner.forward import run_groups
 from contsemi.learner.viewing import Viewed
 from contsemi.types import Forward, Needs, Outputs, Seen, View
 
-__all__ = ["Runs", "see"]
+__all__ = ["Forwards", "see"]
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class Forwards:
     """What runs each network of a step, in the mode that it is to run in.
 
     Attributes:
@@ -29,7 +29,7 @@ class Runs:
     pasts: Sequence[Forward]
 
 
-def see(views: Viewed, needs: Needs, runs: Runs, ranks: Ranks) -> dict[str, Seen]:
+def see(views: Viewed, needs: Needs, runs: Forwards, ranks: Ranks) -> dict[str, Seen]:
     """What the networks say of the views of a step.
 
     Views of one side are one forward pass of a network. The teacher's batches have the unlabelled
@@ -46,7 +46,7 @@ def see(views: Viewed, needs: Needs, runs: Runs, ranks: Ranks) -> dict[str, Seen
     def run(network: Forward, names: Sequence[str]) -> dict[str, Outputs]:
         if not names:
             return {}
-        own = run_groups(network, views.joined(names), heads)
+        own = run_groups(network, views.by_side(names), heads)
         everyone = gather_outputs(ranks, own, [views.blocks[name] for name in names])
         return dict(zip(names, everyone, strict=True))
 
@@ -62,7 +62,7 @@ def see(views: Viewed, needs: Needs, runs: Runs, ranks: Ranks) -> dict[str, Seen
             shown = names(lambda view: "teacher" in view.seen_by)
             unlabelled_first = sorted(shown, key=lambda n: needs.views[n].rows != "unlabelled")
             teacher = run(runs.teacher, unlabelled_first)
-        known = names(_known_to_past) if runs.pasts else []
+        known = names(lambda view: view.known_to_past) if runs.pasts else []
         pasts = [run(past, known) for past in runs.pasts]
     found = {}
     for name in views.images:
@@ -71,6 +71,7 @@ def see(views: Viewed, needs: Needs, runs: Runs, ranks: Ranks) -> dict[str, Seen
             student=student.get(name),
             teacher=teacher.get(name),
             past=tuple(past[name] for past in pasts if name in past),
+            rows=needs.views[name].rows,
             number=needs.views[name].number,
             share=1.0 if blend is None else blend.share,
             partners=None if blend is None else blend.partners,
@@ -80,8 +81,3 @@ def see(views: Viewed, needs: Needs, runs: Runs, ranks: Ranks) -> dict[str, Seen
 
 def _sees(view: View) -> bool:
     return "student" in view.seen_by
-
-
-def _known_to_past(view: View) -> bool:
-    """Whether frozen networks see such views."""
-    return "past" in view.seen_by or (_sees(view) and view.gradient and view.mix is None)

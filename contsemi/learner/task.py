@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.config import BatchSizes
+from contsemi.data.class_draw import ClassDraw
 from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_places
 from contsemi.devices.ranks import Ranks
 from contsemi.memory.exemplars import Exemplars
 from contsemi.seeding import generator
-from contsemi.types import Batch, Experience, Needs, View
+from contsemi.types import Batch, ByAge, Experience, Needs, View
 
 __all__ = ["LabelledSource", "TaskRows", "gather"]
 
@@ -86,13 +87,20 @@ class TaskRows:
         self._no_coarse = gather(images, experience.coarse_only[:0], device), self.coarse_only[:0]
         self.columns = torch.tensor(experience.pool_columns, dtype=torch.int64, device=device)
         self.steps_per_epoch = steps_per_epoch(len(experience.unlabelled), sizes.unlabelled)
-        self._current_rows: Tensor | None = None
-        self._old_rows: Tensor | None = None
+        self._by_age: ByAge | None = None
+        self._weights: Tensor | None = None
+        self._classes = self._pool.with_rows(torch.arange(experience.num_seen))
+        self._class_draw: ClassDraw | None = None
         if "labelled" in needs.rows and needs.supports_per_class:
-            drawn = self._pool.columns_drawn(*self._wanted())
-            current = torch.isin(drawn, self.columns.cpu())
-            self._current_rows = current.nonzero()[:, 0].to(device)
-            self._old_rows = (drawn < experience.num_old).nonzero()[:, 0].to(device)
+            most = sizes.classes_per_step
+            self._class_draw = ClassDraw.of(self._classes, experience, most, seed)
+            if self._class_draw is not None:
+                each = self._class_draw.weights
+                self._weights = each.repeat(needs.supports_per_class).to(device)
+            # of which classes the rows are may differ between steps, but not which are the task's
+            drawn = self._pool.columns_drawn(*self._wanted(0, 0))
+            ages = torch.isin(drawn, self.columns.cpu()), drawn < experience.num_old
+            self._by_age = ByAge(*(rows.nonzero()[:, 0].to(device) for rows in ages))
 
     def batch(self, epoch: int, iteration: int, source: LabelledSource | None = None) -> Batch:
         """The images of one step.
@@ -139,8 +147,8 @@ class TaskRows:
             coarse=coarse,
             coarse_images=coarse_images,
             coarse_only=coarse_only,
-            current_rows=None if source is not None else self._current_rows,
-            old_rows=None if source is not None else self._old_rows,
+            label_weights=None if source is not None else self._weights,
+            by_age=None if source is not None else self._by_age,
         )
 
     def own(self, labels: Tensor) -> Tensor:
@@ -189,9 +197,11 @@ class TaskRows:
         if "labelled" not in self.needs.rows:
             return torch.empty(0, dtype=torch.int64)
         if self.needs.supports_per_class:
-            return self._pool.stratified(*self._wanted(), epoch, iteration)
+            return self._pool.stratified(*self._wanted(epoch, iteration), epoch, iteration)
         return self._pool.uniform(self.sizes.labelled, epoch, iteration)
 
-    def _wanted(self) -> tuple[int, Tensor]:
+    def _wanted(self, epoch: int, iteration: int) -> tuple[int, Tensor]:
         """Rows of each class, and the classes, of a stratified draw."""
-        return self.needs.supports_per_class or 0, torch.arange(self.experience.num_seen)
+        draw = self._class_draw
+        columns = self._classes if draw is None else draw.columns(epoch, iteration)
+        return self.needs.supports_per_class or 0, columns

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from contsemi.devices.gathering import Blocks, gather_rows, own_positions
 from contsemi.devices.ranks import Ranks
-from contsemi.learner.forward import Joined, join
+from contsemi.learner.forward import BySide, by_side
 from contsemi.seeding import generator
 from contsemi.types import Batch, Mix, View
 from contsemi.views import Augment
@@ -45,14 +45,14 @@ class Viewed:
     images: Mapping[str, Tensor]
     blocks: Mapping[str, Blocks]
     blends: Mapping[str, Blend]
-    _joined: dict[tuple[str, ...], Joined] = field(default_factory=dict, init=False)
+    _by_side: dict[tuple[str, ...], BySide] = field(default_factory=dict, init=False)
 
-    def joined(self, names: Sequence[str]) -> Joined:
+    def by_side(self, names: Sequence[str]) -> BySide:
         """Some views, those of one side together: once for all networks that see them."""
         key = tuple(names)
-        if key not in self._joined:
-            self._joined[key] = join([self.images[name] for name in key])
-        return self._joined[key]
+        if key not in self._by_side:
+            self._by_side[key] = by_side([self.images[name] for name in key])
+        return self._by_side[key]
 
 
 def make_views(

@@ -26,6 +26,9 @@ def agreement(
         [...], each at least 0 up to rounding.
 
     Source: Mitrovic et al. 2021, eq. 3 (ReLIC); Bosnjak et al. 2023 (SemPPL).
+
+    >>> agreement(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0]), temperature=1.0)
+    tensor(0.4621)
     """
     scores, reference = wide(scores) / temperature, wide(reference.detach()) / temperature
     if allow is not None:
@@ -44,6 +47,9 @@ def invariance(scores: Tensor, *, temperature: float, counts: Tensor | None = No
 
     Returns:
         A scalar; zero for a single view, and where no row counts.
+
+    >>> invariance(torch.tensor([[[0.0, 1.0]], [[1.0, 0.0]]]), temperature=1.0)
+    tensor(0.4621)
     """
     apart = agreement(scores, scores.roll(1, 0), temperature=temperature)
     counts = torch.ones_like(apart) if counts is None else counts.to(apart.dtype)

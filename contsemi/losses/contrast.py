@@ -1,5 +1,7 @@
 """Contrast: a query is to be told from all candidates but those that it belongs to."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,6 +9,7 @@ from torch import Tensor
 from contsemi.losses.numerics import wide
 
 __all__ = [
+    "angular_margin",
     "contrast",
     "cosines",
     "first_contrast",
@@ -19,9 +22,24 @@ LOWEST = -1e30  # stands for the score of what may not be compared; -inf would g
 
 
 def cosines(queries: Tensor, candidates: Tensor) -> Tensor:
-    """Cosines [N, M] of rows [N, D] and [M, D], in float32 at least."""
+    """Cosines [N, M] of rows [N, D] and [M, D], in float32 at least.
+
+    >>> cosines(torch.tensor([[3.0, 4.0]]), torch.eye(2))
+    tensor([[0.6000, 0.8000]])
+    """
     with torch.autocast(queries.device.type, enabled=False):
         return F.normalize(wide(queries), dim=1) @ F.normalize(wide(candidates), dim=1).T
+
+
+def angular_margin(scores: Tensor, margin: float) -> Tensor:
+    """``cos(arccos(s) + margin)`` of cosines of any shape: a margin of the angle, in radians.
+
+    >>> angular_margin(torch.tensor([1.0, 0.0]), torch.pi / 6)
+    tensor([ 0.8660, -0.5000])
+    """
+    scores = wide(scores).clamp(-1, 1)
+    beside = (1 - scores.square()).clamp(min=torch.finfo(scores.dtype).eps).sqrt()
+    return scores * math.cos(margin) - beside * math.sin(margin)
 
 
 def contrast(
@@ -48,6 +66,9 @@ def contrast(
 
     Returns:
         A scalar; zero if no row has a positive.
+
+    >>> contrast(torch.zeros(1, 4), torch.eye(1, 4), temperature=0.1)  # log 4
+    tensor(1.3863)
     """
     scores = wide(scores)
     weights = weights.to(scores.dtype)
@@ -71,6 +92,9 @@ def first_contrast(scores: Tensor, *, temperature: float, counts: Tensor | None 
 
     Returns:
         A scalar: the mean over the rows that count.
+
+    >>> first_contrast(torch.zeros(2, 4), temperature=0.1)  # log 4
+    tensor(1.3863)
     """
     rows = scores.flatten(0, -2)
     first = torch.zeros_like(rows)
@@ -93,6 +117,9 @@ def paired_contrast(
         A scalar; zero if N is 0.
 
     Source: Chen et al. 2020, eq. 1 (SimCLR).
+
+    >>> paired_contrast(torch.eye(2), torch.eye(2), temperature=1.0)  # log(1 + 2 / e)
+    tensor(0.5514)
     """
     number = len(first)
     rows = torch.cat([first, second])
@@ -115,6 +142,10 @@ def relation_contrast(embeddings: Tensor, relation: Tensor, *, temperature: floa
 
     Source: Khosla et al. 2020, eq. 2 (SupCon); Zheng et al. 2021, eq. 7 (WCL), whose official code
         gathers the keys without gradient.
+
+    >>> same = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]])
+    >>> relation_contrast(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), same, temperature=1.0)
+    tensor(0.3133)
     """
     scores = cosines(embeddings, embeddings.detach())
     others = ~torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
@@ -132,6 +163,9 @@ def view_contrast(queries: Tensor, keys: Tensor, *, batch_size: int, temperature
 
     Returns:
         A scalar: the mean over all pairs of a query and a view of its image.
+
+    >>> view_contrast(torch.eye(2), torch.eye(2), batch_size=2, temperature=1.0)  # log(1 + 1 / e)
+    tensor(0.3133)
     """
     scores = cosines(queries, keys.detach())
     rows = scores.view(len(queries), -1, batch_size).flatten(0, 1)

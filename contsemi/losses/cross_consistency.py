@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["cross_consistency", "unevenness"]
+__all__ = ["cross_consistency", "score_variance", "unevenness"]
 
 LOWEST = -1e30
 
@@ -55,3 +55,24 @@ def unevenness(scores: Tensor, *, temperature: float, allow: Tensor) -> Tensor:
     held = number.clamp(min=1).to(logits)
     rows = (-log_probs.sum(dim=1) / held - held.log()) * (number > 0)
     return rows.sum() / (number > 0).sum().clamp(min=1)
+
+
+def score_variance(scores: Tensor, *, allow: Tensor) -> Tensor:
+    """Variance of all similarities that are compared: another measure of how uneven they are.
+
+    Args:
+        scores: [N, M].
+        allow: bool [N, M], what is compared.
+
+    Returns:
+        A scalar; zero without any.
+
+    Source: after the abstract of Seyfi et al. 2022 (XMoCo); its equations were not read.
+
+    >>> import torch
+    >>> score_variance(torch.tensor([[0.1, 0.3]]), allow=torch.ones(1, 2, dtype=torch.bool))
+    tensor(0.0100)
+    """
+    scores, number = wide(scores), allow.sum().clamp(min=1)
+    mean = (scores * allow).sum() / number
+    return ((scores - mean) ** 2 * allow).sum() / number

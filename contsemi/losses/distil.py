@@ -21,6 +21,10 @@ def nearest_neighbour_distillation(log_probs: Tensor, past_log_probs: Tensor) ->
         A scalar; zero if N is 0.
 
     Source: Kang et al. 2023, nearest-neighbour distillation (NNCSL).
+
+    >>> now, past = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]).log()
+    >>> nearest_neighbour_distillation(now, past)
+    tensor(0.6931)
     """
     return cross_entropy(log_probs, wide(past_log_probs.detach()).exp())
 
@@ -34,6 +38,9 @@ def feature_distillation(embeddings: Tensor, past_embeddings: Tensor) -> Tensor:
 
     Returns:
         A scalar; zero if N is 0.
+
+    >>> feature_distillation(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor(2.)
     """
     if len(embeddings) == 0:
         return wide(embeddings).sum()

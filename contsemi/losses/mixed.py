@@ -34,10 +34,8 @@ def mixed_losses(
 
     Source: Berthelot et al. 2019, eq. 3 and 4 (MixMatch).
 
-    >>> import torch
-    >>> rows, own = torch.zeros(2, 2), torch.eye(2)
     >>> kinds, swap = torch.tensor([True, False]), torch.tensor([1, 0])
-    >>> mixed_losses(rows, own, partners=swap, share=0.5, labelled=kinds)
+    >>> mixed_losses(torch.zeros(2, 2), torch.eye(2), partners=swap, share=0.5, labelled=kinds)
     (tensor(0.6931), tensor(0.))
     """
     logits, own = wide(logits), wide(own.detach())

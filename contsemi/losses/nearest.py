@@ -45,6 +45,10 @@ def soft_nearest_neighbours(
         ValueError: there is no support.
 
     Source: Assran et al. 2021, eq. 1 (PAWS); Kang et al. 2023 (NNCSL).
+
+    >>> rows, classes = torch.eye(2), torch.eye(2)
+    >>> soft_nearest_neighbours(rows[:1], rows, classes, temperature=1.0).exp()
+    tensor([[0.7311, 0.2689]])
     """
     if len(supports) == 0:
         raise ValueError("soft nearest neighbours need at least one support")
@@ -85,6 +89,10 @@ def support_labels(
         of one of the classes, else 0.
 
     Source: Assran et al. 2021 (PAWS); Kang et al. 2023 (NNCSL).
+
+    >>> support_labels(torch.tensor([4, 7]), torch.tensor([4, 5]), smoothing=0.0)
+    (tensor([[1., 0.],
+            [0., 0.]]), tensor([1., 0.]))
     """
     dtype = torch.promote_types(dtype, torch.float32)
     own = labels[:, None] == columns
@@ -107,6 +115,10 @@ def nearest_classes(
 
     Returns:
         [N, C] log-probabilities; very small and finite for a class without a support.
+
+    >>> rows = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> nearest_classes(rows[:1], rows, torch.tensor([0, 0, 1]), 2, temperature=1.0).exp()
+    tensor([[0.7311, 0.2689]])
     """
     columns = torch.arange(num_classes, device=labels.device)
     votes, _ = support_labels(labels, columns, smoothing=0.0)

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from contsemi.losses.nearest import LIFT, LOWEST, WIDEST
 from contsemi.losses.numerics import wide
+from contsemi.types.soft_labels import SoftLabels
 
-__all__ = ["Votes", "join_votes", "row_votes", "score_votes", "support_votes"]
+__all__ = ["Votes", "row_votes", "score_votes", "sum_votes", "support_votes"]
 
 _SCORES = 1 << 22  # scores held at a time
 _RAISE = 40.0  # splits exponents of up to 120 between two factors that float32 can hold
@@ -41,8 +42,14 @@ class Votes:
         return found.masked_fill((self.log_total < LOWEST / 10)[:, None], 0.0)
 
 
-def join_votes(first: Votes, *others: Votes) -> Votes:
-    """The votes of disjoint sets of supports as one."""
+def sum_votes(first: Votes, *others: Votes) -> Votes:
+    """The votes of disjoint sets of supports as one.
+
+    >>> one = score_votes(torch.zeros(1, 1), torch.tensor([[1.0, 0.0]]), 1.0)
+    >>> two = score_votes(torch.zeros(1, 1), torch.tensor([[0.0, 1.0]]), 1.0)
+    >>> sum_votes(one, two).log_probs().exp()
+    tensor([[0.5000, 0.5000]])
+    """
     for each in others:
         first = Votes(
             torch.logaddexp(first.log_votes, each.log_votes),
@@ -66,7 +73,12 @@ def score_votes(scores: Tensor, labels: Tensor, temperature: float) -> Votes:
 
 
 def row_votes(
-    queries: Tensor, rows: Tensor, labels: Tensor, places: Tensor, *, temperature: float
+    queries: Tensor,
+    rows: Tensor,
+    labels: Tensor | SoftLabels,
+    places: Tensor,
+    *,
+    temperature: float,
 ) -> Votes:
     """The votes of a few rows for each query, of many that stand still; N k D numbers.
 
@@ -93,7 +105,7 @@ def row_votes(
 def support_votes(
     queries: Tensor,
     supports: Tensor,
-    labels: Tensor,
+    labels: Tensor | SoftLabels,
     *,
     temperature: float,
     weights: Tensor | None = None,
@@ -109,14 +121,19 @@ def support_votes(
 
     Raises:
         ValueError: there is no support.
+
+    >>> found = support_votes(torch.eye(2), torch.eye(2), torch.eye(2), temperature=1.0)
+    >>> found.log_probs()[0].exp()
+    tensor([0.7311, 0.2689])
     """
     if len(supports) == 0:
         raise ValueError("soft nearest neighbours need at least one support")
     with torch.autocast(queries.device.type, enabled=False):
         unit = F.normalize(wide(queries), dim=1)
         log_weights = None if weights is None else wide(weights.detach()).log()
+        known = labels.detach() if isinstance(labels, Tensor) else labels
         found: tuple[Tensor, Tensor] = _Stream.apply(  # type: ignore[no-untyped-call,unused-ignore]
-            unit, supports, labels.detach(), log_weights, temperature
+            unit, supports, known, log_weights, temperature
         )
     return Votes(*found)
 
@@ -139,7 +156,7 @@ class _Stream(torch.autograd.Function):
         ctx: Any,
         unit: Tensor,
         supports: Tensor,
-        labels: Tensor,
+        labels: Tensor | SoftLabels,
         log_weights: Tensor | None,
         temperature: float,
     ) -> tuple[Tensor, Tensor]:
@@ -150,13 +167,14 @@ class _Stream(torch.autograd.Function):
             scores = _scores(unit, supports[part], rows, temperature)
             votes = torch.logaddexp(votes, _log_votes(scores, labels[part], temperature))
             total = torch.logaddexp(total, scores.logsumexp(1))
-        ctx.save_for_backward(unit, supports, labels, log_weights, votes, total)
-        ctx.temperature = temperature
+        ctx.save_for_backward(unit, supports, log_weights, votes, total)
+        ctx.temperature, ctx.labels = temperature, labels
         return votes, total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        unit, supports, labels, log_weights, votes, total = ctx.saved_tensors
+        unit, supports, log_weights, votes, total = ctx.saved_tensors
+        labels = ctx.labels
         grad_unit = torch.zeros_like(unit)
         grad_rows = torch.zeros_like(supports) if ctx.needs_input_grad[1] else None
         for part in _pieces(unit, labels, ctx.temperature):
@@ -176,7 +194,7 @@ class _Stream(torch.autograd.Function):
         return grad_unit, grad_rows, None, None, None
 
 
-def _pieces(unit: Tensor, labels: Tensor, temperature: float) -> Iterator[slice]:
+def _pieces(unit: Tensor, labels: Tensor | SoftLabels, temperature: float) -> Iterator[slice]:
     """Slices of the supports, as long as memory allows."""
     each = len(unit) * (1 if _narrow(temperature) else labels.shape[1])
     size = max(1, _SCORES // max(1, each))

@@ -23,6 +23,9 @@ def sharpen(log_probs: Tensor, *, sharpening: float) -> Tensor:
 
     Returns:
         [N, C] log-probabilities.
+
+    >>> sharpen(torch.tensor([[0.8, 0.2]]).log(), sharpening=0.5).exp()
+    tensor([[0.9412, 0.0588]])
     """
     return F.log_softmax(wide(log_probs) / sharpening, dim=1)
 
@@ -46,6 +49,11 @@ def sharpened_targets(
         below 1e-4 are zero, so rows may sum to a little less than 1.
 
     Source: Assran et al. 2021, section 3 (PAWS).
+
+    >>> views = torch.tensor([[0.8, 0.2], [0.5, 0.5]]).log()
+    >>> sharpened_targets(views, batch_size=1, small_views=0, sharpening=0.5)
+    tensor([[0.5000, 0.5000],
+            [0.9412, 0.0588]])
     """
     probs = sharpen(log_probs.detach(), sharpening=sharpening).exp()
     probs = probs.view(-1, batch_size, log_probs.shape[1])
@@ -71,6 +79,10 @@ def consistency(
         A scalar.
 
     Source: Assran et al. 2021 (PAWS).
+
+    >>> views = torch.tensor([[0.8, 0.2], [0.5, 0.5]]).log()
+    >>> consistency(views, views, batch_size=1, sharpening=0.5)
+    tensor(0.8047)
     """
     small_rows = len(log_probs) - len(target_log_probs)
     targets = sharpened_targets(
@@ -97,6 +109,9 @@ def mean_entropy_maximisation(
         A scalar; in [-log C, 0] without a prior.
 
     Source: Assran et al. 2021, eq. 3, "me-max" (PAWS).
+
+    >>> mean_entropy_maximisation(torch.tensor([[0.5, 0.5]]).log(), sharpening=0.25)  # -log 2
+    tensor(-0.6931)
     """
     sharp = sharpen(log_probs, sharpening=sharpening)
     log_mean = sharp.logsumexp(dim=0) - math.log(len(sharp))

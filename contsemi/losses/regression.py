@@ -29,6 +29,9 @@ def swapped_regression(predictions: Tensor, targets: Tensor, *, batch_size: int)
         ValueError: the rows are not whole views, or there are more targets than views.
 
     Source: Grill et al. 2020, eq. 2 (BYOL); Koohpayegani et al. 2021, eq. 2 (MSF).
+
+    >>> swapped_regression(torch.eye(2), torch.eye(2), batch_size=1)  # two views, at right angles
+    tensor(2.)
     """
     if batch_size == 0:
         return wide(predictions).sum()
@@ -58,6 +61,11 @@ def class_means(rows: Tensor, labels: Tensor) -> Tensor:
 
     Returns:
         [N, D], without gradient, of length up to 1.
+
+    >>> class_means(torch.eye(3), torch.tensor([0, 0, 1]))
+    tensor([[0.5000, 0.5000, 0.0000],
+            [0.5000, 0.5000, 0.0000],
+            [0.0000, 0.0000, 1.0000]])
     """
     same = (labels[:, None] == labels).to(rows.dtype)
     return same / same.sum(dim=1, keepdim=True) @ rows

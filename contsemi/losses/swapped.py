@@ -30,6 +30,10 @@ def swapped_cross_entropy(
         ValueError: the rows are not whole views, or there are more targets than views.
 
     Source: Caron et al. 2020, eq. 2 (SwAV); Caron et al. 2021, eq. 3 (DINO).
+
+    >>> scores, targets = torch.zeros(2, 3), torch.eye(2, 3)
+    >>> swapped_cross_entropy(scores, targets, batch_size=1, temperature=0.1)  # log 3
+    tensor(1.0986)
     """
     num_classes = scores.shape[1]
     if batch_size == 0:

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from contsemi.losses.nearest import LOWEST
-from contsemi.losses.nearest_stream import Votes, join_votes, row_votes, score_votes
+from contsemi.losses.nearest_stream import Votes, row_votes, score_votes, sum_votes
 from contsemi.losses.numerics import wide
+from contsemi.types.soft_labels import SoftLabels
 
 __all__ = ["Summary"]
 
@@ -34,11 +35,19 @@ class Summary:
     """
 
     def __init__(
-        self, rows: Tensor, labels: Tensor, *, groups: int, rank: int, draw: torch.Generator
+        self,
+        rows: Tensor,
+        labels: Tensor | SoftLabels,
+        *,
+        groups: int,
+        rank: int,
+        draw: torch.Generator,
     ) -> None:
-        own = _grouped(rows, labels.argmax(1), groups, draw)
+        classes = labels.argmax(1) if isinstance(labels, Tensor) else labels.best()[1]
+        own = _grouped(rows, classes, groups, draw)
         order = own.argsort(stable=True)
-        self._rows, self._labels = rows[order], labels[order]
+        self._rows = rows[order]
+        self._labels = labels[order] if isinstance(labels, Tensor) else labels.rows(order)
         self._counts = torch.bincount(own)
         self._begins = self._counts.cumsum(0) - self._counts
         self._ends = self._counts.cumsum(0).tolist()
@@ -72,7 +81,7 @@ class Summary:
             if not chosen.shape[1]:
                 return votes
             rows = self._near if unit.device.type == "cpu" else self._near_without_a_wait
-            return join_votes(votes, rows(unit, chosen, temperature))
+            return sum_votes(votes, rows(unit, chosen, temperature))
 
     def _weight(self, unit: Tensor, temperature: float) -> Tensor:
         """Log of the summed weight of each group for each query, [N, groups], by its moments."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from contsemi.losses.nearest_stream import Votes, support_votes
 from contsemi.memory.summary import Summary
+from contsemi.types.soft_labels import SoftLabels
 
 __all__ = ["BOUND", "WholeVote"]
 
@@ -34,7 +35,9 @@ class WholeVote:
         reason: how it votes and why, in a few words; empty before the first vote.
     """
 
-    def __init__(self, rows: Tensor, labels: Tensor, *, exact_up_to: int | None = None) -> None:
+    def __init__(
+        self, rows: Tensor, labels: Tensor | SoftLabels, *, exact_up_to: int | None = None
+    ) -> None:
         self._rows, self._labels = rows, labels
         gpu = rows.device.type == "cuda"
         own = _EXACT_UP_TO_GPU if gpu else _EXACT_UP_TO
@@ -75,7 +78,8 @@ class WholeVote:
             self._rows, self._labels, groups=int(4 * count**0.5), rank=_RANK, draw=draw
         )
         ends = torch.randint(count, (2, _CHECKED), generator=draw).to(self._rows.device)
-        queries = functional.normalize(self._rows[ends[0]] + _MIXED * self._rows[ends[1]], dim=1)
+        one, other = (self._rows[end].float() for end in ends)
+        queries = functional.normalize(one + _MIXED * other, dim=1)
         exact = self._exact(queries, temperature).log_probs().exp()
         near, distance = _NEAR, torch.inf
         while 4 * near <= len(summary):

@@ -25,6 +25,9 @@ def accuracy_per_task(
 
     Returns:
         [T], fractions; NaN for a task without an image.
+
+    >>> accuracy_per_task(np.array([0, 1, 2]), np.array([0, 1, 3]), np.array([0, 0, 1]), tasks=2)
+    array([1., 0.])
     """
     images = np.bincount(task_of_sample, minlength=tasks)
     right = np.bincount(task_of_sample[predicted == targets], minlength=tasks)
@@ -55,6 +58,10 @@ def accuracy_rows(
 
     Raises:
         Diverged: a score is not a number.
+
+    >>> scores = np.array([[0.4, 0.1, 0.5], [0.1, 0.1, 0.8]])
+    >>> accuracy_rows(scores, np.array([0, 2]), np.array([0, 1]), columns=[(0, 1), (2,)])
+    (array([0., 1.]), array([1., 1.]))
     """
     if np.isnan(scores).any():
         raise Diverged("the scores of test images are not numbers; lower optim.lr")

@@ -13,6 +13,9 @@ def average_accuracy(matrix: ArrayLike, after: int | None = None) -> float | Und
     Args:
         matrix: R [T, T], fractions.
         after: i, the task from 0 after which it is taken; ``None`` for the last.
+
+    >>> average_accuracy([[0.9, 0.0], [0.5, 1.0]])
+    0.75
     """
     values = as_matrix(matrix)
     row = range(len(values))[-1 if after is None else after]

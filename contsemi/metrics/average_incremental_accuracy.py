@@ -13,6 +13,9 @@ def average_incremental_accuracy(matrix: ArrayLike) -> float | Undefined:
 
     Args:
         matrix: R [T, T], fractions.
+
+    >>> average_incremental_accuracy([[1.0, 0.0], [0.5, 0.75]])
+    0.8125
     """
     values = as_matrix(matrix)
     total = 0.0

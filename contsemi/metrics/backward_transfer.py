@@ -12,6 +12,9 @@ def backward_transfer(matrix: ArrayLike) -> float | Undefined:
 
     Args:
         matrix: R [T, T], fractions.
+
+    >>> backward_transfer([[1.0, 0.0], [0.75, 1.0]])
+    -0.25
     """
     values = as_matrix(matrix)
     last = len(values) - 1

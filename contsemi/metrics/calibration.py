@@ -51,6 +51,9 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], *, bins: int = BIN
 
     Raises:
         ValueError: lengths differ, or a confidence is no probability.
+
+    >>> reliability(np.array([0.9, 0.6]), np.array([True, False]), bins=2).accuracy
+    array([nan, 0.5])
     """
     sure = np.asarray(confidence, dtype=np.float64)
     if sure.shape != np.shape(right) or sure.ndim != 1:
@@ -77,6 +80,9 @@ def expected_calibration_error(
 
     Raises:
         ValueError: rows are no probabilities.
+
+    >>> expected_calibration_error(np.array([[0.75, 0.25]]), np.array([0]))
+    0.25
     """
     values = _probabilities(probs, targets)
     if not len(values):
@@ -93,6 +99,9 @@ def negative_log_likelihood(log_probs: Floats, targets: Integers) -> float | Und
 
     Raises:
         ValueError: rows are no logarithms of probabilities.
+
+    >>> round(negative_log_likelihood(np.log([[0.5, 0.5]]), np.array([0])), 4)
+    0.6931
     """
     values = np.asarray(log_probs, dtype=np.float64)
     _probabilities(np.exp(values), targets)

@@ -37,6 +37,9 @@ def clustering_quality(
 
     Raises:
         ValueError: lengths differ.
+
+    >>> clustering_quality(np.array([0, 0, 1, 1]), np.array([5, 5, 3, 3]))
+    Clustering(accuracy=1.0, nmi=1.0, ari=1.0)
     """
     from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
@@ -70,6 +73,10 @@ def kmeans(
 
     Returns:
         [N], numbers of clusters from 0.
+
+    >>> found = kmeans(np.array([[1, 0], [1, 0.1], [0, 1]]), clusters=2, seed=0)
+    >>> bool(found[0] == found[1] != found[2])
+    True
     """
     from sklearn.cluster import KMeans
 

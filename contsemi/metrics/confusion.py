@@ -3,9 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from contsemi.metrics.matrix import Undefined
-
-__all__ = ["accuracy_per_class", "confusion_matrix", "mean_class_accuracy"]
+__all__ = ["accuracy_per_class", "confusion_matrix"]
 
 Integers = NDArray[np.integer]
 
@@ -23,6 +21,10 @@ def confusion_matrix(predicted: Integers, targets: Integers, *, classes: int) ->
 
     Raises:
         ValueError: lengths differ, or a column is outside [0, C).
+
+    >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), classes=2)
+    array([[1, 1],
+           [0, 1]])
     """
     if len(predicted) != len(targets):
         raise ValueError(f"{len(predicted)} predictions of {len(targets)} images")
@@ -43,17 +45,9 @@ def accuracy_per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
     Returns:
         [C], fractions; NaN for a class without an image.
+
+    >>> accuracy_per_class(np.array([[1, 1], [0, 4]]))
+    array([0.5, 1. ])
     """
     images = confusion.sum(axis=1)
     return np.where(images > 0, confusion.diagonal() / np.maximum(images, 1), np.nan)
-
-
-def mean_class_accuracy(confusion: NDArray[np.int64]) -> float | Undefined:
-    """The mean of the accuracies of the classes that have images (balanced accuracy).
-
-    Args:
-        confusion: [C, C].
-    """
-    shares = accuracy_per_class(confusion)
-    measured = shares[~np.isnan(shares)]
-    return float(measured.mean()) if measured.size else Undefined("there are no test images")

@@ -5,14 +5,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contsemi.metrics.few_shot_probe import FewShot
 from contsemi.metrics.knn_probe import unit_rows
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["Episodes", "draw_episodes", "episode_accuracy", "episode_interval", "episode_scores"]
+__all__ = [
+    "Episodes",
+    "FewShot",
+    "draw_episodes",
+    "episode_accuracy",
+    "episode_interval",
+    "episode_scores",
+]
 
 SIMILARITIES = ("sns", "dot", "cosine", "euclidean")
 Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class FewShot:
+    """Accuracy over episodes.
+
+    Attributes:
+        mean: mean accuracy of the episodes.
+        half_width: half the 95% interval of that mean.
+        episodes: their number.
+    """
+
+    mean: float
+    half_width: float
+    episodes: int
 
 
 @dataclass(frozen=True, slots=True)

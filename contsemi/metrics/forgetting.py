@@ -20,6 +20,9 @@ def forgetting_per_task(matrix: ArrayLike) -> Matrix:
     Returns:
         [T]; NaN for the last task, which had no time to be forgotten, and where the accuracy
         right after the task or at the end is not measured.
+
+    >>> forgetting_per_task([[1.0, 0.0], [0.75, 1.0]])
+    array([0.25,  nan])
     """
     values = as_matrix(matrix)
     drops = np.full(len(values), np.nan)
@@ -34,6 +37,9 @@ def forgetting(matrix: ArrayLike) -> float | Undefined:
 
     Args:
         matrix: R [T, T], fractions.
+
+    >>> forgetting([[0.5, 0, 0], [1.0, 0.5, 0], [0.25, 0.25, 1.0]])
+    0.5
     """
     values = as_matrix(matrix)
     if len(values) == 1:

@@ -13,6 +13,9 @@ def forgetting_first_minus_last(matrix: ArrayLike) -> float | Undefined:
 
     Args:
         matrix: R [T, T], fractions.
+
+    >>> forgetting_first_minus_last([[0.5, 0, 0], [1.0, 0.5, 0], [0.25, 0.25, 1.0]])
+    0.25
     """
     transfer = backward_transfer(matrix)
     return transfer if isinstance(transfer, Undefined) else 0.0 - transfer

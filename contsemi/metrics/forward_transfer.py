@@ -20,6 +20,9 @@ def forward_transfer(matrix: ArrayLike, baseline: ArrayLike) -> float | Undefine
 
     Raises:
         ValueError: ``baseline`` has not one value a task.
+
+    >>> forward_transfer([[1.0, 0.75], [1.0, 1.0]], [0.5, 0.5])
+    0.25
     """
     values, start = as_matrix(matrix), np.asarray(baseline, dtype=np.float64)
     if start.shape != (len(values),):

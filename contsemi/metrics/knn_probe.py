@@ -31,6 +31,10 @@ def knn_predict(
 
     Raises:
         ValueError: an empty bank, k < 1, τ ≤ 0, or features that are not finite.
+
+    >>> bank = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> knn_predict(bank, np.array([3, 5]), np.array([[0.1, 1.0]]), neighbours=1, temperature=0.07)
+    array([5])
     """
     if neighbours < 1 or temperature <= 0 or not len(bank):
         raise ValueError("k-NN needs a row in the bank, k ≥ 1 and a temperature above 0")
@@ -68,6 +72,10 @@ def knn_accuracy(
         labels: [N], true columns of the queries.
         neighbours: k; see :func:`knn_predict`.
         temperature: τ.
+
+    >>> bank, labels = np.eye(2), np.array([3, 5])
+    >>> knn_accuracy(bank, labels, bank, labels, neighbours=1)
+    1.0
     """
     if not len(bank):
         return Undefined("the bank of labelled features is empty")
@@ -84,6 +92,10 @@ def unit_rows(features: Floats) -> NDArray[np.float64]:
 
     Raises:
         ValueError: the features are no finite matrix.
+
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]])
     """
     values = np.asarray(features, dtype=np.float64)
     if values.ndim != 2 or not np.isfinite(values).all():

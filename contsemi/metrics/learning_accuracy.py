@@ -12,6 +12,9 @@ def learning_accuracy(matrix: ArrayLike) -> float | Undefined:
 
     Args:
         matrix: R [T, T], fractions.
+
+    >>> learning_accuracy([[1.0, 0.0], [0.25, 0.5]])
+    0.75
     """
     values = as_matrix(matrix)
     undefined = lacking(values, ((task, task) for task in range(len(values))))

@@ -31,6 +31,10 @@ def as_matrix(matrix: ArrayLike) -> Matrix:
 
     Raises:
         ValueError: it is not square, or holds something that is not a fraction.
+
+    >>> as_matrix([[1, 0], [0.5, 1]])
+    array([[1. , 0. ],
+           [0.5, 1. ]])
     """
     values = np.asarray(matrix, dtype=np.float64)
     if values.ndim != 2 or values.shape[0] != values.shape[1] or not values.size:
@@ -46,6 +50,9 @@ def lacking(matrix: Matrix, cells: Iterable[tuple[int, int]]) -> Undefined | Non
     Args:
         matrix: [T, T].
         cells: (row, column) of every cell that the metric reads.
+
+    >>> lacking(as_matrix([[1.0, 0.0], [np.nan, 1.0]]), [(1, 0)])
+    Undefined(reason='task 1 was not measured after task 2')
     """
     for row, column in cells:
         if np.isnan(matrix[row, column]):

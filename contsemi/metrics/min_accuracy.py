@@ -16,6 +16,10 @@ def min_accuracy(trajectory: Trajectory) -> float | Undefined:
 
     Args:
         trajectory: evaluations while the stream was learned.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> min_accuracy(as_trajectory([1, 2, 3], [0, 1, 1], [[0.8, 0], [0.5, 0.6], [0.7, 0.9]]))
+    0.5
     """
     last = trajectory.last_task
     if not last:
@@ -39,6 +43,10 @@ def worst_case_accuracy(trajectory: Trajectory) -> float | Undefined:
 
     Args:
         trajectory: evaluations while the stream was learned.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> worst_case_accuracy(as_trajectory([1, 2, 3], [0, 1, 1], [[0.8, 0], [0.5, 0.6], [0.7, 1]]))
+    0.75
     """
     last = trajectory.last_task
     end = np.array([len(trajectory) - 1])

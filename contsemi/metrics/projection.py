@@ -23,6 +23,10 @@ def project(
     Returns:
         Points [N, 2], centres [C, 2], and the shares of the variance that the two axes of PCA
         hold, ``None`` for t-SNE.
+
+    >>> points, centres, shares = project(np.array([[0, 0], [2, 0]]), np.array([[1, 0]]))
+    >>> abs(points[:, 0]), centres.round(6) + 0, shares
+    (array([1., 1.]), array([[0., 0.]]), (1.0, 0.0))
     """
     rows = np.asarray(points, dtype=np.float64)
     marks = np.asarray(centres, dtype=np.float64).reshape(-1, rows.shape[1])

@@ -45,6 +45,9 @@ def pseudo_label_quality(
 
     Raises:
         ValueError: lengths differ.
+
+    >>> pseudo_label_quality(np.array([0, 1, -1, -1]), np.array([0, 0, 1, 1]))
+    PseudoLabels(precision=0.5, coverage=0.5, count=2)
     """
     if len(given) != len(hidden) or (confidence is not None and len(confidence) != len(given)):
         raise ValueError("pseudo-labels, hidden labels and confidences must be of equal length")

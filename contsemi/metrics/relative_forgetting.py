@@ -14,6 +14,9 @@ def relative_forgetting(matrix: ArrayLike) -> float | Undefined:
 
     Args:
         matrix: R [T, T], fractions.
+
+    >>> relative_forgetting([[0.5, 0.0], [0.25, 1.0]])
+    0.5
     """
     values = as_matrix(matrix)
     last = len(values) - 1

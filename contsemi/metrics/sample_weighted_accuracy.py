@@ -17,6 +17,9 @@ def sample_weighted_accuracy(matrix: ArrayLike, images: ArrayLike) -> float | Un
 
     Raises:
         ValueError: ``images`` has not one count a task.
+
+    >>> sample_weighted_accuracy([[1.0, 0.0], [0.5, 1.0]], [100, 300])
+    0.875
     """
     values, counts = as_matrix(matrix), np.asarray(images, dtype=np.float64)
     if counts.shape != (len(values),) or np.any(counts < 0):

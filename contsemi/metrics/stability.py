@@ -31,6 +31,11 @@ def summarise_trajectory(trajectory: Trajectory) -> dict[str, float | Undefined]
 
     Args:
         trajectory: evaluations while a stream was learned.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> found = summarise_trajectory(as_trajectory([1, 2], [0, 1], [[0.8, 0], [0.5, 0.9]]))
+    >>> found["evaluations"], found["min_accuracy"]
+    (2, 0.5)
     """
     found: dict[str, float | Undefined] = {"evaluations": len(trajectory)}
     return found | {name: metric(trajectory) for name, metric in TRAJECTORY_METRICS.items()}

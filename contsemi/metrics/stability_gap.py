@@ -45,6 +45,10 @@ def gaps(trajectory: Trajectory, *, recovered: float = RECOVERED) -> list[Gap]:
     Args:
         trajectory: evaluations while the stream was learned.
         recovered: share of the accuracy before that counts as recovered.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> gaps(as_trajectory([1, 2, 3], [0, 1, 1], [[0.75, 0], [0.5, 0.5], [0.75, 0.75]]))
+    [Gap(task=0, switch=1, before=0.75, lowest=0.5, lowest_step=2, recovery=2)]
     """
     found = []
     for switch in range(1, trajectory.tasks):
@@ -81,6 +85,10 @@ def gap_depth(trajectory: Trajectory) -> float | Undefined:
 
     Args:
         trajectory: evaluations while the stream was learned.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> gap_depth(as_trajectory([1, 2, 3], [0, 1, 1], [[0.75, 0], [0.5, 0.5], [0.75, 0.75]]))
+    0.25
     """
     found = gaps(trajectory)
     if not found:
@@ -95,6 +103,10 @@ def recovery_steps(trajectory: Trajectory) -> float | Undefined:
 
     Args:
         trajectory: evaluations while the stream was learned.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> recovery_steps(as_trajectory([1, 2, 3], [0, 1, 1], [[0.75, 0], [0.5, 0.5], [0.75, 0.75]]))
+    2.0
     """
     found = gaps(trajectory)
     if not found:

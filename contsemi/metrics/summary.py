@@ -40,6 +40,10 @@ def summarise(matrix: ArrayLike, images: ArrayLike | None = None) -> dict[str, f
         matrix: R [T, T], fractions; NaN where not measured.
         images: [T], test images of each task; where given, ``sample_weighted_accuracy`` and
             ``sample_weighted_incremental_accuracy`` are added.
+
+    >>> found = summarise([[1.0, 0.0], [0.5, 1.0]])
+    >>> found["average_accuracy"], found["forgetting"], found["backward_transfer"]
+    (0.75, 0.5, -0.5)
     """
     found = {name: metric(matrix) for name, metric in METRICS.items()}
     if images is not None:

@@ -66,6 +66,10 @@ def as_trajectory(steps: ArrayLike, training: ArrayLike, accuracy: ArrayLike) ->
 
     Raises:
         ValueError: shapes differ, time runs backwards, or an accuracy is no fraction.
+
+    >>> as_trajectory([5, 9], [0, 0], [[0.25], [0.5]]).accuracy
+    array([[0.25],
+           [0.5 ]])
     """
     when, tasks = np.asarray(steps, dtype=np.int64), np.asarray(training, dtype=np.int64)
     values = np.asarray(accuracy, dtype=np.float64)

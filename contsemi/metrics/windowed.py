@@ -20,6 +20,9 @@ def largest_drop(series: ArrayLike, *, window: int) -> float | Undefined:
 
     Raises:
         ValueError: the window is smaller than 2, or a value is not finite.
+
+    >>> largest_drop([0.75, 1.0, 0.5, 0.25], window=2)
+    0.5
     """
     values = np.asarray(series, dtype=np.float64)
     if window < 2:
@@ -38,6 +41,9 @@ def largest_rise(series: ArrayLike, *, window: int) -> float | Undefined:
     Args:
         series: [N] accuracies in order of time.
         window: Δ, at least 2.
+
+    >>> largest_rise([0.75, 0.25, 0.5, 1.0], window=2)
+    0.5
     """
     return largest_drop(-np.asarray(series, dtype=np.float64), window=window)
 
@@ -50,6 +56,10 @@ def windowed_forgetting(trajectory: Trajectory, *, window: int) -> float | Undef
     Args:
         trajectory: evaluations while the stream was learned.
         window: Δ, at least 2.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> windowed_forgetting(as_trajectory([1, 2], [0, 0], [[0.75], [0.5]]), window=2)
+    0.25
     """
     return _mean(trajectory, largest_drop, window)
 
@@ -60,6 +70,10 @@ def windowed_plasticity(trajectory: Trajectory, *, window: int) -> float | Undef
     Args:
         trajectory: evaluations while the stream was learned.
         window: Δ, at least 2.
+
+    >>> from contsemi.metrics.trajectory import as_trajectory
+    >>> windowed_plasticity(as_trajectory([1, 2], [0, 0], [[0.25], [0.75]]), window=2)
+    0.5
     """
     return _mean(trajectory, largest_rise, window)
 

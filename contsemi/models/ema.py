@@ -1,7 +1,7 @@
 """Slow and frozen copies of a network."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,17 +29,21 @@ class Ema(nn.Module):
         network: what is followed; its present state is the start.
         momentum: share kept of the copy's parameters in each update, in [0, 1]. May be changed
             between steps.
-        copies_buffers: whether the copy has the network's own statistics instead, taken over at
-            each update (MixMatch, FixMatch).
+        buffers: whose statistics it has: its ``own``; ``copied`` at each update from the network
+            (FixMatch); ``averaged`` like the parameters. But for its own it runs in eval mode.
+        shrink: share that each update takes off all floating-point entries of the network itself,
+            its statistics too, as the released code of MixMatch does.
 
     Attributes:
         network: the copy; its parameters take no gradient.
     """
 
-    def __init__(self, network: Network, momentum: float, *, copies_buffers: bool = False) -> None:
+    def __init__(
+        self, network: Network, momentum: float, *, buffers: str = "own", shrink: float = 0.0
+    ) -> None:
         super().__init__()
-        self.momentum, self.copies_buffers = momentum, copies_buffers
-        self.network = copy.deepcopy(network).train().requires_grad_(False)
+        self.momentum, self.buffer_rule, self.shrink = momentum, buffers, shrink
+        self.network = copy.deepcopy(network).train(buffers == "own").requires_grad_(False)
 
     @torch.no_grad()
     def forward(self, images: Tensor, heads: Sequence[str]) -> Outputs:
@@ -52,11 +56,17 @@ class Ema(nn.Module):
         """Follows ``network``; to be called after its optimiser step and ``after_step``."""
         own: list[Tensor] = list(self.network.parameters())
         followed: list[Tensor] = list(network.parameters())
+        statistics = _floating(network.buffers())
+        if self.buffer_rule == "averaged":
+            own += _floating(self.network.buffers())
+            followed += statistics
         if own:
             torch._foreach_lerp_(own, followed, 1 - self.momentum)
-        if self.copies_buffers:
+        if self.buffer_rule == "copied":
             for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
                 mine.copy_(theirs)
+        if self.shrink:
+            torch._foreach_mul_([*network.parameters(), *statistics], 1 - self.shrink)
         self.network.after_step()  # the mean of unit directions is shorter than one
 
     @torch.no_grad()
@@ -68,3 +78,7 @@ class Ema(nn.Module):
             self.network.class_parameters(), network.class_parameters(), strict=True
         ):
             own[old:] = followed[old:]
+
+
+def _floating(buffers: Iterable[Tensor]) -> list[Tensor]:
+    return [buffer for buffer in buffers if buffer.is_floating_point()]

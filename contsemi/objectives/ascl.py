@@ -8,7 +8,6 @@ two labelled images are positives if they are of one class and negatives if not,
 classifier on the features, which is what predicts, is trained on the labels.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,52 +15,34 @@ from torch import Tensor
 
 from contsemi.assign.relation import both_labelled, same_class
 from contsemi.assign.soft_neighbours import soft_neighbours
-from contsemi.blocks.key_queue import KeyQueue
-from contsemi.blocks.keyed import Keyed, keyed, keyed_needs
-from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.keyed import Keyed
 from contsemi.losses.contrast import contrast
-from contsemi.objectives.objective import Objective
+from contsemi.objectives.momentum_contrast import MomentumContrast
 from contsemi.types import Step
 
 __all__ = ["Ascl"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Ascl(Objective):
+class Ascl(MomentumContrast):
     """Contrast with soft positives."""
 
-    temperature: float  # of the queries' cosines
     teacher_temperature: float  # of the keys' cosines
     neighbours: int  # n, stored keys that are positives of a sure key
     variant: str  # soft, confident or hard
     form: str  # queue (MoCo) or batch (BYOL)
-    bank: int  # keys of the queue
-    current_only: bool  # whether a task begins with an empty queue, or old keys wait to be replaced
-    both_ways: bool  # whether each view is a query and a key, or one strong and one weak view
-    teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
-    smoothing: float  # of the labels
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.queue = KeyQueue(self.bank, current_only=self.current_only)
-        self.head = "projector" if self.form == "queue" else "predictor"
-        self.needs = keyed_needs(
-            *dict.fromkeys(("projector", self.head)),
-            "classifier",
-            both_ways=self.both_ways,
-            labelled_views=self.labelled_views,
-            supports_per_class=self.supports_per_class,
-            teacher=self.teacher,
-            key_policy="weak",
-        )
+    def asked_of(self) -> str:
+        """A predictor's, in the form on BYOL."""
+        return "projector" if self.form == "queue" else "predictor"
 
-    def terms(self, step: Step) -> dict[str, Tensor]:
-        """``contrast`` of all images, each counted once, and ``labels``."""
-        terms = labels_term(step, smoothing=self.smoothing)
-        rows = keyed(step, head=self.head)
-        if rows is not None:
-            terms["contrast"] = self._queued(rows) if self.form == "queue" else self._batched(rows)
-        return terms
+    def key_policy(self) -> str:
+        """Weak views."""
+        return "weak"
+
+    def contrasts(self, rows: Keyed, step: Step) -> dict[str, Tensor]:
+        """``contrast``."""
+        return {"contrast": self._queued(rows) if self.form == "queue" else self._batched(rows)}
 
     def _queued(self, rows: Keyed) -> Tensor:
         compared = self.queue.compare(rows)

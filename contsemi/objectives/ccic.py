@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contsemi.assign.near_classes import nearest_votes
-from contsemi.assign.targets import guess_rows, label_rows
+from contsemi.assign.targets import across_images, guess_rows, label_rows
 from contsemi.losses.mixed import mixed_losses
 from contsemi.losses.numerics import wide
 from contsemi.losses.triplets import hard_triplets, repelled
@@ -37,6 +37,9 @@ class Ccic(Objective):
     soft: bool  # whether a softplus takes the place of the hinge
     until: float  # share of a task after which triplets are plain and nothing is pushed off
     neighbours: int  # stored images that vote
+    # As released: guesses are raw logits, averaged across images and made to sum to 1 after a
+    # power; targets are not mixed; and the guesses' error, of logits, is divided by the classes
+    as_released: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,6 +89,8 @@ class Ccic(Objective):
             return {}
         logits, number = mixed.student["classifier"], len(step.labels)
         own = torch.cat(self._own(step, logits))
+        if self.as_released:
+            return self._as_released(step, wide(logits), own)
         rest = torch.zeros(len(logits) - number, dtype=torch.bool, device=logits.device)
         chosen: dict[str, Any] = {"partners": mixed.partners, "share": mixed.share}
         stored, current = (torch.cat([m, rest]) for m in (step.from_memory, ~step.from_memory))
@@ -98,9 +103,24 @@ class Ccic(Objective):
             _, terms["guesses"] = mixed_losses(logits, own, labelled=stored | current, **chosen)
         return terms
 
+    def _as_released(self, step: Step, logits: Tensor, own: Tensor) -> dict[str, Tensor]:
+        number = len(step.labels)
+        terms: dict[str, Tensor] = {}
+        if number:
+            rows = F.cross_entropy(logits[:number], step.labels, reduction="none")
+            kinds = (~step.from_memory, step.from_memory)
+            new, old = ((rows * kind).sum() / kind.sum().clamp(min=1) for kind in kinds)
+            terms["labels"] = new + self.memory_weight * old
+        if len(logits) > number:
+            apart = F.mse_loss(logits[number:], own[number:])
+            terms["guesses"] = apart / logits.shape[1]
+        return terms
+
     def _own(self, step: Step, logits: Tensor) -> list[Tensor]:
         own, weak = [label_rows(step.labels, logits)], step.student("weak")
-        if weak is not None:
+        if weak is not None and self.as_released:
+            own.append(across_images(wide(weak["classifier"]), self.guesses, self.temperature))
+        elif weak is not None:
             own.append(
                 guess_rows(
                     weak["classifier"],

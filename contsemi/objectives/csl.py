@@ -39,6 +39,11 @@ class Csl(Objective):
         by_supports = self.predict_by == "neighbours"
         self.needs = self.asks("projector", "classifier", supports_at_test=by_supports)
 
+    @property
+    def reweighs(self) -> bool:
+        """Labelled rows are read by their votes and their cross-entropy."""
+        return True
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``consistency`` of the views, ``me_max`` and the ``classifier``'s cross-entropy."""
         return labels_term(step, smoothing=0.0, name="classifier") | paws(
@@ -48,7 +53,7 @@ class Csl(Objective):
             sharpening=self.sharpening,
             smoothing=self.smoothing,
             prior=self.share,
-            rows=step.current_rows,
+            rows=step.by_age and step.by_age.current,
         )
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:

@@ -54,9 +54,14 @@ class Daino(Objective):
             views=mixed_labelled() if self.mix_labelled else {},
         )
 
+    @property
+    def reweighs(self) -> bool:
+        """Labelled rows are read by their cross-entropy; a mixed one would count for a pair."""
+        return not self.mix_labelled
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` and ``labels``, each weighted by its share of the sample views."""
-        losses = {}
+        losses: dict[str, tuple[Tensor, int | Tensor]] = {}
         if "large" in step.seen:
             scores = step.views("prototypes")[:, step.columns]
             loss = swapped_cross_entropy(

@@ -56,6 +56,11 @@ class Dino(Objective):
             supports_at_test=True,
         )
 
+    @property
+    def reweighs(self) -> bool:
+        """Labelled rows are read by their cross-entropy alone."""
+        return True
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` of the unlabelled views, and ``labels`` by the classifier."""
         terms = labels_term(step, smoothing=self.smoothing) if self.labelled_views else {}

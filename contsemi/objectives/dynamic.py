@@ -28,6 +28,9 @@ class Dynamic(Objective):
 
     teacher: Sequence[float]  # its momenta at the start and at the end of a task
     teacher_temperature: float  # divides its logits
+    # Its running statistics: `averaged` like its weights, or as released its `own`: it then runs on
+    # those of the batch
+    teacher_buffers: str = "averaged"
     at_border: str  # what becomes of it when a task begins: `keep`, or `reset` to the network
     ramp: bool  # whether the weight of the unlabelled images rises along a cosine
     centre_momentum: float  # of the mean that is taken off its logits; 0 for no such mean
@@ -52,7 +55,7 @@ class Dynamic(Objective):
             supports_per_class=self.supports_per_class,
             labelled_from="all",
             teacher=ema_momenta(self.teacher),
-            teacher_buffers="own",
+            teacher_buffers=self.teacher_buffers,
             teacher_restarts=self.at_border == "reset",
         )
 

@@ -32,6 +32,9 @@ class HierMatch(Objective):
     among: str  # fine classes that an unlabelled image is of: `current` ones or all `seen`
     ramp: float  # share of a task over which the weight of the guesses rises from 0 to 1
     teacher: Sequence[float]  # momenta of the EMA network that predicts; empty for none
+    teacher_buffers: str = "copied"  # its running statistics: `copied`, or as released `averaged`
+    # As released: share that each step takes off the network, its statistics too
+    shrink: float = 0.0
     # Of mixmatch:
     mixes: str  # `shared`: one pile of mixed images for all levels; `own`: one for each
     guesses: int  # weak views of an unlabelled image whose mean prediction is its guess
@@ -59,7 +62,8 @@ class HierMatch(Objective):
             supports_per_class=self.supports_per_class,
             labelled_from="all",
             teacher=ema_momenta(self.teacher) if self.teacher else None,
-            teacher_buffers="copied" if self.teacher else None,
+            teacher_buffers=self.teacher_buffers if self.teacher else None,
+            shrink=self.shrink if self.teacher else None,
         )
 
     def _mixed(self) -> MixedLevels:

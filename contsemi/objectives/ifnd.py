@@ -17,52 +17,31 @@ from torch import Tensor
 
 from contsemi.assign.acceptance import accepted
 from contsemi.blocks.clusters import Clusters
-from contsemi.blocks.key_queue import KeyQueue
-from contsemi.blocks.keyed import keyed, keyed_needs
-from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.keyed import Keyed
 from contsemi.losses.false_negatives import attraction, elimination
-from contsemi.objectives.objective import Objective
+from contsemi.objectives.momentum_contrast import MomentumContrast
 from contsemi.types import Step
 
 __all__ = ["Ifnd"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Ifnd(Objective):
+class Ifnd(MomentumContrast):
     """Momentum contrast without the false negatives that clusters tell."""
 
-    temperature: float  # of all cosines
     variant: str  # eliminate or attract
     clusters: Sequence[float]  # for each class of the task, one number for each level
     iterations: int  # of k-means
     rate: Sequence[float]  # share of the images believed at the start and at the end of a task
-    bank: int  # keys of the queue
-    current_only: bool  # whether a task begins with an empty queue, or old keys wait to be replaced
-    both_ways: bool  # whether each view is a query and a key, or one strong and one weak view
-    teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
-    smoothing: float  # of the labels
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.queue = KeyQueue(self.bank, current_only=self.current_only)
         self.found = Clusters(
             self.clusters, iterations=self.iterations, temperature=self.temperature
         )
-        self.needs = keyed_needs(
-            "projector",
-            "classifier",
-            both_ways=self.both_ways,
-            labelled_views=self.labelled_views,
-            supports_per_class=self.supports_per_class,
-            teacher=self.teacher,
-        )
 
-    def terms(self, step: Step) -> dict[str, Tensor]:
-        """``contrast`` of all images, each counted once, and ``labels``."""
-        terms = labels_term(step, smoothing=self.smoothing)
-        rows = keyed(step)
-        if rows is None:
-            return terms
+    def contrasts(self, rows: Keyed, step: Step) -> dict[str, Tensor]:
+        """``contrast``."""
         compared = self.queue.compare(rows)
         ours = self._believed(rows.places, rows.labels, step)
         theirs = self._believed(compared.places, compared.labels, step)
@@ -74,8 +53,7 @@ class Ifnd(Objective):
             first = none.index_fill(1, none.new_zeros(1, dtype=torch.int64), True)
             false = (weights > 0) & ~first
             losses.append(loss(compared.scores, first, false, none, temperature=self.temperature))
-        terms["contrast"] = torch.stack(losses).mean()
-        return terms
+        return {"contrast": torch.stack(losses).mean()}
 
     def _believed(self, places: Tensor, labels: Tensor, step: Step) -> Tensor:
         """The clusters [levels, N] that are believed; -1 for the others."""

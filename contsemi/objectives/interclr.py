@@ -9,30 +9,29 @@ positives in MoCo's part; and a linear classifier on the features, which is what
 trained on the labels.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from contsemi.assign.cluster_mates import cluster_mates, cluster_negatives
 from contsemi.blocks.cluster_bank import ClusterBank
-from contsemi.blocks.key_queue import KeyQueue
-from contsemi.blocks.keyed import Keyed, keyed, keyed_needs
-from contsemi.blocks.labelled import labels_term
-from contsemi.losses.contrast import contrast
-from contsemi.objectives.objective import Objective
+from contsemi.blocks.keyed import Keyed
+from contsemi.losses.contrast import angular_margin, contrast
+from contsemi.objectives.momentum_contrast import MomentumContrast
 from contsemi.types import Step
 
 __all__ = ["Interclr"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Interclr(Objective):
+class Interclr(MomentumContrast):
     """Contrast within and between images."""
 
-    temperature: float  # of all cosines
-    margin: float  # taken off the cosine of a positive between images; below 0 makes it easier
+    both_ways: bool = field(init=False, repr=False, default=False)
+
+    margin: float  # of a positive between images, taken off its cosine; below 0 makes it easier
+    margin_of: str = "cosine"  # or `angle`: the margin is then added to it, in radians
     sampling: str  # of the negatives: semihard, hard, semieasy or random
     negatives: int  # images of other clusters that each is told from
     pool: float  # share of the task's images that `semihard` and `semieasy` draw from
@@ -41,14 +40,9 @@ class Interclr(Objective):
     iterations: int  # of k-means at the start of a task
     every: int  # steps between two looks at the centroids
     bank_momentum: float  # share of an image's stored embedding that a new one keeps
-    bank: int  # keys of MoCo's queue
-    current_only: bool  # whether a task begins with an empty queue, or old keys wait to be replaced
-    teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
-    smoothing: float  # of the labels
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.queue = KeyQueue(self.bank, current_only=self.current_only)
         self.found = ClusterBank(
             self.clusters,
             least=self.least,
@@ -56,28 +50,16 @@ class Interclr(Objective):
             iterations=self.iterations,
             every=self.every,
         )
-        self.needs = keyed_needs(
-            "projector",
-            "classifier",
-            both_ways=False,
-            labelled_views=self.labelled_views,
-            supports_per_class=self.supports_per_class,
-            teacher=self.teacher,
-        )
 
-    def terms(self, step: Step) -> dict[str, Tensor]:
-        """``intra`` and ``inter`` of all images, each counted once, and ``labels``."""
-        terms = labels_term(step, smoothing=self.smoothing)
-        rows = keyed(step)
-        if rows is not None:
-            compared = self.queue.compare(rows)
-            terms["intra"] = contrast(
-                compared.scores, compared.positives(), temperature=self.temperature
-            )
-            if len(self.found.rows):
-                terms["inter"] = self._inter(rows, step.draw("interclr"))
-                self.found.hold(rows.keys[: step.batch_size], step.places)
-        return terms
+    def contrasts(self, rows: Keyed, step: Step) -> dict[str, Tensor]:
+        """``intra`` and ``inter``."""
+        compared = self.queue.compare(rows)
+        intra = contrast(compared.scores, compared.positives(), temperature=self.temperature)
+        if not len(self.found.rows):
+            return {"intra": intra}
+        inter = self._inter(rows, step.draw("interclr"))
+        self.found.hold(rows.keys[: step.batch_size], step.places)
+        return {"intra": intra, "inter": inter}
 
     def _inter(self, rows: Keyed, draw: torch.Generator) -> Tensor:
         """A stored member of its cluster against stored members of others."""
@@ -96,6 +78,8 @@ class Interclr(Objective):
         picked = scores.gather(1, torch.cat([mate[:, None], apart], dim=1))
         positive = torch.zeros_like(found)
         positive[:, 0] = has
-        return contrast(
-            picked, positive, temperature=self.temperature, allow=found, margin=self.margin
-        )
+        margin = self.margin
+        if self.margin_of == "angle":
+            own, others = angular_margin(picked[:, :1], margin), picked[:, 1:]
+            picked, margin = torch.cat([own, others], dim=1), 0.0
+        return contrast(picked, positive, temperature=self.temperature, allow=found, margin=margin)

@@ -29,6 +29,9 @@ class MixMatch(Objective):
     ramp: float  # share of a task over which the weight of the guesses rises from 0 to 1
     among: str  # classes that an unlabelled image is of: `current` ones or all `seen`
     teacher: Sequence[float]  # momenta of the EMA network that predicts; empty for none
+    teacher_buffers: str = "copied"  # its running statistics: `copied`, or as released `averaged`
+    # As released: share that each step takes off the network, its statistics too
+    shrink: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,7 +52,8 @@ class MixMatch(Objective):
             supports_per_class=self.supports_per_class,
             labelled_from="all",
             teacher=ema_momenta(self.teacher) if self.teacher else None,
-            teacher_buffers="copied" if self.teacher else None,
+            teacher_buffers=self.teacher_buffers if self.teacher else None,
+            shrink=self.shrink if self.teacher else None,
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:

@@ -7,65 +7,40 @@ negatives nor mixed, and a linear classifier on the features, which is what pred
 the labels.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from contsemi.assign.mixes import hardest, mixes_of_pairs, mixes_with_queries
-from contsemi.blocks.key_queue import Compared, KeyQueue
-from contsemi.blocks.keyed import keyed, keyed_needs
-from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.key_queue import Compared
+from contsemi.blocks.keyed import Keyed
 from contsemi.losses.contrast import first_contrast
-from contsemi.objectives.objective import Objective
+from contsemi.objectives.momentum_contrast import MomentumContrast
 from contsemi.types import Step
 
 __all__ = ["Mochi"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Mochi(Objective):
+class Mochi(MomentumContrast):
     """Momentum contrast with mixed negatives."""
 
-    temperature: float  # of all cosines
     hardest: int  # stored keys of greatest cosine that are mixed
     pairs: int  # mixes of two of them, for each query
     pairs_from: int  # epoch of a task from which there are such mixes
     with_query: int  # mixes of one of them with the query, for each
     with_query_from: int  # epoch of a task from which there are such mixes
-    bank: int  # keys of the queue
-    current_only: bool  # whether a task begins with an empty queue, or old keys wait to be replaced
-    both_ways: bool  # whether each view is a query and a key, or one strong and one weak view
-    teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
-    smoothing: float  # of the labels
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.queue = KeyQueue(self.bank, current_only=self.current_only)
-        self.needs = keyed_needs(
-            "projector",
-            "classifier",
-            both_ways=self.both_ways,
-            labelled_views=self.labelled_views,
-            supports_per_class=self.supports_per_class,
-            teacher=self.teacher,
-        )
-
-    def terms(self, step: Step) -> dict[str, Tensor]:
-        """``contrast`` of all images, each counted once, and ``labels``."""
-        terms = labels_term(step, smoothing=self.smoothing)
-        rows = keyed(step)
-        if rows is not None:
-            compared = self.queue.compare(rows)
-            stored = compared.scores[:, 1:].masked_fill(compared.same, -torch.inf)
-            scores = [compared.scores[:, :1], stored]
-            if len(compared.rows):
-                scores += self._mixed(rows.queries, stored.detach(), compared, step)
-            terms["contrast"] = first_contrast(
-                torch.cat(scores, dim=1), temperature=self.temperature
-            )
-        return terms
+    def contrasts(self, rows: Keyed, step: Step) -> dict[str, Tensor]:
+        """``contrast``."""
+        compared = self.queue.compare(rows)
+        stored = compared.scores[:, 1:].masked_fill(compared.same, -torch.inf)
+        scores = [compared.scores[:, :1], stored]
+        if len(compared.rows):
+            scores += self._mixed(rows.queries, stored.detach(), compared, step)
+        loss = first_contrast(torch.cat(scores, dim=1), temperature=self.temperature)
+        return {"contrast": loss}
 
     def _mixed(
         self, queries: Tensor, stored: Tensor, compared: Compared, step: Step

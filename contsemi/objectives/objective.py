@@ -57,6 +57,11 @@ class Objective(Part, nn.Module):
         for block in blocks_of(self):
             block.after_step()
 
+    @property
+    def reweighs(self) -> bool:
+        """Whether labelled rows count by ``step.label_weights`` wherever a term reads them."""
+        return False
+
     def end(self, experience: Experience) -> None:
         """The task is over."""
         for block in blocks_of(self):

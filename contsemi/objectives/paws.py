@@ -48,6 +48,11 @@ class Paws(Objective):
             supports_at_test=self.predict_by == "neighbours",
         )
 
+    @property
+    def reweighs(self) -> bool:
+        """Labelled rows are read by their votes and their cross-entropy."""
+        return True
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``consistency`` of the views, ``me_max`` and the ``classifier``'s cross-entropy."""
         return labels_term(step, smoothing=0.0, name="classifier") | paws(

@@ -94,13 +94,13 @@ class Semppl(Objective):
         """Stored rows [T, N, P, D] of the class of each image, and bool [T, N] where it has any."""
         targets, classes = len(group.targets) // group.size, group.labels[: group.size]
         if not group.labelled:
-            classes = self._votes(views[:targets], group.ids[: group.size], step)
+            classes = self.voted(views[:targets], group.ids[: group.size], step)
         draw = step.draw(f"positives {'labelled' if group.labelled else 'unlabelled'}")
         found = [bank.members(classes, self.positives, draw) for bank in self._queues()]
         chosen = [found[t % len(found)] for t in range(targets)]
         return torch.stack([rows for rows, _ in chosen]), torch.stack([has for _, has in chosen])
 
-    def _votes(self, views: Tensor, ids: Tensor, step: Step) -> Tensor:
+    def voted(self, views: Tensor, ids: Tensor, step: Step) -> Tensor:
         """The class [N] that the nearest rows of each view in each queue have; -1 for none."""
         votes = []
         for bank in self._queues():

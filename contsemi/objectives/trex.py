@@ -40,6 +40,7 @@ class Trex(Objective):
     teacher: Sequence[float]  # momenta of the slow network that fills the memory; empty without one
     one_queue: bool  # as released: one queue of `memory` rows for all classes
     drop_overflow: bool  # as released: rows that do not fit before its end are thrown away
+    noisy_start: bool = False  # as released: that queue begins with noise of random classes
     absent_as_zero: bool  # as released: cosine 0 with each class of which nothing is stored
 
     def __post_init__(self) -> None:
@@ -85,6 +86,7 @@ class Trex(Objective):
             self.memory,
             one_queue=self.one_queue,
             drop_overflow=self.drop_overflow,
+            noise=self.size if self.noisy_start and self.one_queue else 0,
         )
 
     def _classes(self) -> Head:

@@ -1,5 +1,6 @@
 """What a run has measured, on the screen and in its files."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from contsemi.evaluation.answers import Evaluation, evaluate
 from contsemi.evaluation.predicts import Predicts
 from contsemi.evaluation.study import Study
 from contsemi.evaluation.trace import Trace, fixed_subset
+from contsemi.evaluation.truth import Truth
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.matrix import Undefined
 from contsemi.pipeline.finished import show_results
@@ -121,6 +123,20 @@ class Account:
             asked=asked,
         )
         return [trace]
+
+    def truth(self) -> list[Truth]:
+        """What measures where accuracy is lost, if the configuration wishes that."""
+        setting = self.setting
+        if not setting.config.evaluate.truth:
+            return []
+        seen = setting.stream, self.study.hidden, setting.test_images
+        return [Truth(*seen, setting.records.folder, self._record_truth)]
+
+    def _record_truth(self, task: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.setting.records.metric(
+                step=self.tally.steps, task=task, name=f"truth/{name}", value=value
+            )
 
     def _record_trace(self, measured: Evaluation, task: int) -> None:
         """Writes an evaluation inside a task down; its step is not counted yet."""

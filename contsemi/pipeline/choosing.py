@@ -18,6 +18,7 @@ from contsemi.learner.learner import Learner
 from contsemi.metrics.label_coverage import labelled_distance
 from contsemi.metrics.matrix import Undefined
 from contsemi.pipeline.setting import Setting
+from contsemi.pipeline.warmup import METHOD, warmed_up
 from contsemi.seeding import generator
 from contsemi.types import Experience
 
@@ -87,13 +88,24 @@ def _by(setting: Setting, task: int) -> str:
     """By what the images of a task are compared."""
     if task:
         return BEFORE
+    if epochs := _warmup(setting):
+        start = f", after {TRAINED}" if setting.facts.get("pretrained") else ""
+        return f"a self-supervised warm-up of {epochs} epochs by {METHOD}{start}"
     return TRAINED if setting.facts.get("pretrained") else PIXELS
+
+
+def _warmup(setting: Setting) -> int:
+    """Epochs that a network sees the first task's images before any of them has a label."""
+    assert isinstance(setting.choice, ByEmbedding)
+    return setting.choice.warmup
 
 
 def _seen(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor:
     """Embeddings [P, D] of images."""
     images = setting.stream.images
-    if _by(setting, task) == PIXELS:
+    if not task and (epochs := _warmup(setting)):
+        learner = warmed_up(setting, epochs)
+    elif _by(setting, task) == PIXELS:
         return pixel_directions(images.index_select(0, rows.to(images.device)).to(learner.device))
     return learner.inference.embed(learner.networks.predicting, images, (), rows).features
 

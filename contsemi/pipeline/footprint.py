@@ -2,6 +2,7 @@
 
 from contsemi.config import Config
 from contsemi.learner.learner import Learner
+from contsemi.memory.embeddings import label_bytes
 
 __all__ = ["state_bytes"]
 
@@ -9,20 +10,22 @@ __all__ = ["state_bytes"]
 _SLOTS = {"adamw": 2, "sgd": 1, "lars": 1}
 
 
-def state_bytes(learner: Learner, config: Config, side: int) -> int:
+def state_bytes(learner: Learner, config: Config, image_bytes: int, classes: int) -> int:
     """Bytes of the largest saved state, near enough for a look at the free space.
 
     Args:
         learner: before its first task.
         config: the run.
-        side: of the images, in pixels.
+        image_bytes: of one image.
+        classes: of the stream.
     """
     own = [*learner.network.parameters(), *learner.network.buffers()]
     own += [*learner.objective.parameters(), *learner.objective.buffers()]
     weights = sum(tensor.nbytes for tensor in own)
     copies = 1 + _SLOTS[config.optim.name] * learner.needs.trains
     copies += (learner.needs.teacher is not None) + learner.networks.keep
-    pixels = 0 if learner.reads_again else 3 * side * side
+    pixels = 0 if learner.reads_again else image_bytes
     exemplars = config.memory.exemplars * (pixels + 32)
-    embeddings = config.memory.embeddings * (2 * config.projector[-1] + 32)
+    labels = label_bytes(config.memory.top_labels, classes)
+    embeddings = learner.embeddings.budget * (2 * config.projector[-1] + labels + 16)
     return weights * copies + exemplars + embeddings

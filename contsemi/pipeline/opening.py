@@ -6,15 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from contsemi import data
 from contsemi.config import Config
 from contsemi.data.annotator import Annotator
+from contsemi.data.class_draw import refuse_too_few
+from contsemi.data.coarse import with_hierarchy
 from contsemi.data.imageset import ImageSet
+from contsemi.data.masks import wanted, with_masks
 from contsemi.data.plan import plan
-from contsemi.data.scenario import Stream, TestTask, build, refuse_unfit
+from contsemi.data.scenario import Stream, TestSet, build, refuse_unfit
+from contsemi.data.validation import held_out
 from contsemi.devices.environment import said_once
-from contsemi.devices.meeting import join, one_first, refuse_differing, tell_json, together
+from contsemi.devices.meeting import (
+    all_or_none,
+    meet,
+    one_first,
+    refuse_differing,
+    tell_json,
+    too_large_for_all,
+)
 from contsemi.devices.precision import choose_device, choose_precision, set_deterministic
 from contsemi.devices.ranks import Ranks
 from contsemi.devices.room import out_of_memory
@@ -28,9 +40,9 @@ from contsemi.learner.parts import origin_of
 from contsemi.pipeline.choosing import coarse_facts
 from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.footprint import state_bytes
-from contsemi.pipeline.halving import MOST_HALVINGS, with_smaller_parts
 from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.signals import Signals
+from contsemi.pipeline.smaller_parts import with_smaller_parts
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.pipeline.tracking import tracker
@@ -40,6 +52,7 @@ from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
 from contsemi.storage.folder import OutputFolder
 from contsemi.types import Experience
+from contsemi.views.saliency import spectral_masks, usable_masks
 
 __all__ = ["run"]
 
@@ -66,14 +79,14 @@ def run(config: Config) -> dict[str, Any]:
         raise InputError("output", "is required", "give output=FOLDER")
     plain = config.model_dump() | {"label_ratio": str(LabelBudget.parse(config.label_ratio))}
     set_deterministic(config.deterministic)
-    ranks = join(config.device, baseline=_is_baseline(config))
+    ranks = meet(config.device, baseline=_is_baseline(config))
     signals = Signals(ranks.agree)
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
         display = stack.enter_context(shown_by(config.display, ranks.first, stack))
         signals.tell = display.note
         patience = 0 if ranks.alone else _LOCK_SECONDS
         folder = OutputFolder(Path(config.output), plain, patience, bound=bound)
-        with together(ranks):
+        with all_or_none(ranks):
             refuse_differing(ranks, "ranks", bound(plain) | {"resume": config.resume})
             if ranks.first:
                 stack.enter_context(folder)
@@ -126,11 +139,11 @@ def _open(
         signals: what may ask to stop.
         learners: made to make the first one, but for a baseline.
     """
-    with together(ranks):
+    with all_or_none(ranks):
         device = choose_device(config.device, ranks)
         threads = fix_threads(config, device, ranks.local_size)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
-        train, test, stream = _divided(config, ranks, budget, choice)
+        train, test, stream, budget = _divided(config, ranks, budget, choice)
         annotator = _annotator(config, stream, budget, choice, train, test)
         for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
@@ -141,11 +154,12 @@ def _open(
         "pretrained": None if learner is None else origin_of(config, learner.network),
         "config": plain,
     }
-    with together(ranks):
+    with all_or_none(ranks):
         refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
         folder.refuse_other_images(facts)
         if learner is not None and ranks.first:
-            size = state_bytes(learner, config, stream.images.shape[-1])
+            image, classes = stream.images[:1].nbytes, len(stream.class_order)
+            size = state_bytes(learner, config, image, classes)
             refuse_if_no_room(folder.path, size)
     records = (Records if ranks.first else NoRecords)(folder.path)
     records.tracker = tracker(config, folder.path) if ranks.first else None
@@ -168,11 +182,19 @@ def _open(
 
 def _divided(
     config: Config, ranks: Ranks, budget: LabelBudget, choice: Choice
-) -> tuple[ImageSet, ImageSet, Stream]:
-    """The images for training and for the test, and the stream made of them."""
+) -> tuple[ImageSet, ImageSet, Stream, LabelBudget]:
+    """The images for training and for the test, the stream made of them, and the labels for it."""
     check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
     load = partial(data.load, config.data, config.scenario.dataset, check)
     train, test = one_first(ranks, load)
+    train = with_hierarchy(train, config.scenario.hierarchy)
+    if share := config.scenario.validation:
+        made = plan(config.scenario, budget, choice, config.seed, train.named, test.named)
+        allowed = made.coming.may_be_labelled(train.targets.numpy())
+        train, test, budget = held_out(train, budget, share, allowed=allowed, seed=config.seed)
+    if wanted(config.views) is not None:
+        add = partial(with_masks, train, config.views.masks, config.data.cache, _masks)
+        train = one_first(ranks, add)
     stream = build(
         config.scenario,
         budget,
@@ -183,7 +205,13 @@ def _divided(
         choice=choice,
         coarse_ratio=config.coarse_ratio,
     )
-    return train, test, stream
+    refuse_too_few(stream.experiences, config.batch.classes_per_step)
+    return train, test, stream, budget
+
+
+def _masks(images: Tensor) -> Tensor:
+    """Foreground by the images' spectra, where it is of a believable size."""
+    return usable_masks(spectral_masks(images))
 
 
 def _annotator(
@@ -238,17 +266,17 @@ def _facts(
 
 def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
     """Goes through the tasks, in smaller pieces where the device has no memory for a step."""
-    config = setting.config
+    config, ranks = setting.config, setting.ranks
 
     def attempt(pieces: int) -> dict[str, Any]:
         if _is_baseline(config):
             return learn_baseline(setting)
-        return learn(setting, learners(), pieces)
+        meet(config.device)  # again, where they have parted
+        with too_large_for_all(ranks):
+            return learn(setting, learners(), ranks.agree(pieces))
 
-    # Where one process of several is short of memory, the others are in the middle of a step.
-    halvings = MOST_HALVINGS if setting.ranks.alone else 0
     try:
-        return with_smaller_parts(attempt, config.batch.pieces, setting.display.note, halvings)
+        return with_smaller_parts(attempt, config.batch.pieces, setting.display.note)
     except RuntimeError as error:
         if "deterministic" in str(error) and config.deterministic:
             problem = f"an operation has no such form ({str(error).splitlines()[0][:150]})"
@@ -282,7 +310,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _held(
-    experience: Experience, test: TestTask, facts: dict[str, Any], classes: int
+    experience: Experience, test: TestSet, facts: dict[str, Any], classes: int
 ) -> dict[str, Any]:
     """What a task holds, for the page: its classes, and how many images there are of each kind."""
     return {

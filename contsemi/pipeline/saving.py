@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from contsemi.devices.meeting import tell_state, together
+from contsemi.devices.meeting import all_or_none, tell_state
 from contsemi.errors import StateDamaged
 from contsemi.learner.learner import Learner
 from contsemi.pipeline.account import Account
@@ -103,7 +103,7 @@ class Saver:
             StateDamaged: there are states, and none of them can be used.
         """
         ranks, checkpoints = self.setting.ranks, self.checkpoints
-        with together(ranks):
+        with all_or_none(ranks):
             saved = checkpoints.load(self._refuse_record) if ranks.first else None
         saved = tell_state(ranks, saved)
         for problem in checkpoints.passed_over[:1]:

@@ -1,6 +1,7 @@
 """The quirks of official codes that a run may have switched on."""
 
 from contsemi.config import Config
+from contsemi.discovery import parts_of
 
 __all__ = ["switches"]
 
@@ -10,7 +11,9 @@ def switches(config: Config) -> list[str]:
     found = {
         "model.padding=2": config.model.get("padding") == 2,
         "objective.predict_by=classifier": config.objective.get("predict_by") == "classifier",
-        "distiller.supports=current": config.distiller.get("supports") == "current",
+        "distiller.supports=current": any(
+            each.get("supports") == "current" for each in parts_of(config.distiller).values()
+        ),
         "optim.freeze_batch_norm=true": config.optim.freeze_batch_norm,
         "optim.adapt_shortcut_norms=true": config.optim.adapt_shortcut_norms,
         "objective.mix_weight=views": (

@@ -47,7 +47,7 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
     watch = Watch(setting, tally, interval, save=saver.save)
     watch.accuracies = account.accuracies(place.task)
     # The watch saves and may stop the run, so what a step leaves behind is written before it.
-    hooks = HookList([*account.traces(learner), watch])
+    hooks = HookList([*account.traces(learner), watch, *account.truth()])
     tally.begin()
     interval.begin()
     if restored is None:

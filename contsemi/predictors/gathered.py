@@ -126,12 +126,12 @@ class Gathered(Predictor, Generic[_S]):
 
         Nothing of an earlier task is read but the exemplars.
         """
-        material = self._as_taken(asked.material())
+        material = self.as_taken(asked.material())
         kept = None if self.kept is None else self.carried(self.kept, material)
         return self._with(kept, material)
 
     def _with(self, kept: _S | None, material: Material) -> _S:
-        probs = self._soft_classes(material)
+        probs = self.soft_classes(material)
         given = functional.one_hot(material.labels, probs.shape[1]).to(probs.dtype)
         features = torch.cat([material.features, material.labelled])
         return self.joined(kept, features, torch.cat([probs, given]))
@@ -139,7 +139,7 @@ class Gathered(Predictor, Generic[_S]):
     @torch.no_grad()
     def _left_out(self, asked: Asked) -> Trust | None:
         """What is said of labelled images by statistics that do not know their labels."""
-        material = self._as_taken(asked.material())
+        material = self.as_taken(asked.material())
         if not self.folds or len(material.labels) < 2:
             return self.trust
         kept = None if self.kept is None else self.carried(self.kept, material)
@@ -164,14 +164,15 @@ class Gathered(Predictor, Generic[_S]):
         )
         return found if self.trust is None else self.trust.joined(found)
 
-    def _as_taken(self, material: Material) -> Material:
+    def as_taken(self, material: Material) -> Material:
+        """The same images with features as this predictor takes them."""
         moved = material.moved
         if moved is not None:
             moved = self.rows(moved[0]), self.rows(moved[1]), moved[2]
         features, labelled = self.rows(material.features), self.rows(material.labelled)
         return replace(material, features=features, labelled=labelled, moved=moved)
 
-    def _soft_classes(self, material: Material) -> Tensor:
+    def soft_classes(self, material: Material) -> Tensor:
         """[n, C] of the images without a label."""
         if not self.rounds:
             return material.probs

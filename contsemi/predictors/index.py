@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from contsemi.losses.nearest import LOWEST
 from contsemi.memory.voters import Voters
 from contsemi.predictors.gathered import Gathered, unit
 from contsemi.search.index import Index, Kind
@@ -31,8 +32,10 @@ class OfIndex(Gathered[Voters]):
         chunks = []
         for part in torch.split(unit(features), CHUNK):
             cosines, places = index.search(part, min(self.nearest, len(statistics.rows)))
-            weights = (cosines / self.temperature).softmax(1)
-            chunks.append(torch.einsum("nk,nkc->nc", weights, statistics.probs[places]))
+            there = places >= 0  # of lists on a GPU a few may be missing, or all
+            weights = (cosines / self.temperature).masked_fill(~there, LOWEST).softmax(1) * there
+            known = statistics.probs[places.clamp(min=0)]
+            chunks.append(torch.einsum("nk,nkc->nc", weights, known))
         return torch.cat(chunks).log()
 
     def _searched(self, kept: Voters) -> Index:

@@ -19,13 +19,13 @@ from contsemi.records.names import Names
 from contsemi.records.plain import from_yaml
 from contsemi.records.trajectories import load_trajectories
 
-__all__ = ["Run", "load_run"]
+__all__ = ["FinishedRun", "load_run"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FinishedRun:
     """One run as its files tell it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Run:
         )
 
 
-def load_run(folder: str | os.PathLike[str]) -> Run:
+def load_run(folder: str | os.PathLike[str]) -> FinishedRun:
     """Read the output folder of a finished run.
 
     Raises:
@@ -92,7 +92,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         _read(path / f"accuracy_matrix{kind}.csv", lambda text: as_matrix(from_csv(text)))
         for kind in ("", "_task_incremental")
     ]
-    return Run(
+    return FinishedRun(
         folder=path,
         results=results,
         class_incremental=matrices[0],

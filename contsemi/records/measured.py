@@ -13,7 +13,7 @@ from contsemi.records.lines import entries
 
 __all__ = ["GROUPS", "Series", "load_measured", "summarise_measured"]
 
-GROUPS = ("probe", "calibration", "pseudo_labels", "labels", "hierarchy")
+GROUPS = ("probe", "calibration", "pseudo_labels", "labels", "hierarchy", "truth")
 _OF_EACH_TASK = ("pseudo_labels", "labels")
 
 Series = dict[str, dict[int, float | Undefined]]
@@ -55,10 +55,10 @@ def summarise_measured(
             for name, values in series.items()
             if tasks - 1 in values and "/" not in name
         }
-        if "few_shot_unseen" in series:
+        for name in [name for name in series if name.startswith("few_shot_unseen")]:
             # After the last task there is none.
-            early = {t: v for t, v in series["few_shot_unseen"].items() if t < tasks - 1}
-            found[group]["few_shot_unseen"] = _mean(early)
+            early = {t: v for t, v in series[name].items() if t < tasks - 1}
+            found[group][name] = _mean(early)
         if any(name.startswith("knn_within/") for name in series):
             found[group] |= _within(series, tasks)
     return found

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 from contsemi.errors import StorageFailed
 from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Matrix, Undefined
-from contsemi.records.answers import remove, write
+from contsemi.records.answers import remove, write, write_paths
 from contsemi.records.matrix_csv import to_csv
 from contsemi.records.names import Names
 from contsemi.records.plain import plain, to_json, to_yaml
@@ -27,6 +27,7 @@ RESULTS = (
     "accuracy_matrix_task_incremental.csv",
     "forgetting.png",
     "stability.png",
+    "truth.png",
     "report.html",
     "progress.json",
     "labels.txt",
@@ -112,9 +113,11 @@ class Records:
         """Write ``labels.txt``: the labelled images as ``scenario.labels=`` reads them again."""
         write_atomically(self.folder / "labels.txt", "".join(f"{row}\n" for row in rows).encode())
 
-    def write_answers(self, answered: Answered, task: int) -> None:
-        """Write what was said of each test image after a task, counted from 0."""
+    def write_answers(self, answered: Answered, task: int, files: Sequence[str] = ()) -> None:
+        """Write what was said of each test image after a task from 0, and the files they are."""
         write(self.folder, answered, task)
+        if files:
+            write_paths(self.folder, files)
 
     def metric(self, *, step: int, task: int, name: str, value: float | Undefined | None) -> None:
         """Append one line to ``metrics.jsonl``; it reaches the disk with :meth:`flush`.
@@ -190,7 +193,7 @@ class NoRecords(Records):
     def write_labels(self, rows: Iterable[int]) -> None:
         """Nothing."""
 
-    def write_answers(self, answered: Answered, task: int) -> None:
+    def write_answers(self, answered: Answered, task: int, files: Sequence[str] = ()) -> None:
         """Nothing."""
 
     def metric(self, *, step: int, task: int, name: str, value: float | Undefined | None) -> None:

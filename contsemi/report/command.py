@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contsemi.errors import InputError
-from contsemi.records.finished import Run, load_run
+from contsemi.records.finished import FinishedRun, load_run
 from contsemi.report.comparison import Group, compare, comparison_tables, remarks
 from contsemi.report.door import Parser
 from contsemi.report.listing import listing, runs_below
@@ -94,7 +94,7 @@ def _report(folders: Sequence[Path], output: str | None, *, interactive: bool) -
             display.note(f"files in {output}: {', '.join(names)}")
 
 
-def _redraw(run: Run, display: Display, *, interactive: bool) -> None:
+def _redraw(run: FinishedRun, display: Display, *, interactive: bool) -> None:
     # Matplotlib takes half a second to import; tables do not need it.
     from contsemi.report.pages.draw import draw
 

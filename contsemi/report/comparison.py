@@ -15,7 +15,7 @@ from rich.console import RenderableType
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.records.effects import with_effect
-from contsemi.records.finished import Run
+from contsemi.records.finished import FinishedRun
 from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
 
@@ -81,9 +81,9 @@ class Group:
         return f"{percent(fmean(values))} ± {percent(stdev(values))}"
 
 
-def compare(runs: Sequence[Run]) -> list[Group]:
+def compare(runs: Sequence[FinishedRun]) -> list[Group]:
     """Group runs by scenario, labels, method and settings, in the order of their names."""
-    grouped: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    grouped: dict[tuple[str, str, str], list[FinishedRun]] = defaultdict(list)
     for run in runs:
         key = (str(run.results["scenario"]), run.labels, str(run.results["method"]))
         grouped[key].append(run)
@@ -95,7 +95,7 @@ def compare(runs: Sequence[Run]) -> list[Group]:
     return groups
 
 
-def _group(scenario: str, labels: str, method: str, members: list[Run]) -> Group:
+def _group(scenario: str, labels: str, method: str, members: list[FinishedRun]) -> Group:
     members.sort(key=lambda run: int(run.results["seed"]))
     return Group(
         scenario=scenario,
@@ -111,23 +111,25 @@ def _group(scenario: str, labels: str, method: str, members: list[Run]) -> Group
     )
 
 
-def _tasks(run: Run) -> int:
+def _tasks(run: FinishedRun) -> int:
     return len(run.class_incremental)
 
 
-def _curve(run: Run, tasks: int) -> list[float]:
+def _curve(run: FinishedRun, tasks: int) -> list[float]:
     means = [average_accuracy(run.class_incremental, task) for task in range(_tasks(run))]
     known = [math.nan if isinstance(mean, Undefined) else mean for mean in means]
     return known + [math.nan] * (tasks - len(known))
 
 
-def _by_settings(runs: Sequence[Run]) -> dict[tuple[tuple[str, str], ...], list[Run]]:
+def _by_settings(
+    runs: Sequence[FinishedRun],
+) -> dict[tuple[tuple[str, str], ...], list[FinishedRun]]:
     """Runs of one method apart by the keys in which their configurations differ."""
     flat = [_settings(run.config) for run in runs]
     keys = sorted({key for each in flat for key in each})
     differing = [key for key in keys if len({each.get(key) for each in flat}) > 1]
     usual = {key: Counter(each.get(key, "-") for each in flat).most_common(1) for key in differing}
-    found: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
+    found: dict[tuple[tuple[str, str], ...], list[FinishedRun]] = defaultdict(list)
     for run, each in zip(runs, flat, strict=True):
         own = [(key, each.get(key, "-")) for key in differing]
         if len(differing) > FEW_KEYS:  # then only what is unusual

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from contsemi.errors import InputError
 from contsemi.metrics.projection import project
-from contsemi.records.finished import Run
+from contsemi.records.finished import FinishedRun
 from contsemi.report.comparison import Group
 from contsemi.report.figures.comparison import FEW, PRICES
 from contsemi.report.figures.palette import HEAT
@@ -46,7 +46,7 @@ def marks(place: int) -> dict[str, str]:
     }
 
 
-def interactive_page(run: Run) -> bytes:
+def interactive_page(run: FinishedRun) -> bytes:
     """The page of one run: curves, curves inside tasks, losses, matrices, embeddings.
 
     Raises:
@@ -86,7 +86,7 @@ def _html(chart: "Figure", *, first: bool) -> str:
     return str(chart.to_html(full_html=False, include_plotlyjs=first, config=config))
 
 
-def _of_run(run: Run) -> Iterator[tuple[str, "Figure"]]:
+def _of_run(run: FinishedRun) -> Iterator[tuple[str, "Figure"]]:
     material, tasks = Material.of(run), len(run.class_incremental)
     names = [material.names.of_task(task) for task in range(tasks)]
     after = np.arange(1, tasks + 1)

@@ -1,11 +1,11 @@
 """All that is known of a run, finished or not: what figures and pages are made of."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml  # type: ignore[import-untyped,unused-ignore]
@@ -16,14 +16,17 @@ from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Matrix, as_matrix
 from contsemi.metrics.trajectory import Trajectory
 from contsemi.records.answers import read_all, read_paths
-from contsemi.records.finished import Run
+from contsemi.records.finished import FinishedRun
 from contsemi.records.losses import load_losses
 from contsemi.records.matrix_csv import from_csv
+from contsemi.records.measured import Series, load_measured
 from contsemi.records.names import Names
 from contsemi.records.plain import from_yaml
 from contsemi.records.trajectories import load_trajectories
 
 __all__ = ["Material"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Material:
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
-    def of(run: Run) -> "Material":
+    def of(run: FinishedRun) -> "Material":
         """That of a finished run."""
         known = (run.trajectories, run.config, run.manifest)
         return Material(run.folder, run.title, run.class_incremental, *known)
@@ -101,10 +104,19 @@ class Material:
         return read_paths(self.folder)
 
     @cached_property
+    def measured(self) -> dict[str, Series]:
+        """What was measured beside the matrices, by group and name."""
+        return self._lines(load_measured)
+
+    @cached_property
     def losses(self) -> dict[str, NDArray[np.float64]]:
         """Each term of the loss over steps, [n, 2]."""
+        return self._lines(load_losses)
+
+    def _lines(self, load: Callable[[Path], T]) -> T:
+        """What a reader of ``metrics.jsonl`` makes of it."""
         try:
-            return load_losses(self.folder)
+            return load(self.folder)
         except (OSError, ValueError) as error:
             where, fix = str(self.folder / "metrics.jsonl"), "restore the file, or run it again"
             raise InputError(where, str(error), fix) from error

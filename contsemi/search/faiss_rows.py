@@ -1,7 +1,12 @@
 """FAISS behind the index: exact rows, and lists of rows on the CPU."""
 
-import weakref
+import ctypes
+import os
+import secrets
+import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contsemi.errors import StorageFailed
 from contsemi.search.faiss_gpu import BITS, MOST, OnGpu, code_length, load_faiss
+from contsemi.storage.atomic import make_folder, storage
 
 __all__ = ["FlatRows", "IvfRows", "load_faiss"]
 
 _PIECE = 65_536  # rows added at a time
 _LISTS = 8  # IVF lists a search visits
 _MOST_LISTS, _ROUNDS, _PER_LIST = 8192, 10, 32  # of IVF: lists, rounds of k-means, rows of it
+_GROWTH = 2  # a list that is full moves to a place twice as long
 _OFF_UNIT, _LEAST = 1e-2, 1e-12  # lengths that count as 1, and the least there is
 
 
@@ -30,6 +38,40 @@ def _pieces(rows: Tensor) -> Iterator[Any]:
 
 def _all_unit(rows: Any) -> bool:
     return bool((np.abs(np.linalg.norm(rows, axis=1) - 1) < _OFF_UNIT).all())
+
+
+def _scratch(folder: Path, needed: int) -> Path:
+    """A file for lists of so many bytes.
+
+    Raises:
+        StorageFailed: the folder cannot be made, or has no room for them.
+    """
+    with storage(folder):
+        make_folder(folder)
+        free = shutil.disk_usage(folder).free
+    if free < _GROWTH * needed:
+        raise StorageFailed(
+            f"{folder}: {free} bytes free, {_GROWTH * needed} needed for the index of embeddings; "
+            "free space, lower memory.embeddings, raise memory.bytes, or set data.cache elsewhere"
+        )
+    return folder / f"lists_{os.getpid()}_{secrets.token_hex(4)}.ivf"
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Without the line that FAISS prints each time a file grows."""
+    flush = ctypes.CDLL(None).fflush  # of C's own buffer, where the lines would wait
+    before, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        sys.stdout.flush()
+        flush(None)
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        flush(None)
+        os.dup2(before, 1)
+        os.close(before)
+        os.close(nowhere)
 
 
 class FlatRows:
@@ -77,13 +119,17 @@ class IvfRows:
         self._index: Any = None
         self._lengths: Tensor | None = None
         self._on_gpu: OnGpu | None = None
+        self._on_disk: Path | None = None
         if not len(rows):
             return
         self._index = self._fit(rows)
         unit = codec != "ivf"
-        for part in _pieces(rows):
-            self._index.add(part)
-            unit = unit and _all_unit(part)
+        with nullcontext() if self._on_disk is None else _unsaid():
+            for part in _pieces(rows):
+                self._index.add(part)
+                unit = unit and _all_unit(part)
+        if self._on_disk is not None:  # it stays as long as it is mapped, and no longer
+            self._on_disk.unlink()
         if unit:
             self._lengths = self._decoded_lengths().to(rows.device)
         if gpu is not None:
@@ -121,11 +167,11 @@ class IvfRows:
         index.train(_array(sample[:: max(1, count // max(_PER_LIST * lists, 20_000))]))
         self._keep = [coarse]
         if self._folder is not None:
-            path = self._folder / f"lists_{id(self)}.ivf"
-            lists_on_disk = faiss.OnDiskInvertedLists(lists, index.code_size, str(path))
+            needed = count * (int(index.code_size) + 8)
+            self._on_disk = _scratch(self._folder, needed)
+            lists_on_disk = faiss.OnDiskInvertedLists(lists, index.code_size, str(self._on_disk))
             index.replace_invlists(lists_on_disk, False)
             self._keep.append(lists_on_disk)
-            weakref.finalize(self, path.unlink, missing_ok=True)
         return index
 
     def _decoded_lengths(self) -> Tensor:

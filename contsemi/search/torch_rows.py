@@ -30,8 +30,10 @@ _ADDING = 2.0**-23  # of a term in a float32 sum, twice
 class TorchRows:
     """Rows in a tensor, searched exactly.
 
+    On a GPU they are searched where they lie, in float32 piece by piece; on a CPU there is a copy.
+
     Args:
-        rows: float [M, D]; in float32 from here on, on a CPU.
+        rows: float [M, D]; not written to afterwards.
     """
 
     def __init__(self, rows: Tensor) -> None:
@@ -47,7 +49,7 @@ class TorchRows:
     @torch.no_grad()
     def search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k rows of greatest inner product."""
-        queries = queries.to(self._rows.dtype)
+        queries = queries.to(torch.promote_types(self._rows.dtype, torch.float32))
         half = self._halved(queries) if self._screened(k) else None
         return _in_pieces(queries, self._rows, half, k)
 
@@ -101,7 +103,7 @@ def _search(queries: Tensor, rows: Tensor, half: _Half | None, k: int) -> tuple[
     """The best of one piece of the rows."""
     few = len(rows) < max(_GROUPED_FROM, _GROUPED_PER_K * k)
     if few or rows.device.type != "cpu" or not k or not len(queries):
-        return plain_top(queries, rows, k)
+        return plain_top(queries, rows.to(queries.dtype), k)
     if half is None:
         found = candidates(queries, rows, k)
         scores = found.score

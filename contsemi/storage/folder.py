@@ -140,8 +140,8 @@ class OutputFolder:
         """
         if self._lock.gone:
             raise StorageFailed(
-                f"output={self.path}: was removed or renamed while the run went on; "
-                "put it back, and the same command goes on from the last saved state"
+                f"output={self.path}: was removed or renamed while the run went on, or taken by "
+                "another; put it back, and the same command goes on from the last saved state"
             )
 
     def _refuse_other_run(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contsemi.data.scenario import TestTask
+from contsemi.data.scenario import TestSet
 from contsemi.errors import InputError
 from contsemi.evaluation.probing import Probes
 from contsemi.evaluation.trace import fixed_subset
@@ -32,7 +32,7 @@ Features = Callable[[nn.Module, Tensor], Tensor]
 USUAL = (
     Knn(neighbours=[1, 20, 200], within=20),
     Linear(),
-    FewShot(ways=5, shots=5, queries=5, episodes=200),
+    FewShot(ways=5, shots=[1, 5, 20], queries=15, episodes=600, similarity="sns"),
     Clustering(),
 )
 
@@ -149,13 +149,13 @@ class _Frozen:
         return torch.cat(parts)
 
 
-def _gathered(stream: Any, images: int, seed: int) -> tuple[list[TestTask], Tensor]:
+def _gathered(stream: Any, images: int, seed: int) -> tuple[list[TestSet], Tensor]:
     """Some images of each experience, stacked, and where those of each stand."""
     tasks = []
     for experience in stream:
         targets = torch.as_tensor(list(experience.dataset.targets))
         columns = tuple(sorted(experience.classes_in_this_experience))
-        tasks.append(TestTask(columns, torch.arange(len(targets)), targets))
+        tasks.append(TestSet(columns, torch.arange(len(targets)), targets))
     chosen = fixed_subset(tasks, images, seed, "probes")
     taken: list[Tensor] = []
     placed = []

@@ -28,7 +28,7 @@ from contsemi.strategies.doors import checked_plugins, experiences_of, learner_o
 from contsemi.strategies.hooks import AvalancheHooks, LoaderSource
 from contsemi.strategies.rows import RowLoader
 from contsemi.strategies.scores import ScoresById
-from contsemi.strategies.streams import Task, task_of
+from contsemi.strategies.streams import StreamTask, task_of
 
 __all__ = ["SemiSupervisedStrategy"]
 
@@ -86,7 +86,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         _check_evaluation(eval_every, peval_mode)
         self.learner, self.hooks = learner, hooks
         self._start: tuple[int, int] | None = None
-        self.learned: Task | None = None
+        self.learned: StreamTask | None = None
         self._mb_output: Any = None
         super().__init__(
             model=ScoresById(learner),
@@ -196,7 +196,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         self._check_evaluated(listed)
         return super().eval(listed, **kwargs)
 
-    def _check_next(self, task: Task, last: Task | None) -> Task:
+    def _check_next(self, task: StreamTask, last: StreamTask | None) -> StreamTask:
         """Refuses an experience that does not follow on what was learned.
 
         Raises:
@@ -261,7 +261,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
                 experience = replace(experience, num_old=self.learner.num_seen)
             self.learner.begin(experience, task.images)
 
-    def take(self, task: Task) -> None:
+    def take(self, task: StreamTask) -> None:
         """What was learned last: a task that begins, or one whose state was restored."""
         self.learned = task
         self.model.know(task.class_ids, task.width)

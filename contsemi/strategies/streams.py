@@ -24,11 +24,11 @@ from contsemi.strategies._avalanche import (
 from contsemi.strategies.rows import Rows
 from contsemi.types import Experience
 
-__all__ = ["ImageRows", "Task", "assemble", "task_of"]
+__all__ = ["ImageRows", "StreamTask", "assemble", "task_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class StreamTask:
     """What a train experience carries for the strategy, as ``experience.contsemi``.
 
     Attributes:
@@ -65,14 +65,14 @@ class ImageRows:
     tasks: Tensor
 
 
-def task_of(experience: Any) -> Task:
+def task_of(experience: Any) -> StreamTask:
     """The task of a train experience.
 
     Raises:
         InputError: the experience is not of a benchmark that this room made.
     """
     task = getattr(experience, "contsemi", None)
-    if not isinstance(task, Task):
+    if not isinstance(task, StreamTask):
         raise InputError(
             "experience",
             "does not say which of its images are labelled",
@@ -115,7 +115,7 @@ def assemble(
         own = labelled_experience(images, rows)
         seen = tuple(class_ids[: each.num_seen])
         renumbered = original is not None
-        own.contsemi = Task(each, images, seen, width, token, tasks, renumbered)
+        own.contsemi = StreamTask(each, images, seen, width, token, tasks, renumbered)
         pool = DatasetExperience(dataset=AvalancheDataset([Rows(images, each.unlabelled)]))
         if tasks is not None:
             _name_tasks(own, tasks[each.unlabelled])

@@ -10,11 +10,13 @@ that grows only ever gains columns on the right.
 
 from contsemi.types.needs import Head, Mix, Needs, View
 from contsemi.types.outputs import Forward, MemoryRows, Outputs
-from contsemi.types.step import Batch, Seen, Step
+from contsemi.types.soft_labels import SoftLabels
+from contsemi.types.step import Batch, ByAge, Seen, Step
 from contsemi.types.task import Experience, Pool
 
 __all__ = [
     "Batch",
+    "ByAge",
     "Experience",
     "Forward",
     "Head",
@@ -24,6 +26,7 @@ __all__ = [
     "Outputs",
     "Pool",
     "Seen",
+    "SoftLabels",
     "Step",
     "View",
 ]

@@ -64,6 +64,12 @@ class View:
     near: Callable[[Tensor], Tensor] | None = None
     mix: Mix | None = None
 
+    @property
+    def known_to_past(self) -> bool:
+        """Whether frozen networks see such views."""
+        learned_from = "student" in self.seen_by and self.gradient and self.mix is None
+        return "past" in self.seen_by or learned_from
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
@@ -102,7 +108,9 @@ class Needs:
         teacher: momentum of the EMA copy of the network, which also predicts, at the start and at
             the end of a task with a cosine between; a single number stays.
         teacher_buffers: whether the statistics of that copy are its ``own``, gathered by its own
-            passes, or ``copied`` from the network at each step.
+            passes, ``copied`` from the network at each step, or ``averaged`` like the parameters.
+        shrink: share that each step of that copy takes off the network; see
+            :class:`~contsemi.models.ema.Ema`.
         teacher_restarts: whether that copy begins each task anew, as the network then is; it lives
             on otherwise.
         pasts: frozen networks of the ends of so many earlier tasks.
@@ -117,6 +125,7 @@ class Needs:
     teacher: float | tuple[float, float] | None = None
     teacher_buffers: str | None = None
     teacher_restarts: bool | None = None
+    shrink: float | None = None
     pasts: int = 0
     memory: bool = False
     supports_at_test: bool = False
@@ -140,10 +149,26 @@ class Needs:
             teacher_restarts=_agreed(
                 "teacher_restarts", self.teacher_restarts, other.teacher_restarts
             ),
+            shrink=_agreed("shrink", self.shrink, other.shrink),
             pasts=max(self.pasts, other.pasts),
             memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,
         )
+
+    def shown_to_past(self) -> "Needs":
+        """The same, with views of unlabelled and of labelled images that frozen networks see.
+
+        A method whose own ones are mixed, or seen without gradient, has none that a distiller could
+        compare; then it gets one of each image beside, made as its others are.
+        """
+        if not (self.pasts and self.views):
+            return self
+        views, plain = dict(self.views), [view for view in self.views.values() if view.mix is None]
+        for rows in ("unlabelled", *({"labelled"} & self.rows)):
+            if not any(view.rows == rows and view.known_to_past for view in views.values()):
+                like = next((view for view in plain if view.rows == rows), plain[0])
+                views[f"beside_{rows}"] = View(rows=rows, policy=like.policy)
+        return replace(self, views=views)
 
     @property
     def head_names(self) -> tuple[str, ...]:

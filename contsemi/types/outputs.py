@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from contsemi.types.soft_labels import SoftLabels
+
 __all__ = ["Forward", "MemoryRows", "Outputs"]
 
 
@@ -59,7 +61,8 @@ class MemoryRows:
     """Rows of the embedding memory that stand for images of earlier tasks.
 
     Attributes:
-        embeddings: [M, D] unit rows in the space of the frozen previous network's projector.
+        embeddings: float16 [M, D] unit rows in the space of the frozen previous network's
+            projector.
         probs: [M, C_old] soft labels over old columns; rows sum to 1.
         tasks: int64 [M], the task each row was written in.
         search: queries [N, D] and k -> scores and row numbers [N, k'] of the nearest rows, by the
@@ -70,7 +73,7 @@ class MemoryRows:
     """
 
     embeddings: Tensor
-    probs: Tensor
+    probs: Tensor | SoftLabels
     tasks: Tensor
     search: Callable[[Tensor, int], tuple[Tensor, Tensor]]
     votes: Callable[[Tensor, float], tuple[Tensor, Tensor]]

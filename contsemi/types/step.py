@@ -1,14 +1,30 @@
 """One step of training: its images, and what the networks say of their views."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from contsemi.types.outputs import MemoryRows, Outputs
 
-__all__ = ["Batch", "Seen", "Step"]
+__all__ = ["Batch", "ByAge", "Seen", "Step"]
+
+
+class ByAge(NamedTuple):
+    """Places among the labelled rows of a step, the same ones in every step of a task.
+
+    Attributes:
+        current: int64, of the columns that the unlabelled images may be of.
+        old: int64, of classes of earlier tasks.
+    """
+
+    current: Tensor
+    old: Tensor
+
+
+_IMAGES = ("labelled", "unlabelled", "coarse_images")  # of a batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +39,7 @@ class Batch:
         unlabelled: uint8 [B, 3, S, S]; B may be 0.
         coarse_images: uint8 [K, 3, S, S], of which only the coarse label is known.
         labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only,
-        current_rows, old_rows: as in :class:`Step`.
+        label_weights, by_age: as in :class:`Step`.
     """
 
     labelled: Tensor
@@ -36,8 +52,14 @@ class Batch:
     coarse: Tensor
     coarse_images: Tensor
     coarse_only: Tensor
-    current_rows: Tensor | None = None
-    old_rows: Tensor | None = None
+    label_weights: Tensor | None = None
+    by_age: ByAge | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a step has of it, by name: all but the images."""
+        names = [each.name for each in fields(self) if each.name not in _IMAGES]
+        return {name: getattr(self, name) for name in names}
 
     def of(self, rows: str) -> tuple[Tensor, int]:
         """The images of one kind that this process has, and how many all have."""
@@ -56,6 +78,7 @@ class Seen:
         student: outputs of the network that is trained; ``None`` if it does not see these views.
         teacher: of the EMA network, no gradient.
         past: of the frozen networks, the newest first, no gradient; empty in the first task.
+        rows: of which images: ``unlabelled``, ``labelled`` or ``coarse``.
         number: V, views of each image.
         share: of a mixed row: what the row itself has in it; 1 - share is its partner's.
         partners: int64 [N], of mixed rows: the row of the pile that each is mixed with.
@@ -64,6 +87,7 @@ class Seen:
     student: Outputs | None = None
     teacher: Outputs | None = None
     past: tuple[Outputs, ...] = ()
+    rows: str = "unlabelled"
     number: int = 1
     share: float | Tensor = 1.0
     partners: Tensor | None = None
@@ -88,11 +112,13 @@ class Step:
         progress: share of this task's steps already done, in [0, 1).
         epoch: epoch of this task, from 0.
         memory: rows of the embedding memory; ``None`` while it is empty.
+        label_weights: float32 [L], for how many rows each labelled one stands, where not all
+            classes come in a step (``batch.classes_per_step``); ``None`` for one each.
         draw: gives a generator for a purpose, on the device: a fresh one for each run, task, step
             and purpose, the same on every rank and after a resume.
-        current_rows, old_rows: int64, where among the L labelled rows those of ``columns`` and of
-            earlier classes are; ``None`` where the draw does not say so beforehand, and only the
-            labels on the device could tell.
+        by_age: where among the L labelled rows those of the task's and of earlier classes are;
+            ``None`` where the draw does not say so beforehand, and only the labels on the device
+            could tell.
     """
 
     seen: Mapping[str, Seen]
@@ -110,8 +136,8 @@ class Step:
     draw: Callable[[str], torch.Generator]
     epoch: int = 0
     memory: MemoryRows | None = None
-    current_rows: Tensor | None = None
-    old_rows: Tensor | None = None
+    label_weights: Tensor | None = None
+    by_age: ByAge | None = None
 
     @property
     def batch_size(self) -> int:
@@ -130,15 +156,16 @@ class Step:
         """The same of the frozen networks, the newest first."""
         return self.seen[name].past if name in self.seen else ()
 
-    def with_past(self, *names: str) -> list[tuple[Outputs, Outputs]]:
+    def with_past(self, rows: str | None = None) -> list[tuple[Outputs, Outputs]]:
         """The present and the newest frozen outputs of the views that both networks saw.
 
         Args:
-            names: of views, in order; all that there are if none is given.
+            rows: of one kind of images; ``None`` for all.
         """
-        found = [self.seen[name] for name in names or self.seen if name in self.seen]
         return [
-            (each.student, each.past[0]) for each in found if each.student is not None and each.past
+            (each.student, each.past[0])
+            for each in self.seen.values()
+            if each.student is not None and each.past and rows in (None, each.rows)
         ]
 
     def views(self, head: str, *names: str) -> Tensor:

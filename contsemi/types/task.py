@@ -92,6 +92,28 @@ class Pool(Protocol):
             heads: names; all that the method needs if none is given.
         """
 
+    def labelled(self, network: str, *heads: str) -> tuple[Outputs, Tensor]:
+        """What a network says of the labelled images at hand, exemplars among them; their columns.
+
+        Args:
+            network: as above.
+            heads: as above.
+
+        Returns:
+            Outputs of L images, and int64 [L].
+        """
+
+    def nearest(self, rows: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """The rows nearest to each of them, by the index that ``memory.index`` names.
+
+        Args:
+            rows: [N, D] unit rows.
+            number: K of them, the row itself among these.
+
+        Returns:
+            Cosines [N, K'] and int64 places [N, K'], K' = min(K, N); -inf and -1 for none.
+        """
+
     def images(self, places: Tensor) -> Tensor:
         """Images uint8 [n, 3, S, S] on the device; to be asked for in chunks."""
 

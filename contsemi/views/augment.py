@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from contsemi.config import Crop, Views
+from contsemi.views.background import Donors
 from contsemi.views.drawn.operation import Operation
 from contsemi.views.draws import Draws
 from contsemi.views.geometry import interpolation
@@ -31,7 +32,7 @@ class Asked:
 
     Attributes:
         policy: its name in ``views.policies``.
-        images: uint8 [B, 3, S, S].
+        images: uint8 [B, 3, S, S], or [B, 4, S, S] with their masks, 255 for foreground.
         number: V, views of each image.
         part: the number of images of the whole batch, and the places int64 [B] of these among
             them: their views are those that they would have there. ``None`` for the whole.
@@ -61,10 +62,14 @@ class Augment:
 
     Args:
         views: the policies.
+
+    Attributes:
+        donors: backgrounds of the present task, for policies that put them in place of others.
     """
 
     def __init__(self, views: Views) -> None:
         self.config = views
+        self.donors: Donors | None = None
         self.drawn = list(Operation.several(views.drawn).values())
         # x / std - mean / std; a number on the CPU goes along with any device's tensors
         self._moments = [
@@ -118,7 +123,7 @@ class Augment:
         plan, sources, before = kinds[0].plan, [kinds[0].source], 0
         for last, kind in itertools.pairwise(kinds):
             before += len(last.images)
-            plan, sources = plan.joined(kind.plan), [*sources, kind.source + before]
+            plan, sources = plan.followed_by(kind.plan), [*sources, kind.source + before]
         alone = len(kinds) == 1
         images = kinds[0].images if alone else torch.cat([kind.images for kind in kinds])
         end = start
@@ -154,7 +159,7 @@ class Augment:
             weights = interpolation(origin, step, low, high, side, size)
 
         def resize(rows: Tensor, _: slice) -> Tensor:
-            values = rows.float().div_(255)
+            values = rows[:, :3].float().div_(255)
             if weights is None:
                 return values
             both = weights.expand(len(rows), -1, -1)
@@ -194,7 +199,9 @@ class Augment:
             count = len(images) if part is None else part[0]
             draws = Draws(generator, rows=views * count)
             side, fill = images.shape[-1], self.config.mean
-            plan = draw_plan(self._crop(asked), draws, side=side, fill=fill, drawn=self.drawn)
+            plan = draw_plan(
+                self._crop(asked), draws, side, fill, drawn=self.drawn, donors=self.donors
+            )
             if part is not None:
                 places = torch.arange(views)[:, None] * count + part[1]
                 plan = plan.rows(places.flatten().to(images.device, non_blocking=True))
@@ -234,5 +241,7 @@ def _room(count: int, size: int, device: torch.device) -> Tensor:
 
 def _check(images: Tensor) -> None:
     shape = tuple(images.shape)
-    if images.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
-        raise ValueError(f"expected uint8 [B, 3, S, S], got {images.dtype} {list(shape)}")
+    known = len(shape) == 4 and shape[1] in (3, 4) and shape[2] == shape[3]
+    if images.dtype != torch.uint8 or not known:
+        problem = f"got {images.dtype} {list(shape)}"
+        raise ValueError(f"expected uint8 [B, 3, S, S], or 4 with masks, {problem}")

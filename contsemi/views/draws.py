@@ -40,7 +40,7 @@ class Drawn:
         """The same operation for some of the views, in the order of ``index``."""
         return replace(self, **{name: value[index] for name, value in self._tensors().items()})
 
-    def joined(self, other: Self) -> Self:
+    def followed_by(self, other: Self) -> Self:
         """The same operation for these views and behind them those of another draw of it."""
         tensors = self._tensors().items()
         return replace(self, **{n: torch.cat([x, getattr(other, n)]) for n, x in tensors})

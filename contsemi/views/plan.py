@@ -47,15 +47,15 @@ class Plan:
             self.background and self.background.rows(index),
         )
 
-    def joined(self, other: "Plan") -> "Plan":
+    def followed_by(self, other: "Plan") -> "Plan":
         """These views and behind them those of another plan of the same policy."""
         steps = zip(self.steps, other.steps, strict=True)
         mine, theirs = self.background, other.background
         return Plan(
-            self.boxes.joined(other.boxes),
-            tuple(one.joined(two) for one, two in steps),
+            self.boxes.followed_by(other.boxes),
+            tuple(one.followed_by(two) for one, two in steps),
             self.size,
-            mine and theirs and mine.joined(theirs),
+            mine and theirs and mine.followed_by(theirs),
         )
 
     def to(self, device: torch.device | str) -> "Plan":
@@ -86,8 +86,6 @@ def draw_plan(
     fill: Sequence[float],
     drawn: Sequence[Operation] = (),
     *,
-    background: float = 0.0,
-    least: float = 0.0,
     donors: Donors | None = None,
 ) -> Plan:
     """Draw everything that is random about a batch of views.
@@ -100,9 +98,7 @@ def draw_plan(
         side: S, side of the images in pixels.
         fill: the colour of erased rectangles.
         drawn: further operations, the last ones.
-        background: probability that the background of a view is another; 0 draws nothing.
-        least: of :func:`~contsemi.views.background.draw_background`.
-        donors: of :func:`~contsemi.views.background.draw_background`.
+        donors: backgrounds that the policy's ``random`` takes.
     """
     boxes = draw_boxes(draws, side, scale=crop.scale, ratio=crop.ratio, flip=crop.flip)
     steps: list[Drawn] = []
@@ -131,6 +127,10 @@ def draw_plan(
         steps.append(draw_cutout(draws, crop.size, crop.cutout))
     steps += [operation.draw(draws, crop.size) for operation in drawn]
     changed = None  # drawn last, so that all else is as without it
-    if background > 0:
-        changed = draw_background(draws, background, least=least, donors=donors)
+    if crop.background != "none":
+        others = donors if crop.background == "random" else None
+        if crop.background == "random" and donors is None:
+            raise ValueError("backgrounds of others are wanted, and no donors are given")
+        least = crop.background_least
+        changed = draw_background(draws, crop.background_probability, least=least, donors=others)
     return Plan(boxes, tuple(steps), crop.size, changed)

@@ -1,5 +1,6 @@
 """MIRA's assignment against the official code, its optimum and its limits."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from contsemi.assign.mira import mira, mira_by_view
+from contsemi.assign.each_view import each_view
+from contsemi.assign.mira import mira
 
 FILE = Path(__file__).parents[1] / "reference" / "objectives" / "mira.npz"
 with np.load(FILE, allow_pickle=False) as file:
@@ -134,5 +136,5 @@ def test_queued_rows_share_the_balance_and_are_not_returned():
 def test_each_view_by_itself():
     scores = rows(6, 3)
     options = {"temperature": 0.5, "beta": 0.6, "iterations": 30}
-    found = mira_by_view(scores, batch_size=3, **options)
+    found = each_view(partial(mira, **options), scores, batch_size=3)
     assert torch.equal(found, torch.cat([mira(half, **options) for half in scores.split(3)]))

@@ -59,6 +59,17 @@ def test_every_run_has_a_folder_of_its_own_and_pairs_share_all_but_the_method(tm
     assert {"threads=1", "label_ratio=25/class", "seed=0"} <= set(first.settings)
 
 
+def test_class_orders_are_crossed_with_seeds_and_alike_for_every_method(tmp_path):
+    jobs = plan(tmp_path, orders=[0, 7], labels=["4/class"], seeds=[0, 1]).jobs(tmp_path)
+    assert len(jobs) == len({job.folder for job in jobs}) == 8
+    by_pair = {}
+    for job in jobs:
+        of_the_order = {word for word in job.settings if word.startswith("scenario.")}
+        by_pair.setdefault(job.pair, set()).add(frozenset(of_the_order))
+    assert set(by_pair) == {(0, 0), (0, 1), (7, 0), (7, 1)}
+    assert by_pair[7, 1] == {frozenset({"scenario.class_order=shuffled", "scenario.order_seed=7"})}
+
+
 @pytest.fixture
 def _plain_runs(monkeypatch):
     """Runs that have nothing but their results."""
@@ -84,6 +95,17 @@ def test_the_table_gives_the_paired_interval(tmp_path):
 
 
 @pytest.mark.usefixtures("_plain_runs")
+def test_differences_are_paired_by_order_and_seed(tmp_path):
+    jobs = plan(tmp_path, labels=["4/class"], orders=[0, 1], seeds=[0, 1]).jobs(tmp_path)
+    ours = {(0, 0): 0.5, (0, 1): 0.7, (1, 0): 0.3, (1, 1): 0.9}
+    for job in jobs:
+        finish(job, ours[job.pair] - (0.1 if job.method == "theirs" else 0))
+    (theirs,) = (line for line in table(jobs, "ours") if line.startswith("| theirs"))
+    assert "| theirs | 4 |" in theirs and "+10.0 [+10.0, +10.0]" in theirs
+    assert any("| method | runs |" in line for line in table(jobs, "ours"))
+
+
+@pytest.mark.usefixtures("_plain_runs")
 def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
     jobs = plan(tmp_path).jobs(tmp_path)
     finish(jobs[0], 0.5)
@@ -98,6 +120,7 @@ def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
         ("a: [", "expected the YAML of a benchmark"),
         ("shared: []", "'shared' is missing"),
         ("shared: [a=1]\nlabels: [5%]\nseeds: [zero]\nmethods: {a: []}", "'seeds' is not"),
+        ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\norders: a\nmethods: {a: []}", "'orders' is"),
         ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {../a: []}", "name of a folder"),
         ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: [a]", "'methods' is not"),
         ("shared: &a [x]\nlabels: *a", "aliases"),

@@ -106,3 +106,17 @@ def test_a_task_begins_with_the_labelled_images_of_its_pool():
     stored.refresh(ThePool())
     assert [ring(stored, c) for c in range(3)] == [[2.0], [], [1.0]]
     assert ClassRows("head", 2, one_queue=True).refresh_every is None  # as in the paper
+
+
+def test_as_released_the_queue_begins_with_noise_that_batches_replace():
+    stored = ClassRows("head", 6, one_queue=True, noise=3)
+    stored.begin(experience(4))
+    assert stored.rows.shape == (6, 3) and stored.rows.abs().min() > 0
+    assert set(stored.labels.tolist()) <= set(range(4))
+    before = stored.rows.clone()
+    stored.hold(torch.ones(4, 3), torch.tensor([1, 1, 2, 3]))
+    stored.after_step()
+    assert torch.equal(stored.rows[:4], torch.ones(4, 3))
+    assert torch.equal(stored.rows[4:], before[4:])
+    stored.begin(experience(6))  # a later task goes on with what is there
+    assert torch.equal(stored.rows[:4], torch.ones(4, 3))

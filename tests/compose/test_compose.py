@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contsemi import compose
 from contsemi.compose import argv, groups, parts
 from contsemi.config import Config
-from contsemi.discovery import ROOMS, SEVERAL
+from contsemi.discovery import ROOMS, SEVERAL, parts_of
 from contsemi.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -223,6 +223,45 @@ def test_a_broken_yaml_file_is_one_line_too(
     with pytest.raises(InputError, match=says) as caught:
         compose.load(["scenario=planted"])
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_distillers_work_together_each_with_its_own_keys() -> None:
+    config = compose.load(
+        ["distiller=[nnd,projected]", "distiller.projected.weights.projected=0.5"]
+    )
+    assert config.method == "suave+nnd+projected"
+    alone = {name: compose.load([f"distiller={name}"]).distiller for name in ("nnd", "projected")}
+    found = parts_of(config.distiller)
+    assert found["nnd"] == alone["nnd"]
+    assert found["projected"] == alone["projected"] | {"weights": {"projected": 0.5}}
+    assert compose.load(["distiller=[nnd]"]) == compose.load(["distiller=nnd"])
+    assert compose.load(["distiller=nnd+projected"]) == compose.load(["distiller=[nnd,projected]"])
+
+
+def test_a_sweep_may_hold_several_distillers_as_one_value() -> None:
+    tokens = argv.split(["distiller=nnd,[nnd,projected]"]).tokens
+    names = [run.config.distiller["name"] for run in compose.expand(tokens, multirun=True)]
+    assert names == ["nnd", "nnd+projected"]
+
+
+def test_what_a_recipe_says_of_its_distiller_goes_to_that_one_of_several() -> None:
+    config = compose.load(["experiment=nncsl_cifar10", "distiller=[nnd,projected]"])
+    assert config.distiller["nnd"]["weights"] == {"distillation": 0.2}
+    assert config.distiller["projected"]["weights"] == {"projected": 1.0}
+
+
+def test_a_yaml_file_may_choose_several_distillers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _planted(tmp_path, monkeypatch, "scenario: {name: planted}")
+    (tmp_path / "conf" / "experiment" / "both.yaml").write_text(
+        "defaults: [override /distiller: [nnd, projected], _self_]\n"
+        "distiller: {nnd: {temperature: 0.5}}",
+        encoding="utf-8",
+    )
+    found = parts_of(compose.load(["experiment=both"]).distiller)
+    assert list(found) == ["nnd", "projected"]
+    assert found["nnd"]["temperature"] == 0.5
 
 
 def test_a_method_with_another_part_has_another_name():

@@ -197,6 +197,20 @@ def test_unlabelled_images_of_another_folder(tmp_path: Path) -> None:
         stream(unlabelled="folder", unlabelled_root=str(tmp_path / "nowhere"))
 
 
+def test_the_files_of_test_images_are_named() -> None:
+    train = dataclasses.replace(tiny([0, 1, 2] * 4), place=Path("/photos"))
+    test = dataclasses.replace(
+        tiny([0, 1, 2]), files=("test/a/1.png", "test/b/2.png", "test/c/3.png")
+    )
+    made = build(scenario(tasks=3), LabelBudget.parse("50%"), train, test, 0)
+    assert made.test_files == (
+        "/photos/test/a/1.png",
+        "/photos/test/b/2.png",
+        "/photos/test/c/3.png",
+    )
+    assert stream().test_files == ()
+
+
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [

@@ -1,4 +1,4 @@
-"""Two processes have the losses of one: every method of the YAML files among the slow tests.
+"""Two and four processes have the losses of one: every method of the YAML files, in float64.
 
 pytest tests/devices/test_ranks.py -m slow
 """
@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-from contsemi.compose import resources
+from contsemi.compose import files, resources
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, fit
@@ -20,12 +19,13 @@ def yaml_files(group):
 
 
 def section(group, name):
-    return OmegaConf.to_container(OmegaConf.load(resources.conf() / group / f"{name}.yaml"))
+    return files.declared(group, name)[0]
 
 
 PAIRS = [(name, "none") for name in yaml_files("objective") if name != "none"]
 PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
 PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
+PAIRS += [("suave", "nnd+projected")]
 MIXED = {"mix_labelled": True, "mix_large": True, "teacher": [0.9, 1.0], "queue": 40}
 
 
@@ -95,21 +95,34 @@ def same(found, expected, tolerance=1e-9):
     torch.testing.assert_close(torch.tensor(scores), torch.tensor(scores_alone))
 
 
-@pytest.fixture(scope="module")
-def found(base, in_ranks, stream):
-    """Pair of objective and distiller -> what two processes say of it, all in one start."""
+@pytest.fixture(scope="module", params=[2, 4])
+def found(request, base, in_ranks, stream):
+    """Pair of objective and distiller -> what several processes say of it, all in one start."""
     configs = {pair: configured(base, *pair) for pair in PAIRS}
-    return in_ranks(lambda ranks: {k: train(v, stream, ranks) for k, v in configs.items()})
+    return in_ranks(
+        lambda ranks: {k: train(v, stream, ranks) for k, v in configs.items()}, request.param
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pair", PAIRS, ids="".join)
-def test_two_processes_have_the_losses_of_one(pair, base, found, stream):
+def test_several_processes_have_the_losses_of_one(pair, base, found, stream):
     config = configured(base, *pair)
     alone = train(config, stream, ALONE)
     assert len(alone[0]) == (4 if Learner(config).needs.trains else 0)
     for each in found:
         same(each[pair], alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_sample_of_the_classes_is_the_same_for_all(size, base, stream, in_ranks):
+    """Three of the second task's four classes come in a step."""
+    sizes = base.batch.model_copy(update={"classes_per_step": 3})
+    config = configured(base.model_copy(update={"batch": sizes}), "csl", "nnd")
+    alone = train(config, stream, ALONE)
+    for each in in_ranks(lambda ranks: train(config, stream, ranks), size):
+        same(each, alone)
 
 
 def test_two_processes_have_the_losses_of_one_with_all_that_a_step_may_have(base, in_ranks, stream):

@@ -8,7 +8,7 @@ from contsemi.errors import OutOfDeviceMemory, StepTooLarge
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.models.network import Network
-from contsemi.pipeline.halving import with_smaller_parts
+from contsemi.pipeline.smaller_parts import with_smaller_parts
 
 OUTSIDE = [
     "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",

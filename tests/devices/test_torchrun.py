@@ -19,7 +19,7 @@ import pytest
 
 from contsemi.compose import argv, expand
 from contsemi.devices.environment import said_once
-from contsemi.devices.meeting import one_first, refuse_differing, tell_state, together
+from contsemi.devices.meeting import all_or_none, one_first, refuse_differing, tell_state
 from contsemi.devices.ranks import Ranks
 from contsemi.errors import ContsemiError, InputError, StorageFailed
 
@@ -40,14 +40,17 @@ WORDS = (
 class Command:
     """torchrun with two processes, or the program alone."""
 
-    def __init__(self, folder, *words, ranks=2, options=(), module="contsemi.run"):
-        torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks))
-        start = (*torchrun, *options) if ranks > 1 else ()
-        self.folder, self.log = folder, Path(f"{folder}.log")
+    def __init__(self, folder, *words, ranks=2, options=(), module="contsemi.run", agent=None):
+        torchrun = ("-m", "torch.distributed.run")
+        alone = ("--standalone", "--nproc-per-node", str(ranks))
+        start = (*torchrun, *(options if agent else (*alone, *options))) if ranks > 1 else ()
+        self.folder, self.log = folder, Path(f"{folder}{agent or ''}.log")
         here = () if "-m" in words else (f"output={folder}",)  # a sweep names its own folders
         program = [sys.executable, *start, "-m", module, *words, *here]
         with self.log.open("a") as log:
             environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+            if agent:  # else torch lets an agent that comes later wait for an address in vain
+                environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
             self.process = subprocess.Popen(
                 program, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=folder.parent
             )
@@ -130,12 +133,12 @@ def test_what_one_process_refuses_all_refuse(in_ranks):
     order = []
 
     def fails(ranks: Ranks, *which: int):
-        with together(ranks):
+        with all_or_none(ranks):
             if ranks.rank in which:
                 raise StorageFailed(f"disk of {ranks.rank}")
 
     def nested(ranks: Ranks):
-        with together(ranks):
+        with all_or_none(ranks):
             one_first(ranks, lambda: fails_in(ranks))
 
     def fails_in(ranks: Ranks):
@@ -157,7 +160,7 @@ def test_what_one_process_refuses_all_refuse(in_ranks):
         )
 
     def refused_seed(ranks: Ranks):
-        with together(ranks):
+        with all_or_none(ranks):
             refuse_differing(ranks, "ranks", {"seed": ranks.rank, "task": 3})
 
     zero, one = in_ranks(job)
@@ -260,6 +263,33 @@ def test_torchrun_starts_a_killed_run_again(undisturbed, tmp_path):
         assert command.wait() == 0, command.said
         assert command.said.count("goes on from a checkpoint") == 1
     same(command.folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_one_of_two_agents_is_killed_and_comes_back(undisturbed, tmp_path):
+    """As on two machines, one of which is lost: one restart of all, to the same bits."""
+    with socket.create_server(("localhost", 0)) as free:
+        endpoint = f"localhost:{free.getsockname()[1]}"
+    options = (
+        *("--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", "3", "--rdzv-id", "agents"),
+        *("--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint, "--local-addr", "localhost"),
+    )
+
+    def agent(name):
+        return Command(tmp_path / "run", *WORDS, options=options, agent=name)
+
+    with agent(".first") as first:
+        time.sleep(3)  # so that this one keeps the store
+        with agent(".second") as second:
+            first.wait_for_a_checkpoint()
+            second.process.kill()
+            second.process.wait(60)
+        with agent(".third") as third:
+            assert first.wait() == 0, first.said + third.said
+            assert third.wait(60) == 0, third.said
+    said = first.said + second.said + third.said
+    assert said.count("goes on from a checkpoint") == 1, said
+    same(tmp_path / "run", undisturbed)
 
 
 @pytest.mark.slow

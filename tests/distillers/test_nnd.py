@@ -15,7 +15,7 @@ from contsemi.memory.whole_vote import WholeVote
 from contsemi.objectives.csl import Csl
 from contsemi.objectives.paws import Paws
 from contsemi.search.index import Index
-from contsemi.types import MemoryRows, Outputs
+from contsemi.types import ByAge, MemoryRows, Outputs
 
 FOLDER = Path(__file__).parents[1] / "reference" / "core"
 REFERENCE = sorted(FOLDER.glob("nncsl_*.npz"))
@@ -201,7 +201,7 @@ def test_rows_of_new_classes_do_not_vote(step, tensors):
 def test_rows_known_beforehand_change_nothing(options, step, tensors):
     old, current = (each.nonzero()[:, 0] for each in (LABELS < OLD, LABELS >= OLD))
     found = []
-    for known in ({}, {"old_rows": old, "current_rows": current}):
+    for known in ({}, {"by_age": ByAge(current, old)}):
         memory = None if options.get("supports") else memory_rows(6)
         term = distiller(**options).terms(step(memory=memory, **known))
         leaves = list(tensors[0].values())

@@ -66,7 +66,7 @@ class Method:
     third: int  # beside
     fourth: int = field(default=0)
 '''
-    assert script._meanings(source) == {
+    assert script.meanings_in(source) == {
         "first": "of the first kind",
         "second": "Above it, in two lines",
         "third": "beside",
@@ -74,7 +74,7 @@ class Method:
 
 
 def test_sentences(script):
-    assert script._sentence("vote_temperature", "of it", "") == "vote temperature of it"
-    assert script._sentence("ramp", "Share of a task", "short") == "share of a task (short)"
-    assert script._sentence("ramp", "EMA network", "") == "EMA network"
-    assert script._sentence("variant", "a, b", "a, b (or c)") == "a, b (or c)"
+    assert script.sentence("vote_temperature", "of it", "") == "vote temperature of it"
+    assert script.sentence("ramp", "Share of a task", "short") == "share of a task (short)"
+    assert script.sentence("ramp", "EMA network", "") == "EMA network"
+    assert script.sentence("variant", "a, b", "a, b (or c)") == "a, b (or c)"

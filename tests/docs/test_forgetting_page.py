@@ -22,5 +22,5 @@ def test_keys_exist():
 
 
 def test_modules_exist():
-    for name in re.findall(r"`(\w+_probe|forward_transfer|intransigence|pseudo_labels)`", TEXT):
+    for name in re.findall(r"`(\w+_probe|forward_transfer|pseudo_labels)`", TEXT):
         assert __import__(f"contsemi.metrics.{name}")

@@ -26,6 +26,7 @@ def blocks(page, kind):
 def test_commands_are_right_ones(page, tmp_path, monkeypatch):
     for name in ("photos", "lists"):
         (tmp_path / name).mkdir()
+    (tmp_path / "above.yaml").touch()
     monkeypatch.chdir(tmp_path)
     lines = "\n".join(blocks(page, "bash")).splitlines()
     words = [shlex.split(line, comments=True) for line in lines if line]

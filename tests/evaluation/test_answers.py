@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from contsemi import pipeline
-from contsemi.data.scenario import TestTask
+from contsemi.data.scenario import TestSet
 from contsemi.evaluation.answers import evaluate
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
@@ -13,9 +13,9 @@ from contsemi.types import Outputs
 
 # Columns of three tasks of unequal size; rows of the test images, mixed; their columns.
 TASKS = [
-    TestTask((0, 1), torch.tensor([4, 0, 7]), torch.tensor([1, 0, 1])),
-    TestTask((2,), torch.tensor([2, 3]), torch.tensor([2, 2])),
-    TestTask((3, 4, 5), torch.tensor([9, 1, 5, 6]), torch.tensor([3, 5, 4, 5])),
+    TestSet((0, 1), torch.tensor([4, 0, 7]), torch.tensor([1, 0, 1])),
+    TestSet((2,), torch.tensor([2, 3]), torch.tensor([2, 2])),
+    TestSet((3, 4, 5), torch.tensor([9, 1, 5, 6]), torch.tensor([3, 5, 4, 5])),
 ]
 
 

@@ -120,17 +120,17 @@ def test_every_number_is_there(studied):
     folder, results = studied
     probe = results["probe"]
     assert all(value is not None and -1 <= value <= 1 for value in probe.values())
-    assert {"knn_200", "linear", "few_shot_seen", "few_shot_unseen"} < probe.keys()
+    assert {"knn_200", "linear", "few_shot_seen_20", "few_shot_unseen_1"} < probe.keys()
     assert {"clustering_nmi", "knn_within_forward_transfer"} < probe.keys()
     assert 0 < results["pseudo_labels"]["coverage"] <= 1
     assert 0.3 < results["pseudo_labels"]["precision"] <= 1
     measured = load_measured(folder)
     assert set(measured["probe"]["knn_within/task_2"]) == {-1, 0, 1}
-    assert isinstance(measured["probe"]["few_shot_unseen"][1], Undefined)
+    assert isinstance(measured["probe"]["few_shot_unseen_5"][1], Undefined)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["reason"] for line in lines if line["value"] is None] == [
-        "every class has been learned"
-    ]
+    missing = {line["name"]: line["reason"] for line in lines if line["value"] is None}
+    unseen = {name for name in probe if name.startswith("few_shot_unseen")}
+    assert missing == {f"probe/{name}": "every class has been learned" for name in unseen}
 
 
 def test_hidden_labels_reach_nothing_but_the_study(small, stream_of, tmp_path, monkeypatch):

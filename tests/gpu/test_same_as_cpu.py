@@ -35,6 +35,8 @@ SMALL = (
 VARIANTS = (
     "nncsl memory.embeddings=40 distiller.whole=true",
     "nncsl memory.embeddings=40 distiller.neighbours=5",
+    "nncsl memory.embeddings=40 memory.top_labels=3 distiller.whole=true",
+    "nncsl batch.classes_per_step=3 objective.supports_per_class=2",
     "suave distiller=feature",
     "suave predict=moments",
     "contsemi memory.selection=herding",

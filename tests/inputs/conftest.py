@@ -11,7 +11,7 @@ sys.path.insert(0, str(HERE))
 
 from warm import Warm  # noqa: E402
 
-FRONT = ("contsemi.run", "contsemi.compose.together", "hydra", "hydra.core.override_parser")
+FRONT = ("contsemi.run", "contsemi.compose.consistency", "hydra", "hydra.core.override_parser")
 RUN = (
     "contsemi.run",
     "contsemi.pipeline",

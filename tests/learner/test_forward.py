@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from contsemi.learner.forward import Embedder, join, run_groups
+from contsemi.learner.forward import Embedder, by_side, run_groups
 from contsemi.models.network import Network
 from contsemi.views import Augment
 
@@ -41,14 +41,14 @@ def groups():
 
 
 def test_one_forward_a_side(network):
-    outputs = run_groups(network, join(groups()), HEADS)
+    outputs = run_groups(network, by_side(groups()), HEADS)
     assert network.backbone.sizes == [(8, 8), (4, 6)]
     assert [len(each) for each in outputs] == [5, 4, 3]
 
 
 def test_neighbours_in_memory_are_joined_without_a_copy():
     room = torch.randn(9, 4, 4, 3).permute(0, 3, 1, 2)
-    joined = join([room[:5], room[5:8]])
+    joined = by_side([room[:5], room[5:8]])
     assert torch.equal(joined.sides[0][1], room[:8])
     assert joined.sides[0][1].data_ptr() == room.data_ptr()
 
@@ -65,12 +65,12 @@ def test_neighbours_in_memory_are_joined_without_a_copy():
 )
 def test_others_are_copied(parts):
     groups = parts(torch.randn(9, 4, 4, 3).permute(0, 3, 1, 2))
-    assert torch.equal(join(groups).sides[0][1], torch.cat(groups))
+    assert torch.equal(by_side(groups).sides[0][1], torch.cat(groups))
 
 
 def test_together_equals_apart_in_eval_mode(network):
     network.eval()
-    together = run_groups(network, join(groups()), HEADS)
+    together = run_groups(network, by_side(groups()), HEADS)
     for found, images in zip(together, groups(), strict=True):
         apart = network(images, HEADS)
         torch.testing.assert_close(found.features, apart.features)
@@ -80,14 +80,14 @@ def test_together_equals_apart_in_eval_mode(network):
 
 def test_groups_of_one_side_share_batch_statistics(network):
     first, _, last = groups()
-    shared = run_groups(network, join([first, last]), HEADS)
+    shared = run_groups(network, by_side([first, last]), HEADS)
     joined = network(torch.cat([first, last]), HEADS)
     torch.testing.assert_close(torch.cat([each.features for each in shared]), joined.features)
     assert not torch.allclose(shared[0].features, network(first, HEADS).features)
 
 
 def test_nothing_to_run(network):
-    assert run_groups(network, join([]), HEADS) == []
+    assert run_groups(network, by_side([]), HEADS) == []
     assert network.backbone.sizes == []
 
 

@@ -53,3 +53,7 @@ def test_banks_of_both_parts_count_by_name(small, stream_of):
     more = dict(kept_bytes(learner).items() - before.items())
     assert more.keys() == {"objective.past_rows", "distiller.past_rows"}
     assert more["distiller.past_rows"] / more["objective.past_rows"] == pytest.approx(5 / 3)
+    copies = {"past", "average"}
+    assert learner.memory_bytes == sum(
+        n for name, n in kept_bytes(learner).items() if name not in copies
+    )

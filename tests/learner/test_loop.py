@@ -17,6 +17,7 @@ EVENTS = [
     "after_update",
     "after_training_iteration",
     "after_training_epoch",
+    "after_training_exp",
 ]
 
 
@@ -96,7 +97,8 @@ def test_the_order_of_one_iteration():
         "after_training_iteration",
     ]
     assert log[0] == "begin" and log[1][1] == "before_training_epoch"
-    assert log[-1] == "end" and log[-2][1] == "after_training_epoch"
+    assert [each[1] for each in log[-3:-1]] == ["after_training_epoch", "after_training_exp"]
+    assert log[-1] == "end"
 
 
 def test_every_step_of_every_epoch_comes_once():

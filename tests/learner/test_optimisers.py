@@ -29,6 +29,7 @@ def optim(name: str, **changes: object) -> Optim:
         "curve": "half",
         "classifier_lr": None,
         "momentum": 0.9,
+        "nesterov": False,
         "weight_decay": 0.01,
         "final_weight_decay": None,
         "adapt_vectors": False,
@@ -263,6 +264,22 @@ def test_a_parameter_may_get_its_first_gradient_after_the_others(name: str) -> N
     restored = optimisers.make(optim(name), [early, late])
     optimisers.restore(restored, {})
     step(restored, 0.1)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_looks_ahead_or_not(nesterov: bool) -> None:
+    """Sutskever et al. 2013 in its usual form: the gradient and the new velocity after it."""
+    layer = nn.Linear(3, 2, bias=False).double()
+    weight = layer.weight.detach().clone()
+    made = optimisers.make(optim("sgd", nesterov=nesterov, weight_decay=0.0), [layer])
+    velocity = torch.zeros_like(weight)
+    for i in range(3):
+        grad = torch.randn(2, 3, generator=draw(i)).double()
+        layer.weight.grad = grad.clone()
+        step(made, 0.1)
+        velocity = 0.9 * velocity + grad
+        weight -= 0.1 * (grad + 0.9 * velocity if nesterov else velocity)
+        torch.testing.assert_close(layer.weight.detach(), weight)
 
 
 def test_the_backbone_may_have_a_smaller_rate_along_the_same_curve() -> None:

@@ -30,7 +30,7 @@ def views_of(learner, batch):
 def test_labelled_and_large_views_are_made_in_one_place(learner):
     batch = learner.batch(0, 0)
     views = views_of(learner, batch)
-    together = views.joined(["labelled", "large"]).sides[0][1]
+    together = views.by_side(["labelled", "large"]).sides[0][1]
     labelled, large = views.images["labelled"], views.images["large"]
     assert together.data_ptr() == labelled.data_ptr()
     assert torch.equal(together, torch.cat([labelled, large]))
@@ -41,15 +41,15 @@ def test_the_rows_of_old_and_of_current_classes_are_known_beforehand(learner):
     for iteration in range(learner.steps_per_epoch):
         batch = learner.batch(0, iteration)
         is_old = batch.labels < 4
-        assert torch.equal(batch.old_rows, is_old.nonzero()[:, 0])
-        assert torch.equal(batch.current_rows, (~is_old).nonzero()[:, 0])
-        assert len(batch.old_rows) and len(batch.current_rows)
+        assert torch.equal(batch.by_age.old, is_old.nonzero()[:, 0])
+        assert torch.equal(batch.by_age.current, (~is_old).nonzero()[:, 0])
+        assert len(batch.by_age.old) and len(batch.by_age.current)
 
 
 def test_nothing_is_known_of_rows_that_come_from_elsewhere(learner):
     learner.labelled_source = lambda: (learner.task.labelled[:3], learner.task.labels[:3])
     batch = learner.batch(0, 0)
-    assert batch.old_rows is None and batch.current_rows is None
+    assert batch.by_age is None
 
 
 def test_nothing_is_known_of_a_uniform_draw(small, stream_of):
@@ -57,4 +57,4 @@ def test_nothing_is_known_of_a_uniform_draw(small, stream_of):
     stream, _ = stream_of(config)
     made = Learner(config)
     made.begin(stream.experiences[0], stream.images)
-    assert made.batch(0, 0).current_rows is None
+    assert made.batch(0, 0).by_age is None

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from contsemi.losses import nearest_stream
 from contsemi.losses.nearest import soft_nearest_neighbours
-from contsemi.losses.nearest_stream import join_votes, row_votes, support_votes
+from contsemi.losses.nearest_stream import row_votes, sum_votes, support_votes
 
 
 def streamed_nearest_neighbours(*args, **options):
@@ -78,7 +78,7 @@ def test_parts_joined_equal_the_whole_with_gradients_for_the_moving_part():
             support_votes(q, s[part].detach(), y[part], temperature=temperature)
             for part in (slice(7, 8), slice(8, 20))
         ]
-        return join_votes(moving, *still).log_probs()
+        return sum_votes(moving, *still).log_probs()
 
     found = with_gradients(parts, queries, supports, labels, temperature=0.1)
     expected = with_gradients(soft_nearest_neighbours, queries, supports, labels, temperature=0.1)

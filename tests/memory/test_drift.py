@@ -63,6 +63,17 @@ def test_translation_is_the_weighted_displacement_of_images_near_by():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_with_neighbours_only_the_nearest_images_move_a_row():
+    old, new, rows = unit_rows(50, 1), unit_rows(50, 2), unit_rows(7, 3)
+    options = parts.defaults("memory.drift", "translation") | {"neighbours": 4}
+    found = Drift.named(options).fit(old, new, draw=draw())(rows)
+    for row, said in zip(rows, found, strict=True):
+        near = (old @ row).argsort(descending=True)[:4]
+        weight = torch.exp((old[near] @ row).double() / 0.2**2)
+        moved = row + (weight[:, None] * (new - old)[near]).sum(0) / weight.sum()
+        np.testing.assert_allclose(said, functional.normalize(moved, dim=0), atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_drift_rows_stay(kind):
     old, rows = unit_rows(300, 1), unit_rows(9, 2)

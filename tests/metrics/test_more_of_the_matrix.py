@@ -1,4 +1,4 @@
-"""Relative forgetting, intransigence and the mean over images, by hand and as properties."""
+"""Relative forgetting and the mean over images, by hand and as properties."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.average_incremental_accuracy import average_incremental_accuracy
 from contsemi.metrics.forgetting import forgetting
-from contsemi.metrics.intransigence import intransigence
-from contsemi.metrics.learning_accuracy import learning_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.relative_forgetting import relative_forgetting
 from contsemi.metrics.sample_weighted_accuracy import sample_weighted_accuracy
@@ -27,17 +25,6 @@ def test_relative_forgetting_by_hand():
     never = relative_forgetting([[0.0, 0.0], [0.5, 1.0]])
     assert never == Undefined("task 1 was never learned, so no share of it can be forgotten")
     assert isinstance(relative_forgetting([[np.nan, 0.0], [0.5, 1.0]]), Undefined)
-
-
-def test_intransigence_by_hand():
-    assert intransigence(GOLDEN, [0.6, 0.9, 0.9]) == pytest.approx(0.1)
-    assert intransigence(GOLDEN, GOLDEN.diagonal()) == 0
-    missing = intransigence(GOLDEN, [0.6, np.nan, 0.9])
-    assert missing == Undefined("there is no joint run up to task 2")
-    with pytest.raises(ValueError, match="one value a task"):
-        intransigence(GOLDEN, [0.6])
-    with pytest.raises(ValueError, match="fractions"):
-        intransigence(GOLDEN, [60, 90, 90])
 
 
 def test_the_incremental_accuracy_of_images_is_the_mean_of_one_accuracy_on_all_so_far():
@@ -78,4 +65,3 @@ def test_what_must_hold(tasks, seed, images):
         assert relative_forgetting(np.triu(matrix)) == pytest.approx(1)
     balanced = sample_weighted_accuracy(matrix, [images] * tasks)
     assert balanced == pytest.approx(average_accuracy(matrix))
-    assert intransigence(matrix, [1] * tasks) == pytest.approx(1 - learning_accuracy(matrix))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as theirs
 
 from contsemi.metrics.calibration import expected_calibration_error, negative_log_likelihood
-from contsemi.metrics.confusion import accuracy_per_class, confusion_matrix, mean_class_accuracy
+from contsemi.metrics.confusion import accuracy_per_class, confusion_matrix
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.pseudo_labels import pseudo_label_quality
 
@@ -33,12 +33,10 @@ def test_confusion_against_scikit_learn(seed):
     kept = np.unique(targets)
     expected = theirs.recall_score(targets, logs.argmax(1), labels=kept, average=None)
     np.testing.assert_allclose(accuracy_per_class(counts)[kept], expected)
-    assert mean_class_accuracy(counts) == pytest.approx(expected.mean())
 
 
 def test_no_images_give_no_accuracy():
     empty = np.empty(0, dtype=int)
-    assert isinstance(mean_class_accuracy(confusion_matrix(empty, empty, classes=2)), Undefined)
     assert isinstance(expected_calibration_error(np.empty((0, 2)), empty), Undefined)
     assert isinstance(negative_log_likelihood(np.empty((0, 2)), empty), Undefined)
 

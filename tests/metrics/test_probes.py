@@ -11,10 +11,10 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from contsemi.metrics.clustering_probe import clustering_quality, kmeans
-from contsemi.metrics.few_shot_probe import few_shot_accuracy
 from contsemi.metrics.knn_probe import knn_accuracy, knn_predict
 from contsemi.metrics.linear_probe import linear_probe_accuracy
 from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.probes.few_shot import FewShot
 
 
 @pytest.fixture(scope="module")
@@ -66,30 +66,53 @@ def test_linear_probe(digits):
     assert isinstance(linear_probe_accuracy(*digits[:2], digits[2][:0], digits[3][:0]), Undefined)
 
 
-EPISODES = {"ways": 5, "shots": 1, "queries": 5, "episodes": 200, "seed": 0}
+EPISODES = {"ways": 5, "shots": [1, 5], "queries": 5, "episodes": 200, "similarity": "sns"}
+
+
+def few_shot(features, labels, seed=0, **changed):
+    """The probe on two tasks, of which one has been learned: what it says of the other."""
+    probe = FewShot(**EPISODES | changed)
+    parts = [(features, labels), (features, labels)]
+    return probe.ask(parts, parts, seen=1, seed=seed)
 
 
 def test_few_shot_episodes(digits):
-    one = few_shot_accuracy(*digits[:2], **EPISODES)
-    five = few_shot_accuracy(*digits[:2], **EPISODES | {"shots": 5})
-    assert 0.4 < one.mean < five.mean < 1
-    assert one == few_shot_accuracy(*digits[:2], **EPISODES)
-    more = few_shot_accuracy(*digits[:2], **EPISODES | {"episodes": 800, "seed": 1})
-    assert more.half_width == pytest.approx(one.half_width / 2, rel=0.25)
-    assert abs(more.mean - one.mean) < 2 * (one.half_width + more.half_width)
+    one = few_shot(*digits[:2])
+    assert 0.4 < one["few_shot_unseen_1"] < one["few_shot_unseen_5"] < 1
+    assert one["few_shot_seen_5"] == one["few_shot_unseen_5"]
+    assert one == few_shot(*digits[:2])
+    more = few_shot(*digits[:2], seed=1, episodes=800)
+    width, narrower = (found["few_shot_unseen_1_interval"] for found in (one, more))
+    assert narrower == pytest.approx(width / 2, rel=0.25)
+    apart = abs(more["few_shot_unseen_1"] - one["few_shot_unseen_1"])
+    assert apart < 2 * (width + narrower)
+
+
+def test_episodes_are_the_same_for_every_method(digits):
+    """Features turned and stretched alike are told apart alike, image by image."""
+    turned = np.linalg.qr(np.random.default_rng(1).normal(size=(64, 64)))[0]
+    other = few_shot(3 * digits[0] @ turned, digits[1])
+    assert other == pytest.approx(few_shot(*digits[:2]))
 
 
 def test_few_shot_on_noise_is_chance():
     draw = np.random.default_rng(0)
-    found = few_shot_accuracy(draw.normal(size=(500, 32)), np.repeat(np.arange(10), 50), **EPISODES)
-    assert found.mean == pytest.approx(0.2, abs=3 * found.half_width)
+    found = few_shot(draw.normal(size=(500, 32)), np.repeat(np.arange(10), 50))
+    width = found["few_shot_seen_1_interval"]
+    assert found["few_shot_seen_1"] == pytest.approx(0.2, abs=3 * width)
 
 
-def test_few_shot_without_enough_images(digits):
-    found = few_shot_accuracy(digits[0][:12], digits[1][:12], **EPISODES)
-    assert found == Undefined("5 classes with 6 images each are needed, there are 0")
-    with pytest.raises(ValueError, match="two ways"):
-        few_shot_accuracy(*digits[:2], **EPISODES | {"ways": 1})
+def test_few_shot_without_enough_images_or_classes(digits):
+    found = few_shot(digits[0][:12], digits[1][:12])
+    assert found["few_shot_seen_1"] == Undefined(
+        "5 classes with 6 images each are needed, there are 0"
+    )
+    alone = [(digits[0], np.zeros(len(digits[0]), np.int64))]
+    assert isinstance(
+        FewShot(**EPISODES).ask(alone, alone, seen=1, seed=0)["few_shot_seen_5"], Undefined
+    )
+    last = FewShot(**EPISODES).ask([digits[:2]], [digits[:2]], seen=1, seed=0)
+    assert last["few_shot_unseen_1"] == Undefined("every class has been learned")
 
 
 @settings(max_examples=30, deadline=None)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsemi.metrics.anytime_accuracy import anytime_accuracy, learning_curve_area
+from contsemi.metrics.anytime_accuracy import anytime_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.min_accuracy import min_accuracy, worst_case_accuracy
 from contsemi.metrics.stability_gap import gap_depth, gaps, recovery_steps
@@ -50,7 +50,6 @@ def test_golden_numbers():
     assert worst_case_accuracy(GOLDEN) == pytest.approx(0.7 / 3 + 2 / 3 * 0.4)
     assert worst_case_accuracy(GOLDEN) == pytest.approx(0.5)
     assert anytime_accuracy(GOLDEN) == pytest.approx((0.9 + 0.3 + 0.55 + 0.75 + 0.4 + 0.7) / 6)
-    assert learning_curve_area(GOLDEN, evaluations=1) == pytest.approx((0.9 + 0.2 + 0.4) / 3)
 
 
 def test_windows():
@@ -105,7 +104,6 @@ def test_what_was_not_measured_is_named():
     reason = Undefined("task 2 was not measured at step 50")
     assert min_accuracy(it) == worst_case_accuracy(it) == anytime_accuracy(it) == reason
     assert {(gap.task, gap.switch) for gap in gaps(it)} == {(0, 1), (0, 2)}
-    assert isinstance(learning_curve_area(GOLDEN, evaluations=2), Undefined)
     skipped = as_trajectory([1, 2], [0, 2], [[0.5, NAN, NAN], [0.5, 0.5, 0.5]])
     assert gaps(skipped) == []
     assert isinstance(gap_depth(skipped), Undefined)

@@ -158,12 +158,37 @@ def test_copied_statistics_equal_the_official_code(path: Path) -> None:
         return {name: torch.from_numpy(np.asarray(value)) for name, value in found.items()}
 
     made.load_state_dict(state("ema", 0))
-    ema = Ema(made, float(data["decay"]), copies_buffers=True)  # type: ignore[arg-type]
+    ema = Ema(made, float(data["decay"]), buffers="copied")  # type: ignore[arg-type]
     for step in range(1, int(data["steps"]) + 1):
         made.load_state_dict(state("net", step))
         ema.update(made)  # type: ignore[arg-type]
         for name, value in ema.network.state_dict().items():
             np.testing.assert_allclose(value, data[f"ema_{name}_{step}"], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCE.glob("mixmatch_ema*.npz")), ids=lambda p: p.stem)
+def test_averaged_statistics_and_a_network_that_shrinks_equal_the_official_code(path: Path) -> None:
+    """MixMatch as released: all floats averaged, and those of the network then made smaller."""
+    data = np.load(path, allow_pickle=False)
+    rows, width = data["ema_0.weight_0"].shape
+    made = Small(nn.Linear(width, rows), nn.BatchNorm1d(rows))
+
+    def state(who: str, step: int) -> dict[str, Tensor]:
+        found = {name: data[f"{who}_{name}_{step}"] for name in made.state_dict()}
+        return {name: torch.from_numpy(np.asarray(value)) for name, value in found.items()}
+
+    made.load_state_dict(state("ema", 0))
+    shrink = float(data["weight_decay"])
+    ema = Ema(made, float(data["decay"]), buffers="averaged", shrink=shrink)  # type: ignore[arg-type]
+    assert not ema.network.training
+    for step in range(1, int(data["steps"]) + 1):
+        made.load_state_dict(state("net_before", step))
+        ema.update(made)  # type: ignore[arg-type]
+        for who, found in (("ema", ema.network), ("net", made)):
+            for name, value in found.state_dict().items():
+                if value.is_floating_point():
+                    expected = data[f"{who}_{name}_{step}"]
+                    np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("restarts", [None, False, True])

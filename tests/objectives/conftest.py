@@ -1,5 +1,6 @@
 """Steps by hand for objectives that have a slow network."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 import torch
 
 from contsemi.types import Outputs
+
+sys.path.append(str(Path(__file__).parent))  # last: other folders have a conftest, too
 
 
 @pytest.fixture(scope="session")

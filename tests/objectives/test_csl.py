@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from contsemi.errors import InputError
 from contsemi.objectives.csl import Csl
-from contsemi.types import Outputs
+from contsemi.types import ByAge, Outputs
 
 FOLDER = Path(__file__).parents[1] / "reference" / "core"
 OPTIONS = {
@@ -80,9 +80,9 @@ def test_supports_of_old_classes_do_not_vote(later):
 @pytest.mark.parametrize("current", [LABELS >= OLD, LABELS < 0], ids=["some", "none"])
 def test_rows_known_beforehand_change_nothing(current, later):
     found = []
-    for rows in (None, current.nonzero()[:, 0]):
+    for rows in (None, ByAge(current.nonzero()[:, 0], LABELS[:0])):
         labels = LABELS.where(current, LABELS % OLD)
-        step, leaves = later(labels, current_rows=rows)
+        step, leaves = later(labels, by_age=rows)
         terms = Csl(**OPTIONS).terms(step)
         total = sum(terms.values())
         found.append([*terms.values(), *torch.autograd.grad(total, list(leaves.values()))])

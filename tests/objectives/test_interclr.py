@@ -110,6 +110,20 @@ def test_the_margin_is_added_to_the_positive(pairs_step):
         torch.testing.assert_close(value, expected)
 
 
+@pytest.mark.parametrize("margin", [-0.5, 0.3])
+def test_a_margin_of_the_angle(pairs_step, margin):
+    objective = started(negatives=60, margin=margin, margin_of="angle")
+    step = pairs_step(6)
+    scores = functional.normalize(step.student("query")["projector"], dim=1) @ unit(60).T
+    own = objective.found.cluster[:6]
+    mate, _ = cluster_mates(own, objective.found.cluster, draw=step.draw("interclr"))
+    positive = torch.cos(torch.arccos(scores.gather(1, mate[:, None])) + margin)
+    apart = scores.masked_fill(own[:, None] == objective.found.cluster, -1e30)
+    logits = torch.cat([positive, apart], dim=1) / 0.2
+    expected = functional.cross_entropy(logits, torch.zeros(6, dtype=torch.int64))
+    torch.testing.assert_close(objective.terms(step)["inter"], expected)
+
+
 @pytest.mark.parametrize("sampling", ["semihard", "semieasy", "random"])
 def test_drawn_negatives_give_a_loss(pairs_step, sampling):
     loss = started(sampling=sampling).terms(pairs_step(6))["inter"]

@@ -46,7 +46,7 @@ def test_numbers_of_the_papers(tmp_path):
     assert fixmatch.objective["threshold"] == 0.95
     assert fixmatch.objective["weights"] == {"labels": 1.0, "pseudo": 1.0}
     assert fixmatch.optim.final_lr == pytest.approx(0.03 * math.cos(7 * math.pi / 16))
-    assert fixmatch.optim.curve == "quarter"
+    assert fixmatch.optim.curve == "quarter" and fixmatch.optim.nesterov
     assert load("fixmatch_imagenet100").objective["threshold"] == 0.7
     assert load("fixmatch_imagenet100").objective["weights"]["pseudo"] == 10
     for name in ("mixmatch_cifar100", "hiermatch_cifar100"):

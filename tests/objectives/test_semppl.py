@@ -125,13 +125,13 @@ def test_a_query_at_a_stored_row_gets_its_label(outputs, make_step, random):
     objective = make(current_only=False)
     store(objective, rows, labels)
     step = make_step(num_seen=4, unlabelled_ids=torch.arange(8), batch_size=8)
-    votes = objective._votes(unit(rows).view(1, 8, -1), step.unlabelled_ids, step)
+    votes = objective.voted(unit(rows).view(1, 8, -1), step.unlabelled_ids, step)
     assert torch.equal(votes, labels)
     # Its own stored row does not vote for it.
     objective = make(current_only=False)
     store(objective, rows[:2], labels[:2])
     ids = torch.tensor([500, 501])
-    assert objective._votes(unit(rows[:2]).view(1, 2, -1), ids, step).tolist() == [1, 3]
+    assert objective.voted(unit(rows[:2]).view(1, 2, -1), ids, step).tolist() == [1, 3]
 
 
 def test_a_tie_goes_to_the_smaller_class_unless_it_must_be_surer(outputs, make_step):
@@ -140,7 +140,7 @@ def test_a_tie_goes_to_the_smaller_class_unless_it_must_be_surer(outputs, make_s
         objective = make(threshold=threshold, current_only=False)
         store(objective, rows, [2, 1])
         step = make_step(num_seen=4, batch_size=1)
-        votes = objective._votes(rows.view(2, 1, 2), torch.tensor([0]), step)
+        votes = objective.voted(rows.view(2, 1, 2), torch.tensor([0]), step)
         assert votes.tolist() == [expected]
 
 
@@ -149,10 +149,10 @@ def test_one_stored_class_gets_all_votes_and_none_stored_gives_none(whole_step):
     store(objective, torch.randn(3, 5), [1, 1, 1])
     step = whole_step(6)
     queries = unit(step.student("large")["predictor"]).view(2, 6, -1)
-    assert objective._votes(queries, step.unlabelled_ids, step).tolist() == [1] * 6
+    assert objective.voted(queries, step.unlabelled_ids, step).tolist() == [1] * 6
     # Rows of classes of earlier tasks do not vote for images of this one.
     later = whole_step(6, columns=[2, 3])
-    assert objective._votes(queries, later.unlabelled_ids, later).tolist() == [-1] * 6
+    assert objective.voted(queries, later.unlabelled_ids, later).tolist() == [-1] * 6
     assert objective.terms(later)["semantic"] == 0
     assert make(current_only=False).terms(later).keys() == {"contrast", "invariance"}
 

@@ -50,6 +50,13 @@ def test_penalties_by_their_formulas(pairs_step):
     torch.testing.assert_close(terms["evenness"], torch.stack(rows).mean())
 
 
+def test_the_variance_of_the_cosines_is_another_measure(pairs_step):
+    step = pairs_step(5)
+    found = Xmoco(**OPTIONS, even_by="variance").terms(step)["evenness"]
+    others = cosines(step)[~torch.eye(5, dtype=torch.bool)]
+    torch.testing.assert_close(found, others.var(correction=0))
+
+
 def test_equal_views_are_consistent(seen, step_of, random):
     rows = random(6, 4).double()
     terms = Xmoco(**OPTIONS).terms(step_of({"query": seen(rows), "key": seen(teacher=rows)}, 6))

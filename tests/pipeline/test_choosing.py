@@ -1,6 +1,7 @@
 """Labels that are chosen before each task: budget, records, resume, one list for others."""
 
 import json
+import signal
 from dataclasses import replace
 
 import pytest
@@ -108,3 +109,46 @@ def test_a_baseline_is_told_where_to_get_its_list(small, tmp_path):
     words = ("method=naive", "labels=kmeans", f"output={tmp_path / 'naive'}")
     with pytest.raises(InputError, match=r"labels: kmeans asks .*; give it the labels.txt"):
         pipeline.run(small(*words))
+
+
+def test_a_warm_up_chooses_without_a_label_and_leaves_the_run_alone(small, tmp_path, monkeypatch):
+    """The rows are those of another network; given them, the run is the one without a warm-up."""
+    from contsemi.pipeline import warmup
+
+    seen, fit = [], warmup.fit
+
+    def watched(learner, experience, *rest):
+        seen.append(learner)
+        assert not len(experience.labelled) and not len(learner.task.labels if learner.rows else ())
+        fit(learner, experience, *rest)
+        assert learner.memory_bytes == 0
+
+    monkeypatch.setattr(warmup, "fit", watched)
+    first, second = tmp_path / "warm", tmp_path / "listed"
+    results = pipeline.run(small(*QUICK, "labels.warmup=2", f"output={first}"))
+    rows, manifest = chosen(first)
+    assert len(seen) == 1 and seen[0].epochs == 2
+    said = manifest["chosen"]["by"]
+    assert said == [
+        "a self-supervised warm-up of 2 epochs by byol",
+        "the network of the task before",
+    ]
+    pipeline.run(small(*QUICK, f"output={tmp_path / 'pixels'}"))
+    assert chosen(tmp_path / "pixels")[0] != rows
+    given = f"scenario.labels={first / 'labels.txt'}"
+    again = pipeline.run(small(*QUICK[:-1], given, f"output={second}"))
+    assert again["class_incremental"] == results["class_incremental"]
+
+
+def test_a_signal_ends_a_warm_up_at_once(small, tmp_path, monkeypatch):
+    from contsemi.errors import Interrupted
+    from contsemi.pipeline import warmup
+
+    def stopped(learner, experience, images, hooks):
+        signal.raise_signal(signal.SIGINT)
+        hooks.after_training_iteration(None)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(warmup, "fit", stopped)
+    with pytest.raises(Interrupted):
+        pipeline.run(small(*QUICK, "labels.warmup=1", f"output={tmp_path / 'stopped'}"))

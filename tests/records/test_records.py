@@ -5,9 +5,12 @@ import json
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from contsemi.errors import StateDamaged, StorageFailed
+from contsemi.metrics.answers import Answered
+from contsemi.records import answers
 from contsemi.records.records import Records
 from contsemi.storage.ledger import Mark
 
@@ -45,6 +48,17 @@ def test_a_resumed_run_writes_the_same_bytes(tmp_path):
         steps(records, 20, 30)
     names = [tmp_path / name / "metrics.jsonl" for name in ("whole", "cut")]
     assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_the_files_of_test_images_stand_beside_what_was_said_of_them(tmp_path):
+    row = np.zeros(1, np.int32)
+    said = Answered(row, row, row, row, np.ones(1, np.float32), np.zeros(1, np.float32))
+    with Records(tmp_path) as records:
+        records.write_answers(said, 0)
+        assert answers.read_paths(tmp_path) == []
+        records.write_answers(said, 1, ["photos/a.png", "photos/b.png"])
+    assert answers.read_paths(tmp_path) == ["photos/a.png", "photos/b.png"]
+    assert list(answers.read_all(tmp_path)) == [0, 1]
 
 
 def test_flush_tells_the_length_on_the_disk(tmp_path):

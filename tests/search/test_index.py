@@ -102,14 +102,39 @@ def test_half_precision_rows_are_found_like_their_float32():
         assert torch.equal(*found)
 
 
-def test_lists_on_disk_answer_like_lists_in_memory(tmp_path):
+def test_lists_on_disk_answer_like_lists_in_memory(tmp_path, capfd):
     rows, queries = clustered(3000, 1), clustered(20, 2)
     for kind in LISTS:
         disk, memory = Index(rows, kind, folder=tmp_path), Index(rows, kind)
-        assert len(list(tmp_path.iterdir())) == 1
+        assert disk.reason.endswith("on disk") and memory.reason == "asked for"
+        assert not list(tmp_path.iterdir())  # nobody else can open it, and no kill leaves it behind
         assert torch.equal(disk.search(queries, 20)[1], memory.search(queries, 20)[1])
-        del disk
-        assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")  # FAISS would tell each time that a file grows
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("torch", 700), ("flat", 5), ("sq8", 1000)])
+def test_processes_search_their_parts_and_all_find_the_best(kind, rows, in_ranks):
+    """Three processes, some of them without a row; each keeps about a third of the bytes."""
+    stored, queries = clustered(rows, 1).half(), clustered(20, 2)
+    budget = bytes_per_row(kind, 32) * rows - 1  # by which it does not fit whole
+
+    def job(ranks):
+        index = Index(stored, kind, budget=budget, peers=ranks)
+        scores, places = index.search(queries, 7)
+        return scores.tolist(), places.tolist(), index.memory_bytes, index.reason
+
+    found = in_ranks(job, 3)
+    assert all(each[:2] == found[0][:2] and "in 3 parts" in each[3] for each in found)
+    scores, places = (torch.tensor(found[0][i]) for i in (0, 1))
+    k = min(7, rows)
+    assert places.shape == (20, k) and (scores.diff(dim=1) <= 0).all()
+    truth = (queries @ stored.float().T).topk(k).indices
+    hits = (places[:, :, None] == truth[:, None]).any(2).float().mean()
+    assert hits >= (0.9 if kind == "sq8" else 1)
+    whole = Index(stored, kind)
+    whole.search(queries, 7)
+    if rows > 100:
+        assert max(each[2] for each in found) < 0.5 * whole.memory_bytes
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from contsemi.errors import InputError
-from contsemi.strategies.streams import ImageRows, Task, assemble, task_of
+from contsemi.strategies.streams import ImageRows, StreamTask, assemble, task_of
 
 
 @pytest.fixture
@@ -144,6 +144,6 @@ def test_no_hidden_label_can_be_reached_from_a_train_experience(ours, theirs):
 def test_a_task_carries_no_more_than_it_says(ours):
     task = task_of(ours.train_stream[0])
     what = ("experience", "images", "class_ids", "width", "benchmark", "tasks", "renumbered")
-    assert Task.__slots__ == what
+    assert StreamTask.__slots__ == what
     assert type(task.benchmark) is object
     assert len(task.class_ids) == task.experience.num_seen == 2

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from contsemi.compose import files
 from contsemi.errors import InputError
 from contsemi.models.heads import classifier
+from contsemi.objectives.objective import Objective
 from contsemi.types import Mix, Needs, View
 
 LARGE = View(rows="unlabelled", policy="large", number=2)
@@ -86,3 +88,15 @@ def test_an_experience_knows_no_coarse_class_unless_it_is_told():
     assert made.coarse.tolist() == [-1, -1, -1] and made.coarse_of.tolist() == [-1, -1]
     told = Experience(0, (0, 1), 0, 2, rows, rows % 2, rows, coarse=rows, num_coarse=3)
     assert told.coarse is rows
+
+
+@pytest.mark.parametrize("name", [each for each in files.names("objective") if each != "none"])
+def test_a_distiller_finds_images_of_both_kinds_whatever_a_method_makes_of_them(name):
+    """MixMatch mixes all that it learns from, and t-ReX has no unlabelled image."""
+    values = files.declared("objective", name)[0]
+    needs = Objective.named(values).needs
+    shown = (needs | Needs(pasts=1)).shown_to_past()
+    known = [view.rows for view in shown.views.values() if view.known_to_past]
+    assert not needs.views or {"unlabelled", *({"labelled"} & needs.rows)} <= set(known)
+    assert shown.views.items() >= needs.views.items()
+    assert needs.shown_to_past() is needs  # without a past there is nothing to compare

@@ -149,13 +149,15 @@ def test_rows_and_joins_keep_the_donors(donors):
     step = drawn(12, donors=donors)
     part = step.rows(slice(3, 5))
     assert isinstance(part, Background) and part.donors is donors
-    assert torch.equal(part.joined(step.rows(slice(0, 1))).donor, step.donor[[3, 4, 0]])
+    assert torch.equal(part.followed_by(step.rows(slice(0, 1))).donor, step.donor[[3, 4, 0]])
 
 
 def plan_of(policy, background, donors=None, seed=0):
-    crop = policy("cifar").policies["large"]
+    how = "random" if background else "none"
+    update = {"background": how, "background_probability": background, "background_least": 0.0}
+    crop = policy("cifar").policies["large"].model_copy(update=update)
     draws = Draws(torch.Generator().manual_seed(seed), 12)
-    return draw_plan(crop, draws, 32, [0.5] * 3, background=background, donors=donors)
+    return draw_plan(crop, draws, 32, [0.5] * 3, donors=donors)
 
 
 def test_a_plan_is_the_same_but_for_the_background(policy, photographs, donors):
@@ -180,4 +182,4 @@ def test_parts_of_a_plan_keep_their_background(policy, photographs, donors):
     parts = [plan.rows(half) for half in halves]
     found = [part.apply(images[half]) for part, half in zip(parts, halves, strict=True)]
     torch.testing.assert_close(torch.cat(found), expected)
-    torch.testing.assert_close(parts[0].joined(parts[1]).to("cpu").apply(images), expected)
+    torch.testing.assert_close(parts[0].followed_by(parts[1]).to("cpu").apply(images), expected)

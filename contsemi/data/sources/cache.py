@@ -85,7 +85,12 @@ def key(*parts: object) -> str:
 
 
 def cached(
-    cache: str | None, entry: str, targets: NDArray[np.int64], size: int, fill: Fill
+    cache: str | None,
+    entry: str,
+    targets: NDArray[np.int64],
+    size: int,
+    fill: Fill,
+    channels: int = 3,
 ) -> Cached | list[Failure]:
     """Opens an entry, or makes it.
 
@@ -95,6 +100,7 @@ def cached(
         targets: int64 [N], class ids of its images; part of the digest.
         size: side of its images in pixels.
         fill: writes all pixels into a file behind an offset; returns what could not be read.
+        channels: of an image; 4 where masks go with them.
 
     Returns:
         The entry, or the failures if there are any (nothing is kept then).
@@ -103,7 +109,7 @@ def cached(
         StorageFailed: the cache cannot be written.
     """
     folder = (Path(cache).expanduser() if cache else default_folder()) / entry
-    shape = (len(targets), 3, size, size)
+    shape = (len(targets), channels, size, size)
     if (found := _open(folder, shape, targets)) is not None:
         return found
     damaged = str(folder) if folder.exists() else ""

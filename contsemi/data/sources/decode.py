@@ -34,7 +34,7 @@ BAND = 2**20  # pixels that are composited at a time
 GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
-Pixels = NDArray[np.uint8]
+Decoded = NDArray[np.uint8]
 
 
 class _Quiet:
@@ -65,7 +65,7 @@ class Unreadable(Exception):
     """The file is no image that can be used; the message says why."""
 
 
-def decode(file: Path | bytes, size: int | None) -> Pixels:
+def decode(file: Path | bytes, size: int | None) -> Decoded:
     """Pixels of one image.
 
     Args:
@@ -109,7 +109,7 @@ def side_lengths(file: Path) -> tuple[int, int] | None:
         return None
 
 
-def resize(images: Pixels, size: int | None) -> Pixels:
+def resize(images: Decoded, size: int | None) -> Decoded:
     """Resizes decoded images [N, 3, s, s] by the same rule to [N, 3, S, S]."""
     if size is None or images.shape[-1] == size:
         return images
@@ -188,7 +188,7 @@ def _from_16_bits(grey: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
-def _square(image: Image.Image, size: int | None) -> Pixels:
+def _square(image: Image.Image, size: int | None) -> Decoded:
     width, height = image.size
     if size is None and width != height:
         raise Unreadable(f"{width}x{height} pixels are not square: set data.size")

@@ -1,21 +1,20 @@
-"""Fetching one file whose hash is known. The only place of the data room that uses the network."""
+"""Fetching one file whose hash is known, by torchvision: all that the data room asks a network."""
 
-import hashlib
 import os
+import socket
+import sys
 import tempfile
-import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, suppress
+from http.client import HTTPException
+from io import StringIO
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from contsemi.errors import InputError
 
 __all__ = ["download"]
 
 TIMEOUT_SECONDS = 20
-BLOCK = 2**18  # bytes
 
 
 def download(url: str, folder: Path, *, md5: str, title: str) -> Path:
@@ -25,55 +24,43 @@ def download(url: str, folder: Path, *, md5: str, title: str) -> Path:
         url: an https address; its last part is the name of the file.
         folder: where to put it; made if it is missing.
         md5: the expected sum, hexadecimal.
-        title: what is fetched, for the progress bar and for errors.
+        title: what is fetched, for errors.
 
     Raises:
         InputError: no network, no such file, another content, or the folder cannot be written.
     """
+    from torchvision.datasets.utils import download_url  # heavy: only where something is fetched
+
     name = url.rsplit("/", 1)[-1]
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
             partial = Path(temporary) / name
-            found = _fetch(url, partial, title)
-            if found != md5:
-                raise OSError(f"the file that came has MD5 {found}")
+            with _patient_and_quiet():
+                download_url(url, temporary, name, md5)
+            with partial.open("rb") as stream:
+                os.fsync(stream.fileno())
             partial.replace(folder / name)
-    except (OSError, ValueError) as error:  # URLError, timeouts and HTTP errors are OSErrors
+    # URLError, timeouts and HTTP errors are OSErrors; a wrong sum is a RuntimeError
+    except (OSError, ValueError, RuntimeError, HTTPException) as error:
         with suppress(OSError):  # a folder that was made for nothing goes again
             for each in made:
                 each.rmdir()
-        reason = getattr(error, "reason", None) or error
+        reason = str(getattr(error, "reason", None) or error).rstrip(".")
         problem = f"holds no {title}, and the download failed ({reason})"
         fix = f"put {name} (MD5 {md5}) from {url} there, or give data.root=<folder that has it>"
         raise InputError(f"data.root={folder}", problem, fix) from error
     return folder / name
 
 
-def _fetch(url: str, file: Path, title: str) -> str:
-    """Streams ``url`` into ``file``; returns the MD5 of what came."""
-    digest = hashlib.md5(usedforsecurity=False)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    request = urllib.request.Request(url, headers={"User-Agent": "contsemi"})
-    with (
-        urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer,
-        file.open("wb") as stream,
-        Progress(
-            *columns,
-            TransferSpeedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ) as progress,
-    ):
-        size = int(answer.headers.get("Content-Length") or 0) or None
-        task = progress.add_task(f"downloading {title}", total=size)
-        while block := answer.read(BLOCK):
-            digest.update(block)
-            stream.write(block)
-            progress.advance(task, len(block))
-        stream.flush()
-        os.fsync(stream.fileno())
-    return digest.hexdigest()
+@contextmanager
+def _patient_and_quiet() -> Iterator[None]:
+    """An answer is waited for so long and no longer; the bar of progress is for terminals alone."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT_SECONDS)
+    try:
+        with redirect_stderr(sys.stderr if sys.stderr.isatty() else StringIO()):
+            yield
+    finally:
+        socket.setdefaulttimeout(before)

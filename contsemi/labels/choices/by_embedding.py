@@ -38,6 +38,8 @@ class Candidates:
 class ByEmbedding(Choice):
     """A policy: a dataclass whose fields are the keys of its YAML, and one method, ``picks``."""
 
+    # Epochs of self-supervised training on the first task's images before any has a label.
+    warmup: int = 0
     asks_network: ClassVar[bool] = True
     wants_scores: ClassVar[bool] = False  # whether ``Candidates.scores`` are read
     wants_views: ClassVar[bool] = False  # whether ``Candidates.views`` are read

@@ -7,7 +7,7 @@ import numpy as np
 
 from contsemi.metrics.clustering_probe import clustering_quality, kmeans
 from contsemi.metrics.matrix import Undefined
-from contsemi.metrics.probes.probe import Found, Probe, Rows, joined
+from contsemi.metrics.probes.probe import Found, Probe, Rows, concatenated
 
 __all__ = ["Clustering"]
 
@@ -20,7 +20,7 @@ class Clustering(Probe):
         """``clustering_accuracy``, ``clustering_nmi`` and ``clustering_ari``."""
         if not seen:
             return {}
-        features, labels = joined(test[:seen])
+        features, labels = concatenated(test[:seen])
         names = ("clustering_accuracy", "clustering_nmi", "clustering_ari")
         clusters = len(np.unique(labels))
         if clusters < 2:

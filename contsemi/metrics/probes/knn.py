@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contsemi.metrics.knn_probe import knn_accuracy
-from contsemi.metrics.probes.probe import Found, Probe, Rows, joined
+from contsemi.metrics.probes.probe import Found, Probe, Rows, concatenated
 
 __all__ = ["Knn"]
 
@@ -23,7 +23,7 @@ class Knn(Probe):
             for task, (own, asked) in enumerate(zip(bank, test, strict=True))
         }
         if seen:
-            rows = (*joined(bank[:seen]), *joined(test[:seen]))
+            rows = (*concatenated(bank[:seen]), *concatenated(test[:seen]))
             for k in self.neighbours:
                 found[f"knn_{k}"] = knn_accuracy(*rows, neighbours=k)
         return found

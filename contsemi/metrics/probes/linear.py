@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contsemi.metrics.linear_probe import linear_probe_accuracy
-from contsemi.metrics.probes.probe import Found, Probe, Rows, joined
+from contsemi.metrics.probes.probe import Found, Probe, Rows, concatenated
 
 __all__ = ["Linear"]
 
@@ -17,4 +17,6 @@ class Linear(Probe):
         """``linear``, over all classes seen."""
         if not seen:
             return {}
-        return {"linear": linear_probe_accuracy(*joined(bank[:seen]), *joined(test[:seen]))}
+        return {
+            "linear": linear_probe_accuracy(*concatenated(bank[:seen]), *concatenated(test[:seen]))
+        }

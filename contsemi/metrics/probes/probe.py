@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from contsemi.discovery import Part
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["Found", "Probe", "Rows", "joined"]
+__all__ = ["Found", "Probe", "Rows", "concatenated"]
 
 # Features float32 [n, F] and columns int64 [n] of some images of one task.
 Rows = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -38,7 +38,13 @@ class Probe(Part):
         raise NotImplementedError
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
-    """The rows of several tasks as one."""
+def concatenated(parts: Sequence[Rows]) -> Rows:
+    """The rows of several tasks as one.
+
+    >>> one, two = (np.eye(1, 2), np.array([0])), (np.eye(1, 2), np.array([1]))
+    >>> concatenated([one, two])
+    (array([[1., 0.],
+           [1., 0.]]), array([0, 1]))
+    """
     features, labels = zip(*parts, strict=True)
     return np.concatenate(features), np.concatenate(labels)

@@ -10,6 +10,7 @@ from contsemi.report.figures import (
     losses,
     stability,
     stream,
+    truth,
 )
 from contsemi.report.figures.drawing import Drawing
 from contsemi.report.material import Material
@@ -19,6 +20,7 @@ __all__ = ["FIGURES", "drawings"]
 FIGURES: tuple[Callable[[Material], Drawing | None], ...] = (
     forgetting.drawing,
     stability.drawing,
+    truth.drawing,
     classes.drawing,
     by_class.drawing,
     losses.drawing,

@@ -4,14 +4,14 @@ import csv
 import io
 
 from contsemi.metrics.by_class import by_class
-from contsemi.records.finished import Run
+from contsemi.records.finished import FinishedRun
 from contsemi.report.material import Material
 from contsemi.storage.atomic import write_atomically
 
 __all__ = ["draw"]
 
 
-def draw(run: Run) -> tuple[str, ...]:
+def draw(run: FinishedRun) -> tuple[str, ...]:
     """Write ``report.html``, each figure that there are data for as PNG and SVG, and a table.
 
     Returns:

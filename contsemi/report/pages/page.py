@@ -5,7 +5,7 @@ from typing import Any
 
 from contsemi.metrics.by_class import by_class
 from contsemi.metrics.summary import HEADLINE
-from contsemi.records.finished import Run
+from contsemi.records.finished import FinishedRun
 from contsemi.records.plain import to_json, to_yaml
 from contsemi.report.figures.catalogue import drawings
 from contsemi.report.figures.drawing import Drawing, on_page
@@ -44,7 +44,7 @@ def inlined(figures: Iterable[Drawing]) -> list[dict[str, Any]]:
     ]
 
 
-def page(run: Run) -> bytes:
+def page(run: FinishedRun) -> bytes:
     """The whole page of a finished run.
 
     Raises:

@@ -12,7 +12,7 @@ from contsemi.metrics.forgetting import forgetting, forgetting_per_task
 from contsemi.metrics.matrix import Matrix, Undefined
 from contsemi.metrics.stability_gap import gaps
 from contsemi.metrics.trajectory import Trajectory
-from contsemi.records.finished import Run
+from contsemi.records.finished import FinishedRun
 from contsemi.records.measured import GROUPS
 from contsemi.records.names import Names
 from contsemi.report.meanings import MEANINGS
@@ -47,7 +47,7 @@ def matrix_cells(matrix: Matrix, names: Names) -> dict[str, Any]:
     }
 
 
-def number_tables(run: Run) -> list[Table]:
+def number_tables(run: FinishedRun) -> list[Table]:
     """Every metric of the results with what it is."""
     kinds = ("class_incremental", "task_incremental")
     found = [_two_kinds("Summary [%]", [run.results[kind] for kind in kinds], run.metrics)]

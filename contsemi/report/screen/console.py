@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from contsemi.records.finished import Run
+from contsemi.records.finished import FinishedRun
 from contsemi.report.screen.events import Progress, TaskDone
 from contsemi.report.screen.live import live_view, speed
 from contsemi.report.screen.outlet import outlet
@@ -140,7 +140,7 @@ class Display:
         """Print one line that a user should not miss, in every mode."""
         self._line(f"note: {one_line(text)}")
 
-    def finish(self, run: Run, files: Sequence[str]) -> None:
+    def finish(self, run: FinishedRun, files: Sequence[str]) -> None:
         """Print the closing tables, and where the files are.
 
         Args:

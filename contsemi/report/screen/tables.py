@@ -9,7 +9,7 @@ from rich.text import Text
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.forgetting import forgetting, forgetting_per_task
 from contsemi.metrics.matrix import Matrix, Undefined
-from contsemi.records.finished import Run
+from contsemi.records.finished import FinishedRun
 from contsemi.records.measured import GROUPS
 from contsemi.report.screen.grid import grid, least_width
 from contsemi.report.words import duration, one_line, percent, rate, size
@@ -21,7 +21,7 @@ COUNTS = ("evaluations", "recovery_steps")
 PLAIN = ("negative_log_likelihood", "least", "most", "distance", "distance_of_mistakes")
 
 
-def closing(run: Run, width: int) -> list[RenderableType]:
+def closing(run: FinishedRun, width: int) -> list[RenderableType]:
     """Everything that the end of a run shows, fit for ``width`` columns."""
     header = ["", "class-\nincremental", "task-\nincremental"]
     rows = [
@@ -51,7 +51,7 @@ def reasons(undefined: Mapping[str, object]) -> list[str]:
     return list(dict.fromkeys(one_line(reason) for reason in undefined.values()))
 
 
-def by_predictor(run: Run) -> str:
+def by_predictor(run: FinishedRun) -> str:
     """The average accuracy by each predictor but the headline in one line; empty of none."""
     found = run.results.get("predictors")
     values = found.items() if isinstance(found, dict) else ()
@@ -63,7 +63,7 @@ def by_predictor(run: Run) -> str:
     return f"average accuracy by {', '.join(parts)}" if parts else ""
 
 
-def features(run: Run) -> list[str]:
+def features(run: FinishedRun) -> list[str]:
     """What probes, calibration and pseudo-labels say at the end, a line each."""
     lines = []
     for group in GROUPS:
@@ -83,7 +83,7 @@ def number(name: str, value: object) -> str:
     return f"{value:.3f}" if name in PLAIN else percent(value)
 
 
-def cost(run: Run) -> str:
+def cost(run: FinishedRun) -> str:
     """What it started from, memory, time and speed in one line."""
     facts = run.results
     parts = []

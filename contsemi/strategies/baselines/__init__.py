@@ -1,4 +1,4 @@
-"""Avalanche's own strategies on the labelled part of a stream, on the same terms as ours.
+"""Avalanche's own strategies on the labelled part of a stream, under the same conditions as ours.
 
 Labelled images, class order, seed, network, views, optimiser, schedule, steps and memory are those
 of the methods that they are compared with; Avalanche brings what a strategy does with them.

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 
 from contsemi.strategies._avalanche import AGEM, AGEMPlugin
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms, plugin_of
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import plugin_of, under_same_conditions
 
 __all__ = ["Agem"]
 
@@ -15,19 +15,19 @@ __all__ = ["Agem"]
 class Agem(Method):
     """Avalanche's AGEM (Chaudhry et al. 2019); each task has an equal share of the memory."""
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
         # Avalanche flattens gradients by view(), which those in channels_last refuse.
-        terms.network.to(memory_format=torch.contiguous_format)
-        return on_same_terms(
+        conditions.network.to(memory_format=torch.contiguous_format)
+        return under_same_conditions(
             AGEM,
             self,
-            terms,
-            patterns_per_exp=terms.config.memory.exemplars // len(terms.experiences),
-            sample_size=terms.config.batch.labelled,
+            conditions,
+            patterns_per_exp=conditions.config.memory.exemplars // len(conditions.experiences),
+            sample_size=conditions.config.batch.labelled,
         )
 
-    def draw_from_memory(self, strategy: Any, terms: Terms) -> None:
+    def draw_from_memory(self, strategy: Any, conditions: Conditions) -> None:
         """Batches over all buffers together, of the size of a labelled batch."""
         plugin = plugin_of(strategy, AGEMPlugin)
         plugin.buffers = [buffer for buffer in plugin.buffers if len(buffer)]
@@ -35,7 +35,7 @@ class Agem(Method):
             memory = plugin.buffers[0]
             for buffer in plugin.buffers[1:]:
                 memory = memory.concat(buffer)
-            plugin.buffer_dliter = terms.endless(memory, plugin.sample_size)
+            plugin.buffer_dliter = conditions.endless(memory, plugin.sample_size)
 
     def kept(self, strategy: Any) -> int:
         """Images in the buffers."""

@@ -16,9 +16,9 @@ from contsemi.learner.forward import Embedder
 from contsemi.learner.kept import network_bytes
 from contsemi.learner.loop import Hooks
 from contsemi.seeding import derive
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.rows import labelled_stream
-from contsemi.strategies.baselines.terms import Terms
 from contsemi.types import Experience, Outputs
 
 __all__ = ["Baseline"]
@@ -33,7 +33,7 @@ class Baseline:
         images: uint8 [N, 3, S, S], the array that their indices point into.
 
     Attributes:
-        terms: what the strategy shares with other methods.
+        conditions: what the strategy shares with other methods.
         strategy: Avalanche's.
         pieces: 1; the batches of these strategies are never split.
         tasks: the tasks after which there is something to measure: the last alone, if joint.
@@ -47,9 +47,9 @@ class Baseline:
     def __init__(self, config: Config, experiences: Sequence[Experience], images: Tensor) -> None:
         self.config, self.experiences = config, experiences
         self.method = _method(config)
-        self.terms = Terms(config, experiences, images, masked=self.method.masked)
+        self.conditions = Conditions(config, experiences, images, masked=self.method.masked)
         with _quiet():
-            self.strategy = self.method.build(self.terms)
+            self.strategy = self.method.build(self.conditions)
         self.stream = labelled_stream(experiences)
         count = len(experiences)
         self.tasks = range(count - 1, count) if self.method.joint else range(count)
@@ -62,11 +62,11 @@ class Baseline:
             hooks: told ``before_backward`` and ``after_training_iteration``.
         """
         joint = self.method.joint
-        self.terms.hooks = hooks or Hooks()
-        self.terms.begin(self.experiences if joint else [self.experiences[task]])
+        self.conditions.hooks = hooks or Hooks()
+        self.conditions.begin(self.experiences if joint else [self.experiences[task]])
         with _quiet(), _seeded(derive(self.config.seed, "avalanche", task)):
             self.method.train(self.strategy, self.stream if joint else self.stream[task])
-        self.terms.pixels.drawn.clear()
+        self.conditions.pixels.drawn.clear()
 
     def predict(self, images: Tensor) -> Tensor:
         """Scores of un-augmented images over all seen columns.
@@ -90,7 +90,7 @@ class Baseline:
     @torch.no_grad()
     def scores(self, outputs: Outputs) -> Tensor:
         """Scores [N, num_seen] of the outputs of :meth:`look`."""
-        return self.method.scores(self.strategy, outputs)[:, : self.terms.pixels.num_seen]
+        return self.method.scores(self.strategy, outputs)[:, : self.conditions.pixels.num_seen]
 
     def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
         """The same by name; a baseline has no other predictor."""
@@ -99,19 +99,19 @@ class Baseline:
     def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """The features [N, F], in which nothing stands for a class: NaN [num_seen, F]."""
         features = outputs.features
-        shape = (self.terms.pixels.num_seen, features.shape[1])
+        shape = (self.conditions.pixels.num_seen, features.shape[1])
         return features, features.new_full(shape, torch.nan)
 
     def _embed(self, images: Tensor, heads: Sequence[str], ids: Tensor | None = None) -> Outputs:
-        terms = self.terms
-        augment, chunk = terms.pixels.augment, self.config.batch.test
-        embed = Embedder(augment, chunk, terms.device, terms.precision)
-        return embed(terms.network, images, heads, ids)
+        conditions = self.conditions
+        augment, chunk = conditions.pixels.augment, self.config.batch.test
+        embed = Embedder(augment, chunk, conditions.device, conditions.precision)
+        return embed(conditions.network, images, heads, ids)
 
     @property
     def memory(self) -> dict[str, int]:
         """Bytes kept of earlier tasks: ``exemplars``, and ``past`` for copies and importances."""
-        each = self.terms.image_bytes + 8 + self.method.bytes_beside(self.strategy)
+        each = self.conditions.image_bytes + 8 + self.method.bytes_beside(self.strategy)
         kept = {
             "exemplars": self.method.kept(self.strategy) * each,
             "past": sum(map(_bytes, self.method.networks(self.strategy))),

@@ -3,9 +3,9 @@
 from typing import Any
 
 from contsemi.strategies._avalanche import Cumulative as Strategy
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
 __all__ = ["Cumulative"]
 
@@ -13,9 +13,9 @@ __all__ = ["Cumulative"]
 class Cumulative(Method):
     """Avalanche's Cumulative: an upper bound for replay, with a memory that has no limit."""
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        return on_same_terms(Strategy, self, terms)
+        return under_same_conditions(Strategy, self, conditions)
 
     def rows_per_step(self, labelled: int, clock: Any) -> int:
         """As many rows as replay has with those of its memory."""

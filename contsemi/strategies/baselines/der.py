@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from contsemi.strategies._avalanche import DER
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
 __all__ = ["Der"]
 
@@ -15,7 +15,7 @@ class Der(Method):
     """Avalanche's DER (Buzzega et al. 2020); with a weight of the replayed labels it is DER++.
 
     As Avalanche has it: logits are stored after the task, of plain images; one batch of the memory
-    serves both terms; the cross-entropy runs over all columns of the stream, as in the paper.
+    serves both conditions; the cross-entropy runs over all columns of the stream, as in the paper.
 
     Args:
         weights: ``logits`` of the squared error of stored logits, ``replay`` of the cross-entropy
@@ -27,22 +27,22 @@ class Der(Method):
     def __init__(self, *, weights: Mapping[str, float]) -> None:
         self.weights = weights
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        return on_same_terms(
+        return under_same_conditions(
             DER,
             self,
-            terms,
-            mem_size=terms.config.memory.exemplars,
-            batch_size_mem=terms.config.batch.labelled,
+            conditions,
+            mem_size=conditions.config.memory.exemplars,
+            batch_size_mem=conditions.config.batch.labelled,
             alpha=self.weights["logits"],
             beta=self.weights["replay"],
         )
 
-    def draw_from_memory(self, strategy: Any, terms: Terms) -> None:
+    def draw_from_memory(self, strategy: Any, conditions: Conditions) -> None:
         """Full batches also of a buffer that is smaller than one: Avalanche leaves it out."""
         buffer = strategy.storage_policy.buffer
-        strategy.replay_loader = terms.endless(buffer, strategy.batch_size_mem)
+        strategy.replay_loader = conditions.endless(buffer, strategy.batch_size_mem)
 
     def kept(self, strategy: Any) -> int:
         """Images in the buffer."""
@@ -50,4 +50,4 @@ class Der(Method):
 
     def bytes_beside(self, strategy: Any) -> int:
         """The logits of all columns, in float32."""
-        return 4 * len(strategy.terms.network.class_parameters()[0])
+        return 4 * len(strategy.conditions.network.class_parameters()[0])

@@ -3,9 +3,9 @@
 from typing import Any
 
 from contsemi.strategies._avalanche import ER_ACE
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
 __all__ = ["ErAce"]
 
@@ -13,21 +13,21 @@ __all__ = ["ErAce"]
 class ErAce(Method):
     """Avalanche's ER_ACE (Caccia et al. 2022): the buffer takes a task in when it begins."""
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        return on_same_terms(
+        return under_same_conditions(
             ER_ACE,
             self,
-            terms,
-            mem_size=terms.config.memory.exemplars,
-            batch_size_mem=terms.config.batch.labelled,
+            conditions,
+            mem_size=conditions.config.memory.exemplars,
+            batch_size_mem=conditions.config.batch.labelled,
         )
 
-    def draw_from_memory(self, strategy: Any, terms: Terms) -> None:
+    def draw_from_memory(self, strategy: Any, conditions: Conditions) -> None:
         """Full batches also of a buffer that is smaller than one: Avalanche leaves it out."""
         if strategy.clock.train_exp_counter:
             buffer = strategy.storage_policy.buffer
-            strategy.replay_loader = terms.endless(buffer, strategy.batch_size_mem)
+            strategy.replay_loader = conditions.endless(buffer, strategy.batch_size_mem)
 
     def kept(self, strategy: Any) -> int:
         """Images in the buffer."""

@@ -4,9 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contsemi.strategies._avalanche import EWC, EWCPlugin
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import criterion, on_same_terms, plugin_of
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import (
+    criterion,
+    plugin_of,
+    under_same_conditions,
+)
 
 __all__ = ["Ewc"]
 
@@ -27,12 +31,12 @@ class Ewc(Method):
     def __init__(self, *, weights: Mapping[str, float], new_classes_only: bool) -> None:
         self.weights, self.new_classes_only = weights, new_classes_only
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        return on_same_terms(
+        return under_same_conditions(
             EWC,
             self,
-            terms,
+            conditions,
             criterion=criterion(self.new_classes_only),
             ewc_lambda=self.weights["penalty"],
         )

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from contsemi.errors import InputError
 from contsemi.strategies._avalanche import ICaRL
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import under_same_conditions
 from contsemi.types import Outputs
 
 __all__ = ["Icarl"]
@@ -23,26 +23,26 @@ class Icarl(Method):
 
     inside = False  # its class means are those of the end of a task
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy.
 
         Raises:
             InputError: there is no exemplar for each class, by which iCaRL predicts.
         """
-        budget, classes = terms.config.memory.exemplars, terms.experiences[-1].num_seen
+        budget, classes = conditions.config.memory.exemplars, conditions.experiences[-1].num_seen
         if budget < classes:
             raise InputError(
                 "memory.exemplars",
                 f"icarl predicts by exemplars, and {budget} are too few for {classes} classes",
                 f"keep at least {classes}",
             )
-        strategy = on_same_terms(
+        strategy = under_same_conditions(
             ICaRL,
             self,
-            terms,
+            conditions,
             ("model", "criterion"),
-            feature_extractor=terms.features,
-            classifier=terms.logits,
+            feature_extractor=conditions.features,
+            classifier=conditions.logits,
             memory_size=budget,
             buffer_transform=None,
             fixed_memory=True,
@@ -54,10 +54,10 @@ class Icarl(Method):
         """The task's images and the exemplars are one pool: as many rows as replay has of both."""
         return labelled * (2 if clock.train_exp_counter else 1)
 
-    def draw_from_memory(self, strategy: Any, terms: Terms) -> None:
+    def draw_from_memory(self, strategy: Any, conditions: Conditions) -> None:
         """Lets the share of a class come out whole."""
-        classes = terms.pixels.num_seen
-        self.plugin.memory_size = terms.config.memory.exemplars // classes * classes
+        classes = conditions.pixels.num_seen
+        self.plugin.memory_size = conditions.config.memory.exemplars // classes * classes
 
     def kept(self, strategy: Any) -> int:
         """Exemplars."""

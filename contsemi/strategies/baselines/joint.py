@@ -3,9 +3,9 @@
 from typing import Any
 
 from contsemi.strategies._avalanche import JointTraining
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
 __all__ = ["Joint"]
 
@@ -19,9 +19,9 @@ class Joint(Method):
 
     joint = True
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        return on_same_terms(JointTraining, self, terms)
+        return under_same_conditions(JointTraining, self, conditions)
 
     def rows_per_step(self, labelled: int, clock: Any) -> int:
         """As many rows as replay has with those of its memory."""

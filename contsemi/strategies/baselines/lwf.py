@@ -5,9 +5,13 @@ from typing import Any
 
 from contsemi.strategies._avalanche import LwF as Strategy
 from contsemi.strategies._avalanche import LwFPlugin
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import criterion, on_same_terms, plugin_of
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import (
+    criterion,
+    plugin_of,
+    under_same_conditions,
+)
 
 __all__ = ["Lwf"]
 
@@ -32,12 +36,12 @@ class Lwf(Method):
         self.weights, self.temperature = weights, temperature
         self.new_classes_only = new_classes_only
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        return on_same_terms(
+        return under_same_conditions(
             Strategy,
             self,
-            terms,
+            conditions,
             criterion=criterion(self.new_classes_only),
             alpha=self.weights["distillation"],
             temperature=self.temperature,

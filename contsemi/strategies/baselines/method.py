@@ -8,7 +8,7 @@ from torch import Tensor
 from contsemi.types import Outputs
 
 if TYPE_CHECKING:
-    from contsemi.strategies.baselines.terms import Terms
+    from contsemi.strategies.baselines.conditions import Conditions
 
 __all__ = ["Method"]
 
@@ -30,7 +30,7 @@ class Method:
     joint = False
     inside = True
 
-    def build(self, terms: "Terms") -> Any:
+    def build(self, conditions: "Conditions") -> Any:
         """The strategy.
 
         Raises:
@@ -51,7 +51,7 @@ class Method:
         """
         return labelled
 
-    def draw_from_memory(self, strategy: Any, terms: "Terms") -> None:
+    def draw_from_memory(self, strategy: Any, conditions: "Conditions") -> None:
         """A task begins: replaces the loaders that the strategy has made of its memory."""
 
     def kept(self, strategy: Any) -> int:

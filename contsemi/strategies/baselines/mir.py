@@ -3,9 +3,9 @@
 from typing import Any
 
 from contsemi.strategies._avalanche import MIR, MIRPlugin
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms, plugin_of
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import plugin_of, under_same_conditions
 
 __all__ = ["Mir"]
 
@@ -25,22 +25,22 @@ class Mir(Method):
     def __init__(self, *, candidates: int) -> None:
         self.candidates = candidates
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        return on_same_terms(
+        return under_same_conditions(
             MIR,
             self,
-            terms,
-            mem_size=terms.config.memory.exemplars,
+            conditions,
+            mem_size=conditions.config.memory.exemplars,
             subsample=self.candidates,
-            batch_size_mem=terms.config.batch.labelled,
+            batch_size_mem=conditions.config.batch.labelled,
         )
 
-    def draw_from_memory(self, strategy: Any, terms: Terms) -> None:
+    def draw_from_memory(self, strategy: Any, conditions: Conditions) -> None:
         """Candidates from the whole buffer; each once at most in a draw."""
         plugin = plugin_of(strategy, MIRPlugin)
         buffer = plugin.storage_policy.buffer
-        plugin.replay_loader = terms.endless(buffer, min(self.candidates, len(buffer)))
+        plugin.replay_loader = conditions.endless(buffer, min(self.candidates, len(buffer)))
 
     def kept(self, strategy: Any) -> int:
         """Images in the buffer."""

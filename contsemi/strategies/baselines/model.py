@@ -16,10 +16,10 @@ from contsemi.seeding import generator
 from contsemi.strategies.scores import UNSEEN
 from contsemi.views import Augment
 
-__all__ = ["Features", "Logits", "Pixels"]
+__all__ = ["Features", "ImagesByRow", "Logits"]
 
 
-class Pixels:
+class ImagesByRow:
     """Images by row number, augmented as the labelled images of every other method.
 
     Within a step one batch has one set of views, whichever network looks at it: a teacher sees
@@ -46,7 +46,7 @@ class Pixels:
         self.drawn: list[tuple[Tensor, Tensor]] = []
         self.at(0, 0)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Pixels":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ImagesByRow":
         return self
 
     def at(self, task: int, step: int) -> None:
@@ -82,7 +82,7 @@ class Features(nn.Module):
         pixels: the images.
     """
 
-    def __init__(self, backbone: nn.Module, pixels: Pixels) -> None:
+    def __init__(self, backbone: nn.Module, pixels: ImagesByRow) -> None:
         super().__init__()
         self.backbone, self.pixels = backbone, pixels
 
@@ -106,7 +106,7 @@ class Logits(nn.Module):
 
     columns: Tensor
 
-    def __init__(self, classifier: Classifier, pixels: Pixels, *, masked: bool) -> None:
+    def __init__(self, classifier: Classifier, pixels: ImagesByRow, *, masked: bool) -> None:
         super().__init__()
         self.classifier, self.pixels, self.masked = classifier, pixels, masked
         columns = torch.arange(len(classifier.weight), device=pixels.device)

@@ -3,9 +3,9 @@
 from typing import Any
 
 from contsemi.strategies._avalanche import Naive as Strategy
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
 __all__ = ["Naive"]
 
@@ -13,6 +13,6 @@ __all__ = ["Naive"]
 class Naive(Method):
     """Avalanche's Naive; the same as our ``finetune``."""
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        return on_same_terms(Strategy, self, terms)
+        return under_same_conditions(Strategy, self, conditions)

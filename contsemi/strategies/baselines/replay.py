@@ -4,9 +4,9 @@ from typing import Any
 
 from contsemi.strategies._avalanche import ClassBalancedBuffer, ReplayPlugin
 from contsemi.strategies._avalanche import Replay as Strategy
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms, plugin_of
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import plugin_of, under_same_conditions
 
 __all__ = ["Replay"]
 
@@ -14,18 +14,18 @@ __all__ = ["Replay"]
 class Replay(Method):
     """Avalanche's Replay with its class-balanced buffer, filled when a task is over."""
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy; its own choice of the buffer is balanced by experience."""
-        budget = terms.config.memory.exemplars
-        strategy = on_same_terms(Strategy, self, terms, mem_size=budget)
+        budget = conditions.config.memory.exemplars
+        strategy = under_same_conditions(Strategy, self, conditions, mem_size=budget)
         plugin_of(strategy, ReplayPlugin).storage_policy = ClassBalancedBuffer(max_size=budget)
         return strategy
 
-    def draw_from_memory(self, strategy: Any, terms: Terms) -> None:
+    def draw_from_memory(self, strategy: Any, conditions: Conditions) -> None:
         """Each batch: rows of the task, then as many of the buffer."""
-        rows = terms.config.batch.labelled
+        rows = conditions.config.batch.labelled
         buffer = plugin_of(strategy, ReplayPlugin).storage_policy.buffer
-        strategy.dataloader = terms.batches((strategy.adapted_dataset, rows), (buffer, rows))
+        strategy.dataloader = conditions.batches((strategy.adapted_dataset, rows), (buffer, rows))
 
     def kept(self, strategy: Any) -> int:
         """Images in the buffer."""

@@ -5,9 +5,13 @@ from typing import Any
 
 from contsemi.strategies._avalanche import SynapticIntelligence, SynapticIntelligencePlugin
 from contsemi.strategies.apart import Apart
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import criterion, on_same_terms, plugin_of
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import (
+    criterion,
+    plugin_of,
+    under_same_conditions,
+)
 
 __all__ = ["Si"]
 
@@ -25,12 +29,12 @@ class Si(Method):
     def __init__(self, *, weights: Mapping[str, float], new_classes_only: bool) -> None:
         self.weights, self.new_classes_only = weights, new_classes_only
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        strategy = on_same_terms(
+        strategy = under_same_conditions(
             SynapticIntelligence,
             self,
-            terms,
+            conditions,
             criterion=criterion(self.new_classes_only),
             si_lambda=self.weights["penalty"],
         )

@@ -5,9 +5,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from contsemi.strategies._avalanche import Naive, StreamingLDA
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.same_terms import on_same_terms
-from contsemi.strategies.baselines.terms import Terms
+from contsemi.strategies.baselines.same_conditions import under_same_conditions
 from contsemi.types import Outputs
 
 __all__ = ["Slda"]
@@ -28,19 +28,19 @@ class Slda(Method):
     def __init__(self, *, shrinkage: float) -> None:
         self.shrinkage = shrinkage
 
-    def build(self, terms: Terms) -> Any:
+    def build(self, conditions: Conditions) -> Any:
         """The strategy."""
-        self.first = on_same_terms(Naive, self, terms)
+        self.first = under_same_conditions(Naive, self, conditions)
         return StreamingLDA(
-            slda_model=terms.features,
+            slda_model=conditions.features,
             criterion=nn.CrossEntropyLoss(),
-            input_size=terms.network.num_features,
-            num_classes=terms.experiences[-1].num_seen,
+            input_size=conditions.network.num_features,
+            num_classes=conditions.experiences[-1].num_seen,
             shrinkage_param=self.shrinkage,
             # One inverse of the covariance a batch.
-            train_mb_size=terms.config.batch.test,
-            device=terms.device,
-            evaluator=terms.arguments["evaluator"],
+            train_mb_size=conditions.config.batch.test,
+            device=conditions.device,
+            evaluator=conditions.arguments["evaluator"],
         )
 
     def train(self, strategy: Any, experience: Any) -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import http.server
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contsemi.data import sources
 from contsemi.data.sources import cifar
 from contsemi.data.sources.download import download
 from contsemi.errors import InputError
@@ -41,18 +43,32 @@ def server() -> Iterator[str]:
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
-def test_a_file_is_fetched_whole(server: str, tmp_path: Path) -> None:
+def test_a_file_is_fetched_whole(
+    server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     file = download(f"{server}/good.bin", tmp_path / "new", md5=MD5, title="test")
     assert file == tmp_path / "new" / "good.bin"
     assert file.read_bytes() == CONTENT
     assert list((tmp_path / "new").iterdir()) == [file]
+    said = capfd.readouterr()
+    assert said.out == said.err == ""  # no bar where no terminal is
+    assert socket.getdefaulttimeout() is None
+
+
+def test_a_server_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources.download, "TIMEOUT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"http://127.0.0.1:{mute.getsockname()[1]}/good.bin"
+        with pytest.raises(InputError, match=r"the download failed \(timed out\)"):
+            download(address, tmp_path, md5=MD5, title="Test")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("name", "md5", "reason"),
     [
-        ("good.bin", "0" * 32, f"the file that came has MD5 {MD5}"),
-        ("half.bin", MD5, "the file that came has MD5"),
+        ("good.bin", "0" * 32, "(File not found or corrupted)"),
+        ("half.bin", MD5, "(File not found or corrupted)"),
         ("missing.bin", MD5, "Not Found"),
     ],
 )

@@ -17,7 +17,7 @@ from contsemi.strategies._avalanche import (
     SynapticIntelligencePlugin,
 )
 from contsemi.strategies.baselines import Baseline
-from contsemi.strategies.baselines.same_terms import plugin_of
+from contsemi.strategies.baselines.same_conditions import plugin_of
 
 NAMES = sorted(f.stem for f in (resources.conf() / "baseline").glob("*.yaml") if f.stem != "none")
 # One of each kind is asked at once: a memory of images, of scores, a penalty, statistics, a bound.
@@ -49,7 +49,7 @@ def kept_rows(name, strategy):
 
 def outcome(baseline, images):
     """Bits that all of training goes into."""
-    network = baseline.terms.network.state_dict()
+    network = baseline.conditions.network.state_dict()
     return {**network, "scores": baseline.predict(images)}
 
 

@@ -6,7 +6,7 @@ import torch
 from contsemi import compose
 from contsemi.models.heads import Classifier
 from contsemi.seeding import generator
-from contsemi.strategies.baselines.model import Features, Logits, Pixels
+from contsemi.strategies.baselines.model import Features, ImagesByRow, Logits
 from contsemi.strategies.scores import UNSEEN
 from contsemi.views import Augment
 
@@ -14,7 +14,7 @@ from contsemi.views import Augment
 @pytest.fixture
 def pixels():
     images = torch.randint(0, 256, (30, 3, 8, 8), generator=generator(0), dtype=torch.uint8)
-    return Pixels(images, compose.load(["device=cpu"]), torch.device("cpu"), torch.float32)
+    return ImagesByRow(images, compose.load(["device=cpu"]), torch.device("cpu"), torch.float32)
 
 
 class Flat(torch.nn.Module):

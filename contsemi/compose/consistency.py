@@ -2,13 +2,15 @@
 
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from contsemi.compose import suggest
 from contsemi.config import Config, Scenario
 from contsemi.data.classes import task_classes
 from contsemi.data.names import NAMES
+from contsemi.discovery import parts_of
 from contsemi.errors import InputError
 
 __all__ = ["check", "refuse_unread"]
@@ -28,9 +30,12 @@ def check(config: Config) -> None:
     _check_tasks(config)
     _check_parts(config)
     _check_learning(config)
+    _check_truth(config)
     _check_output(config.output)
     _check_root(config)
     _check_file("init.weights", config.init.weights, "name a file of weights")
+    hierarchy = config.scenario.hierarchy
+    _check_file("scenario.hierarchy", hierarchy, "name a YAML file of coarse classes")
     _check_file("scenario.labels", config.scenario.labels, "name a file of image rows, one a line")
     if config.scenario.lists is not None:
         _check_lists(config.scenario)
@@ -82,6 +87,9 @@ def _check_tasks(config: Config) -> None:
             "add scenario.tasks=null",
         )
     budget = LabelBudget.parse(config.label_ratio)
+    if scenario.validation and (scenario.labels or scenario.lists or budget.per_task):
+        problem = "takes labels out of a drawn budget, and here each label is listed, or each task"
+        raise InputError("scenario.validation", f"{problem} has its own", "set it to 0")
     if count := len(sizes) if sizes else tasks:  # with neither, the images decide
         budget.for_tasks(count)
     _check_classes(scenario)
@@ -118,9 +126,13 @@ def _check_parts(config: Config) -> None:
     if objective == "known" and config.predict["name"] == "objective":
         problem = "known trains nothing and has no scores of its own"
         raise InputError("predict", problem, "write predict=moments, or another but objective")
+    if config.labels.get("warmup") and config.model.get("frozen"):
+        problem = "the network is frozen (model.frozen=true) and learns nothing from a warm-up"
+        raise InputError("labels.warmup", problem, "set it to 0, or model.frozen=false")
     if baseline == objective == "none":
         problem = "none is for the strategies of Avalanche"
         raise InputError("objective", problem, "write objective=NAME, or method=NAME")
+    _check_backgrounds(config)
     if baseline == "none":
         return
     for key, name in (("objective", objective), ("distiller", config.distiller["name"])):
@@ -133,6 +145,32 @@ def _check_parts(config: Config) -> None:
     if config.compile != "none":
         problem = f"{baseline} is a strategy of Avalanche, whose networks are not compiled"
         raise InputError("compile", problem, "use compile=none")
+
+
+def _check_truth(config: Config) -> None:
+    """The panel of truth is about class moments, of pools whose true classes have columns."""
+    if not config.evaluate.truth:
+        return
+    scenario, key = config.scenario, "evaluate.truth"
+    if config.predict["name"] != "moments" or config.baseline["name"] != "none":
+        problem = f"is about class moments, and {config.method} predicts otherwise"
+        raise InputError(key, problem, "add predict=moments, or set it to false")
+    apart = scenario.lists, scenario.recurrence, scenario.blur, scenario.novel
+    if scenario.unlabelled != "current" or any(apart):
+        problem = "is about tasks whose unlabelled images are their own"
+        raise InputError(key, problem, "set it to false, or choose a stream without a wild pool")
+
+
+def _check_backgrounds(config: Config) -> None:
+    changing = [name for name, crop in config.views.policies.items() if crop.background != "none"]
+    if changing and config.baseline["name"] != "none":
+        problem = "is a strategy of Avalanche, whose views keep their background"
+        fix = f"use views.policies.{changing[0]}.background=none"
+        raise InputError(f"baseline={config.baseline['name']}", problem, fix)
+    if not changing and config.views.masks != "auto":
+        problem = "has no effect, as no policy changes backgrounds"
+        fix = "set views.policies.large.background=remove or random, or leave it out"
+        raise InputError(f"views.masks={config.views.masks}", problem, fix)
 
 
 def refuse_unread(config: Config, given: Sequence[str]) -> None:
@@ -162,7 +200,8 @@ def refuse_unread(config: Config, given: Sequence[str]) -> None:
 
 def _check_learning(config: Config) -> None:
     """Refuses what cannot learn, or what has nothing to work with."""
-    sections = (config.objective, config.distiller)
+    distillers = parts_of(config.distiller)
+    sections = (config.objective, *distillers.values())
     weights = [w for section in sections for w in section.get("weights", {}).values()]
     if weights and not any(weights):
         problem = "no term of the loss has a weight above 0, so that nothing is learned"
@@ -174,13 +213,22 @@ def _check_learning(config: Config) -> None:
     if optim.lr < optim.final_lr:
         problem = f"is {optim.lr:g}, below optim.final_lr={optim.final_lr:g}: the rate would rise"
         raise InputError("optim.lr", problem, "lower optim.final_lr, too, or raise it")
-    rows, asked = config.memory.embeddings, config.distiller.get("neighbours", 0)
+    if optim.nesterov and not (optim.name == "sgd" and optim.momentum):
+        problem = f"is for SGD with momentum, not {optim.name} with {optim.momentum:g}"
+        raise InputError("optim.nesterov", problem, "set it to false, or optim.name=sgd")
+    for name, section in distillers.items():
+        _check_rows(f"distiller.{name}" if len(distillers) > 1 else "distiller", section, config)
+
+
+def _check_rows(key: str, section: Mapping[str, Any], config: Config) -> None:
+    """Refuses a distiller that asks the embedding memory for rows that it does not keep."""
+    rows, asked = config.memory.embeddings, section.get("neighbours", 0)
     if isinstance(asked, int) and asked > rows:
         problem = f"is {asked}, but memory.embeddings keeps {rows} rows"
-        raise InputError("distiller.neighbours", problem, f"set memory.embeddings={asked} or more")
-    if config.distiller.get("whole") and not rows:
+        raise InputError(f"{key}.neighbours", problem, f"set memory.embeddings={asked} or more")
+    if section.get("whole") and not rows:
         problem = "lets all rows vote, but memory.embeddings keeps none"
-        raise InputError("distiller.whole", problem, "set memory.embeddings above 0")
+        raise InputError(f"{key}.whole", problem, "set memory.embeddings above 0")
 
 
 def _kind(key: str, given: str) -> str:

@@ -1,41 +1,12 @@
-"""Kinds of values that keys may have, and the keys of a stream: the schema's lower half."""
+"""The keys of a stream of tasks."""
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-__all__ = [
-    "Count",
-    "DeviationRgb",
-    "Interval",
-    "NonNegative",
-    "Pixels",
-    "Probability",
-    "Rate",
-    "Rgb",
-    "Scenario",
-    "Section",
-]
+from contsemi.config.values import Count, Probability, Section
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(ge=0, le=1000)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Pixels = Annotated[int, Field(ge=1, le=4096)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Rgb = Annotated[list[Finite], Field(min_length=3, max_length=3)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Deviation = Annotated[float, Field(ge=1e-6, allow_inf_nan=False)]
-DeviationRgb = Annotated[list[Deviation], Field(min_length=3, max_length=3)]
-
-
-def _ascending(values: list[float]) -> list[float]:
-    if values[0] > values[1]:
-        raise ValueError(f"expected [low, high] with low <= high, got {values}")
-    return values
-
-
-Interval = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+__all__ = ["Scenario"]
 
 
 def _whole(shares: dict[str, float]) -> dict[str, float]:
@@ -45,12 +16,6 @@ def _whole(shares: dict[str, float]) -> dict[str, float]:
 
 
 _Shares = AfterValidator(_whole)
-
-
-class Section(BaseModel):
-    """A closed group of keys: an unknown one is an error."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Scenario(Section):
@@ -106,7 +71,21 @@ class Scenario(Section):
         default=0.0,
         description="share of a class's images that come a task early or late, half of them each",
     )
+    hierarchy: str | None = Field(
+        default=None,
+        description="YAML file of coarse classes, each with the names of its classes; null takes "
+        "those that the images come with",
+    )
     lists: str | None = Field(
         default=None,
         description="folder with classes.txt, labelled.txt, unlabelled.txt: a line an experience",
+    )
+    first_tasks: Count | None = Field(
+        default=None,
+        description="learn only so many of the tasks, to choose settings; null for all",
+    )
+    validation: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="share of each class's labels that is taken out of training and tested on in "
+        "place of the test images, to choose settings",
     )

@@ -11,21 +11,21 @@ from contsemi.data.imageset import fingerprint
 from contsemi.data.sources.cache import cached, key
 from contsemi.data.sources.decoding import Failure
 
-__all__ = ["joined"]
+__all__ = ["concatenated"]
 
 _COPIED_UP_TO = 256 << 20  # bytes that a process may as well have for itself
 _PIECE = 4096  # images written at a time
 
 
-def joined(first: Tensor, second: Tensor, cache: str | None) -> Tensor:
+def concatenated(first: Tensor, second: Tensor, cache: str | None) -> Tensor:
     """The images of both, the second's after the first's.
 
     Small ones are copied. Large ones are memory maps, whose pages all processes of a machine share:
     a copy would be private to each. They are written once, as an entry of the cache.
 
     Args:
-        first: uint8 [N, 3, S, S].
-        second: uint8 [M, 3, S, S].
+        first: uint8 [N, C, S, S].
+        second: uint8 [M, C, S, S].
         cache: folder of the cache; ``None`` for the user's.
 
     Raises:
@@ -46,7 +46,7 @@ def joined(first: Tensor, second: Tensor, cache: str | None) -> Tensor:
                     stream.write(_bytes(part[start : start + _PIECE]))
         return []
 
-    found = cached(cache, entry, labels, int(first.shape[-1]), fill)
+    found = cached(cache, entry, labels, int(first.shape[-1]), fill, int(first.shape[1]))
     assert not isinstance(found, list)
     return torch.from_numpy(found.images)
 

@@ -7,12 +7,13 @@ from operator import or_
 from torch import Tensor, nn
 
 from contsemi.distillers.distiller import Distiller
+from contsemi.learner.terms import checked_terms
 from contsemi.types import Experience, Step
 
-__all__ = ["Together"]
+__all__ = ["SeveralDistillers"]
 
 
-class Together(Distiller):
+class SeveralDistillers(Distiller):
     """What all of them need is prepared once; their terms are told apart by the distiller's name.
 
     Args:
@@ -30,6 +31,11 @@ class Together(Distiller):
     def _each(self) -> Mapping[str, Distiller]:
         return self.parts  # type: ignore[return-value]
 
+    @property
+    def reweighs(self) -> bool:
+        """Whether each of them does."""
+        return all(part.reweighs for part in self._each().values())
+
     def begin(self, experience: Experience) -> None:
         """A task begins."""
         for part in self._each().values():
@@ -40,7 +46,7 @@ class Together(Distiller):
         return {
             f"{name}.{term}": value
             for name, part in self._each().items()
-            for term, value in part.terms(step).items()
+            for term, value in checked_terms(part, step).items()
         }
 
     def after_step(self) -> None:

@@ -9,33 +9,33 @@ from torch import Tensor, nn
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Loop
 from contsemi.strategies._avalanche import MaskedCrossEntropy
+from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
-from contsemi.strategies.baselines.terms import Terms
 from contsemi.types import Batch
 
-__all__ = ["criterion", "on_same_terms", "plugin_of"]
+__all__ = ["criterion", "plugin_of", "under_same_conditions"]
 
 
-def on_same_terms(
+def under_same_conditions(
     strategy: type[Any],
     method: Method,
-    terms: Terms,
+    conditions: Conditions,
     without: Sequence[str] = (),
     **arguments: Any,
 ) -> Any:
-    """An Avalanche strategy on our terms.
+    """An Avalanche strategy under our conditions.
 
     Args:
         strategy: Avalanche's class.
         method: knows where the strategy keeps its memory.
-        terms: the terms.
-        without: names in ``terms.arguments`` that its constructor does not take.
-        **arguments: of its constructor, over those of ``terms.arguments``.
+        conditions: the conditions.
+        without: names in ``conditions.arguments`` that its constructor does not take.
+        **arguments: of its constructor, over those of ``conditions.arguments``.
     """
-    common = {name: value for name, value in terms.arguments.items() if name not in without}
-    made = type(strategy.__name__, (_SameTerms, strategy), {})(**common | arguments)
-    made.method, made.terms = method, terms
-    made.loop = Loop(cast(Learner, terms))
+    common = {name: value for name, value in conditions.arguments.items() if name not in without}
+    made = type(strategy.__name__, (_SameConditions, strategy), {})(**common | arguments)
+    made.method, made.conditions = method, conditions
+    made.loop = Loop(cast(Learner, conditions))
     return made
 
 
@@ -49,11 +49,11 @@ def criterion(new_classes_only: bool) -> Any:
     return MaskedCrossEntropy(mask="new") if new_classes_only else nn.CrossEntropyLoss()
 
 
-class _SameTerms:
+class _SameConditions:
     """Goes before an Avalanche template in the order of bases."""
 
     method: Method
-    terms: Terms
+    conditions: Conditions
     loop: Loop
     loss: Tensor
     mb_x: Tensor
@@ -66,15 +66,15 @@ class _SameTerms:
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """As many steps as the semi-supervised methods take, of as many labelled rows."""
-        rows = self.method.rows_per_step(self.terms.config.batch.labelled, self.clock)
-        self.dataloader = self.terms.batches((self.adapted_dataset, rows))
+        rows = self.method.rows_per_step(self.conditions.config.batch.labelled, self.clock)
+        self.dataloader = self.conditions.batches((self.adapted_dataset, rows))
 
     def _before_training_exp(self, **kwargs: Any) -> None:
         super()._before_training_exp(**kwargs)  # type: ignore[misc]
-        self.method.draw_from_memory(self, self.terms)
+        self.method.draw_from_memory(self, self.conditions)
 
     def _before_training_iteration(self, **kwargs: Any) -> None:
-        self.terms.begin_step()
+        self.conditions.begin_step()
         super()._before_training_iteration(**kwargs)  # type: ignore[misc]
 
     def _before_backward(self, **kwargs: Any) -> None:
@@ -85,11 +85,11 @@ class _SameTerms:
         if self.method.term:
             self.loop.terms[self.method.term] = loss - labels
         self.loop.loss, self.loop.batch = loss, self._shown()
-        self.terms.hooks.before_backward(self.loop)
+        self.conditions.hooks.before_backward(self.loop)
 
     def _shown(self) -> Batch:
         """All rows that the network has looked at in this step."""
-        rows = torch.cat([rows for rows, _ in self.terms.pixels.drawn])
+        rows = torch.cat([rows for rows, _ in self.conditions.pixels.drawn])
         nothing = rows[:0]
         return Batch(
             labelled=nothing,
@@ -106,10 +106,10 @@ class _SameTerms:
 
     def optimizer_step(self) -> None:
         """A step at the rate of the schedule, clipped as everywhere."""
-        self.terms.update()
+        self.conditions.update()
 
     def _after_training_iteration(self, **kwargs: Any) -> None:
         super()._after_training_iteration(**kwargs)  # type: ignore[misc]
-        done = self.terms.step_in_task - 1
-        self.loop.epoch, self.loop.iteration = divmod(done, self.terms.steps_per_epoch)
-        self.terms.hooks.after_training_iteration(self.loop)
+        done = self.conditions.step_in_task - 1
+        self.loop.epoch, self.loop.iteration = divmod(done, self.conditions.steps_per_epoch)
+        self.conditions.hooks.after_training_iteration(self.loop)

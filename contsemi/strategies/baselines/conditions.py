@@ -15,13 +15,13 @@ from contsemi.models.network import Network
 from contsemi.seeding import derive, generator
 from contsemi.strategies._avalanche import EvaluationPlugin
 from contsemi.strategies.baselines.batches import Batches, Source, endless
-from contsemi.strategies.baselines.model import Features, Logits, Pixels
+from contsemi.strategies.baselines.model import Features, ImagesByRow, Logits
 from contsemi.types import Experience
 
-__all__ = ["Terms"]
+__all__ = ["Conditions"]
 
 
-class Terms:
+class Conditions:
     """Network, optimiser, schedule and batches, with the seeds of the learner.
 
     The classifier has all columns of the stream from the start, since Avalanche compares logits and
@@ -61,7 +61,7 @@ class Terms:
             self.network.grow(each.num_seen, generator(config.seed, "grow", each.index))
         channels_last(self.network.to(self.device))
         self.optimizer = optimisers.make(config.optim, [self.network])
-        self.pixels = Pixels(images, config, self.device, self.precision)
+        self.pixels = ImagesByRow(images, config, self.device, self.precision)
         self.features = Features(backbone, self.pixels)
         classifier: Any = self.network.classifier
         self.logits = Logits(classifier, self.pixels, masked=masked)

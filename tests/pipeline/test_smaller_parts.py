@@ -11,7 +11,7 @@ from contsemi import pipeline
 from contsemi.errors import OutOfDeviceMemory, StepTooLarge
 from contsemi.learner.learner import Learner
 from contsemi.models.network import Network
-from contsemi.pipeline.halving import with_smaller_parts
+from contsemi.pipeline.smaller_parts import with_smaller_parts
 from contsemi.records.results import without_timings
 from contsemi.storage.checkpoint import Checkpoints
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from contsemi.data import joined as module
-from contsemi.data.joined import joined
+from contsemi.data import concatenated as module
+from contsemi.data.concatenated import concatenated
 
 
 def mapped(folder, name, count, side):
@@ -29,7 +29,9 @@ def test_the_images_of_both(most, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_PIECE", 7)
     first, second = mapped(tmp_path, "a", 20, 4), mapped(tmp_path, "b", 11, 4)
     for _ in range(2):  # the second time it is there
-        assert torch.equal(joined(first, second, str(tmp_path / "c")), torch.cat([first, second]))
+        assert torch.equal(
+            concatenated(first, second, str(tmp_path / "c")), torch.cat([first, second])
+        )
     assert len(list(tmp_path.glob("c/*"))) == (0 if most else 1)
 
 
@@ -39,9 +41,9 @@ def test_a_process_has_no_copy_of_its_own(tmp_path, monkeypatch):
     grown = []
     for most in (1 << 30, 0):
         monkeypatch.setattr(module, "_COPIED_UP_TO", most)
-        joined(first, second, str(tmp_path / "c"))  # made, or nothing
+        concatenated(first, second, str(tmp_path / "c"))  # made, or nothing
         before = private_bytes()
-        images = joined(first, second, str(tmp_path / "c"))
+        images = concatenated(first, second, str(tmp_path / "c"))
         assert int(images[:, 0, 0, 0].sum()) > 0  # every page of it is read
         grown.append(private_bytes() - before)
         del images

@@ -13,17 +13,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from contsemi.keys import (
+from contsemi.config.scenario import Scenario
+from contsemi.config.values import (
     Count,
     DeviationRgb,
     Interval,
     NonNegative,
-    Pixels,
     Probability,
     Rate,
     Rgb,
-    Scenario,
     Section,
+    Side,
 )
 
 __all__ = [
@@ -63,7 +63,7 @@ class Data(Section):
     download: bool = Field(
         description="download CIFAR where data.root lacks it", json_schema_extra=NOTHING
     )
-    size: Pixels | None = Field(description="image side in pixels; null keeps the source's own")
+    size: Side | None = Field(description="image side in pixels; null keeps the source's own")
     cache: str | None = Field(
         description="folder of decoded arrays; null for the user's cache",
         json_schema_extra=NOTHING,
@@ -96,7 +96,7 @@ class RandAugment(Section):
 class Crop(Section):
     """One kind of augmented view."""
 
-    size: Pixels = Field(description="side of the view in pixels")
+    size: Side = Field(description="side of the view in pixels")
     scale: Interval = Field(description="share of the image's area that is cropped, [low, high]")
     ratio: Interval = Field(description="aspect ratio of the crop, [low, high]")
     flip: Probability = Field(description="probability of a horizontal flip")
@@ -115,6 +115,15 @@ class Crop(Section):
     )
     rand_augment: RandAugment = Field(description="strong operations, after all others")
     cutout: Probability = Field(description="side of a grey square, as a share of the view's")
+    background: Literal["none", "remove", "random"] = Field(
+        description="remove puts one grey in place of the background, random that of another image"
+    )
+    background_probability: Probability = Field(
+        description="share of views whose background is another"
+    )
+    background_least: Probability = Field(
+        description="a view with a smaller share of foreground keeps its background"
+    )
 
 
 class Init(Section):
@@ -140,7 +149,11 @@ class Views(Section):
         default={},
         description="operations that are drawn for each view, after those above; [] for none",
     )
-    test_size: Pixels = Field(description="side of test images in pixels")
+    masks: Literal["auto", "folder", "spectral"] = Field(
+        description="foreground, where a policy changes backgrounds: from masks/ beside train/, by "
+        "the images' spectra, or auto: from the folder where there is one"
+    )
+    test_size: Side = Field(description="side of test images in pixels")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
         description="share of the side kept by the centre crop of test images"
     )
@@ -156,8 +169,17 @@ class Memory(Section):
     embeddings: Annotated[int, Field(ge=0)] = Field(
         description="rows of the index of past embeddings, over all classes"
     )
+    anchors: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="unlabelled images that no task trains on, kept to fit maps of drift on",
+    )
+    top_labels: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        description="classes that the soft label of an embedding keeps; null for all of them"
+    )
     bytes: Annotated[int, Field(ge=0)] | None = Field(
-        description="bytes for images and embeddings together; null to count rows only"
+        description="bytes for images and embeddings together, and once more (256 MiB at least) "
+        "for the index of these, which is divided among processes, or lies on disk, where it "
+        "takes more; null to count rows only"
     )
     selection: Chosen = Field(
         description="which images of a class are kept: first come (NNCSL), or by a policy"
@@ -191,6 +213,7 @@ class Optim(Section):
         "null for lr",
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of SGD and LARS")
+    nesterov: bool = Field(description="Nesterov's momentum, of SGD")
     weight_decay: NonNegative = Field(description="weight decay (not on biases and norms)")
     final_weight_decay: NonNegative | None = Field(
         description="weight decay at the end of a task, by a cosine; null for no change"
@@ -223,6 +246,10 @@ class BatchSizes(Section):
         description="unlabelled images a step; BatchNorm needs two"
     )
     labelled: Count = Field(description="labelled images a step, unless drawn by class")
+    classes_per_step: Annotated[int, Field(ge=2)] | None = Field(
+        description="classes that labelled images of a step are drawn from, at most: the task's "
+        "own and a sample of the others, each of which counts for several; null for all"
+    )
     test: Count = Field(description="images of one evaluation batch")
     pieces: Annotated[int, Field(ge=1, le=1024)] = Field(
         description="run a step's rows in so many pieces, each with its own BatchNorm statistics; "
@@ -253,6 +280,11 @@ class Evaluate(Section):
     )
     pseudo_labels: Probability | None = Field(
         description="measure the labels given to unlabelled images at least this surely; null: no"
+    )
+    truth: bool = Field(
+        default=False,
+        description="measure what predict=moments would reach with the true labels of each pool, "
+        "true drift and true class statistics",
     )
 
 

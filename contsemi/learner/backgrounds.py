@@ -1,0 +1,46 @@
+"""The backgrounds that views of a task may take: those of its own images."""
+
+import torch
+from torch import Tensor
+
+from contsemi.config import Config
+from contsemi.errors import InputError
+from contsemi.learner.task import gather
+from contsemi.seeding import generator
+from contsemi.types import Experience
+from contsemi.views.background import Donors
+
+__all__ = ["MOST", "donors"]
+
+MOST = 512  # images whose backgrounds are held; they live on the device
+
+
+def donors(
+    config: Config, experience: Experience, images: Tensor, device: torch.device
+) -> Donors | None:
+    """Backgrounds of images of the task's pool, drawn by the run's seed; none of an earlier task.
+
+    Args:
+        config: the run.
+        experience: the task.
+        images: uint8 [N, 4, S, S], the mask last; with 3 channels where no background changes.
+        device: where they are wanted.
+
+    Returns:
+        ``None`` where no policy puts other backgrounds in place.
+
+    Raises:
+        InputError: a policy changes backgrounds, and the images have no masks.
+    """
+    policies = config.views.policies.items()
+    changing = {name: crop.background for name, crop in policies if crop.background != "none"}
+    if changing and images.shape[1] == 3:
+        key = f"views.policies.{next(iter(changing))}.background"
+        problem = "the images of this stream have no masks"
+        raise InputError(key, problem, "use none; runs of contsemi.run make masks")
+    if "random" not in changing.values():
+        return None
+    draw = generator(config.seed, "donors", experience.index)
+    chosen = torch.randperm(len(experience.unlabelled), generator=draw)[:MOST]
+    rows = gather(images, experience.unlabelled[chosen], device)
+    return Donors(rows[:, :3], rows[:, 3])

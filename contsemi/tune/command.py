@@ -1,0 +1,177 @@
+"""The words of ``python -m contsemi.tune`` and what they do."""
+
+import os
+import signal
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from contsemi import compose
+from contsemi.benchmark.plan import Job
+from contsemi.benchmark.table import table
+from contsemi.benchmark.training import train
+from contsemi.config import Config
+from contsemi.errors import InputError
+from contsemi.report.door import Parser
+from contsemi.storage.atomic import make_folder, storage, write_atomically
+from contsemi.storage.lock import FolderLock, InUse
+from contsemi.tune import __doc__ as purpose
+from contsemi.tune.chosen import write_experiment
+from contsemi.tune.rules import RULES, Place, trial_words
+from contsemi.tune.sampling import Sampling
+from contsemi.tune.search import Search, told
+from contsemi.tune.space import Space, at, space_of
+from contsemi.tune.trials import Manifest
+
+__all__ = ["tune"]
+
+HOUR = 3600.0
+
+
+def tune(arguments: Sequence[str] | None) -> int:
+    """Search, choose, run what was chosen; 1 where one of these runs failed.
+
+    Args:
+        arguments: the words; ``None`` takes the process's own.
+
+    Raises:
+        ContsemiError: a word is wrong, no trial was finished, or the folder cannot be written.
+    """
+    given = _parser().parse_intermixed_args(arguments)
+    words = list(given.settings)
+    _check_words(given)
+    seeds = _seeds(given.seeds)
+    config = compose.load(words)
+    space = space_of(config, words)
+    place = RULES[given.rule](config, seeds, given.validation, given.classes)
+    trial = trial_words(words, place)
+    compose.load(trial)
+    sampling = Sampling(space, seed=0)
+    folder = given.output.resolve()
+    manifest = Manifest.open(folder, _question(given, place, config, space))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    with storage(folder):
+        make_folder(folder)
+    with _alone(folder):
+        defaults = {key: at(config.model_dump(), key) for key in space}
+        search = Search(manifest, sampling, trial, place.progress, defaults, _say)
+        search.run(trials=given.trials, budget=given.budget * HOUR, jobs=given.jobs)
+        best = manifest.best
+        if best is None:
+            problem = f"no trial of {len(manifest.trials)} was finished"
+            raise InputError(str(folder / "trials"), problem, "raise --budget, or see their logs")
+        manifest.chosen = best.number
+        manifest.write()
+        path = folder / f"tuned_{config.method}.yaml"
+        write_experiment(path, manifest, best, config, words)
+        _say(f"chosen: {told(best)}; python -m contsemi.run experiment={path}")
+        return _report(manifest, config, words, seeds, given.jobs)
+
+
+def _report(
+    manifest: Manifest, config: Config, words: Sequence[str], seeds: Sequence[int], workers: int
+) -> int:
+    """Runs what was chosen once for each seed, and shows what came of it."""
+    best = manifest.trials[manifest.chosen or 0]
+    values = [f"{key}={value}" for key, value in best.values.items()]
+    labels = str(config.label_ratio)
+    jobs = [
+        Job(
+            labels,
+            config.method,
+            seed,
+            manifest.folder / "runs" / f"seed{seed}",
+            (*words, *values, f"seed={seed}"),
+        )
+        for seed in seeds
+    ]
+    failed = train(jobs, workers, _say)
+    text = "\n".join(table(jobs, config.method))
+    _say(text)
+    write_atomically(manifest.folder / "table.md", f"{text}\n".encode())
+    return 1 if failed else 0
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m contsemi.tune", description=purpose.splitlines()[0])
+    parser.add_argument("--rule", choices=list(RULES), default="other", help="where to try")
+    parser.add_argument("--trials", type=int, default=6, help="settings tried, the present first")
+    parser.add_argument(
+        "--budget", type=float, default=24.0, help="processor hours; then no trial begins"
+    )
+    parser.add_argument("--seeds", default="0,1,2", help="run with what was chosen, comma between")
+    parser.add_argument("--jobs", type=int, default=_processors(), help="runs side by side")
+    parser.add_argument("--classes", help="other classes, [20,21,...]; else they are found")
+    parser.add_argument(
+        "--validation", type=float, default=0.25, help="share of the labels that rule first tests"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder of trials and runs")
+    parser.add_argument("settings", nargs="*", help="key=value: scenario=, method= and others")
+    return parser
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _check_words(given: Namespace) -> None:
+    for name, value in (("--jobs", given.jobs), ("--trials", given.trials)):
+        if value < 1:
+            raise InputError(name, f"expected 1 or more, got {value}", "give another")
+    if not given.budget > 0:
+        raise InputError("--budget", f"expected hours above 0, got {given.budget}", "give another")
+    if not 0 < given.validation < 1:
+        problem = f"expected a share between 0 and 1, got {given.validation}"
+        raise InputError("--validation", problem, "give another")
+    keys = [word.partition("=")[0] for word in given.settings]
+    if bad := [word for word in given.settings if "=" not in word]:
+        raise InputError(bad[0], "is no key=value", "--help shows how it is called")
+    own = {"output": "--output", "seed": "--seeds", "resume": "", "display": ""}
+    if taken := [key for key in keys if key in own]:
+        fix = f"use {own[taken[0]]}" if own[taken[0]] else "leave it out"
+        raise InputError(taken[0], "is set for each run", fix)
+    if "method" not in keys and "experiment" not in keys:
+        raise InputError("method", "is required", "write method=NAME")
+
+
+def _seeds(text: str) -> list[int]:
+    words = text.split(",")
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise InputError("--seeds", f"expected numbers with commas between, got {text}", "as 0,1,2")
+    return list(dict.fromkeys(map(int, words)))
+
+
+def _question(given: Namespace, place: Place, config: Config, space: Space) -> dict[str, Any]:
+    return {
+        "rule": given.rule,
+        "score": place.said,
+        "scenario": config.scenario.name,
+        "method": config.method,
+        "label_ratio": str(config.label_ratio),
+        "settings": list(given.settings),
+        "trial_settings": list(place.settings),
+        "space": {key: asdict(entry) for key, entry in space.items()},
+    }
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One search in a folder at a time."""
+    lock = FolderLock(folder / ".tune.lock")
+    try:
+        with storage(folder):
+            lock.acquire()
+    except InUse as error:
+        raise InputError(f"--output={folder}", f"is in use by {error}", "wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

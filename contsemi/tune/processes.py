@@ -1,0 +1,95 @@
+"""One trial as a process of its own: started, watched, stopped, and its processor time taken."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from contsemi.storage.atomic import make_folder
+
+__all__ = ["Process", "accuracies_on_the_way"]
+
+
+class Process:
+    """A run that trains, or goes on.
+
+    Args:
+        settings: ``key=value`` words.
+        folder: of its output; its screen goes to a file beside it.
+    """
+
+    def __init__(self, settings: Sequence[str], folder: Path) -> None:
+        self.folder, self.log = folder, folder.with_suffix(".log")
+        make_folder(folder.parent)
+        command = [sys.executable, "-m", "contsemi.run", *settings]
+        command += [f"output={folder}", "display=plain", "resume=auto"]
+        self._began = time.monotonic()
+        with self.log.open("w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                env=dict(os.environ, OMP_NUM_THREADS="1"),
+                start_new_session=True,  # Ctrl-C reaches it through us, once
+            )
+        self.code: int | None = None
+        self._took = 0.0
+
+    @property
+    def processor_seconds(self) -> float:
+        """Taken so far; while it runs, the time that has passed, which one thread cannot exceed."""
+        return self._took if self.code is not None else time.monotonic() - self._began
+
+    def ended(self, *, wait: bool = False) -> bool:
+        """Whether it is over; its exit code and processor time are known then.
+
+        Args:
+            wait: until it is.
+        """
+        if self.code is None:
+            pid, status, used = os.wait4(self._process.pid, 0 if wait else os.WNOHANG)
+            if pid:
+                self.code = self._process.returncode = os.waitstatus_to_exitcode(status)
+                self._took = used.ru_utime + used.ru_stime
+        return self.code is not None
+
+    def stop(self) -> None:
+        """Ask it to save itself and to end, and wait until it has."""
+        if not self.ended():
+            self._process.send_signal(signal.SIGTERM)
+            self.ended(wait=True)
+
+    def complaint(self) -> str:
+        """The last line that begins with ``error:`` of its screen, else its last one."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+        errors = [line for line in lines if line.startswith("error: ")]
+        return (errors or lines)[-1].removeprefix("error: ")
+
+
+def accuracies_on_the_way(folder: Path, prefix: str) -> list[float]:
+    """What a run that is not over has reached so far.
+
+    Args:
+        folder: of the run.
+        prefix: of the names of accuracies by task, such as ``accuracy/class_incremental/``.
+
+    Returns:
+        The mean over the tasks seen so far at each evaluation, in their order.
+    """
+    path, found = folder / "metrics.jsonl", dict[tuple[int, int], list[float]]()
+    if not path.is_file():
+        return []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if prefix not in line:  # most are of another kind, and are not parsed
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break  # a line that is being written
+        if str(row["name"]).startswith(prefix) and row["value"] is not None:
+            found.setdefault((row["task"], row["step"]), []).append(row["value"])
+    return [sum(values) / len(values) for _, values in sorted(found.items())]

@@ -1,0 +1,130 @@
+"""The search: trials side by side until there are enough, or the time is spent."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from contsemi.errors import InputError
+from contsemi.report.words import duration, percent
+from contsemi.tune.processes import Process, accuracies_on_the_way
+from contsemi.tune.sampling import Sampling
+from contsemi.tune.trials import OVER, Manifest, Trial
+
+__all__ = ["Search"]
+
+BAD_INPUT = 2  # exit code
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+class Search:
+    """Runs the trials of a manifest.
+
+    Args:
+        manifest: what is known so far, and kept up to date.
+        sampling: says what to try.
+        words: settings of every trial.
+        progress: prefix of the names in ``metrics.jsonl`` that tell how a trial goes.
+        defaults: values of the searched keys as they are configured, which are tried first.
+        say: prints a line.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        sampling: Sampling,
+        words: Sequence[str],
+        progress: str,
+        defaults: dict[str, Any],
+        say: Callable[[str], None],
+    ) -> None:
+        self.manifest, self.sampling, self.words = manifest, sampling, words
+        self.progress, self.defaults, self.say = progress, defaults, say
+        self._running: dict[int, tuple[Process, float]] = {}
+
+    def run(self, *, trials: int, budget: float, jobs: int) -> None:
+        """Train what is missing.
+
+        Args:
+            trials: there are to be, those of earlier calls counted.
+            budget: seconds of processor time; no trial begins when they are spent.
+            jobs: trials side by side.
+
+        Raises:
+            InputError: a trial's settings are refused.
+            KeyboardInterrupt: the trials have saved themselves, and the same call goes on.
+        """
+        try:
+            while True:
+                while len(self._running) < jobs and (found := self._next(trials, budget)):
+                    self._start(found)
+                if not self._running:
+                    return
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                for number in list(self._running):
+                    self._look(self.manifest.trials[number])
+        finally:
+            for number, (process, before) in self._running.items():
+                process.stop()
+                trial = self.manifest.trials[number]
+                trial.processor_seconds = before + process.processor_seconds
+            self.manifest.write()
+
+    def _next(self, most: int, budget: float) -> Trial | None:
+        """A trial that was interrupted, or a new one."""
+        trials = self.manifest.trials
+        waiting = [
+            each for each in trials if each.state not in OVER and each.number not in self._running
+        ]
+        spent = sum(
+            before + process.processor_seconds for process, before in self._running.values()
+        ) + sum(each.processor_seconds for each in trials if each.number not in self._running)
+        if spent >= budget or not (waiting or len(trials) < most):
+            return None
+        if waiting:
+            return waiting[0]
+        values = self.sampling.next_values(trials) if trials else self.defaults
+        trials.append(Trial(number=len(trials), values=values))
+        return trials[-1]
+
+    def _start(self, trial: Trial) -> None:
+        self.manifest.write()
+        values = [f"{key}={value}" for key, value in trial.values.items()]
+        process = Process([*self.words, *values], self.manifest.place_of(trial))
+        self._running[trial.number] = process, trial.processor_seconds
+
+    def _look(self, trial: Trial) -> None:
+        """Ends a trial that is over, or that is not worth going on with."""
+        process, before = self._running[trial.number]
+        over = process.ended()
+        folder = self.manifest.place_of(trial)
+        trial.on_the_way = accuracies_on_the_way(folder, self.progress)
+        if not over and self.manifest.hopeless(trial):
+            process.stop()
+            trial.state = "finished" if process.code == 0 else "pruned"
+        elif not over:
+            return
+        else:
+            trial.state = "failed" if process.code else "finished"
+        del self._running[trial.number]
+        trial.processor_seconds = before + process.processor_seconds
+        if trial.state == "finished":
+            results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+            trial.score = results["class_incremental"]["average_accuracy"]
+        elif trial.state == "failed":
+            trial.reason = process.complaint()
+        if process.code == BAD_INPUT:
+            trial.state = "waiting"  # what it lacks may be there in the next call
+            problem = f"is refused: {trial.reason}"
+            raise InputError(f"trial {trial.number}", problem, "mend it and give the same command")
+        self.manifest.write()
+        self.say(told(trial))
+
+
+def told(trial: Trial) -> str:
+    """A trial in one line."""
+    values = " ".join(f"{key}={value}" for key, value in trial.values.items())
+    reached = f" {percent(trial.score)}%" if trial.score is not None else ""
+    why = f" ({trial.reason})" if trial.reason else ""
+    took = duration(trial.processor_seconds)
+    return f"trial {trial.number}: {trial.state}{reached}{why}, {took} of a processor: {values}"
