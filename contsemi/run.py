@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contsemi import __version__
 from contsemi.config import Config
@@ -91,7 +91,7 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
         _show_table(runs)
         return code
     if len(runs) == 1:
-        _train(runs[0].config)
+        _train(runs[0].config, runs[0].given)
         return 0
     codes = []
     for number, run in enumerate(runs, start=1):
@@ -111,11 +111,11 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
     return next((code for code in codes if code), 0)
 
 
-def _train(config: Config) -> None:
+def _train(config: Config, given: Mapping[str, Any] | None = None) -> None:
     from contsemi import pipeline
 
     try:
-        pipeline.run(config.model_copy(update={"output": str(_folder(config))}))
+        pipeline.run(config.model_copy(update={"output": str(_folder(config))}), given)
     except (*ENDINGS, KeyboardInterrupt, BrokenPipeError):
         raise
     except BaseException as error:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from contsemi.errors import InputError
 from contsemi.report.door import Parser
+from contsemi.storage.own import refuse_others
 
 __all__ = ["ask"]
+
+SIGN = b"<title>Which class?"  # in every page of ours
 
 
 def ask(arguments: Sequence[str] | None) -> int:
@@ -30,6 +33,7 @@ def ask(arguments: Sequence[str] | None) -> int:
     page, photos = Path(given.sheet).expanduser(), Path(given.photos).expanduser()
     if not page.parent.is_dir():
         raise InputError(f"--sheet={page}", "its folder is not there", "name another file")
+    refuse_others(page, "--sheet", SIGN)
     from contsemi.ask.choosing import chosen
     from contsemi.ask.sheet import sheet
     from contsemi.devices.precision import choose_device

@@ -12,6 +12,7 @@ from contsemi.benchmark.training import train
 from contsemi.errors import InputError
 from contsemi.report.door import Parser
 from contsemi.storage.atomic import make_folder, storage, write_atomically
+from contsemi.storage.own import refuse_others
 
 __all__ = ["benchmark"]
 
@@ -34,6 +35,9 @@ def benchmark(arguments: Sequence[str] | None) -> int:
         raise InputError(bad[0], "is no key=value", "--help shows how it is called")
     jobs = plan.jobs(given.output.resolve(), given.settings)
     chosen = _chosen(jobs, {"only": given.only, "labels": given.labels, "seeds": given.seeds})
+    refuse_others(
+        given.output / "table.md", "--output", *(f"### {x}".encode() for x in plan.labels)
+    )
     with storage(given.output):
         make_folder(given.output)
     failed = train(chosen, given.jobs, lambda line: print(line, flush=True))

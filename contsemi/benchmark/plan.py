@@ -107,6 +107,9 @@ def _last(*words: str) -> tuple[str, ...]:
     return tuple({word.partition("=")[0]: word for word in words}.values())
 
 
+_LARGEST = 1 << 20  # bytes of a benchmark's file
+
+
 def read(path: Path) -> Benchmark:
     """Read a benchmark file.
 
@@ -117,6 +120,8 @@ def read(path: Path) -> Benchmark:
     try:
         if path.exists() and not path.is_file():
             raise ValueError("no regular file")  # a pipe would be waited for
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"more than {_LARGEST} bytes")
         content = from_yaml(path.read_text(encoding="utf-8"))
         return _checked(content)
     except OSError as error:

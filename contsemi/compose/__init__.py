@@ -6,14 +6,16 @@ exist are refused with the nearest one that does. Configuration is data and neve
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from contsemi.compose import argv, check, consistency, files, groups, overrides, usage
 from contsemi.compose.names import run_name
+from contsemi.compose.parts import at
 from contsemi.compose.unread import refuse_unread
 from contsemi.config import Config
 from contsemi.errors import InputError
+from contsemi.records.effects import with_effect
 
 __all__ = ["Composed", "expand", "load", "plain", "run_name", "to_yaml", "usage"]
 
@@ -25,10 +27,13 @@ class Composed:
     Attributes:
         config: its checked configuration.
         words: the overrides that made it, in Hydra's grammar.
+        given: keys of the command line that change a value, and the values without it; choices of
+            files are not among them.
     """
 
     config: Config
     words: tuple[str, ...]
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load(overrides: Sequence[str] = ()) -> Config:
@@ -66,8 +71,11 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Comp
             _turn_off(composed[words], {o.key for o in chosen})
             _share_out(composed[words])
         config = _named(_checked(composed[words], combination, list(choices)), combination)
-        runs.append(Composed(config, tuple(o.word for o in combination)))
-        read.append((config, combination, plain(composed[words])))
+        before = plain(composed[words])
+        values = [(o, at(before, o.key)) for o in combination if o.key not in choices]
+        changed = {o.key: value for o, value in values if value != o.value}
+        runs.append(Composed(config, tuple(o.word for o in combination), changed))
+        read.append((config, combination, before))
     refuse_unread(read)
     _refuse_one_folder(runs)
     return runs
@@ -154,12 +162,25 @@ def plain(composed: Any) -> dict[str, Any]:
 def _refuse_one_folder(runs: Sequence[Composed]) -> None:
     folders = [run.config.output or run_name(run.config) for run in runs] if len(runs) > 1 else []
     if len(set(folders)) < len(folders):
+        if names := _without_name(runs):
+            problem = f"{' and '.join(names)} has no part in the name of a run's folder"
+            fix = "start one command for each value, each with an output= of its own"
+            raise InputError("--multirun", f"{problem}, and runs would share one", fix)
         given = runs[0].config.output is not None
         raise InputError(
             "output" if given else "--multirun",
             "several runs would write to one folder",
             "leave output out, so that each run gets its own" if given else "name each run once",
         )
+
+
+def _without_name(runs: Sequence[Composed]) -> list[str]:
+    """Keys that a sweep is over, and that make no difference to the folder's name."""
+    plain = [run.config.model_dump() for run in runs]
+    swept = {word.partition("=")[0] for run in runs for word in run.words}
+    varied = [key for key in sorted(swept) if len({str(at(each, key)) for each in plain}) > 1]
+    kept = [with_effect(each, "numbers", "measured", "images") for each in plain]
+    return [key for key in varied if key != "output" and at(kept[0], key) is None]
 
 
 def to_yaml(config: Config) -> str:

@@ -1,6 +1,7 @@
 """The command line, taken apart: flags and ``key=value``. No file is opened."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ LAUNCHER_KEYS = (
 )
 # Values of several words: lines of a shell, and options of sbatch by name.
 _SEVERAL = {"setup": ("[", "]"), "additional_parameters": ("{", "}")}
+_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+_LONGEST = 20_000  # characters of a value: Hydra's grammar takes a second for so many
 _HELP, _VERSION, _CONFIG, _SWEEP = (
     ("--help", "-h"),
     ("--version",),
@@ -125,11 +128,24 @@ def _token(word: str, following: str | None) -> Token:
         raise InputError(
             key, "${...} is not supported on the command line", "write the value itself"
         )
-    if not text.isprintable():
-        raise InputError(key, "holds a line break or a control character", "remove it")
+    if (odd := next((c for c in text if _is_odd(c)), None)) is not None:
+        name = unicodedata.name(odd, "a control character")
+        raise InputError(key, f"holds U+{ord(odd):04X} ({name})", "remove it")
+    if len(text) > _LONGEST:
+        problem = f"has {len(text)} characters, a value has at most {_LONGEST}"
+        raise InputError(key, problem, "write it into a file of conf/experiment/ or scenarios/")
     if text == "":
         raise InputError(key, "is empty", f"write {_pair(key)}, or leave it out")
     return Token(key, text)
+
+
+def _is_odd(character: str) -> bool:
+    """Whether it ends a line, steers a terminal, turns text round, or is half of one.
+
+    Others that cannot be seen, such as a no-break space, stand in the names of real folders.
+    """
+    kind = unicodedata.category(character)
+    return kind in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in _TURNS
 
 
 def _pair(text: str) -> str:

@@ -1,5 +1,6 @@
 """The closed schema: every value of a composed configuration has its type and its range."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -105,6 +106,8 @@ def _explain(
     if finding["type"] == "value_error":
         return InputError(where, finding["msg"].removeprefix("Value error, "), fix)
     expected, words = schema.expected(field), schema.options(field)
+    if finding["type"] == "finite_number":
+        expected = re.sub(r"\bnumber", "finite number", expected, count=1)
     near = suggest.name(str(value), words) if isinstance(value, str) else None
     meaning = "" if field.description in (expected, None, "") else f"{_lower(field.description)}, "
     return InputError(

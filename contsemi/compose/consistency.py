@@ -193,6 +193,10 @@ def refuse_unread(config: Config, given: Sequence[str]) -> None:
         if key == "scenario.dataset":
             problem = f"is what scenario {config.scenario.name} is of, and would go by its name"
             raise InputError(key, problem, "choose a scenario of that dataset, or write one")
+        if key in ("scenario.name", "views.name"):
+            group = key.removesuffix(".name")
+            problem = f"is how the file is called, and {group}.* stays as it is"
+            raise InputError(key, problem, f"choose another file: {group}=NAME")
         if key in ("labels", "scenario.label_seed") and config.scenario.labels is not None:
             problem = "has no effect, as scenario.labels lists the labelled images"
             raise InputError(key, problem, "leave one out")

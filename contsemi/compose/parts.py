@@ -157,7 +157,7 @@ def _type(value: Any, given: Any, where: str) -> Any:
     if given and words and len(words) == len(given) - 2:  # words, or a number
         kind = 0 if isinstance(value, int) else 0.0
         return Literal[tuple(words)] | _type(kind, given[len(words) :], where)
-    if isinstance(value, str) and not _refers(value):
+    if isinstance(value, str) and not _refers(value) and (words or not given):
         return Literal[tuple(given)] if given else str
     if given and all(isinstance(each, str) for each in given):  # a word or null
         return Literal[tuple(given)] | None

@@ -1,8 +1,9 @@
-"""Keys of the command line that a strategy of Avalanche does not read, and so have no effect."""
+"""Keys of the command line that nothing reads, and that so have no effect."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from contsemi.compose.idle import why_idle
 from contsemi.compose.overrides import Override
 from contsemi.config import Config
 from contsemi.errors import InputError
@@ -33,14 +34,14 @@ REMEMBERS = ("agem", "der", "derpp", "er_ace", "icarl", "mir", "replay")  # read
 def refuse_unread(runs: Sequence[tuple[Config, Sequence[Override], Mapping[str, Any]]]) -> None:
     """Refuses keys that would do nothing.
 
-    In a sweep over methods a key has to be read by one of them.
+    In a sweep a key has to be read by one of its runs.
 
     Args:
         runs: of a command: the configuration, the overrides that made it, and the values of the
             chosen files.
 
     Raises:
-        InputError: keys are given that no run reads; one line names them and the baseline.
+        InputError: keys are given that no run reads; one line names them and why.
     """
     unread = [
         [each.key for each in given if _changes(each, before) and not _reads(config, each)]
@@ -48,16 +49,21 @@ def refuse_unread(runs: Sequence[tuple[Config, Sequence[Override], Mapping[str, 
     ]
     for keys, (config, _, _) in zip(unread, runs, strict=True):
         idle = [key for key in keys if all(key in others for others in unread)]
+        if idle and config.baseline["name"] != "none":
+            raise _by_baseline(config, idle)
         if idle:
-            baseline = config.baseline["name"]
-            them = "it" if len(idle) == 1 else "them"
-            problem = f"baseline={baseline} does not read {them}"
-            beside = ", memory.exemplars" if baseline in REMEMBERS else ""
-            shown = ", ".join(
-                f"{name}.*" for name in ("scenario", "data", "model", "optim", "batch")
-            )
-            fix = f"leave {them} out: the baseline reads {shown}, baseline.*{beside} and {POLICY}.*"
-            raise InputError(", ".join(idle), problem, fix)
+            why, fix = why_idle(config, idle[0]) or ("", "leave it out")
+            raise InputError(idle[0], f"has no effect, as {why}", fix)
+
+
+def _by_baseline(config: Config, idle: Sequence[str]) -> InputError:
+    baseline = config.baseline["name"]
+    them = "it" if len(idle) == 1 else "them"
+    problem = f"baseline={baseline} does not read {them}"
+    beside = ", memory.exemplars" if baseline in REMEMBERS else ""
+    shown = ", ".join(f"{name}.*" for name in ("scenario", "data", "model", "optim", "batch"))
+    fix = f"leave {them} out: the baseline reads {shown}, baseline.*{beside} and {POLICY}.*"
+    return InputError(", ".join(idle), problem, fix)
 
 
 def _changes(override: Override, before: Mapping[str, Any]) -> bool:
@@ -70,6 +76,8 @@ def _changes(override: Override, before: Mapping[str, Any]) -> bool:
 
 def _reads(config: Config, override: Override) -> bool:
     name, key = config.baseline["name"], override.key
+    if why_idle(config, key) is not None:
+        return False
     if name == "none":
         return True
     if key == "memory.exemplars":

@@ -20,6 +20,7 @@ from contsemi.seeding import generator
 __all__ = ["settled", "why_not_reduced"]
 
 _MOST_ROWS = 64  # of one trial, which takes seconds: those of more rows run by the same kernels
+_MOST_PIXELS = 1 << 22  # of its images, all together
 
 
 def settled(config: Config, ranks: Ranks = ALONE) -> tuple[Config, str]:
@@ -76,7 +77,8 @@ def _gradients(
     draw = torch.Generator().manual_seed(0)
     backbone.train().zero_grad()
     for rows, side in shapes:
-        images = torch.randn(min(rows, _MOST_ROWS), 3, side, side, generator=draw)
+        rows = max(2, min(rows, _MOST_ROWS, _MOST_PIXELS // side**2))
+        images = torch.randn(rows, 3, side, side, generator=draw)
         images = images.to(memory_format=torch.channels_last)
         with autocast(images.device, precision):
             features = backbone(images).float()

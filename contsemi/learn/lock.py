@@ -14,6 +14,12 @@ __all__ = ["locked"]
 _LOCK = "model.lock"
 
 
+def _is_ours(lock: FolderLock, folder: Path, names: set[str]) -> bool:
+    """Whether the lock, by what is in it, is that of a model; one just made has nothing in it."""
+    manifest = folder / "generations" / "MANIFEST.json"
+    return lock.owned or (lock.empty and (names == {_LOCK} or manifest.is_file()))
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Holds a model's folder, which is made if it is not there.
@@ -28,10 +34,10 @@ def locked(folder: Path) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise InputError(where, "is not a folder", "name another")
     names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
-    if names and _LOCK not in names:
+    lock = FolderLock(folder / _LOCK)
+    if names and not _is_ours(lock, folder, names):
         problem = f"holds files of something else ({shown(min(names))}, ...)"
         raise InputError(where, problem, "name a folder of its own")
-    lock = FolderLock(folder / _LOCK)
     with storage(folder):
         make_folder(folder)
         try:

@@ -118,11 +118,11 @@ def _config(before: Saved | None, photos: Path, words: Sequence[str]) -> Config:
     plain = before.config.model_dump()
     plain["data"]["root"] = str(photos)
     for key, value in given.items():
+        changed = compose.load(["experiment=photos", f"data.root={photos}", f"{key}={value}"])
         if key.startswith("data."):
-            changed = compose.load(["experiment=photos", f"data.root={photos}", f"{key}={value}"])
             plain["data"][key[5:]] = changed.model_dump()["data"][key[5:]]
         else:
-            plain[key] = int(value) if key == "threads" else value
+            plain[key] = changed.model_dump()[key]
     return Config.model_validate(plain)
 
 

@@ -19,6 +19,9 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
     Args:
         generator: on the CPU; advanced by one draw.
     """
+    if torch.get_default_device().type == "meta":  # whoever asks for sizes alone draws nothing
+        yield
+        return
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which seeds GPUs too

@@ -8,7 +8,7 @@ import argparse
 import re
 import tarfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,8 @@ def load_weights(network: Network, path: Path, *, projector: bool) -> None:
             raise _misfit(path, name, problem)
         if name in found and list(found[name][1].shape) != shape:
             theirs, given = found[name]
-            raise _misfit(path, theirs, f"expected {shape}, got {list(given.shape)}")
+            problem = f"expected {shape}, got {list(given.shape)}"
+            raise _misfit(path, theirs, problem, _other_stem(shape, list(given.shape)))
     for name, (theirs, given) in found.items():
         if name not in wanted:
             raise _misfit(path, theirs, f"expected no such tensor, got {list(given.shape)}")
@@ -104,9 +105,17 @@ def load_weights(network: Network, path: Path, *, projector: bool) -> None:
     network.load_state_dict({k: value for k, (_, value) in found.items()}, strict=False)
 
 
-def _misfit(path: Path, name: str, problem: str) -> InputError:
-    fix = "choose model and projector as in the file, or another file"
-    return InputError("init.weights", f"{path}: {name}: {problem}", fix)
+def _misfit(path: Path, name: str, problem: str, fix: str = "") -> InputError:
+    usual = "choose model and projector as in the file, or another file"
+    return InputError("init.weights", f"{path}: {name}: {problem}", fix or usual)
+
+
+def _other_stem(ours: Sequence[int], theirs: Sequence[int]) -> str:
+    """What to do where a file has the other first layer; empty where that is not it."""
+    if len(ours) != 4 or ours[:2] != theirs[:2]:
+        return ""
+    stem = {7: "imagenet", 3: "cifar"}.get(theirs[-1], "")
+    return f"the file is of a network for other images: set model.stem={stem}" if stem else ""
 
 
 def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
@@ -144,8 +153,11 @@ def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
             "save a state_dict",
         )
     for name, value in content.items():
-        if not (isinstance(name, str) and isinstance(value, Tensor)):
-            raise _misfit(path, str(name), f"expected a tensor, got {type(value).__name__}")
+        if not isinstance(name, str):
+            problem = f"names of tensors have to be text, got {type(name).__name__}"
+            raise InputError(key, f"{path}: {problem}", "save a state_dict")
+        if not isinstance(value, Tensor):
+            raise _misfit(path, name[:60], f"expected a tensor, got a {type(value).__name__}")
     for own in OURS:
         if any(name.startswith(own) for name in content):
             content = {k: v for k, v in content.items() if k.startswith(own)}

@@ -1,6 +1,8 @@
 """A run is opened: its processes meet, its folder is locked, its images and tasks are there."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from contsemi.config import Config
 from contsemi.data.annotator import Annotator
 from contsemi.data.class_draw import refuse_too_few
 from contsemi.data.coarse import with_hierarchy
-from contsemi.data.imageset import ImageSet
+from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.masks import wanted, with_masks
 from contsemi.data.plan import plan
 from contsemi.data.scenario import Stream, TestSet, build, refuse_unfit
@@ -37,6 +39,7 @@ from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
 from contsemi.learner.parts import origin_of
+from contsemi.pipeline.asked import refuse_without_room
 from contsemi.pipeline.choosing import coarse_facts
 from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.footprint import state_bytes
@@ -46,6 +49,7 @@ from contsemi.pipeline.smaller_parts import with_smaller_parts
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.pipeline.tracking import tracker
+from contsemi.pipeline.unread import refuse_unread
 from contsemi.pipeline.work import fix_threads
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
@@ -62,11 +66,13 @@ _SHARED = ("dataset_digests", "label_digest", "class_order", "precision", "versi
 _LOCK_SECONDS = 10.0
 
 
-def run(config: Config) -> dict[str, Any]:
+def run(config: Config, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Trains and evaluates a whole stream, or goes on with it, and writes its output folder.
 
     Args:
         config: the run; ``output`` must be set.
+        given: keys that somebody asked for, and the values that they have else: one of them that
+            this run would not read is refused.
 
     Returns:
         The content of ``results.json``.
@@ -92,25 +98,49 @@ def run(config: Config) -> dict[str, Any]:
                 stack.enter_context(folder)
         if ranks.agree(folder.finished):
             return tell_json(ranks, _show_finished(display, folder) if ranks.first else {})
+        asked = _Asked(given or {}, choose_device(config.device, ranks).type == "cpu", ranks.size)
+        with all_or_none(ranks):
+            asked.refuse_without_room(config)
         config, remark = settled(config, ranks)
         if remark:
             display.note(remark)
-        learners = _Learners(config, ranks)
+        learners = _Learners(config, ranks, asked)
         setting = _open(config, plain, ranks, display, folder, signals, learners)
         with setting.records:
             return _learn(setting, learners)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What somebody asked for, and whether it fits.
+
+    Attributes:
+        given: keys -> the values that they have else.
+        here: whether the networks lie in the machine's own memory.
+        ranks: processes of the run.
+    """
+
+    given: Mapping[str, Any]
+    here: bool
+    ranks: int
+
+    def refuse_without_room(self, config: Config, images: int | None = None) -> None:
+        """See :func:`~contsemi.pipeline.asked.refuse_without_room`."""
+        if self.here:
+            refuse_without_room(config, self.given, images, self.ranks)
+
+
 class _Learners:
     """Makes a learner for each attempt; the first one also shows whether one can be made."""
 
-    def __init__(self, config: Config, ranks: Ranks) -> None:
-        self.config, self.ranks = config, ranks
+    def __init__(self, config: Config, ranks: Ranks, asked: "_Asked") -> None:
+        self.config, self.ranks, self.asked = config, ranks, asked
         self.first: Learner | None = None
 
     def make_first(self) -> Learner:
         """Makes the learner of the first attempt."""
         self.first = Learner(self.config, self.ranks, reads_again=True)
+        refuse_unread(self.first, self.asked.given)
         return self.first
 
     def __call__(self) -> Learner:
@@ -143,7 +173,7 @@ def _open(
         device = choose_device(config.device, ranks)
         threads = fix_threads(config, device, ranks.local_size)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
-        train, test, stream, budget = _divided(config, ranks, budget, choice)
+        train, test, stream, budget = _divided(config, ranks, budget, choice, learners.asked)
         annotator = _annotator(config, stream, budget, choice, train, test)
         for remark in (*train.remarks, *stream.remarks):
             display.note(remark)
@@ -181,10 +211,14 @@ def _open(
 
 
 def _divided(
-    config: Config, ranks: Ranks, budget: LabelBudget, choice: Choice
+    config: Config, ranks: Ranks, budget: LabelBudget, choice: Choice, asked: _Asked
 ) -> tuple[ImageSet, ImageSet, Stream, LabelBudget]:
     """The images for training and for the test, the stream made of them, and the labels for it."""
-    check = partial(refuse_unfit, config.scenario, budget, choice, config.seed)
+
+    def check(train: Named, test: Named) -> None:
+        refuse_unfit(config.scenario, budget, choice, config.seed, train, test)
+        asked.refuse_without_room(config, len(train.targets))
+
     load = partial(data.load, config.data, config.scenario.dataset, check)
     train, test = one_first(ranks, load)
     train = with_hierarchy(train, config.scenario.hierarchy)

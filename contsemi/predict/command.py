@@ -6,6 +6,7 @@ from pathlib import Path
 
 from contsemi.errors import InputError
 from contsemi.report.door import Parser
+from contsemi.storage.own import refuse_others
 
 __all__ = ["predict"]
 
@@ -30,6 +31,8 @@ def predict(arguments: Sequence[str] | None) -> int:
         raise InputError("--unknown", f"is {given.unknown}", "give a share between 0 and 1")
     if given.csv and given.json:
         raise InputError("--json", "and --csv are both given", "leave one out")
+    if given.csv:
+        refuse_others(Path(given.csv).expanduser(), "--csv", b"file,class_1,confidence_1,")
     from contsemi.devices.precision import choose_device
     from contsemi.living.model import load
     from contsemi.living.photos import found

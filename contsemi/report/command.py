@@ -12,10 +12,12 @@ from contsemi.report.listing import listing, runs_below
 from contsemi.report.paired_table import paired_tables
 from contsemi.report.screen.console import Display
 from contsemi.storage.atomic import storage, write_atomically
+from contsemi.storage.own import refuse_others
 
 __all__ = ["report", "show_comparison"]
 
 INTERACTIVE = "interactive.html"
+OURS = b'<meta name="generator" content="contsemi">'
 
 
 def report(arguments: Sequence[str] | None) -> int:
@@ -90,6 +92,7 @@ def _report(folders: Sequence[Path], output: str | None, *, interactive: bool) -
             return
         groups = show_comparison(folders, display)
         if output is not None:
+            _refuse_others(Path(output))
             names = _write(_comparison(groups, interactive=interactive), Path(output))
             display.note(f"files in {output}: {', '.join(names)}")
 
@@ -143,6 +146,15 @@ def _comparison(groups: Sequence[Group], *, interactive: bool) -> dict[str, byte
 
         files[INTERACTIVE] = interactive_comparison(groups)
     return files
+
+
+def _refuse_others(folder: Path) -> None:
+    """The page of a comparison is not written beside, or over, what somebody else has drawn."""
+    page = folder / "comparison.html"
+    refuse_others(page, f"--output={folder}", OURS)
+    if not page.exists() and (there := [*folder.glob("comparison.*"), *folder.glob(INTERACTIVE)]):
+        problem = f"holds {there[0].name} of something else"
+        raise InputError(f"--output={folder}", problem, "name another folder")
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> list[str]:

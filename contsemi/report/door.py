@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
-from contsemi.errors import ContsemiError, InputError
+from contsemi.errors import ENDINGS, InputError, MethodFailed, OutOfDeviceMemory
 
 __all__ = ["Parser", "at_once", "enter"]
 
@@ -28,21 +29,35 @@ def enter(work: Callable[[], int]) -> int:
     Args:
         work: gives the exit code; what it raises becomes one line on the standard error.
     """
-    from contsemi.report.words import one_line
-
     try:
         code = work()
         sys.stdout.flush()
         return code
-    except ContsemiError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+    except ENDINGS as error:
+        _say(error)
         return error.exit_code
     except KeyboardInterrupt:
         return SIGINT_CODE
+    except MemoryError as error:
+        _say(f"memory: this machine has no room for that ({error}); give it less at a time")
+        return OutOfDeviceMemory.exit_code
     except BrokenPipeError:
         # Nobody reads any more (`| head`): say nothing, not even when Python flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CODE
+    except OSError as error:
+        named = error.filename if isinstance(error.filename, str) else "a file"
+        _say(f"{named}: {error.strerror or error}; mend its rights, or name another")
+        return InputError.exit_code
+
+
+def _say(error: object) -> None:
+    from contsemi.report.words import one_line
+
+    trace = error.trace if isinstance(error, MethodFailed) else ""
+    with suppress(OSError):  # whoever reads it or not, the exit code is the same
+        lines = [f"error: {one_line(error)}", *trace.splitlines()]
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 def at_once() -> None:

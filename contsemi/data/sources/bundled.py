@@ -22,6 +22,6 @@ class Bundled(Source):
         if data.root:
             problem = "has no effect with the bundled digits"
             raise InputError("data.root", problem, "add scenario=image_folder, or leave it out")
-        train, test = digits.load(data.size)
+        train, test = digits.load(None)
         check(train.named, test.named)
-        return train, test
+        return (train, test) if data.size is None else digits.load(data.size)

@@ -3,19 +3,21 @@
 An entry is a folder: ``images.npy``, ``rows.npy`` (a digest of each image) and ``entry.json``. It
 is found by a key made of what it was decoded from (path, size and times of every file) and of how.
 It is trusted when its array is the very file that was written: same size, times and inode as
-recorded; otherwise (copied, restored, changed) its SHA-256 is computed once and compared. Whatever
+recorded, and a few of its images have their digests; otherwise (copied, restored, changed) its
+SHA-256 is computed once and compared. The record has a digest of its own. Whatever
 fails is decoded anew. Silent decay of the disk below an unchanged file is not looked for.
 """
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +29,7 @@ from contsemi.data.imageset import fingerprint
 from contsemi.data.sources.decoding import Failure
 from contsemi.data.twins import row_digests
 from contsemi.errors import StorageFailed
+from contsemi.storage.host import gigabytes
 from contsemi.storage.readonce import parse_json, read_once
 
 __all__ = ["Cached", "cached", "default_folder", "file_state", "key"]
@@ -34,6 +37,7 @@ __all__ = ["Cached", "cached", "default_folder", "file_state", "key"]
 FORMAT = "4"  # of entries and of the decoding rule; another one makes other keys
 LEFTOVER_SECONDS = 86_400
 LARGEST_RECORD = 2**20  # bytes
+LOOKED_AT = 64  # images of an entry that are compared with their digests each time
 
 Fill = Callable[[Path, int], list[Failure]]
 
@@ -116,6 +120,7 @@ def cached(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder.parent)
+        _refuse_no_room(folder.parent, shape)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder.parent) as temporary:
             draft = Path(temporary) / "entry"
             draft.mkdir()
@@ -134,6 +139,16 @@ def cached(
     return replace(made, damaged=damaged)
 
 
+def _refuse_no_room(cache: Path, shape: Sequence[int]) -> None:
+    asked, free = math.prod(shape), shutil.disk_usage(cache).free
+    if asked > free:
+        raise StorageFailed(
+            f"data.cache={cache}: {gigabytes(asked)} needed for {shape[0]} decoded images of "
+            f"{shape[-1]} x {shape[-1]}, {gigabytes(free)} free; lower data.size, or give a folder "
+            "on a larger disk"
+        )
+
+
 def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cached | None:
     """The entry if it is whole, else ``None``."""
     file = folder / "images.npy"
@@ -147,7 +162,11 @@ def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cac
             return None
         if rows.dtype != np.uint64 or rows.shape != tuple(shape[:1]):
             return None
-        if _digest(rows) != record["rows"]:
+        if record["seal"] != _seal_of(record) or _digest(rows) != record["rows"]:
+            return None
+        last = max(len(rows) - 1, 0)
+        some = np.unique(np.linspace(0, last, LOOKED_AT).astype(np.int64))[: len(rows)]
+        if not np.array_equal(row_digests(images[some]), rows[some]):
             return None
         state = [*file_state(file.stat()), file.stat().st_ino]
         if record["state"] != state:
@@ -159,6 +178,12 @@ def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cac
         return Cached(images, rows, str(record["digest"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
+
+
+def _seal_of(record: Mapping[str, object]) -> str:
+    """A digest of the record itself: a changed one is damaged, whatever it says."""
+    plain = {name: record[name] for name in ("digest", "rows", "shape", "state")}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(rows: NDArray[np.uint64]) -> str:
@@ -196,7 +221,7 @@ def _seal(draft: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> None
 def _write_record(folder: Path, record: dict[str, object]) -> None:
     handle, name = tempfile.mkstemp(prefix=".tmp-", dir=folder)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(record, stream)
+        json.dump({**record, "seal": _seal_of(record)}, stream)
         stream.flush()
         os.fsync(stream.fileno())
     Path(name).replace(folder / "entry.json")

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from contsemi.data.imageset import ImageSet
+from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.sources.decode import resize
 from contsemi.data.sources.download import download
+from contsemi.data.sources.source import Check
 from contsemi.errors import InputError
 
 __all__ = ["LAYOUTS", "Layout", "find", "load", "unpickle"]
@@ -109,7 +111,7 @@ def find(root: Path, layout: Layout) -> Path | None:
 
 
 def load(
-    root: Path, dataset: str, *, size: int | None, may_download: bool
+    root: Path, dataset: str, *, size: int | None, may_download: bool, check: Check | None = None
 ) -> tuple[ImageSet, ImageSet]:
     """Training and test images.
 
@@ -118,6 +120,7 @@ def load(
         dataset: ``cifar10`` or ``cifar100``.
         size: side in pixels; ``None`` keeps 32.
         may_download: whether to fetch the archive if neither is there.
+        check: is told the classes and labels before an image is resized; may raise.
 
     Raises:
         InputError: files are missing, differ from the official ones, or cannot be fetched.
@@ -133,10 +136,23 @@ def load(
     files = _read(place, layout)
     classes = _names(files, layout, layout.names)
     coarse_classes = _names(files, layout, layout.coarse_names) if layout.coarse_names else None
-    return tuple(  # type: ignore[return-value]
-        _split(files, tuple(names), layout, dataset, size, classes, coarse_classes)
-        for names in (layout.train, layout.test)
+    train, test = (
+        _split(files, tuple(names), layout, len(classes)) for names in (layout.train, layout.test)
     )
+    if check is not None:
+        check(*(Named(targets, classes) for _, targets, _ in (train, test)))
+    first, second = (
+        ImageSet.of(
+            resize(images, size),
+            targets,
+            classes=classes,
+            name=dataset,
+            coarse=coarse,
+            coarse_classes=coarse_classes,
+        )
+        for images, targets, coarse in (train, test)
+    )
+    return first, second
 
 
 def refuse_other_versions(root: Path, dataset: str) -> None:
@@ -243,14 +259,9 @@ def _names(files: dict[str, bytes], layout: Layout, key: str) -> tuple[str, ...]
 
 
 def _split(
-    files: dict[str, bytes],
-    names: tuple[str, ...],
-    layout: Layout,
-    dataset: str,
-    size: int | None,
-    classes: tuple[str, ...],
-    coarse_classes: tuple[str, ...] | None,
-) -> ImageSet:
+    files: dict[str, bytes], names: tuple[str, ...], layout: Layout, classes: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64] | None]:
+    """Images [N, 3, 32, 32], class ids, and coarse ones where there are such."""
     batches = [_parse(files, name) for name in names]
     try:
         pixels = np.concatenate([np.asarray(b["data"], np.uint8) for b in batches])
@@ -259,16 +270,9 @@ def _split(
         coarse = None
         if layout.coarse:
             coarse = np.concatenate([np.asarray(b[layout.coarse], np.int64) for b in batches])
-        if len(images) != len(targets) or not 0 <= targets.min() <= targets.max() < len(classes):
+        if len(images) != len(targets) or not 0 <= targets.min() <= targets.max() < classes:
             raise ValueError("images and labels do not fit")
     except (KeyError, ValueError, TypeError) as error:
         problem = f"is no batch of {layout.title} ({error})"
         raise InputError(f"data.root: {names[0]}", problem, f"get {layout.remedy}") from error
-    return ImageSet.of(
-        resize(images, size),
-        targets,
-        classes=classes,
-        name=dataset,
-        coarse=coarse,
-        coarse_classes=coarse_classes,
-    )
+    return images, targets, coarse

@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from contsemi.storage.host import refuse_too_much
+
 __all__ = ["FORMATS", "Unreadable", "decode", "resize", "side_lengths"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
@@ -113,6 +115,8 @@ def resize(images: Decoded, size: int | None) -> Decoded:
     """Resizes decoded images [N, 3, s, s] by the same rule to [N, 3, S, S]."""
     if size is None or images.shape[-1] == size:
         return images
+    asked = len(images) * 3 * size * size
+    refuse_too_much(asked, f"data.size={size}", f"{len(images)} images of that side", "lower it")
     result = np.empty((len(images), 3, size, size), np.uint8)
     for row, image in enumerate(images):
         result[row] = _square(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), size)

@@ -22,7 +22,8 @@ from contsemi.errors import InputError
 
 __all__ = ["Failure", "decode_into"]
 
-CHUNK = 64  # images a process gets at a time
+CHUNK = 64  # images a process gets at a time,
+CHUNK_BYTES = 2**26  # or fewer, where they are large
 SMALL = 16 * 2**20  # bytes of files below which starting processes costs more than it saves
 
 Item = Path | bytes
@@ -55,11 +56,12 @@ def decode_into(
     Returns:
         The images that could not be read, in order; their place in the file stays empty.
     """
-    workers = min(workers or os.cpu_count() or 1, -(-total // CHUNK))
+    length = max(1, min(CHUNK, CHUNK_BYTES // (3 * size * size)))
+    workers = min(workers or os.cpu_count() or 1, -(-total // length))
     failures: list[Failure] = []
     with _progress(title, total) as advance:
         if workers <= 1 or num_bytes < SMALL:
-            for start, chunk in _chunks(items):
+            for start, chunk in _chunks(items, length):
                 failures += _decode_chunk(file, offset, start, chunk, size)
                 advance(len(chunk))
             return failures
@@ -67,7 +69,7 @@ def decode_into(
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             pending: deque[tuple[int, int, Future[list[Failure]]]] = deque()
-            for start, chunk in _chunks(items):
+            for start, chunk in _chunks(items, length):
                 with _script_hidden():
                     job = pool.submit(_decode_chunk, file, offset, start, chunk, size)
                 pending.append((start, len(chunk), job))
@@ -95,9 +97,9 @@ def _decode_chunk(
     return failures
 
 
-def _chunks(items: Iterable[Item]) -> Iterator[tuple[int, list[Item]]]:
+def _chunks(items: Iterable[Item], length: int) -> Iterator[tuple[int, list[Item]]]:
     iterator, start = iter(items), 0
-    while chunk := list(islice(iterator, CHUNK)):
+    while chunk := list(islice(iterator, length)):
         yield start, chunk
         start += len(chunk)
 

@@ -21,6 +21,5 @@ class Torchvision(Source):
         root = root_of(data, dataset)
         if dataset not in cifar.LAYOUTS:
             raise InputError("data.source", "torchvision is for CIFAR only", "use source=auto")
-        train, test = cifar.load(root, dataset, size=data.size, may_download=data.download)
-        check(train.named, test.named)
-        return train, test
+        may_download = data.download
+        return cifar.load(root, dataset, size=data.size, may_download=may_download, check=check)

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -6,6 +8,7 @@ import numpy as np
 import pytest
 
 from contsemi.data.imageset import fingerprint
+from contsemi.data.sources import cache
 from contsemi.data.sources.cache import Cached, cached, default_folder, key
 from contsemi.data.sources.decoding import Failure
 from contsemi.errors import StorageFailed
@@ -66,7 +69,30 @@ def flip_rows(entry: Path) -> None:
     np.save(entry / "rows.npy", rows[::-1].copy())
 
 
+def falsify(entry: Path, **changes: object) -> None:
+    record = json.loads((entry / "entry.json").read_text())
+    (entry / "entry.json").write_text(json.dumps({**record, **changes}))
+
+
+def flip_rows_and_their_digest(entry: Path) -> None:
+    """The record says of the flipped rows what is so; what is wrong is that they are flipped."""
+    flip_rows(entry)
+    rows = np.load(entry / "rows.npy")
+    falsify(entry, rows=hashlib.sha256(rows.tobytes()).hexdigest())
+
+
+def forge(entry: Path) -> None:
+    """All digests of the record are of what is there, but rows are of other images."""
+    flip_rows_and_their_digest(entry)
+    record = json.loads((entry / "entry.json").read_text())
+    falsify(entry, seal=cache._seal_of(record))
+
+
 DAMAGES = {
+    "flipped rows with a false digest": flip_rows_and_their_digest,
+    "flipped rows with all digests forged": forge,
+    "false digest of the images": lambda entry: falsify(entry, digest="0" * 64),
+    "record of another version": lambda entry: falsify(entry, seal=None),
     "record as a pipe": lambda entry: as_pipe(entry / "entry.json"),
     "images as a pipe": lambda entry: as_pipe(entry / "images.npy"),
     "deep record": lambda entry: (entry / "entry.json").write_text("[" * 200_000),

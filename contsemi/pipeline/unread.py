@@ -1,0 +1,89 @@
+"""Keys that the method at hand does not read: what its views, heads and memory have no use for."""
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from contsemi.config import Config
+from contsemi.errors import InputError
+from contsemi.learner.learner import Learner
+from contsemi.models.heads import Prototypes
+from contsemi.models.network import Network
+from contsemi.types import Needs
+
+__all__ = ["refuse_unread", "unread"]
+
+_POLICIES = "views.policies."
+
+
+def refuse_unread(learner: Learner, given: Iterable[str]) -> None:
+    """Refuses a key of the command line that would do nothing.
+
+    Args:
+        learner: before its first task.
+        given: keys that somebody asked for.
+
+    Raises:
+        InputError: the first of them that the method does not read.
+    """
+    for key in given:
+        if (why := unread(learner, key)) is not None:
+            raise InputError(key, f"has no effect: {why}", "leave it out, or choose another method")
+
+
+def unread(learner: Learner, key: str) -> str | None:
+    """Why a key has no effect on a learner; ``None`` where it may have one."""
+    method, needs, network = learner.config.method, learner.needs, learner.network
+    if key.startswith(_POLICIES):
+        return _unseen(key, method, needs)
+    if key.startswith("optim.") and not needs.trains:
+        return f"{method} trains nothing"
+    if key in ("memory.embeddings", "memory.index") or key.startswith("memory.drift"):
+        return None if needs.memory else f"{method} asks for no rows of past embeddings"
+    if key == "batch.labelled":
+        return _labelled(learner.config, needs)
+    if key == "coarse_ratio" and "coarse" not in needs.rows:
+        return f"{method} learns from no coarse label"
+    lacking = [head for head in _heads_of(key) if not _has(network, head)]
+    if lacking and len(lacking) == len(_heads_of(key)):
+        return f"{method} has no {' and no '.join(lacking)}"
+    return None
+
+
+def _unseen(key: str, method: str, needs: Needs) -> str | None:
+    policy = key.removeprefix(_POLICIES).partition(".")[0]
+    seen = sorted({view.policy for view in needs.views.values() if view.mix is None})
+    if policy in seen:
+        return None
+    return f"{method} asks for no {policy} views, but for {', '.join(seen) or 'none at all'}"
+
+
+def _labelled(config: Config, needs: Needs) -> str | None:
+    if "labelled" not in needs.rows:
+        return f"{config.method} learns from no view of labelled images"
+    if needs.supports_per_class:
+        return f"{config.method} draws labelled images by class (supports_per_class)"
+    return None
+
+
+def _heads_of(key: str) -> tuple[str, ...]:
+    """The heads that a key is of; it has an effect where there is one of them."""
+    return {
+        "projector": ("projector", "auxiliary"),
+        "init.projector": ("projector",),
+        "predictor": ("predictor",),
+        "head_norm": ("projector", "predictor", "auxiliary"),
+        "head_activation": ("projector", "predictor", "auxiliary"),
+        "optim.classifier_lr": ("classifier",),
+        "optim.freeze_directions": ("prototypes",),
+        "optim.freeze_batch_norm": ("BatchNorm",),
+    }.get(key, ())
+
+
+def _has(network: Network, head: str) -> bool:
+    if head == "prototypes":
+        return any(isinstance(each, Prototypes) for each in network.modules())
+    if head == "BatchNorm":
+        kinds = nn.modules.batchnorm._BatchNorm
+        return any(isinstance(each, kinds) for each in network.modules())
+    return head in dict(network.named_children())

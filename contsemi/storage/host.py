@@ -1,0 +1,76 @@
+"""How much of the machine's own memory this process may still take, and what does not fit in it."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from contsemi.errors import InputError
+
+__all__ = ["free_bytes", "gigabytes", "refuse_too_much"]
+
+_GROUP = Path("/sys/fs/cgroup")  # of a container
+
+
+def free_bytes() -> int | None:
+    """Bytes free: the least of the machine's, its container's, and this process's own limit.
+
+    Returns:
+        ``None`` where the system does not say.
+    """
+    found = []
+    for ask in (_machine, _container, _process):
+        with suppress(OSError, ValueError, KeyError, ImportError):
+            found.append(ask())
+    return max(min(found), 0) if found else None
+
+
+def _machine() -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("MemAvailable")))
+
+
+def _container() -> int:
+    most = int((_GROUP / "memory.max").read_text())
+    lines = (_GROUP / "memory.stat").read_text().split("\n")
+    cache = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return most - int((_GROUP / "memory.current").read_text()) + cache
+
+
+def _process() -> int:
+    import resource
+
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY:
+        raise ValueError("no limit")
+    return most - int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
+
+
+def gigabytes(number: float) -> str:
+    """Bytes for one line of print.
+
+    >>> gigabytes(154_618_822_656)
+    '155 GB'
+    """
+    return f"{number / 1e9:.3g} GB" if number < 1e12 else f"{number / 1e12:.4g} TB"
+
+
+def refuse_too_much(
+    asked: int, key: str, what: str, fix: str, free: Callable[[], int | None] = free_bytes
+) -> None:
+    """Refuses what the machine's own memory has no room for, before it is made.
+
+    Args:
+        asked: bytes, rather too few than too many.
+        key: that decides on them.
+        what: they are for.
+        fix: what to do about it.
+        free: asked for the bytes that there are.
+
+    Raises:
+        InputError: there are fewer bytes than that.
+    """
+    room = free()
+    if room is not None and asked > room:
+        problem = f"{what} asks for about {gigabytes(asked)} of memory, and {gigabytes(room)} are"
+        raise InputError(key, f"{problem} free on this machine", fix)

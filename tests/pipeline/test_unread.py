@@ -1,0 +1,121 @@
+"""A key that the method at hand does not read is an error before anything is written."""
+
+import pytest
+from contsemi.keys import Section
+
+from contsemi import compose, pipeline
+from contsemi.config import Crop
+from contsemi.errors import InputError
+from contsemi.learner.learner import Learner
+from contsemi.pipeline.unread import unread
+
+
+@pytest.mark.parametrize(
+    ("method", "key"),
+    [
+        ("contsemi", "views.policies.strong.flip"),
+        ("contsemi", "predictor"),
+        ("contsemi", "optim.classifier_lr"),
+        ("contsemi", "batch.labelled"),
+        ("contsemi", "coarse_ratio"),
+        ("suave", "memory.embeddings"),
+        ("finetune", "projector"),
+        ("finetune", "head_norm"),
+        ("finetune", "head_activation"),
+        ("finetune", "optim.freeze_directions"),
+        ("finetune", "views.policies.large.size"),
+        ("csl", "optim.freeze_directions"),
+        ("pixel_knn", "optim.epochs"),
+        ("pixel_knn", "optim.lr"),
+        ("pixel_knn", "views.policies.labelled.flip"),
+    ],
+)
+def test_a_method_says_what_it_has_no_use_for(method, key):
+    assert unread(Learner(compose.load([f"method={method}", "device=cpu"])), key) is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "key"),
+    [
+        ("contsemi", "views.policies.large.size"),
+        ("contsemi", "projector"),
+        ("contsemi", "optim.lr"),
+        ("contsemi", "memory.embeddings"),
+        ("byol", "predictor"),
+        ("byol", "head_norm"),
+        ("finetune", "optim.classifier_lr"),
+        ("finetune", "batch.labelled"),
+        ("finetune", "batch.unlabelled"),  # decides on the number of steps
+        ("suave", "optim.freeze_directions"),
+        ("hiermatch", "coarse_ratio"),
+    ],
+)
+def test_and_takes_what_it_reads(method, key):
+    assert unread(Learner(compose.load([f"method={method}", "device=cpu"])), key) is None
+
+
+def test_a_run_is_refused_before_it_writes(small, tmp_path):
+    config = small("method=finetune", "projector=[16,8]", f"output={tmp_path / 'run'}")
+    with pytest.raises(InputError, match=r"projector: has no effect: finetune has no projector"):
+        pipeline.run(config, {"projector": [128, 64]})
+    assert list(tmp_path.iterdir()) == []
+
+
+# Keys of the front, of what a run may be saved as, and of what only a GPU or several processes
+# have: no step of a small run on a CPU comes to them.
+ELSEWHERE = {"device", "resume", "track", "output", "threads", "display", "compile"}
+# Refused where they are given (compose/together.py), or taken everywhere: how fast it goes.
+ELSEWHERE |= {"scenario.unlabelled_root", "scenario.name", "views.name", "data.workers"}
+
+
+@pytest.mark.parametrize("method", ["suave", "finetune", "pixel_knn"])
+def test_what_no_line_of_a_run_looks_at_is_refused(method, small, tmp_path, monkeypatch):
+    """Each key is watched in a whole run: one that is never looked at is one that is refused."""
+    from contsemi.compose.idle import why_idle
+
+    words = ["scenario.classes=4", "scenario.tasks=2", "optim.epochs=1", "batch.unlabelled=64"]
+    config = small(f"method={method}", *words, f"output={tmp_path}")
+    names = {id(section): name for name, section in _sections(config)}
+    looked = set()
+    real = Section.__getattribute__
+
+    def watched(self, key):
+        value = real(self, key)
+        if (name := names.get(id(self))) is not None and key in type(self).model_fields:
+            looked.add(f"{name}.{key}".lstrip("."))
+        return value
+
+    monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
+    monkeypatch.setattr(Section, "__getattribute__", watched)
+    pipeline.run(config)
+    monkeypatch.undo()
+    learner = Learner(config)
+    every = {f"{name}.{key}".lstrip(".") for name, s in _sections(config) for key in _leaves(s)}
+    silent = [
+        key
+        for key in sorted(every - looked - ELSEWHERE)
+        if why_idle(config, key) is None and unread(learner, key) is None
+    ]
+    assert not silent
+
+
+def _sections(config):
+    """Every section of a run with its dotted name."""
+    yield "", config
+    for key in type(config).model_fields:
+        value = getattr(config, key)
+        if isinstance(value, Section):
+            for name, section in _sections(value):
+                yield f"{key}.{name}".rstrip("."), section
+        elif key == "policies":
+            for policy, crop in value.items():
+                assert isinstance(crop, Crop)
+                for name, section in _sections(crop):
+                    yield f"{key}.{policy}.{name}".rstrip("."), section
+
+
+def _leaves(section):
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if not isinstance(value, Section) and key != "policies":
+            yield key
