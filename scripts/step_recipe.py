@@ -24,14 +24,19 @@ def sizes(share: float) -> tuple[int, int]:
     return max(2, round(share * UNLABELLED)), max(1, round(share * SUPPORTS))
 
 
-def random_stream(images: int) -> Stream:
-    """A hundred classes of random images in ten tasks, four labels a class."""
+def random_stream(images: int, side: int = 32) -> Stream:
+    """A hundred classes of random images in ten tasks, four labels a class.
+
+    Args:
+        images: of each class.
+        side: of an image, in pixels.
+    """
     draw = torch.Generator().manual_seed(0)
     config = compose.load(["scenario=cifar100_10tasks"])
     classes = tuple(f"class {number}" for number in range(CLASSES))
     parts = []
     for number in (CLASSES * images, CLASSES):
-        pixels = torch.randint(0, 256, (number, 3, 32, 32), generator=draw, dtype=torch.uint8)
+        pixels = torch.randint(0, 256, (number, 3, side, side), generator=draw, dtype=torch.uint8)
         targets = torch.arange(number) % CLASSES
         parts.append(ImageSet(pixels, targets, None, classes, None, name="random", digest="random"))
     return build(config.scenario, LabelBudget.parse("4/class"), *parts, 0)

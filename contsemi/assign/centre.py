@@ -8,15 +8,24 @@ __all__ = ["centred_softmax", "linear"]
 
 @torch.no_grad()
 def centred_softmax(
-    scores: Tensor, centre: Tensor, *, temperature: float, momentum: float
+    scores: Tensor,
+    centre: Tensor,
+    *,
+    temperature: float,
+    momentum: float,
+    prior: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """softmax((scores - centre) / temperature), and the centre for the next step.
+
+    To take the mean off makes all classes alike before an image is looked at; with a prior each
+    begins with its share in place of that.
 
     Args:
         scores: [N, K] raw scores of the teacher on the large views; N > 0.
         centre: [K], zero at the start.
         temperature: of the teacher, below the student's.
         momentum: the new centre is momentum * centre + (1 - momentum) * mean score.
+        prior: [K] > 0, shares that multiply the probabilities before they are normed.
 
     Returns:
         [N, K] probabilities made with the old centre, and the new centre [K]; without gradient.
@@ -28,8 +37,10 @@ def centred_softmax(
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     centre = centre.to(scores.dtype)
-    probs = ((scores - centre) / temperature).softmax(dim=1)
-    return probs, centre.lerp(scores.mean(dim=0), 1 - momentum)
+    logits = (scores - centre) / temperature
+    if prior is not None:
+        logits = logits + prior.to(logits).log()
+    return logits.softmax(dim=1), centre.lerp(scores.mean(dim=0), 1 - momentum)
 
 
 def linear(step: int, *, steps: int, start: float, end: float) -> float:

@@ -37,6 +37,13 @@ def propagated(
         for rows that no label reaches.
 
     Source: Iscen et al. 2019, "Label propagation for deep semi-supervised learning", eq. 9 and 10.
+
+    >>> labels = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    >>> path, cosines = torch.tensor([[1], [2], [1]]), torch.tensor([[0.9], [0.6], [0.6]])
+    >>> propagated(labels, path, cosines, alpha=0.5)
+    tensor([[0.8699, 0.1301],
+            [0.5365, 0.4635],
+            [0.1133, 0.8867]])
     """
     wanted = labels.to(torch.promote_types(labels.dtype, torch.float32))
     spread = _normalised(neighbours, cosines.to(wanted), power)

@@ -24,6 +24,10 @@ def comatch(
         [N, C], without gradient.
 
     Source: Li, Xiong and Hoi 2021 (CoMatch), eq. 4, whose 1 - s is 0.9.
+
+    >>> probs, rows = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+    >>> comatch(probs, rows, torch.eye(2), torch.eye(2), temperature=1.0, share=0.5)
+    tensor([[0.6155, 0.3845]])
     """
     near = (rows @ bank.to(rows).T / temperature).softmax(1)
     return (1 - share) * probs + share * (near.to(probs) @ classes.to(probs))
@@ -49,6 +53,10 @@ def simmatch(
         [N, C], without gradient.
 
     Source: Zheng et al. 2022 (SimMatch), aggregation of the semantic labels, 1 - s there 0.9.
+
+    >>> probs, rows = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+    >>> simmatch(probs, rows, torch.eye(2), torch.tensor([0, 1]), temperature=1.0, share=0.5)
+    tensor([[0.6155, 0.3845]])
     """
     near = (rows @ bank.to(rows).T / temperature).softmax(1).to(probs)
     summed = torch.zeros_like(probs).index_add(1, labels, near)
@@ -72,6 +80,11 @@ def nearest_mean(
         [N, C], without gradient; p where no class has a mean.
 
     Source: Duan et al. 2025 (USP), divide-and-conquer pseudo-labels; there both are hard labels.
+
+    >>> probs, rows = torch.tensor([[0.9, 0.1], [0.5, 0.5]]), torch.eye(2)
+    >>> nearest_mean(probs, rows, torch.eye(2), threshold=0.8, temperature=1.0)
+    tensor([[0.9000, 0.1000],
+            [0.2689, 0.7311]])
     """
     known = ~means.isnan().any(1)
     cosines = rows @ means.nan_to_num().to(rows).T / temperature

@@ -70,6 +70,10 @@ def across_images(logits: Tensor, views: int, temperature: float) -> Tensor:
 
     Returns:
         [V * B, C], without gradient; rows sum to 1.
+
+    >>> across_images(torch.tensor([[1.0, 3.0], [2.0, 2.0]]), 2, 1.0)
+    tensor([[0.3750, 0.6250],
+            [0.3750, 0.6250]])
     """
     by_image = logits.view(views, -1, logits.shape[1]).transpose(0, 1)
     mean = by_image.reshape(views, -1, logits.shape[1]).mean(dim=0)

@@ -53,8 +53,12 @@ class Centre(Block):
             new = self.value.new_zeros(experience.num_seen - len(self.value))
             self.value = torch.cat([self.value, new])
 
-    def forward(self, step: Step) -> Tensor:
+    def forward(self, step: Step, prior: Tensor | None = None) -> Tensor:
         """What the teacher says of the large views [A * B, K], among the task's own classes.
+
+        Args:
+            step: the step.
+            prior: [K] > 0, how much each is used; ``None`` for evenly.
 
         Raises:
             ValueError: the step has no teacher.
@@ -66,7 +70,9 @@ class Centre(Block):
         if self.by_class:
             scores, value = scores[:, step.columns], value[step.columns]
         warmth = linear(step.epoch, steps=self.warmup, start=self.start, end=self.final)
-        targets, after = centred_softmax(scores, value, temperature=warmth, momentum=self.momentum)
+        targets, after = centred_softmax(
+            scores, value, temperature=warmth, momentum=self.momentum, prior=prior
+        )
         if self.by_class:
             after = self.value.to(after.dtype).index_copy(0, step.columns, after)
         self._next = after

@@ -19,7 +19,7 @@ from contsemi.assign.thresholds import (
 from contsemi.blocks.block import Block
 from contsemi.types import Experience
 
-__all__ = ["RULES", "Guesses", "Picked", "PseudoRule"]
+__all__ = ["ALIGNING", "RULES", "Guesses", "Picked", "PseudoRule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,15 @@ class Guesses:
         places: int64 [N], each image's place in the task's pool.
         labelled: [L, K] probabilities of the labelled images among all classes, for rules that
             compare with them; ``None`` where the step has none.
+        prior: [K], how much each class is used; ``None`` for evenly, or as the labelled images
+            are predicted. Of rules that align predictions.
     """
 
     probs: Tensor
     columns: Tensor
     places: Tensor
     labelled: Tensor | None
+    prior: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,8 @@ class Adaptive(PseudoRule):
 class Gaussian(PseudoRule):
     """SoftMatch: every guess counts, by a bell below the running mean confidence.
 
-    Confidences are those of predictions aligned with even classes; ``threshold`` is not used.
+    Confidences are those of predictions aligned with even classes, or with their prior;
+    ``threshold`` is not used.
 
     Source: Chen et al. 2023.
     """
@@ -186,8 +190,10 @@ class Gaussian(PseudoRule):
         """The running means of this step already count."""
         probs = guesses.probs
         mean = self._followed_at("mean", guesses.columns, probs.mean(dim=0))
-        even = torch.full_like(mean, 1 / len(mean))
-        surest = aligned(probs, mean=mean, target=even).max(dim=1).values
+        target = torch.full_like(mean, 1 / len(mean))
+        if guesses.prior is not None:
+            target = guesses.prior.to(mean)
+        surest = aligned(probs, mean=mean, target=target).max(dim=1).values
         centre = self._followed("centre", surest.mean())
         apart = (surest - surest.mean()).square().sum() / max(len(surest) - 1, 1)
         variance = self._followed("variance", apart)
@@ -196,6 +202,9 @@ class Gaussian(PseudoRule):
 
 class Relative(PseudoRule):
     """AdaMatch: aligned with the labelled images' predictions, a share of their confidence.
+
+    Labelled images come as many of each class, and so are predicted about evenly: with a prior
+    predictions are aligned with that.
 
     Source: Berthelot et al. 2022.
     """
@@ -216,6 +225,8 @@ class Relative(PseudoRule):
             of_labelled = guesses.labelled[:, guesses.columns].mean(dim=0)
             target = self._followed_at("target", guesses.columns, of_labelled)
             least = self.threshold * guesses.labelled.max(dim=1).values.mean()
+        if guesses.prior is not None:
+            target = guesses.prior.to(mean)
         probs = aligned(guesses.probs, mean=mean, target=target)
         return self._picked(probs, probs.max(dim=1).values >= least)
 
@@ -227,3 +238,5 @@ RULES: dict[str, type[PseudoRule]] = {
     "gaussian": Gaussian,
     "relative": Relative,
 }
+ALIGNING = ("gaussian", "relative")
+"""Those that align predictions with a distribution of classes."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contsemi.compose import argv, check, consistency, files, groups, overrides, usage
+from contsemi.compose import argv, check, consistency, files, groups, overrides, sizes, usage
 from contsemi.compose.names import run_name
 from contsemi.compose.parts import at
 from contsemi.compose.unread import refuse_unread
@@ -93,7 +93,12 @@ def _checked(
             check.known_key(override.key, defaults, choices)
             OmegaConf.update(changed, override.key, override.value)
     chosen = {o.key: str(o.value) for o in combination if o.key in choices}
+    given = {o.key for o in combination if o.key not in choices}
+    own = given | sizes.given_by({key: name for key, name in chosen.items() if key != "views"})
+    for key, pixels in sizes.following(plain(changed), own).items():
+        OmegaConf.update(changed, key, pixels)
     config = check.validate(plain(changed), defaults, chosen)
+    sizes.refuse_enlarged(config, given | sizes.given_by(chosen))
     consistency.refuse_unread(config, [override.key for override in combination])
     return config
 

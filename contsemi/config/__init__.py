@@ -63,7 +63,9 @@ class Data(Section):
     download: bool = Field(
         description="download CIFAR where data.root lacks it", json_schema_extra=NOTHING
     )
-    size: Side | None = Field(description="image side in pixels; null keeps the source's own")
+    size: Side | None = Field(
+        description="image side in pixels, which views follow; null keeps the source's own"
+    )
     cache: str | None = Field(
         description="folder of decoded arrays; null for the user's cache",
         json_schema_extra=NOTHING,
@@ -96,7 +98,7 @@ class RandAugment(Section):
 class Crop(Section):
     """One kind of augmented view."""
 
-    size: Side = Field(description="side of the view in pixels")
+    size: Side = Field(description="side of the view in pixels; follows data.size")
     scale: Interval = Field(description="share of the image's area that is cropped, [low, high]")
     ratio: Interval = Field(description="aspect ratio of the crop, [low, high]")
     flip: Probability = Field(description="probability of a horizontal flip")
@@ -153,7 +155,7 @@ class Views(Section):
         description="foreground, where a policy changes backgrounds: from masks/ beside train/, by "
         "the images' spectra, or auto: from the folder where there is one"
     )
-    test_size: Side = Field(description="side of test images in pixels")
+    test_size: Side = Field(description="side of test images in pixels; follows data.size")
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
         description="share of the side kept by the centre crop of test images"
     )

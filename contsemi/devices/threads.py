@@ -45,7 +45,7 @@ def choose_threads(
     """
     if asked:
         return Threads(asked, f"threads={asked}")
-    said = environment.get("OMP_NUM_THREADS", "")
+    said = environment.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # one for each level
     if said.isdigit() and int(said) and not (processes > 1 and said == "1"):
         return Threads(int(said), f"OMP_NUM_THREADS={said}")
     cores = max(1, len(os.sched_getaffinity(0)) // processes)
@@ -53,6 +53,7 @@ def choose_threads(
         return Threads(cores, "the accelerator computes")
     if cores == 1:
         return Threads(1, "one core for this process")
+    size = f"{work / 1e9:,.0f}" if work >= 1e10 else f"{work / 1e9:.2g}"
     if work < LARGE_STEP:
-        return Threads(1, f"a step of {work / 1e9:.2g} G multiply-adds is small")
-    return Threads(cores, f"a step of {work / 1e9:.2g} G multiply-adds is large")
+        return Threads(1, f"a step of {size} G multiply-adds is small")
+    return Threads(cores, f"a step of {size} G multiply-adds is large")

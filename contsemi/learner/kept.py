@@ -3,6 +3,7 @@
 from torch import nn
 
 from contsemi.learner.learner import Learner
+from contsemi.types import SoftLabels
 
 __all__ = ["kept_bytes", "network_bytes", "without_exemplars"]
 
@@ -43,9 +44,18 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
 
 
 def without_exemplars(learner: Learner) -> list[int]:
-    """Seen columns of which no image is kept, where the method predicts or distils by such."""
-    needs = learner.distiller.needs  # rows of the embedding memory vote in place of images
-    by_images = needs.labelled_from == "all" and not needs.memory
-    if not (by_images or learner.objective.needs.supports_at_test):
+    """Seen columns of which nothing is kept, where the method predicts or distils by images.
+
+    Rows of the embedding memory distil in place of images, but do not predict.
+    """
+    needs, config = learner.distiller.needs, learner.config
+    distils = needs.labelled_from == "all"
+    predicts = config.predict["name"] == "objective" and learner.objective.needs.supports_at_test
+    if not (distils or predicts):
         return []
-    return sorted(set(range(learner.num_seen)) - set(learner.exemplars.labels.tolist()))
+    held = set(learner.exemplars.labels.tolist())
+    if needs.memory and not predicts and len(learner.embeddings):
+        probs = learner.embeddings.probs
+        likeliest = probs.columns[:, 0] if isinstance(probs, SoftLabels) else probs.argmax(1)
+        held |= set(likeliest.tolist())
+    return sorted(set(range(learner.num_seen)) - held)

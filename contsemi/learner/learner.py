@@ -30,7 +30,6 @@ from contsemi.learner.terms import Learning, checked_terms
 from contsemi.learner.viewing import make_views
 from contsemi.learner.weighing import weighted_sum
 from contsemi.memory.anchors import Anchors
-from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.exemplars import Exemplars
 from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
@@ -85,15 +84,7 @@ class Learner:
         self.exemplars = Exemplars(config.memory.exemplars)
         self.anchors = Anchors(config.memory.anchors)
         known = parts.known_features(config, network, self.device, self.precision)
-        rows = config.memory.embeddings if self.needs.memory else 0
-        self.embeddings = Embeddings(
-            rows,
-            config.memory.index,
-            labels=config.memory.top_labels,
-            room=config.memory.bytes,
-            folder=parts.scratch_folder(config),
-            peers=ranks,
-        )
+        self.embeddings = parts.build_embeddings(config, self.needs, ranks)
         decides = Predictor.named(config.predict)
         parts.refuse_moving(config, decides, network, self.needs)
         # The features of a network that nothing trains do not move: there is nothing to follow.

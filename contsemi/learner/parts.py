@@ -10,11 +10,13 @@ import torch
 
 from contsemi.config import Config, Views
 from contsemi.data.sources.cache import default_folder
+from contsemi.devices.ranks import Ranks
 from contsemi.discovery import Part, parts_of
 from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
 from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
 from contsemi.learner.several import SeveralDistillers
+from contsemi.memory.embeddings import Embeddings
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.models.origin import Origin
@@ -26,6 +28,7 @@ from contsemi.types import Needs
 
 __all__ = [
     "build_distiller",
+    "build_embeddings",
     "build_network",
     "build_part",
     "check_policies",
@@ -34,7 +37,6 @@ __all__ = [
     "origin_of",
     "refuse_moving",
     "refuse_unweighted",
-    "scratch_folder",
 ]
 
 _Part = TypeVar("_Part", bound=Part)
@@ -206,7 +208,20 @@ def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller
             raise InputError(key, problem, "leave it null, or write method=nncsl or contsemi")
 
 
-def scratch_folder(config: Config) -> Path | None:
+def build_embeddings(config: Config, needs: Needs, ranks: Ranks) -> Embeddings:
+    """The memory of embeddings: without rows where no part asks for it."""
+    memory = config.memory
+    return Embeddings(
+        memory.embeddings if needs.memory else 0,
+        memory.index,
+        labels=memory.top_labels,
+        room=memory.bytes,
+        folder=_scratch_folder(config),
+        peers=ranks,
+    )
+
+
+def _scratch_folder(config: Config) -> Path | None:
     """Where an index lies that ``memory.bytes`` has no room for; ``None`` where all have room."""
     if config.memory.bytes is None:
         return None

@@ -24,13 +24,18 @@ __all__ = ["OURS", "load_weights", "read_tensors"]
 
 # The keys under which official checkpoints have the network that was trained. Of a student and a
 # teacher it is the student, as in Daino.
-NETWORKS = ("student", "state_dict")
+NETWORKS = ("student", "state_dict", "model_state_dict", "model", "net")
 OURS = ("teacher|", "network|")  # in our own states: the first that is there predicts
-# What wraps a network in other codes: torch.compile, data parallelism, MoCo, torch's Sequential.
-WRAPPED = re.compile(r"^(?:_orig_mod\.|module\.|model\.|encoder_q\.|backbone\.0\.)+")
+# What wraps a network in other codes: torch.compile, data parallelism, MoCo, torch's Sequential;
+# and what they call it, before a name that a ResNet or ViT begins with (a ViT has an `encoder`).
+_FIRST = r"(?=(?:\w+\.)*?(?:conv1|bn1|layer[1-4]|fc|cls_token|pos_embed|patch_embed|blocks|norm)\b)"
+WRAPPED = re.compile(
+    r"^(?:_orig_mod\.|module\.|model\.|encoder_q\.|backbone\.0\.|(?:online_|base_)?"
+    rf"(?:encoder|network|net|resnet|student|feature_extractor|base_model)\.{_FIRST})+"
+)
 LEFT_OUT = re.compile(
-    r"(prototypes|clusters|classifier|predictor|auxiliary|cls_heads|cls_ensemble|fc|heads"
-    r"|head\.last_layer|head\.cls_heads|encoder_k|queue|queue_ptr)\b"
+    r"(?:backbone\.)?(prototypes|clusters|classifier|predictor|auxiliary|cls_heads|cls_ensemble|fc|heads"
+    r"|head\.last_layer|head\.cls_heads|encoder_k|momentum_encoder|target_encoder|queue|queue_ptr)\b"
 )
 # What a file may lack: counters, and prompts, which are learned on a backbone that has none.
 LEARNED_HERE = ("num_batches_tracked", "backbone.prompts.tokens")

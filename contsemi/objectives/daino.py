@@ -14,6 +14,7 @@ from torch import Tensor
 from contsemi.blocks.centre import Centre
 from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, mixed_labelled
+from contsemi.blocks.prior import Prior
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.models.heads import prototypes
 from contsemi.objectives.objective import Objective
@@ -37,10 +38,13 @@ class Daino(Objective):
     # have placed new prototypes, the teacher would fix classes at random.
     ramp: float
     mix_labelled: bool  # whether each step has the labelled images mixed with each other besides
+    # How much each class is to be used: `even`, as the `labels` are, or as `estimated` on the way
+    prior: str = "even"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.share = Prior(self.prior)
         self.centre = Centre(
             "prototypes",
             momentum=self.centre_momentum,
@@ -62,11 +66,15 @@ class Daino(Objective):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` and ``labels``, each weighted by its share of the sample views."""
         losses: dict[str, tuple[Tensor, int | Tensor]] = {}
-        if "large" in step.seen:
+        large = step.student("large")
+        if large is not None:
             scores = step.views("prototypes")[:, step.columns]
+            wanted = self.share.of_scores(
+                large["prototypes"], temperature=self.temperature, columns=step.columns
+            )
             loss = swapped_cross_entropy(
                 scores,
-                self.centre(step),
+                self.centre(step, wanted),
                 batch_size=step.batch_size,
                 temperature=self.temperature,
             )

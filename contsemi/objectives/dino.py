@@ -16,6 +16,7 @@ from torch import Tensor
 from contsemi.blocks.centre import Centre
 from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.prior import Prior
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.models.heads import clusters
 from contsemi.objectives.objective import Objective
@@ -37,10 +38,13 @@ class Dino(Objective):
     centre_momentum: float  # share of the centre kept in each step
     smoothing: float  # of the labels
     vote_temperature: float  # of the cosines with the labelled images at hand that predict
+    # How much each cluster is to be used: `even`, or as `estimated` on the way
+    prior: str = "even"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.share = Prior(self.prior, self.clusters)
         self.centre = Centre(
             "clusters",
             momentum=self.centre_momentum,
@@ -64,10 +68,12 @@ class Dino(Objective):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` of the unlabelled views, and ``labels`` by the classifier."""
         terms = labels_term(step, smoothing=self.smoothing) if self.labelled_views else {}
-        if "large" in step.seen:
+        large = step.student("large")
+        if large is not None:
+            wanted = self.share.of_scores(large["clusters"], temperature=self.temperature)
             terms["clustering"] = swapped_cross_entropy(
                 step.views("clusters"),
-                self.centre(step),
+                self.centre(step, wanted),
                 batch_size=step.batch_size,
                 temperature=self.temperature,
             )

@@ -14,8 +14,11 @@ from torch import Tensor
 
 from contsemi.blocks.choices import ema_momenta
 from contsemi.blocks.labelled import labels_term
-from contsemi.blocks.pseudo_rules import RULES, Adaptive, Guesses
+from contsemi.blocks.prior import Prior
+from contsemi.blocks.pseudo_rules import ALIGNING, RULES, Adaptive, Guesses
+from contsemi.errors import InputError
 from contsemi.losses.fairness import fairness
+from contsemi.losses.numerics import wide
 from contsemi.losses.pseudo import pseudo_cross_entropy
 from contsemi.objectives.objective import Objective
 from contsemi.types import Needs, Outputs, Step, View
@@ -35,9 +38,17 @@ class FixMatch(Objective):
     among: str  # classes that an unlabelled image is of: `current` ones or all `seen`
     smoothing: float  # of the labels
     teacher: Sequence[float]  # momenta of the EMA network that predicts; empty for none
+    # With `gaussian` and `relative`, how much each class is to be used: `even`, as the `labels`
+    # are, or as `estimated` on the way
+    prior: str = "even"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.prior != "even" and self.rule not in ALIGNING:
+            problem = f"has no effect with objective.rule={self.rule}, which aligns with nothing"
+            fix = f"leave it out, or use objective.rule={' or '.join(ALIGNING)}"
+            raise InputError(f"objective.prior={self.prior}", problem, fix)
+        self.share = Prior(self.prior)
         self.pseudo = RULES[self.rule](threshold=self.threshold, momentum=self.momentum)
         self.needs = Needs(
             # The weak views take part in the one forward pass of all, and so in its BatchNorm.
@@ -74,10 +85,11 @@ class FixMatch(Objective):
         return {**terms, "pseudo": loss}
 
     def _guesses(self, step: Step, weak: Outputs, columns: Tensor) -> Guesses:
-        labelled = step.student("labelled")
+        labelled, logits = step.student("labelled"), weak["classifier"]
         return Guesses(
-            probs=(weak.float()["classifier"][:, columns] / self.temperature).softmax(dim=1),
+            probs=(wide(logits)[:, columns] / self.temperature).softmax(dim=1),
             columns=columns,
             places=step.places,
             labelled=None if labelled is None else labelled.float()["classifier"].softmax(dim=1),
+            prior=self.share.of_scores(logits, temperature=self.temperature, columns=columns),
         )

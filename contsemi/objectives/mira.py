@@ -21,6 +21,7 @@ from contsemi.assign.mira import mira
 from contsemi.blocks.by_view import by_view, equal_views, labels_of_all
 from contsemi.blocks.choices import ema_momenta, enough_views
 from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.prior import Prior
 from contsemi.errors import InputError
 from contsemi.losses.numerics import wide
 from contsemi.losses.swapped import swapped_cross_entropy
@@ -44,10 +45,13 @@ class Mira(Objective):
     frozen: int  # epochs of a task in which the clusters stay
     teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
     smoothing: float  # of the labels
+    # How much each cluster is to be used: `even`, or as `estimated` on the way
+    prior: str = "even"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views, self.labelled_views)
+        self.share = Prior(self.prior, self.clusters)
         views = equal_views(self.large_views, self.labelled_views, seen_by=("student", "teacher"))
         if self.small_views:
             views["small"] = View(rows="unlabelled", policy="small", number=self.small_views)
@@ -111,6 +115,7 @@ class Mira(Objective):
             temperature=self.teacher_temperature,
             beta=end + (start - end) * (1 + math.cos(math.pi * step.progress)) / 2,
             iterations=self.iterations,
+            prior=self.share.of_scores(scores.flatten(0, 1), temperature=self.teacher_temperature),
         )
         if not self.of_class:
             return torch.stack([assigned(view) for view in scores])

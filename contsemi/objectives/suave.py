@@ -126,7 +126,12 @@ class Suave(Objective):
         """The mean over all unlabelled rows, mixed ones included, and how many these are."""
         slow = self.needs.teacher is not None
         decides = step.teacher("large") if slow else step.student("large")
-        targets = self.shares(step, decides, step.columns, self._wanted(step))
+        large, wanted = step.student("large"), None
+        if large is not None:
+            wanted = self.share.of_scores(
+                large["prototypes"], temperature=self.temperature, columns=step.columns
+            )
+        targets = self.shares(step, decides, step.columns, wanted)
         if self.index is not None and decides is not None:
             targets = self._by_index(step, decides, targets)
         scores, aims = self._compared(step, step.views("prototypes"), targets)
@@ -150,16 +155,6 @@ class Suave(Objective):
             return found
         sure = certainty(found)[:, None]
         return (1 - sure) * targets + sure * found
-
-    def _wanted(self, step: Step) -> Tensor | None:
-        """How much each class of the pool is to be used [K]; ``None`` for evenly."""
-        large = step.student("large")
-        if large is None or self.prior == "even":
-            return None
-        scores = large["prototypes"].detach()[:, step.columns].float()
-        log_probs = (scores / self.temperature).log_softmax(1)
-        wanted: Tensor | None = self.share(step.columns, log_probs)
-        return wanted
 
     def _mixed(self, step: Step, mixed: Outputs, share: float | Tensor, targets: Tensor) -> Tensor:
         """A mixed image is to be in the classes of the first view and of its partner's second."""

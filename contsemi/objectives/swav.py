@@ -13,6 +13,7 @@ from torch import Tensor
 
 from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
+from contsemi.blocks.prior import Prior
 from contsemi.blocks.shares import Shares
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.models.heads import clusters
@@ -36,10 +37,13 @@ class Swav(Objective):
     queue_from: int  # epoch of a task from which the queue is filled; it is used once full
     smoothing: float  # of the labels
     vote_temperature: float  # of the cosines with the labelled images at hand that predict
+    # How much each cluster is to be used: `even`, or as `estimated` on the way
+    prior: str = "even"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.share = Prior(self.prior, self.clusters)
         self.shares = Shares(
             "clusters",
             epsilon=self.epsilon,
@@ -64,10 +68,12 @@ class Swav(Objective):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` of the unlabelled views, and ``labels`` by the classifier."""
         terms = labels_term(step, smoothing=self.smoothing) if self.labelled_views else {}
-        if "large" in step.seen:
+        large = step.student("large")
+        if large is not None:
+            wanted = self.share.of_scores(large["clusters"], temperature=self.temperature)
             terms["clustering"] = swapped_cross_entropy(
                 step.views("clusters"),
-                self.shares(step, step.student("large")),
+                self.shares(step, large, prior=wanted),
                 batch_size=step.batch_size,
                 temperature=self.temperature,
             )

@@ -39,7 +39,6 @@ class Account:
         matrices: accuracies [T, T] by kind, NaN where not measured.
         predictors: averages after the last task, by predictor.
         changes: what has changed under the run since it began.
-        without_exemplars: names of the classes that the memory has no image of, where it matters.
         study: what is measured beside the matrices.
     """
 
@@ -48,7 +47,6 @@ class Account:
         self.matrices = {kind: np.full((setting.tasks, setting.tasks), np.nan) for kind in KINDS}
         self.predictors: dict[str, dict[str, float]] = {}
         self.changes: list[str] = []
-        self.without_exemplars: list[str] = []
         self.study = Study(
             setting.config,
             setting.stream,
@@ -183,24 +181,22 @@ class Account:
 
     def note_without_exemplars(self, columns: list[int], task: int) -> None:
         """Says which classes a method that predicts or distils by images kept has none of."""
+        if not columns:
+            return
         names = self.setting.stream.class_names
-        if columns:
-            value = float(len(columns))
-            self.setting.records.metric(
-                step=self.tally.steps,
-                task=task,
-                name="memory/classes_without_exemplars",
-                value=value,
-            )
-            some = ", ".join(names[column] for column in columns[:5])
-            more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
-            self.setting.display.note(
-                f"task {task + 1}: the memory has no image of {len(columns)} classes "
-                f"({some}{more}), "
-                "which the method can no longer tell or keep; raise memory.exemplars, memory.bytes "
-                "or label_ratio"
-            )
-        self.without_exemplars = [names[column] for column in columns]
+        self.setting.records.metric(
+            step=self.tally.steps,
+            task=task,
+            name="memory/classes_without_exemplars",
+            value=float(len(columns)),
+        )
+        some = ", ".join(names[column] for column in columns[:5])
+        more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
+        self.setting.display.note(
+            f"task {task + 1}: the memory has no image of {len(columns)} classes ({some}{more}), "
+            "which the method can no longer tell or keep; raise memory.exemplars, memory.bytes "
+            "or label_ratio"
+        )
 
     def _note_predictors(self, measured: Evaluation, task: int) -> None:
         """Keeps the averages of every predictor, and writes down what the matrices do not say."""
@@ -223,20 +219,27 @@ class Account:
                 step=step, task=task, name=f"{name}/task_{j + 1}", value=value
             )
 
-    def finish(self, *, memory: dict[str, int], pieces: int) -> dict[str, Any]:
+    def finish(
+        self, *, memory: dict[str, int], pieces: int, without_exemplars: list[int]
+    ) -> dict[str, Any]:
         """Writes the results and the pictures, and shows the tables.
 
         Args:
             memory: bytes kept of earlier tasks, by what they are.
             pieces: into which the rows of a step were split.
+            without_exemplars: columns of the classes of which no image is kept, where it matters.
 
         Returns:
             The content of ``results.json``, in every process.
         """
         ranks = self.setting.ranks
-        return tell_json(ranks, self._finish(memory, pieces) if ranks.first else {})
+        return tell_json(
+            ranks, self._finish(memory, pieces, without_exemplars) if ranks.first else {}
+        )
 
-    def _finish(self, memory: dict[str, int], pieces: int) -> dict[str, Any]:
+    def _finish(
+        self, memory: dict[str, int], pieces: int, without_exemplars: list[int]
+    ) -> dict[str, Any]:
         setting, folder = self.setting, self.setting.records.folder
         setting.records.flush()
         content = results(
@@ -258,8 +261,9 @@ class Account:
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )
-        if self.without_exemplars:
-            content["classes_without_exemplars"] = self.without_exemplars
+        if without_exemplars:
+            names = setting.stream.class_names
+            content["classes_without_exemplars"] = [names[column] for column in without_exemplars]
         setting.records.write_results(content)
         show_results(setting.display, folder)
         return content

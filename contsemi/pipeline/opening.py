@@ -49,6 +49,7 @@ from contsemi.pipeline.smaller_parts import with_smaller_parts
 from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.pipeline.tracking import tracker
+from contsemi.pipeline.uneven import uneven
 from contsemi.pipeline.unread import refuse_unread
 from contsemi.pipeline.work import fix_threads
 from contsemi.records.manifest import manifest
@@ -175,7 +176,7 @@ def _open(
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         train, test, stream, budget = _divided(config, ranks, budget, choice, learners.asked)
         annotator = _annotator(config, stream, budget, choice, train, test)
-        for remark in (*train.remarks, *stream.remarks):
+        for remark in (*train.remarks, *stream.remarks, *uneven(config, stream)):
             display.note(remark)
         learner = None if _is_baseline(config) else learners.make_first()
     facts = _facts(config, stream, device, threads) | {

@@ -69,16 +69,25 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
         if learner.embeddings.reason not in noted:
             noted.append(learner.embeddings.reason)
             setting.display.note(f"memory.index={noted[-1]}")
-        if (left_out := learner.inference.decides.left_out) is not None:
-            account.note_left_out(left_out, experience.index)
-        account.note_without_exemplars(without_exemplars(learner), experience.index)
+        _note_memory(account, learner, experience.index)
         account.measure(learner, experience.index, time.monotonic() - began)
         place = Place(experience.index + 1)
         watch.accuracies = account.accuracies(place.task)
         with signals.patient():
             saver.save(place)
         signals.stop_if_asked()
-    return account.finish(memory=kept_bytes(learner), pieces=learner.pieces)
+    return account.finish(
+        memory=kept_bytes(learner),
+        pieces=learner.pieces,
+        without_exemplars=without_exemplars(learner),
+    )
+
+
+def _note_memory(account: Account, learner: Learner, task: int) -> None:
+    """What the memory left out of a task, and which classes it has nothing of."""
+    if (left_out := learner.inference.decides.left_out) is not None:
+        account.note_left_out(left_out, task)
+    account.note_without_exemplars(without_exemplars(learner), task)
 
 
 def learn_baseline(setting: Setting) -> dict[str, Any]:
@@ -115,10 +124,12 @@ def learn_baseline(setting: Setting) -> dict[str, Any]:
         began = time.monotonic()
         with signals.patient():
             baseline.train(task, hooks)
+        account.note_without_exemplars(baseline.without_exemplars, task)
         account.measure(baseline, task, time.monotonic() - began)
         watch.accuracies = account.accuracies(task + 1)
         signals.stop_if_asked()
-    return account.finish(memory=baseline.memory, pieces=1)
+    gone = baseline.without_exemplars
+    return account.finish(memory=baseline.memory, pieces=1, without_exemplars=gone)
 
 
 def _shared(learner: Learner) -> dict[str, Mapping[str, Tensor]]:

@@ -170,8 +170,8 @@ def test_a_learner_draws_so_many_classes(method, small, stream_of):
         assert len(columns) == 4 and set(learner.experience.columns) < columns
         assert batch.label_weights.tolist() == [1.0, 1.0, 3.0, 3.0] * 2
         old = batch.labels < 6
-        assert torch.equal(batch.old_rows, old.nonzero()[:, 0])
-        assert torch.equal(batch.current_rows, (~old).nonzero()[:, 0])
+        assert torch.equal(batch.by_age.old, old.nonzero()[:, 0])
+        assert torch.equal(batch.by_age.current, (~old).nonzero()[:, 0])
     assert len({tuple(batch.labels.tolist()) for batch in batches}) > 1
     assert torch.equal(learner.batch(0, 1).labels, batches[1].labels)
     loss, _ = learner.loss(learner.forward(batches[0]))

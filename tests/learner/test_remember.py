@@ -100,8 +100,23 @@ def test_classes_of_which_no_image_is_kept_are_named(words, small, stream_of):
     assert without_exemplars(learner) == [c for c in range(6) if c not in kept] != []
 
 
-def test_a_method_that_asks_for_no_image_names_no_class(small, stream_of):
-    config = small("memory.exemplars=0", "distiller=none", "optim.epochs=1")
+def test_rows_of_the_embedding_memory_stand_for_images_in_distilling(small, stream_of):
+    words = ("distiller=nnd", "distiller.neighbours=3", "memory.embeddings=60")
+    config = small("objective=suave", *words, "memory.exemplars=3", "optim.epochs=1")
+    stream, _ = stream_of(config)
+    learner = Learner(config)
+    for experience in stream.experiences[:2]:
+        learner.begin(experience, stream.images)
+        learner.end()
+    assert len(set(learner.exemplars.labels.tolist())) < 4
+    held = set(learner.embeddings.probs.argmax(1).tolist())
+    missing = {0, 1, 2, 3} - held - set(learner.exemplars.labels.tolist())
+    assert set(without_exemplars(learner)) == missing
+
+
+@pytest.mark.parametrize("words", [["objective=suave"], ["objective=swav", "predict=moments"]])
+def test_a_method_that_asks_for_no_image_names_no_class(words, small, stream_of):
+    config = small(*words, "memory.exemplars=0", "distiller=none", "optim.epochs=1")
     stream, _ = stream_of(config)
     learner = Learner(config)
     learner.begin(stream.experiences[0], stream.images)

@@ -308,13 +308,28 @@ def small_resnet18():
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", "_orig_mod.", "model.", "module.encoder_q.", "backbone.0.", "module."]
+    "prefix",
+    [
+        *("", "_orig_mod.", "model.", "module.encoder_q.", "backbone.0.", "module.", "encoder."),
+        *(
+            "module.encoder.",
+            "model.net.",
+            "online_encoder.net.",
+            "module.base_encoder.",
+            "backbone.",
+        ),
+    ],
 )
 def test_torchvisions_resnet18_under_the_usual_prefixes(prefix, saved):
     official = torchvision.models.resnet18(weights=None).eval()
     state = {prefix + name: value for name, value in official.state_dict().items()}
     if "encoder_q" in prefix:
         state |= {"module.encoder_k.conv1.weight": torch.zeros(1), "module.queue": torch.zeros(2)}
+    if "base_encoder" in prefix or "online" in prefix:
+        slow = prefix.replace("base", "momentum").replace("online", "target")
+        state |= {f"{slow}conv1.weight": torch.zeros(1)}
+    if "net" in prefix:
+        state = {"epoch": 3, "model_state_dict": state}
     made = small_resnet18()
     load_weights(made, saved(state), projector=False)
     official.fc = torch.nn.Identity()

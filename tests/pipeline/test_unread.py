@@ -1,10 +1,10 @@
 """A key that the method at hand does not read is an error before anything is written."""
 
 import pytest
-from contsemi.keys import Section
 
 from contsemi import compose, pipeline
 from contsemi.config import Crop
+from contsemi.config.values import Section
 from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.pipeline.unread import unread

@@ -26,7 +26,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from contsemi.storage.host import refuse_too_much
 
-__all__ = ["FORMATS", "Unreadable", "decode", "resize", "side_lengths"]
+__all__ = ["FORMATS", "Unreadable", "brought_to", "decode", "resize", "side_lengths"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 MAX_PIXELS = 100_000_000
@@ -102,10 +102,20 @@ def decode(file: Path | bytes, size: int | None) -> Decoded:
         raise Unreadable(f"damaged ({reason[:80]})") from error
 
 
-def side_lengths(file: Path) -> tuple[int, int] | None:
+def brought_to(first: Path | bytes, size: int) -> str:
+    """What is to be said of sizes, by the first image; empty where it has the size already."""
+    found = side_lengths(first)
+    if found is None or found == (size, size):
+        return ""
+    width, height = found
+    return f"images are brought to one size, the first {width}x{height} -> {size}x{size}"
+
+
+def side_lengths(file: Path | bytes) -> tuple[int, int] | None:
     """Width and height in pixels, as the header has them; ``None`` for what cannot be read."""
     try:
-        with _QUIET, Image.open(file, formats=FORMATS) as image:
+        source = io.BytesIO(file) if isinstance(file, bytes) else file
+        with _QUIET, Image.open(source, formats=FORMATS) as image:
             return image.size
     except (OSError, ValueError, Image.DecompressionBombError):
         return None

@@ -11,7 +11,7 @@ from contsemi.config import Data
 from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.names import OFFICIAL
 from contsemi.data.sources.cache import Cached, cached, key
-from contsemi.data.sources.decode import side_lengths
+from contsemi.data.sources.decode import brought_to
 from contsemi.data.sources.decoding import Failure, decode_into
 from contsemi.data.sources.listing import Files, listed, pool_files, relative, shown
 from contsemi.data.sources.listing import Folder as Listed
@@ -127,7 +127,7 @@ def _decoded(
 
 
 def _remarks(root: Path, folder: Listed, opened: dict[str, Cached], size: int) -> list[str]:
-    said = [*folder.remarks, _sides(folder.train, size)]
+    said = [*folder.remarks, brought_to(folder.train.paths[0], size)]
     said += [remark for each in opened.values() for remark in each.remarks]
     names = [relative(root, path) for path in folder.train.paths]
     rows, test_rows = opened["train"].rows, opened["test"].rows
@@ -138,15 +138,6 @@ def _remarks(root: Path, folder: Listed, opened: dict[str, Cached], size: int) -
 def _named(root: Path, files: Files, classes: tuple[str, ...]) -> Named:
     names = tuple(relative(root, path) for path in files.paths)
     return Named(np.asarray(files.targets, np.int64), classes, names)
-
-
-def _sides(files: Files, size: int) -> str:
-    """From which sizes images come, as far as the first one tells."""
-    found = side_lengths(files.paths[0]) if files.paths else None
-    if found is None or found == (size, size):
-        return ""
-    width, height = found
-    return f"images are brought to one size, the first from {width}x{height} to {size}x{size}"
 
 
 def _over(passed_over: list[str]) -> list[str]:

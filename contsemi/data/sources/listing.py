@@ -20,8 +20,8 @@ __all__ = ["Files", "Folder", "listed", "pool_files", "relative", "shown"]
 JUNK = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # besides everything that begins with "."
 LAYOUT = "expected train/<class>/<images> and test/<class>/<images>, or <class>/<images>"
 TESTS = ("test", "val", "valid", "validation")
-UNLABELLED = "unlabelled"
-TASK = re.compile(r"task[ _-]?([1-9][0-9]{0,5})")
+UNLABELLED = ("unlabelled", "unlabeled")
+TASK = re.compile(r"task[ _-]?0*([1-9][0-9]{0,5})")
 SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".gif"),
@@ -85,9 +85,10 @@ def listed(root: Path, *, test_share: float, least: int = 2) -> Folder:
 
     Without a folder of test images they are drawn: the images of each class with the least digests
     of their paths, so that the draw is the same on every machine, and an image keeps its side when
-    others come. Classes whose names differ in Unicode form alone are one. A folder ``unlabelled``
-    beside the classes, or beside ``train``, holds images without a label; those in its folders
-    ``task_1``, ``task_2``, ... come with that task.
+    others come. Of several folders of test images the first one with class folders is taken: where
+    there are files alone, their labels are withheld. Classes whose names differ in Unicode form
+    alone are one. A folder ``unlabelled`` beside the classes, or beside ``train``, holds images
+    without a label; those in its folders ``task_1``, ``task_2``, ... come with that task.
 
     Args:
         root: the folder.
@@ -102,7 +103,6 @@ def listed(root: Path, *, test_share: float, least: int = 2) -> Folder:
         raise InputError(where, "no such folder", LAYOUT)
     nested = (root / "train").is_dir()
     place = root / "train" if nested else root
-    test_root = next((root / name for name in TESTS if (root / name).is_dir()), None)
     known = _class_folders(root, place, where, nested=nested)
     classes = tuple(sorted(known))
     if len(classes) < least:
@@ -110,15 +110,38 @@ def listed(root: Path, *, test_share: float, least: int = 2) -> Folder:
         inside = "train/ has" if nested else "has"
         raise InputError(where, f"{inside} {found}", f"at least {_word(least)} needed; {LAYOUT}")
     train = _scan(root, place, known)
-    beside = {place / UNLABELLED, root / UNLABELLED}
-    for folder in sorted(beside):
-        if folder.is_dir() and folder.name not in known:
+    for folder in sorted({each for above in (place, root) for each in _unlabelled(above)}):
+        if folder.name not in known:
             _collect_unlabelled(root, folder, train)
-    if nested and test_root is not None:
+    test_root, remarks = _test_root(root, known) if nested else (None, [])
+    if test_root is not None:
         test = _scan(root, test_root, known)
-        return Folder(classes, train, test, test_root, ())
+        return Folder(classes, train, test, test_root, tuple(remarks))
     train, test, remark = _drawn(root, train, classes, test_share)
-    return Folder(classes, train, test, None, (remark,))
+    return Folder(classes, train, test, None, (*remarks, remark))
+
+
+def _test_root(root: Path, known: dict[str, list[Path]]) -> tuple[Path | None, list[str]]:
+    """The folder of the test images, and what is to be said of the others."""
+    found: Path | None = None
+    withheld: list[str] = []
+    idle: list[str] = []
+    for name in TESTS:
+        if not (root / name).is_dir():
+            continue
+        labelled = any(same_name(e.name) in known and e.is_dir() for e in _listed(root / name))
+        if labelled and found is None:
+            found = root / name
+        else:
+            (idle if labelled else withheld).append(name)
+    said = [f"{name}/ has no folder of a class: its labels are withheld" for name in withheld]
+    return found, said + [f"{name}/ is not read" for name in idle]
+
+
+def _unlabelled(folder: Path) -> list[Path]:
+    """The folders in it that are called so."""
+    named = [each for each in _listed(folder) if each.name.lower() in UNLABELLED]
+    return [folder / each.name for each in named if each.is_dir()]
 
 
 def pool_files(root: Path) -> Files:
@@ -142,8 +165,8 @@ def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict
     """The folders of each class; those that differ in Unicode form alone are one class."""
     found: dict[str, list[Path]] = {}
     for entry in _entries(root, place, Files()):
-        if entry.name == UNLABELLED and not any(
-            (root / test / UNLABELLED).is_dir() for test in TESTS
+        if entry.name.lower() in UNLABELLED and not any(
+            (root / test / entry.name).is_dir() for test in TESTS
         ):
             continue  # no class: nothing is tested on it
         if not entry.is_dir():
@@ -188,7 +211,7 @@ def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:
             files.problems.append(fault)
         elif (number := numbers.get(same_name(entry.name))) is not None:
             folders.append((number, path))
-        elif entry.name != UNLABELLED and place != root:
+        elif entry.name.lower() not in UNLABELLED and place != root:
             files.problems.append(f"class {relative(root, path)} is not in train/")
     for number, path in sorted(folders):
         before = len(files.paths) + len(files.problems)
@@ -292,15 +315,15 @@ def _drawn(
     """The files divided into training and test images, and what was done."""
     test_places = set(_test_places(root, files, len(classes), share))
     train, test = Files(problems=files.problems, passed_over=files.passed_over), Files()
-    order = range(len(files.paths))
+    order, whole = range(len(files.paths)), sum(target >= 0 for target in files.targets)
     train.take(files, [place for place in order if place not in test_places])
     test.take(files, [place for place in order if place in test_places])
     return (
         train,
         test,
         (
-            f"has no test/ folder: {len(test.paths)} of {len(files.paths)} images, drawn from each "
-            f"class, are the test images (data.test_share={share:g})"
+            f"has no test/ folder with classes: {len(test.paths)} of {whole} images, drawn from "
+            f"each class, are the test images (data.test_share={share:g})"
         ),
     )
 

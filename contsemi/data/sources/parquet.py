@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from contsemi.config import Data
 from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.names import OFFICIAL
 from contsemi.data.sources.cache import Cached, cached, file_state, key
-from contsemi.data.sources.decode import Unreadable, decode
+from contsemi.data.sources.decode import Unreadable, brought_to, decode
 from contsemi.data.sources.decoding import Failure, decode_into
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.errors import InputError
@@ -23,6 +24,8 @@ __all__ = ["Parquet", "fetch", "find", "load"]
 
 PATTERNS = ("{0}.parquet", "{0}-*.parquet", "{0}/*.parquet", "*/{0}-*.parquet", "*/{0}/*.parquet")
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
+UNLABELLED = ("unlabelled", "unlabeled", "unsupervised")
+_NUMBERS = re.compile("int|float|double")
 IMAGES = ("img", "image")
 LABELS = ("fine_label", "label", "labels")
 FIX_BYTES = "write the encoded images into it: this project opens no path of a data file"
@@ -85,8 +88,9 @@ def load(
 ) -> tuple[ImageSet, ImageSet]:
     """Training and test images; decoded once, then opened from the cache.
 
-    A training row whose label is missing or -1 is an image without a label. A split whose labels
-    are all withheld is not taken for the test images while another one has them.
+    A training row whose label is missing or -1 is an image without a label, and so is every row of
+    a split ``unlabelled``. A split whose labels are all withheld, or that has no such column, is
+    not taken for the test images while another one has them.
 
     Args:
         root: the folder of the dataset.
@@ -109,11 +113,16 @@ def load(
     files, labels = {"train": train_files}, {"train": _labels(train_files, columns)}
     files["test"], labels["test"], said = _test(root, columns, where)
     _refuse_odd(where, columns, labels)
+    if beside := next((found for name in UNLABELLED if (found := _files(root, name))), []):
+        files["train"] = train_files + beside
+        labels["train"] = _with(labels["train"], _labels(beside, columns))
     classes = _classes(columns, labels["train"][0], dataset, where)
     _refuse_high(f"{where}: {columns.label}", labels, len(classes))
     if check is not None:
         check(*(Named(labels[split][0], classes) for split in files))
-    size = size or _own_size(files["train"][0], columns)
+    first = next(_encoded(files["train"][:1], columns.image), b"")
+    size = size or _own_size(files["train"][0], first)
+    said += [remark for remark in (brought_to(first, size),) if remark]
     opened = {
         split: _decode(found, columns, labels[split][0], size, cache, workers)
         for split, found in files.items()
@@ -230,12 +239,12 @@ def _columns(file: Path) -> _Columns:
     types = {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
     image = next((name for name in IMAGES if name in types), None)
     image = image or next((n for n, kind in types.items() if kind.startswith("struct<bytes")), None)
-    label = next((name for name in LABELS if "int" in types.get(name, "")), None)
+    label = next((name for name in LABELS if _NUMBERS.search(types.get(name, ""))), None)
     if image is None or label is None:
         problem = f"has no {'images' if image is None else 'labels'}: its columns are "
         fix = "expected img or image, and fine_label or label (integers)"
         raise InputError(str(file), problem + ", ".join(types), fix)
-    coarse = "coarse_label" if "int" in types.get("coarse_label", "") else None
+    coarse = "coarse_label" if _NUMBERS.search(types.get("coarse_label", "")) else None
     names = {column: _names(schema.metadata, column) for column in (label, coarse) if column}
     return _Columns(image, label, coarse, names[label], names.get(coarse or ""))
 
@@ -269,14 +278,40 @@ def _labels(files: list[Path], columns: _Columns) -> _Labels:
     parts: list[list[NDArray[np.int64]]] = []
     for file in files:
         try:
-            table = _parquet(file).read(columns=wanted)
-            parts.append([table[name].fill_null(-1).to_numpy().astype(np.int64) for name in wanted])
+            opened = _parquet(file)
+            there = [name for name in wanted if name in opened.schema_arrow.names]
+            table, rows = opened.read(columns=there), opened.metadata.num_rows
+            parts.append(
+                [
+                    _numbers(table[name], f"{file}: {name}") if name in there else np.full(rows, -1)
+                    for name in wanted
+                ]
+            )
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:80]
             problem = f"its labels cannot be read ({reason})"
             raise InputError(str(file), problem, f"expected columns {', '.join(wanted)}") from error
     together = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return together[0], together[1] if columns.coarse else None
+
+
+def _numbers(column: Any, where: str) -> NDArray[np.int64]:
+    """Class numbers, -1 for none; pandas writes whole numbers with a gap as fractions."""
+    values = column.fill_null(-1).to_numpy()
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), -1, values)
+        if len(odd := np.flatnonzero(values != np.round(values))):
+            problem = f"row {odd[0]} has label {values[odd[0]]:g}"
+            raise InputError(where, problem, "write whole numbers, -1 or none for a withheld one")
+    found: NDArray[np.int64] = values.astype(np.int64)
+    return found
+
+
+def _with(own: _Labels, beside: _Labels) -> _Labels:
+    """Labels and behind them those of images whose classes are not to be known."""
+    hidden = np.full(len(beside[0]), -1)
+    coarse = None if own[1] is None else np.concatenate([own[1], hidden])
+    return np.concatenate([own[0], hidden]), coarse
 
 
 def _encoded(files: list[Path], column: str) -> Iterator[bytes]:
@@ -299,8 +334,7 @@ def _encoded(files: list[Path], column: str) -> Iterator[bytes]:
             raise InputError(str(file), problem, "fetch it anew") from error
 
 
-def _own_size(file: Path, columns: _Columns) -> int:
-    first = next(_encoded([file], columns.image), b"")
+def _own_size(file: Path, first: bytes) -> int:
     try:
         return int(decode(first, None).shape[-1])
     except Unreadable as error:

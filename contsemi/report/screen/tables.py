@@ -84,7 +84,7 @@ def number(name: str, value: object) -> str:
 
 
 def cost(run: FinishedRun) -> str:
-    """What it started from, memory, time and speed in one line."""
+    """What it started from, memory and what it lacks, time and speed in one line."""
     facts = run.results
     parts = []
     if origin := facts.get("pretrained"):
@@ -93,6 +93,10 @@ def cost(run: FinishedRun) -> str:
         parts.append(one_line(f"pre-trained ({origin['name']}{known})"))
     if facts["memory_bytes"] is not None:
         parts.append(f"memory {size(facts['memory_bytes'])}")
+    gone = facts.get("classes_without_exemplars")
+    if isinstance(gone, list) and gone:
+        some = ", ".join(map(str, gone[:5])) + (", ..." if len(gone) > 5 else "")
+        parts.append(one_line(f"no image kept of {len(gone)} classes ({some})"))
     if facts["seconds"] is not None:
         parts.append(f"time {duration(facts['seconds'])}")
     if facts["images_per_second"] is not None:

@@ -1,5 +1,6 @@
 """A-GEM: gradients that would hurt the memory are projected."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -37,6 +38,7 @@ class Agem(Method):
                 memory = memory.concat(buffer)
             plugin.buffer_dliter = conditions.endless(memory, plugin.sample_size)
 
-    def kept(self, strategy: Any) -> int:
-        """Images in the buffers."""
-        return sum(len(buffer) for buffer in plugin_of(strategy, AGEMPlugin).buffers)
+    def kept(self, strategy: Any) -> Sequence[int]:
+        """Those in the buffers."""
+        buffers = plugin_of(strategy, AGEMPlugin).buffers
+        return [column for buffer in buffers for column in buffer.targets]

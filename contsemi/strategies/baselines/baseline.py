@@ -109,11 +109,19 @@ class Baseline:
         return embed(conditions.network, images, heads, ids)
 
     @property
+    def without_exemplars(self) -> list[int]:
+        """Seen columns of which a strategy with a memory keeps no image."""
+        kept = self.method.kept(self.strategy)
+        return (
+            [] if kept is None else sorted(set(range(self.conditions.pixels.num_seen)) - set(kept))
+        )
+
+    @property
     def memory(self) -> dict[str, int]:
         """Bytes kept of earlier tasks: ``exemplars``, and ``past`` for copies and importances."""
         each = self.conditions.image_bytes + 8 + self.method.bytes_beside(self.strategy)
         kept = {
-            "exemplars": self.method.kept(self.strategy) * each,
+            "exemplars": len(self.method.kept(self.strategy) or ()) * each,
             "past": sum(map(_bytes, self.method.networks(self.strategy))),
         }
         return {name: size for name, size in kept.items() if size}

@@ -1,5 +1,6 @@
 """Training on all labelled images seen so far."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from contsemi.strategies._avalanche import Cumulative as Strategy
@@ -21,6 +22,6 @@ class Cumulative(Method):
         """As many rows as replay has with those of its memory."""
         return labelled * (2 if clock.train_exp_counter else 1)
 
-    def kept(self, strategy: Any) -> int:
-        """Every labelled image."""
-        return len(strategy.dataset) if strategy.dataset else 0
+    def kept(self, strategy: Any) -> Sequence[int]:
+        """Those of every labelled image."""
+        return list(strategy.dataset.targets) if strategy.dataset else []

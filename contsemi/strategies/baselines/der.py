@@ -1,6 +1,6 @@
 """Dark experience replay: the logits of the past are replayed with its images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contsemi.strategies._avalanche import DER
@@ -44,9 +44,9 @@ class Der(Method):
         buffer = strategy.storage_policy.buffer
         strategy.replay_loader = conditions.endless(buffer, strategy.batch_size_mem)
 
-    def kept(self, strategy: Any) -> int:
-        """Images in the buffer."""
-        return len(strategy.storage_policy.buffer)
+    def kept(self, strategy: Any) -> Sequence[int]:
+        """Those in the buffer."""
+        return list(strategy.storage_policy.buffer.targets)
 
     def bytes_beside(self, strategy: Any) -> int:
         """The logits of all columns, in float32."""

@@ -1,5 +1,6 @@
 """ER-ACE: new images compete among new classes only, replayed ones among all."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from contsemi.strategies._avalanche import ER_ACE
@@ -29,6 +30,6 @@ class ErAce(Method):
             buffer = strategy.storage_policy.buffer
             strategy.replay_loader = conditions.endless(buffer, strategy.batch_size_mem)
 
-    def kept(self, strategy: Any) -> int:
-        """Images in the buffer."""
-        return len(strategy.storage_policy.buffer)
+    def kept(self, strategy: Any) -> Sequence[int]:
+        """Those in the buffer."""
+        return list(strategy.storage_policy.buffer.targets)

@@ -1,5 +1,6 @@
 """iCaRL: herded exemplars, distillation, and prediction by the nearest mean of exemplars."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -59,9 +60,9 @@ class Icarl(Method):
         classes = conditions.pixels.num_seen
         self.plugin.memory_size = conditions.config.memory.exemplars // classes * classes
 
-    def kept(self, strategy: Any) -> int:
-        """Exemplars."""
-        return sum(map(len, self.plugin.x_memory))
+    def kept(self, strategy: Any) -> Sequence[int]:
+        """Those of the exemplars."""
+        return [int(column) for columns in self.plugin.y_memory for column in columns]
 
     def networks(self, strategy: Any) -> list[Any]:
         """The network of the end of the last task, which teaches its own classes."""

@@ -1,6 +1,6 @@
 """The contract of a baseline: one file a strategy of Avalanche."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -54,9 +54,9 @@ class Method:
     def draw_from_memory(self, strategy: Any, conditions: "Conditions") -> None:
         """A task begins: replaces the loaders that the strategy has made of its memory."""
 
-    def kept(self, strategy: Any) -> int:
-        """Images that the strategy keeps of earlier tasks."""
-        return 0
+    def kept(self, strategy: Any) -> Sequence[int] | None:
+        """Columns of the images that the strategy keeps; ``None`` for one without a memory."""
+        return None
 
     def bytes_beside(self, strategy: Any) -> int:
         """Bytes kept with each image, its pixels and its label excepted."""

@@ -1,5 +1,6 @@
 """MIR: replays the images whose loss a step on the new ones would raise most."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from contsemi.strategies._avalanche import MIR, MIRPlugin
@@ -42,6 +43,6 @@ class Mir(Method):
         buffer = plugin.storage_policy.buffer
         plugin.replay_loader = conditions.endless(buffer, min(self.candidates, len(buffer)))
 
-    def kept(self, strategy: Any) -> int:
-        """Images in the buffer."""
-        return len(plugin_of(strategy, MIRPlugin).storage_policy.buffer)
+    def kept(self, strategy: Any) -> Sequence[int]:
+        """Those in the buffer."""
+        return list(plugin_of(strategy, MIRPlugin).storage_policy.buffer.targets)

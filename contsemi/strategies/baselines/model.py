@@ -86,6 +86,13 @@ class Features(nn.Module):
         super().__init__()
         self.backbone, self.pixels = backbone, pixels
 
+    def train(self, mode: bool = True) -> "Features":
+        """As always, but for a frozen backbone, whose statistics stay as they are."""
+        super().train(mode)
+        if getattr(self.backbone, "frozen", False):
+            self.backbone.eval()
+        return self
+
     def forward(self, rows: Tensor) -> Tensor:
         """Features float32 [N, F] of row numbers int64 [N]."""
         images = self.pixels.views(rows) if self.training else self.pixels.plain(rows)

@@ -1,5 +1,6 @@
 """Experience replay: cross-entropy on the task's labelled images and those of a buffer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from contsemi.strategies._avalanche import ClassBalancedBuffer, ReplayPlugin
@@ -27,6 +28,6 @@ class Replay(Method):
         buffer = plugin_of(strategy, ReplayPlugin).storage_policy.buffer
         strategy.dataloader = conditions.batches((strategy.adapted_dataset, rows), (buffer, rows))
 
-    def kept(self, strategy: Any) -> int:
-        """Images in the buffer."""
-        return len(plugin_of(strategy, ReplayPlugin).storage_policy.buffer)
+    def kept(self, strategy: Any) -> Sequence[int]:
+        """Those in the buffer."""
+        return list(plugin_of(strategy, ReplayPlugin).storage_policy.buffer.targets)

@@ -42,7 +42,10 @@ def test_a_flat_folder_is_split_and_an_image_keeps_its_side(tmp_path: Path) -> N
     assert train.targets.tolist() == [0] * 8 + [1] * 8
     assert test.targets.tolist() == [0] * 2 + [1] * 2
     assert not set(train.files) & set(test.files)
-    assert "has no test/ folder: 4 of 20 images, drawn from each class" in train.remarks[0]
+    assert (
+        "has no test/ folder with classes: 4 of 20 images, drawn from each class"
+        in train.remarks[0]
+    )
     for number in range(10, 15):
         photo(tmp_path / "photos" / "cat" / f"{number}.png")
     more, more_test = load(tmp_path / "photos")
@@ -99,16 +102,51 @@ def test_files_that_are_no_images_are_counted_and_passed_over(tmp_path: Path) ->
     assert "train/labels.csv" in said
 
 
-@pytest.mark.parametrize("place", ["unlabelled", "train/unlabelled"])
+@pytest.mark.parametrize("loose", ["0.png", "unknown/0.png"])
+@pytest.mark.parametrize("other", ["val", "valid", None])
+def test_test_images_without_labels_are_no_test(tmp_path: Path, loose: str, other: str) -> None:
+    root = tmp_path / "photos"
+    flat(root / "train", 10)
+    photo(root / "test" / loose)
+    if other:
+        flat(root / other, 3)
+    train, test = load(root)
+    assert len(test) == (6 if other else 4)
+    assert any("test/ has no folder of a class" in remark for remark in train.remarks)
+    assert not any("/test/" in name or name.startswith("test/") for name in train.files)
+
+
+def test_a_second_folder_of_test_images_is_said_to_be_idle(tmp_path: Path) -> None:
+    root = split(tmp_path / "photos")
+    flat(root / "val", 3)
+    train, test = load(root)
+    assert len(test) == 4
+    assert any("val/ is not read" in remark for remark in train.remarks)
+
+
+def test_only_labelled_images_are_drawn_for_the_test(tmp_path: Path) -> None:
+    root = flat(tmp_path / "photos", 5)
+    for number in range(7):
+        photo(root / "unlabelled" / f"{number}.png")
+    train, test = load(root)
+    assert (len(train), len(test)) == (15, 2)
+    assert "2 of 10 images" in train.remarks[0]
+
+
+@pytest.mark.parametrize(
+    "place", ["unlabelled", "train/unlabelled", "unlabeled", "Unlabelled", "train/Unlabeled"]
+)
 def test_images_without_a_label_beside_the_classes(tmp_path: Path, place: str) -> None:
     root = split(tmp_path / "photos")
-    for name in ("a.png", "deep/b.png", "task_2/c.png", "Task 1/d.png"):
+    for name in ("a.png", "deep/b.png", "task_02/c.png", "Task 1/d.png"):
         photo(root / place / name)
     train, _ = load(root)
     assert train.classes == ("cat", "dog")
     assert train.targets.tolist() == [0] * 4 + [1] * 4 + [-1] * 4
     named = dict(zip(train.files, train.arrives.tolist(), strict=True))
-    found = {name.rpartition("/")[2]: task for name, task in named.items() if "unlabelled" in name}
+    found = {
+        name.rpartition("/")[2]: task for name, task in named.items() if "unlabel" in name.lower()
+    }
     assert found == {"a.png": -1, "b.png": -1, "c.png": 1, "d.png": 0}
 
 
@@ -126,7 +164,7 @@ def test_nothing_is_decoded_before_the_labels_are_checked(
 
 def test_the_sizes_are_said(tmp_path: Path) -> None:
     remarks = load(split(tmp_path / "photos"))[0].remarks
-    assert any("the first from 12x9 to 8x8" in remark for remark in remarks)
+    assert any("the first 12x9 -> 8x8" in remark for remark in remarks)
 
 
 def test_a_listing_opens_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

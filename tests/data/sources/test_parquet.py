@@ -274,3 +274,44 @@ def test_a_split_with_withheld_labels_is_no_test(tmp_path: Path) -> None:
     write(tmp_path / "set" / "test.parquet", [0, -1])
     with pytest.raises(InputError, match="test row 1 has no label"):
         load(tmp_path / "set")
+
+
+def test_a_split_without_a_column_of_labels_is_no_test(tmp_path: Path) -> None:
+    write(tmp_path / "set" / "train.parquet", [0, 1, 1])
+    write(tmp_path / "set" / "validation.parquet", [0, 1])
+    images = [{"bytes": png(RANDOM.integers(0, 256, (8, 8, 3), np.uint8)), "path": None}]
+    pq.write_table(pa.table({"image": images}), tmp_path / "set" / "test.parquet")
+    train, test = load(tmp_path / "set")
+    assert test.targets.tolist() == [0, 1]
+    assert any("validation is the test" in remark for remark in train.remarks)
+
+
+@pytest.mark.parametrize("name", ["unlabelled", "unlabeled"])
+@pytest.mark.parametrize("label", ["label", "other"])
+def test_a_split_without_labels_comes_with_the_training_images(
+    tmp_path: Path, name: str, label: str
+) -> None:
+    write(tmp_path / "set" / "train.parquet", [0, 1, 1])
+    write(tmp_path / "set" / "test.parquet", [0, 1])
+    write(tmp_path / "set" / f"{name}-00000.parquet", [0, 1, 0, 1], label=label)
+    train, test = load(tmp_path / "set")
+    assert train.targets.tolist() == [0, 1, 1, -1, -1, -1, -1]
+    assert len(train.images) == 7
+    assert len(test) == 2
+
+
+def test_labels_with_gaps_as_pandas_writes_them(tmp_path: Path) -> None:
+    write(tmp_path / "set" / "train.parquet", [0.0, float("nan"), 1.0, None, 1.0])
+    write(tmp_path / "set" / "test.parquet", [0, 1])
+    assert load(tmp_path / "set")[0].targets.tolist() == [0, -1, 1, -1, 1]
+    write(tmp_path / "set" / "train.parquet", [0.0, 0.5, 1.0])
+    with pytest.raises(InputError, match=r"row 1 has label 0\.5; write whole numbers"):
+        load(tmp_path / "set")
+
+
+def test_the_sizes_are_said(tmp_path: Path) -> None:
+    write(tmp_path / "set" / "train.parquet", [0, 1])
+    write(tmp_path / "set" / "test.parquet", [0, 1])
+    assert not any("one size" in each for each in load(tmp_path / "set")[0].remarks)
+    remarks = load(tmp_path / "set", size=4)[0].remarks
+    assert any("the first 8x8 -> 4x4" in remark for remark in remarks)

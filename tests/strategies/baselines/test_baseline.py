@@ -177,6 +177,26 @@ def test_the_memory_holds_all_classes_alike(name, train, stream):
     assert torch.bincount(kept, minlength=6).tolist() == [2] * 6
 
 
+@pytest.mark.parametrize("name", ["replay", "der", "er_ace", "mir", "agem", "icarl"])
+def test_classes_of_which_no_image_is_kept_are_named(name, train, stream):
+    budget = 6 if name == "icarl" else 4
+    order = torch.full((len(stream[0].images),), -1)
+    for each in stream[0].experiences:
+        order[each.labelled] = each.labels
+
+    def look(task, baseline):
+        kept = set(order[kept_rows(name, baseline.strategy)].tolist())
+        seen = set(range(stream[0].experiences[task].num_seen))
+        assert baseline.without_exemplars == sorted(seen - kept)
+
+    last = train(name, f"memory.exemplars={budget}", stream=stream[0], after=look)
+    assert bool(last.without_exemplars) == (name != "icarl")
+
+
+def test_a_strategy_without_a_memory_names_no_class(train, stream):
+    assert train("naive", stream=stream[0]).without_exemplars == []
+
+
 def test_a_memory_of_nothing_is_fine_tuning(train, stream):
     """All the more surely as the order of draws is the same."""
     fine = outcome(train("naive", stream=stream[0]), stream[1].images)

@@ -52,6 +52,18 @@ def test_nothing_is_random_in_evaluation(pixels):
     assert not pixels.drawn
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_statistics_of_a_frozen_backbone_stay_in_every_copy(pixels, frozen):
+    backbone = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Flatten())
+    backbone.frozen = frozen
+    student = Features(backbone, pixels)
+    for network in (student, copy.deepcopy(student)):
+        before = network.backbone[0].running_mean.clone()
+        torch.nn.Sequential(network).train()
+        network(torch.arange(8))
+        assert torch.equal(network.backbone[0].running_mean, before) == frozen
+
+
 @pytest.mark.parametrize("masked", [True, False])
 def test_unseen_columns_neither_count_nor_learn(pixels, masked):
     classifier = Classifier(5)
