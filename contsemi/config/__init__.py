@@ -288,6 +288,11 @@ class Evaluate(Section):
         description="measure what predict=moments would reach with the true labels of each pool, "
         "true drift and true class statistics",
     )
+    discovery: Literal["none", "given", "estimated"] = Field(
+        default="none",
+        description="cluster the unlabelled images of all tasks so far, also of classes without a "
+        "label, into the given or an estimated number of classes, and compare with the true ones",
+    )
 
 
 class Checkpoint(Section):

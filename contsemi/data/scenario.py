@@ -66,6 +66,7 @@ class Stream:
             where they are chosen before each task.
         label_digest: SHA-256 of the sorted ``label_indices``.
         unlabelled_images: uint8 [M, 3, S, S], images of another folder, or ``None``.
+        novel: dataset class ids that never get a label, which have no column.
         remarks: what a user should know of the stream, one line each.
         facts: of each task how many images come of each class and of each unlabelled kind; for
             records alone.
@@ -81,6 +82,7 @@ class Stream:
     label_indices: Integers
     label_digest: str
     unlabelled_images: Tensor | None
+    novel: tuple[int, ...] = ()
     remarks: tuple[str, ...] = ()
     facts: list[dict[str, Any]] = field(default_factory=list)
     test_files: tuple[str, ...] = ()
@@ -154,6 +156,7 @@ def build(
         label_indices=labelled,
         label_digest=digest(labelled),
         unlabelled_images=foreign,
+        novel=tuple(made.coming.novel),
         remarks=() if foreign is None else _shared_with_test(foreign, test),
         facts=[_facts(made, pool, train, task) for task, pool in enumerate(found[first])],
         test_files=_files(train.place, test),

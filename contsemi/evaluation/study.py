@@ -13,6 +13,7 @@ from torch import Tensor
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, TestSet
 from contsemi.evaluation.answers import Evaluation, Scored
+from contsemi.evaluation.discovery import Discovery
 from contsemi.evaluation.predicts import HasFeatures, Predicts
 from contsemi.evaluation.probing import Probes
 from contsemi.evaluation.trace import fixed_subset
@@ -51,6 +52,15 @@ class Study:
         few = fixed_subset(stream.test, config.evaluate.embeddings, config.seed)
         kept = torch.cat([task.indices for task in few]) if config.evaluate.embeddings else None
         self.drawn = np.zeros(0, np.int64) if kept is None else kept.numpy()
+        self.discovery = None
+        if config.evaluate.discovery != "none":
+            self.discovery = Discovery(
+                stream,
+                train_targets,
+                number=config.evaluate.discovery,
+                images=config.evaluate.images,
+                seed=config.seed,
+            )
         self.probes = None
         if config.evaluate.probes:
             self.probes = Probes(
@@ -89,6 +99,9 @@ class Study:
             self._write("hierarchy", self._hierarchy(answered, task), task=task, step=step)
         if self.probes is not None:
             self._write("probe", self.probes.ask(learner, task + 1), task=task, step=step)
+        if self.discovery is not None:
+            found = self.discovery.after_task(learner, task)
+            self._write("discovery", found, task=task, step=step)
         if self.asked.pseudo_labels is not None:
             found = self._pseudo_labels(learner, task, self.asked.pseudo_labels)
             self._write("pseudo_labels", found, task=task, step=step)

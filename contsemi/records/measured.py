@@ -13,7 +13,7 @@ from contsemi.records.lines import entries
 
 __all__ = ["GROUPS", "Series", "load_measured", "summarise_measured"]
 
-GROUPS = ("probe", "calibration", "pseudo_labels", "labels", "hierarchy", "truth")
+GROUPS = ("probe", "calibration", "pseudo_labels", "labels", "hierarchy", "truth", "discovery")
 _OF_EACH_TASK = ("pseudo_labels", "labels")
 
 Series = dict[str, dict[int, float | Undefined]]

@@ -16,9 +16,16 @@ from contsemi.report.words import duration, one_line, percent, rate, size
 
 __all__ = ["by_predictor", "closing", "cost", "features", "number", "reasons"]
 
-COUNTS = ("evaluations", "recovery_steps")
+COUNTS = ("evaluations", "recovery_steps", "discovered_classes")
 # As they are: nats, labels of a class, distances and levels.
-PLAIN = ("negative_log_likelihood", "least", "most", "distance", "distance_of_mistakes")
+PLAIN = (
+    "negative_log_likelihood",
+    "least",
+    "most",
+    "distance",
+    "distance_of_mistakes",
+    "discovered_classes",
+)
 
 
 def closing(run: FinishedRun, width: int) -> list[RenderableType]:
