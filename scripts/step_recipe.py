@@ -71,8 +71,6 @@ class Step:
             f"objective.supports_per_class={self.supports}",
         ]
         self.learner = Learner(compose.load([*(ours if official else []), *words]))
-        if not official:
-            self.unlabelled = self.learner.config.batch.unlabelled
         if trivial:
             self.learner.network.backbone = Trivial(self.learner.network.backbone)
         for experience in stream.experiences[: task - 1]:
@@ -80,7 +78,8 @@ class Step:
             self.learner.end()
         self.learner.begin(stream.experiences[task - 1], stream.images)
         self.batch = self.learner.batch(0, 0)
-        if (there := len(self.batch.unlabelled)) != self.unlabelled:
+        there = len(self.batch.unlabelled)
+        if official and there != self.unlabelled:
             raise SystemExit(
                 f"error: --each: a task has {there} images, and a step takes {self.unlabelled}; "
                 f"give at least {-(-self.unlabelled // 10)}"

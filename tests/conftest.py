@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import importlib.util
+import io
 import multiprocessing
 import os
 import pickle
@@ -14,6 +15,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from hypothesis import settings
+from PIL import Image
 
 from contsemi.devices.ranks import Ranks
 from contsemi.records.manifest import manifest
@@ -110,6 +112,38 @@ def stream_of():
         train, test = data.load(config.data, config.scenario.dataset)
         budget = LabelBudget.parse(config.label_ratio)
         return build(config.scenario, budget, change(train), test, config.seed), test
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """40 small JPEGs, each of a size of its own."""
+    draw, found = np.random.default_rng(0), []
+    for number in range(40):
+        size = (20 + number % 7, 18 + number % 5)
+        coarse = draw.integers(0, 256, (5, 4, 3), dtype=np.uint8)
+        stream = io.BytesIO()
+        Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG")
+        found.append(stream.getvalue())
+    return found
+
+
+@pytest.fixture(scope="session")
+def shards_of(tmp_path_factory):
+    """Writes encoded images as shards, and gives their store."""
+    from contsemi.data.shards.index import index_of
+    from contsemi.data.shards.layout import layout_of
+    from contsemi.data.shards.reading import Shards
+    from contsemi.data.shards.writing import Sample, Split, write_shards
+
+    def make(train, side=16, originals=True):
+        root = tmp_path_factory.mktemp("shards")
+        samples = [Sample(str(n), each, n % 4) for n, each in enumerate(train)]
+        splits = {name: Split(len(train), iter(samples)) for name in ("train", "test")}
+        write_shards(root / "s", splits, "abcd", of="these", images=15, workers=1)
+        found = index_of(layout_of(root / "s"), str(root / "cache"), 1)
+        return Shards(found.splits["train"], side, originals=originals, workers=2)
 
     return make
 

@@ -10,7 +10,7 @@ from contsemi.compose import files, schema
 from contsemi.discovery import ROOMS, Part, find_class
 
 ROOT = Path(contsemi.__file__).parent
-FRONT = ("config.py", "keys.py")
+FRONT = ROOT / "config"
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def read():
     """Names that code outside of the schema looks up: attributes, and texts in brackets."""
     found = set()
     for file in ROOT.rglob("*.py"):
-        if file.name in FRONT and file.parent == ROOT:
+        if file.is_relative_to(FRONT):
             continue
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):

@@ -194,6 +194,9 @@ def _launcher(word: str) -> str:
             f"unknown launcher {suggest.shown(value)}",
             suggest.did_you_mean(suggest.name(value, LAUNCHERS), LAUNCHERS),
         )
+    if key == "hydra/sweeper":
+        problem = "a search is a command of its own, by the search space of the method's YAML"
+        raise InputError(key, problem, "write python -m contsemi.tune method=NAME --output FOLDER")
     name = key.removeprefix("hydra.launcher.")
     if key != name and name in LAUNCHER_KEYS and "_target_" not in word:
         if re.fullmatch(r"[\w.:@-]+", value):

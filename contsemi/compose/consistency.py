@@ -15,7 +15,7 @@ from contsemi.errors import InputError
 
 __all__ = ["check", "refuse_unread"]
 
-_FOLDERS = ("torchvision", "parquet", "folder")  # sources that need data.root
+_FOLDERS = ("torchvision", "parquet", "folder", "shards")  # sources that need data.root
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 _MOST_EXEMPLARS = 1_000_000_000

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from contsemi.stores.store import Images, side_of
+
 __all__ = ["ImageSet", "Named", "fingerprint"]
 
 
@@ -32,8 +34,8 @@ class ImageSet:
     """A split of a dataset.
 
     Attributes:
-        images: uint8 [N, 3, S, S], or [N, 4, S, S] with masks (:mod:`contsemi.data.masks`); may be
-            a private view of a memory-mapped file.
+        images: uint8 [N, 3, S, S], or [N, 4, S, S] with masks (:mod:`contsemi.data.masks`), maybe
+            a private view of a memory-mapped file; or a store of images that are in no array.
         targets: int64 [N], class ids; -1 for images whose label nobody knows.
         coarse: int64 [N], super-class ids, where the dataset has them.
         classes: name of each class id.
@@ -47,7 +49,7 @@ class ImageSet:
         place: the folder that holds them.
     """
 
-    images: Tensor
+    images: Images
     targets: Tensor
     coarse: Tensor | None
     classes: tuple[str, ...]
@@ -101,7 +103,7 @@ class ImageSet:
     @property
     def size(self) -> int:
         """Side of the images in pixels."""
-        return int(self.images.shape[-1])
+        return side_of(self.images)
 
 
 def fingerprint(images: NDArray[np.uint8], targets: NDArray[np.int64]) -> str:

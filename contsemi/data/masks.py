@@ -21,6 +21,7 @@ from contsemi.data.sources.cache import cached, file_state, key
 from contsemi.data.sources.decode import Unreadable, decode, side_lengths
 from contsemi.data.sources.decoding import Failure
 from contsemi.errors import InputError
+from contsemi.stores.store import ImageStore, array_of
 
 __all__ = ["FOREGROUND", "wanted", "whole", "with_masks"]
 
@@ -62,6 +63,9 @@ def with_masks(
             are not as their image.
         StorageFailed: the cache cannot be written.
     """
+    if isinstance(train.images, ImageStore):
+        problem = "the images are in shards, for which no masks are made"
+        raise InputError("data.source", problem, "use data.source=folder, or background=none")
     folder = _folder(train)
     if masks == "folder" and folder is None:
         problem = f"there is no folder {FOLDER}/ beside train/"
@@ -147,7 +151,7 @@ def _together(train: ImageSet, entry: str, cache: str | None, make: _Make) -> Im
         with path.open("r+b") as stream:
             stream.seek(offset, os.SEEK_SET)
             for start in range(0, len(train), PIECE):
-                images = train.images[start : start + PIECE].numpy()
+                images = array_of(train.images)[start : start + PIECE].numpy()
                 masks = make(images, start)[:, None]
                 stream.write(np.concatenate([images, masks], axis=1).tobytes())
         return []

@@ -25,11 +25,14 @@ from contsemi.errors import InputError
 from contsemi.labels import LabelBudget, digest
 from contsemi.labels.choices.choice import Choice
 from contsemi.labels.choices.stratified import Stratified
+from contsemi.stores.choosing import plain
+from contsemi.stores.store import Images, array_of
 from contsemi.types import Experience
 
 __all__ = ["Arrivals", "Stream", "TestSet", "build", "refuse_unfit"]
 
 Integers = NDArray[np.int64]
+_COMPARED = 4096  # test images whose pixels are in memory at a time
 DIGITS = "digits"  # scenario.unlabelled_root for the bundled images
 
 
@@ -57,8 +60,8 @@ class Stream:
     Attributes:
         name: name of the scenario.
         experiences: the tasks, as training may see them.
-        images: uint8 [N, 3, S, S], what the experiences' rows point into: the training images,
-            and after them those of ``unlabelled_images``.
+        images: uint8 [N, 3, S, S], or their store: what the experiences' rows point into, the
+            training images and after them those of ``unlabelled_images``.
         test: the test images of each task.
         class_order: dataset class id of each column.
         class_names: class name of each column.
@@ -75,7 +78,7 @@ class Stream:
 
     name: str
     experiences: list[Experience]
-    images: Tensor
+    images: Images
     test: list[TestSet]
     class_order: tuple[int, ...]
     class_names: tuple[str, ...]
@@ -169,9 +172,10 @@ def _files(root: Path | None, split: ImageSet) -> tuple[str, ...]:
     return tuple(str(root.absolute() / file) for file in split.files)
 
 
-def _with_foreign(images: Tensor, foreign: Tensor, cache: str | None) -> Tensor:
+def _with_foreign(images: Images, foreign: Tensor, cache: str | None) -> Images:
     """Training images, and behind them foreign ones, which have no masks of their own."""
-    return concatenated(images, foreign if images.shape[1] == 3 else whole(foreign), cache)
+    masked = isinstance(images, Tensor) and images.shape[1] == 4
+    return concatenated(images, whole(foreign) if masked else foreign, cache)
 
 
 def _columns(order: Sequence[int], num_classes: int) -> Integers:
@@ -279,7 +283,7 @@ def _foreign(scenario: Scenario, test: ImageSet, data: Data | None) -> Tensor | 
         problem = "is missing, and scenario.unlabelled=folder"
         raise InputError("scenario.unlabelled_root", problem, "give a folder of images")
     if scenario.unlabelled_root == DIGITS:
-        return digits.load(test.size)[0].images
+        return array_of(digits.load(test.size)[0].images)
     root = Path(scenario.unlabelled_root).expanduser()
     if test.place is not None:
         ours, theirs = root.resolve(), test.place.resolve()
@@ -293,7 +297,10 @@ def _foreign(scenario: Scenario, test: ImageSet, data: Data | None) -> Tensor | 
 
 def _shared_with_test(pool: Tensor, test: ImageSet) -> tuple[str, ...]:
     """What is to be said where images of the pool are test images too."""
-    shared = np.isin(row_digests(pool.numpy()), row_digests(test.images.numpy()))
+    store = plain(test.images, torch.device("cpu"))
+    rows = torch.split(torch.arange(len(test)), _COMPARED)
+    digests = [row_digests(store.take(each).numpy()) for each in rows]
+    shared = np.isin(row_digests(pool.numpy()), np.concatenate(digests))
     if not shared.any():
         return ()
     return (

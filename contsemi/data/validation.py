@@ -1,5 +1,6 @@
 """Labels of the budget that are tested on instead of trained on, to choose settings by."""
 
+import hashlib
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from contsemi.data.imageset import ImageSet, fingerprint
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget, draw
+from contsemi.stores.store import Images, ImageStore
 
 __all__ = ["held_out"]
 
@@ -67,13 +69,21 @@ def held_out(
 def _part(images: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
     """Some of the images."""
     index = torch.from_numpy(rows)
-    pixels, targets = images.images[index], images.targets[index]
+    targets, whole = images.targets[index], images.images
+    found: Images
+    if isinstance(whole, ImageStore):
+        found = whole.some(index)
+        of = f"{images.digest} {fingerprint(np.zeros(0, np.uint8), rows)}"
+        digest = hashlib.sha256(of.encode()).hexdigest()
+    else:
+        found = whole[index]
+        digest = fingerprint(found.numpy(), targets.numpy())
     return replace(
         images,
-        images=pixels,
+        images=found,
         targets=targets,
         coarse=None if images.coarse is None else images.coarse[index],
         arrives=None if images.arrives is None else images.arrives[index],
         files=None if images.files is None else tuple(images.files[row] for row in rows),
-        digest=fingerprint(pixels.numpy(), targets.numpy()),
+        digest=digest,
     )

@@ -8,13 +8,12 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.errors import InputError
 
 __all__ = [
-    "Resident",
     "autocast",
     "channels_last",
     "choose_device",
@@ -106,25 +105,3 @@ def set_deterministic(on: bool) -> None:
 def channels_last(module: nn.Module) -> nn.Module:
     """The memory format that convolutions are fastest in, on CPUs and GPUs."""
     return module.to(memory_format=torch.channels_last)
-
-
-class Resident:
-    """Brings an image array to a device once, where it leaves three quarters of the memory free.
-
-    Args:
-        device: where batches are wanted.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self._pair: tuple[Tensor, Tensor] | None = None
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """The array on the device, or itself where there is no room or no need."""
-        if self.device.type != "cuda" or images.device == self.device:
-            return images
-        if self._pair is None or self._pair[0] is not images:
-            free, _ = torch.cuda.mem_get_info(self.device)
-            fits = 4 * images.nbytes < free
-            self._pair = images, images.to(self.device) if fits else images
-        return self._pair[1]

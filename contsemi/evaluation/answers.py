@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from contsemi.data.scenario import TestSet
 from contsemi.evaluation.predicts import Predicts
 from contsemi.metrics.accuracy import accuracy_rows
+from contsemi.stores.store import Images
 
 __all__ = ["Evaluation", "Scored", "evaluate"]
 
@@ -60,7 +60,7 @@ class Evaluation:
 @torch.no_grad()
 def evaluate(
     asked: Predicts,
-    images: Tensor,
+    images: Images,
     tasks: Sequence[TestSet],
     seen: int,
     *,
@@ -70,7 +70,7 @@ def evaluate(
 
     Args:
         asked: what predicts.
-        images: uint8 [N, 3, S, S] test images.
+        images: uint8 [N, 3, S, S], or a store: the test images.
         tasks: the test tasks of the whole stream.
         seen: how many of them have been trained on.
         predictors: whether to measure the other predictors, too, and to keep every answer.

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from contsemi.stores.store import Images
 from contsemi.types import Outputs
 
 __all__ = ["HasFeatures", "Predicts"]
@@ -12,18 +13,18 @@ __all__ = ["HasFeatures", "Predicts"]
 class HasFeatures(Protocol):
     """What the probes ask."""
 
-    def features(self, images: Tensor) -> Tensor:
-        """Features [N, F] of un-augmented images, uint8 [N, 3, S, S]."""
+    def features(self, images: Images, ids: Tensor | None = None) -> Tensor:
+        """Features [n, F] of un-augmented images; as in :meth:`Predicts.look`."""
 
 
 class Predicts(HasFeatures, Protocol):
     """What the evaluation of a task asks; C columns have been seen so far."""
 
-    def look(self, images: Tensor, ids: Tensor | None = None) -> Outputs:
-        """Outputs of un-augmented images uint8 [N, 3, S, S], without gradient.
+    def look(self, images: Images, ids: Tensor | None = None) -> Outputs:
+        """Outputs of un-augmented images, without gradient.
 
         Args:
-            images: all.
+            images: all, uint8 [N, 3, S, S] or a store.
             ids: int64 [n], which of them, read chunk by chunk; ``None`` for all.
         """
 

@@ -7,11 +7,11 @@ and without them.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from contsemi.data.scenario import TestSet
 from contsemi.evaluation.predicts import HasFeatures
 from contsemi.metrics.probes.probe import Found, Probe, Rows
+from contsemi.stores.store import Images
 
 __all__ = ["Probes"]
 
@@ -22,7 +22,7 @@ class Probes:
     Args:
         probes: that are wanted.
         bank: images with true labels that the probes may learn from, by task.
-        bank_images: [N, ...], what they point into, as the learner takes them.
+        bank_images: uint8 [N, 3, S, S], or a store: what they point into.
         test: images that the probes are asked, by task.
         test_images: likewise.
         seed: of the run.
@@ -33,16 +33,14 @@ class Probes:
         probes: Sequence[Probe],
         *,
         bank: Sequence[TestSet],
-        bank_images: Tensor,
+        bank_images: Images,
         test: Sequence[TestSet],
-        test_images: Tensor,
+        test_images: Images,
         seed: int,
     ) -> None:
         self.probes, self.seed = probes, seed
         self.bank, self.test = bank, test
-        # Gathered once: the rest of both sets is not read.
-        self.bank_images = bank_images[torch.cat([task.indices for task in bank])]
-        self.test_images = test_images[torch.cat([task.indices for task in test])]
+        self.bank_images, self.test_images = bank_images, test_images
 
     def ask(self, learner: HasFeatures, seen: int) -> Found:
         """Every number that the wanted probes give, by its name in the records.
@@ -51,15 +49,17 @@ class Probes:
             learner: whose features; those of all tasks are looked at, also of those to come.
             seen: tasks learned so far; 0 asks only for what the untrained network can answer.
         """
-        bank = _by_task(learner.features(self.bank_images), self.bank)
-        test = _by_task(learner.features(self.test_images), self.test)
+        bank = _by_task(learner, self.bank_images, self.bank)
+        test = _by_task(learner, self.test_images, self.test)
         found: Found = {}
         for probe in self.probes:
             found |= probe.ask(bank, test, seen=seen, seed=self.seed)
         return found
 
 
-def _by_task(features: Tensor, tasks: Sequence[TestSet]) -> list[Rows]:
+def _by_task(learner: HasFeatures, images: Images, tasks: Sequence[TestSet]) -> list[Rows]:
+    """Features and labels of each task's images; no others are read."""
+    features = learner.features(images, torch.cat([task.indices for task in tasks]))
     sizes = [len(task.indices) for task in tasks]
     parts = torch.split(features.float().cpu(), sizes)
     return [(part.numpy(), task.targets.numpy()) for part, task in zip(parts, tasks, strict=True)]

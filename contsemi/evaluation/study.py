@@ -24,6 +24,7 @@ from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.probes.probe import Probe
 from contsemi.metrics.pseudo_labels import pseudo_label_quality
 from contsemi.records.records import Records
+from contsemi.stores.store import Images
 
 __all__ = ["Study"]
 
@@ -35,7 +36,7 @@ class Study:
         config: the run.
         stream: the tasks.
         train_targets: int64 [N], true class ids of the training images.
-        test_images: uint8 [N, 3, S, S].
+        test_images: uint8 [N, 3, S, S], or a store.
         records: where to write.
     """
 
@@ -44,7 +45,7 @@ class Study:
         config: Config,
         stream: Stream,
         train_targets: Tensor,
-        test_images: Tensor,
+        test_images: Images,
         records: Records,
     ) -> None:
         self.asked, self.stream, self.records = config.evaluate, stream, records

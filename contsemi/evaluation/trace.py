@@ -8,13 +8,13 @@ draws from no generator that training uses: the weights are the same with it and
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 
 from contsemi.data.scenario import TestSet
 from contsemi.evaluation.answers import Evaluation, evaluate
 from contsemi.evaluation.predicts import Predicts
 from contsemi.learner.loop import Hooks, Loop
 from contsemi.seeding import generator
+from contsemi.stores.store import Images
 
 __all__ = ["Trace", "fixed_subset"]
 
@@ -53,7 +53,7 @@ class Trace(Hooks):
     switch has something to fall from.
 
     Args:
-        images: uint8 [N, 3, S, S] test images.
+        images: uint8 [N, 3, S, S], or a store: the test images.
         tasks: of :func:`fixed_subset`.
         every_steps: evaluate after so many steps of a task; 0 for none by steps.
         every_epochs: evaluate after so many epochs of a task; 0 for none by epochs.
@@ -63,7 +63,7 @@ class Trace(Hooks):
 
     def __init__(
         self,
-        images: Tensor,
+        images: Images,
         tasks: Sequence[TestSet],
         *,
         every_steps: int,
@@ -71,17 +71,7 @@ class Trace(Hooks):
         record: Callable[[Evaluation, int], None],
         asked: Predicts | None = None,
     ) -> None:
-        # Gathered once: a step then reads no more of the test set than it needs.
-        self.images = images[torch.cat([task.indices for task in tasks])]
-        starts = torch.tensor([0, *(len(task.indices) for task in tasks)]).cumsum(0).tolist()
-        self.tasks = [
-            TestSet(
-                indices=torch.arange(start, start + len(task.indices)),
-                targets=task.targets,
-                columns=task.columns,
-            )
-            for start, task in zip(starts, tasks, strict=False)
-        ]
+        self.images, self.tasks = images, list(tasks)
         self.every_steps, self.every_epochs, self.record = every_steps, every_epochs, record
         self.asked = asked
 

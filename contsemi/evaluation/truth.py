@@ -26,6 +26,7 @@ from contsemi.metrics.accuracy import accuracy_rows
 from contsemi.predictors.moments import ClassMoments
 from contsemi.predictors.predictor import Material
 from contsemi.storage.atomic import make_folder, storage, write_atomically
+from contsemi.stores.store import Images
 
 __all__ = ["Truth"]
 
@@ -40,7 +41,7 @@ class Truth(Hooks):
     Args:
         stream: the tasks.
         hidden: int64 [N], true column of each training image; -1 for none.
-        test_images: uint8 [M, 3, S, S].
+        test_images: uint8 [M, 3, S, S], or a store.
         folder: of the run, where the moments of the other courses are kept between tasks.
         record: is given the task and the mean accuracy over its tasks so far, by name.
     """
@@ -49,7 +50,7 @@ class Truth(Hooks):
         self,
         stream: Stream,
         hidden: Tensor,
-        test_images: Tensor,
+        test_images: Images,
         folder: Path,
         record: Callable[[int, Mapping[str, float]], None],
     ) -> None:

@@ -15,6 +15,7 @@ from contsemi.data.sources.listing import pool_files, relative, shown
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
+from contsemi.stores.store import array_of
 from contsemi.types import Experience
 
 __all__ = ["Lesson", "opened"]
@@ -82,13 +83,13 @@ def opened(
     budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
     rows = free[choice.draw(budget, targets[free], seed=seed, names=train.classes)]
     return Lesson(
-        images=train.images,
+        images=array_of(train.images),
         experience=_experience(
             index, columns, known, classes, rows, columns[targets[rows]], len(train)
         ),
         classes=classes,
         own=train.classes,
-        test=(test.images, torch.from_numpy(columns[test.targets.numpy()])),
+        test=(array_of(test.images), torch.from_numpy(columns[test.targets.numpy()])),
         digest=train.digest,
         remarks=train.remarks,
     )

@@ -1,12 +1,11 @@
 """The backgrounds that views of a task may take: those of its own images."""
 
 import torch
-from torch import Tensor
 
 from contsemi.config import Config
 from contsemi.errors import InputError
-from contsemi.learner.task import gather
 from contsemi.seeding import generator
+from contsemi.stores.store import ImageStore
 from contsemi.types import Experience
 from contsemi.views.background import Donors
 
@@ -15,16 +14,13 @@ __all__ = ["MOST", "donors"]
 MOST = 512  # images whose backgrounds are held; they live on the device
 
 
-def donors(
-    config: Config, experience: Experience, images: Tensor, device: torch.device
-) -> Donors | None:
+def donors(config: Config, experience: Experience, images: ImageStore) -> Donors | None:
     """Backgrounds of images of the task's pool, drawn by the run's seed; none of an earlier task.
 
     Args:
         config: the run.
         experience: the task.
-        images: uint8 [N, 4, S, S], the mask last; with 3 channels where no background changes.
-        device: where they are wanted.
+        images: with a fourth channel, the mask, where a background changes.
 
     Returns:
         ``None`` where no policy puts other backgrounds in place.
@@ -34,7 +30,7 @@ def donors(
     """
     policies = config.views.policies.items()
     changing = {name: crop.background for name, crop in policies if crop.background != "none"}
-    if changing and images.shape[1] == 3:
+    if changing and images.channels == 3:
         key = f"views.policies.{next(iter(changing))}.background"
         problem = "the images of this stream have no masks"
         raise InputError(key, problem, "use none; runs of contsemi.run make masks")
@@ -42,5 +38,5 @@ def donors(
         return None
     draw = generator(config.seed, "donors", experience.index)
     chosen = torch.randperm(len(experience.unlabelled), generator=draw)[:MOST]
-    rows = gather(images, experience.unlabelled[chosen], device)
+    rows = images.take(experience.unlabelled[chosen])
     return Donors(rows[:, :3], rows[:, 3])

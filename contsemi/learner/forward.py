@@ -1,5 +1,6 @@
 """Runs networks: over the views of one step, and over un-augmented images."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,8 @@ from contsemi.devices.room import with_room
 from contsemi.errors import OutOfDeviceMemory
 from contsemi.learner.known_features import KnownFeatures
 from contsemi.models.network import Network
+from contsemi.stores.choosing import plain
+from contsemi.stores.store import Images
 from contsemi.types import Forward, Outputs
 from contsemi.views import Augment
 
@@ -112,7 +115,7 @@ class Embedder:
     def __call__(
         self,
         network: Network,
-        images: Tensor,
+        images: Images,
         heads: Sequence[str],
         ids: Tensor | None = None,
     ) -> Outputs:
@@ -120,18 +123,21 @@ class Embedder:
 
         Args:
             network: the network.
-            images: uint8 [N, 3, S, S], on any device.
+            images: uint8 [N, 3, S, S], on any device, or a store.
             heads: heads to evaluate.
             ids: int64 [n], which of the images, read chunk by chunk; ``None`` for all.
         """
         was_training = network.training
         network.eval()
-        count = len(images) if ids is None else len(ids)
-        own = block(self.ranks, count)
-        parts = []
+        store = plain(images, self.device)
+        ids = torch.arange(len(store)) if ids is None else ids
+        count, parts = len(ids), []
         step = self.chunk if self.known is None else max(self.chunk, KEPT_CHUNK)
-        for rows in torch.split(images[own] if ids is None else ids[own], step):
-            chunk = rows if ids is None else images.index_select(0, rows.to(images.device))
+        chunks = torch.split(ids[block(self.ranks, count)], step)
+        for rows, following in itertools.zip_longest(chunks, chunks[1:]):
+            chunk = store.take(rows)
+            if following is not None:
+                store.expect(following)
             parts += self._by_parts(network, chunk, heads)
         network.train(was_training)
         outputs = Outputs(

@@ -21,6 +21,8 @@ from contsemi.memory.exemplars import Exemplars
 from contsemi.models.heads import Prototypes
 from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Material, Predictor
+from contsemi.stores.resident import Resident
+from contsemi.stores.store import Images
 from contsemi.types import Outputs
 
 __all__ = ["Inference"]
@@ -98,17 +100,16 @@ class Inference:
                 self.embed,
                 self.heads,
                 draw=self.draw,
-                exemplars=self.exemplars.images,
-                anchors=self.anchors.images,
+                kept=[self.exemplars.store, Resident(self.anchors.images)],
                 index=self.config.memory.index,
             )
         return self._pool
 
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Images) -> Tensor:
         """Scores of un-augmented images over all seen columns.
 
         Args:
-            images: uint8 [N, 3, S, S], on any device.
+            images: uint8 [N, 3, S, S], on any device, or a store.
 
         Returns:
             float32 [N, num_seen] on the learner's device; running statistics are not touched.
@@ -116,13 +117,13 @@ class Inference:
         with torch.no_grad():
             return self.scores(self.look(images))
 
-    def look(self, images: Tensor, ids: Tensor | None = None) -> Outputs:
+    def look(self, images: Images, ids: Tensor | None = None) -> Outputs:
         """Outputs of un-augmented images, or of those with the ids, by the predicting network."""
         return self.embed(self.networks.predicting, images, self.heads, ids)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Features [N, F] of un-augmented images; no task need have begun."""
-        return self.embed(self.networks.predicting, images, ()).features
+    def features(self, images: Images, ids: Tensor | None = None) -> Tensor:
+        """Features [N, F] of un-augmented images, or of those with the ids; also between tasks."""
+        return self.embed(self.networks.predicting, images, (), ids).features
 
     def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
         """Scores of the outputs of :meth:`look` by every predictor; ``headline`` is our own."""
@@ -220,6 +221,6 @@ class Inference:
         """
         at_hand = self.exemplars if self.task is None else self.task
         if self._labelled is None and len(at_hand.labels):
-            images = self.exemplars.images if self.task is None else self.task.labelled
+            images = self.exemplars.store if self.task is None else self.task.labelled
             self._labelled = self.look(images), at_hand.labels
         return self._labelled

@@ -35,6 +35,8 @@ from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
+from contsemi.stores.choosing import Stores
+from contsemi.stores.store import Images
 from contsemi.types import Batch, Experience, Outputs, Step
 from contsemi.views import Augment
 
@@ -80,7 +82,7 @@ class Learner:
         self.objective.to(self.device)
         self.distiller.to(self.device)
         self.augment = Augment(config.views)
-        self.resident = precision.Resident(self.device)
+        self.stores = Stores(self.device, self.ranks.local_size)
         self.exemplars = Exemplars(config.memory.exemplars)
         self.anchors = Anchors(config.memory.anchors)
         known = parts.known_features(config, network, self.device, self.precision)
@@ -170,13 +172,12 @@ class Learner:
 
     # A task
 
-    def begin(self, experience: Experience, images: Tensor) -> None:
+    def begin(self, experience: Experience, images: Images) -> None:
         """A task begins: heads grow, samplers and optimiser are made.
 
         Args:
             experience: the task.
-            images: uint8 [N, 3, S, S], the array that the task's indices point into; with a fourth
-                channel of masks where a policy changes backgrounds.
+            images: uint8 [N, 3, S, S], 4 channels with masks, or a store: what its rows point into.
 
         Raises:
             InputError: a policy changes backgrounds, and there are no masks.
@@ -186,23 +187,17 @@ class Learner:
         self._grow(experience)
         self._enter(experience, images, step=0)
 
-    def _reach(self, images: Tensor) -> None:
+    def _reach(self, images: Images) -> None:
         if self.reads_again:
-            self.exemplars.source = self.resident(images)
+            self.exemplars.source = self.stores(images)
 
-    def _enter(self, experience: Experience, images: Tensor, step: int) -> None:
+    def _enter(self, experience: Experience, images: Images, step: int) -> None:
         """Makes the samplers of a task that begins or goes on."""
         self.step_in_task = step
-        self.augment.donors = donors(self.config, experience, images, self.device)
+        own, kept = self.stores(images), self.exemplars
+        self.augment.donors = donors(self.config, experience, own)
         self.rows = TaskRows(
-            experience,
-            self.resident(images),
-            self.exemplars,
-            self.needs,
-            self.config.batch,
-            seed=self.config.seed,
-            device=self.device,
-            ranks=self.ranks,
+            experience, own, kept, self.needs, self.config, device=self.device, ranks=self.ranks
         )
         self.inference.enter(self.rows)
 
@@ -233,19 +228,19 @@ class Learner:
         self.rows = None
         self.inference.enter(None)
 
-    # What is said of images; see :class:`~contsemi.learner.inference.Inference`
+    # What is said of images
 
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Images) -> Tensor:
         """Scores [N, num_seen] of un-augmented images over all seen columns."""
         return self.inference.predict(images)
 
-    def look(self, images: Tensor, ids: Tensor | None = None) -> Outputs:
+    def look(self, images: Images, ids: Tensor | None = None) -> Outputs:
         """Outputs of un-augmented images, or of those with the ids, by the predicting network."""
         return self.inference.look(images, ids)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Features [N, F] of un-augmented images; no task need have begun."""
-        return self.inference.features(images)
+    def features(self, images: Images, ids: Tensor | None = None) -> Tensor:
+        """Features [N, F] of un-augmented images, or of those with the ids; also between tasks."""
+        return self.inference.features(images, ids)
 
     def scores(self, outputs: Outputs) -> Tensor:
         """Scores [N, num_seen] of outputs of the network that predicts."""
@@ -283,6 +278,7 @@ class Learner:
             seed=(self.config.seed, experience.index, self.step_in_task),
             ranks=self.ranks,
             near=self.task.near(batch.places, self.step_in_task),
+            cut=batch.cut,
         )
         run = self.compiled
         if self.pieces > 1:
@@ -365,16 +361,15 @@ class Learner:
         }
 
     def restore(
-        self, state: dict[str, Any], experience: Experience, images: Tensor, step: int | None
+        self, state: dict[str, Any], experience: Experience, images: Images, step: int | None
     ) -> None:
         """Takes the state of a learner of the same configuration back.
 
         Args:
             state: of :meth:`state`; empty tensors may be missing.
             experience: the task in which, or after which, the state was saved.
-            images: the array that the task's indices point into.
-            step: steps done in that task; ``None`` if it was over, so that nothing of it is read
-                but its exemplars, where they were not copied.
+            images: what the task's indices point into.
+            step: steps done in that task; ``None`` if it was over: only exemplars are read.
         """
         self._reach(images)
         experience = self.anchors.begin(experience, self.config.seed)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from contsemi.devices.room import out_of_memory, outside_torch
 from contsemi.errors import StepTooLarge
+from contsemi.stores.store import Images
 from contsemi.types import Batch, Experience, Step
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _call_each(active: list[Any]) -> Any:
 def fit(
     learner: "Learner",
     experience: Experience,
-    images: Tensor,
+    images: Images,
     hooks: Hooks | None = None,
     start: tuple[int, int] | None = None,
 ) -> None:
@@ -114,7 +115,7 @@ def fit(
     Args:
         learner: what is trained.
         experience: the task.
-        images: uint8 [N, 3, S, S], the array its indices point into.
+        images: uint8 [N, 3, S, S], or a store: what its indices point into.
         hooks: what else happens in each iteration.
         start: (epoch, iteration) to go on from, for a learner whose state was restored inside
             this task; ``None`` begins the task.

@@ -37,7 +37,9 @@ def material(
         known=pool.labels >= 0,
         columns=task.columns if own_classes else None,
         probs=probs,
-        labelled=pool.embed(pool.networks.predicting, task.labelled[own], pool.heads).features,
+        labelled=pool.embed(
+            pool.networks.predicting, task.labelled.some(own.nonzero()[:, 0]), pool.heads
+        ).features,
         labels=task.labels[own],
         moved=pool.moved(_features) if moved and pool.networks.pasts else None,
         ids=pool.ids,

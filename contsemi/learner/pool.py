@@ -1,6 +1,6 @@
 """The images of a task, as networks see them without augmentation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
@@ -8,8 +8,9 @@ from torch import Tensor
 
 from contsemi.learner.forward import Embedder
 from contsemi.learner.networks import Networks
-from contsemi.learner.task import TaskRows, gather
+from contsemi.learner.task import TaskRows
 from contsemi.search.index import Index, Kind
+from contsemi.stores.store import ImageStore
 from contsemi.types import Outputs
 
 __all__ = ["TaskPool"]
@@ -26,8 +27,7 @@ class TaskPool:
         embed: runs them.
         heads: that the method needs.
         draw: gives a generator for a purpose.
-        exemplars: uint8 [M, 3, S, S], the images kept of earlier tasks.
-        anchors: uint8 [A, 3, S, S], those of earlier tasks that were not trained on.
+        kept: images of earlier tasks: the exemplars, and those that were not trained on.
         index: how near rows are looked for; see :class:`contsemi.search.index.Index`.
     """
 
@@ -39,13 +39,12 @@ class TaskPool:
         heads: tuple[str, ...],
         *,
         draw: Callable[[str], torch.Generator],
-        exemplars: Tensor,
-        anchors: Tensor,
+        kept: Sequence[ImageStore],
         index: Kind = "auto",
     ) -> None:
         self.task, self.networks, self.embed, self.heads = task, networks, embed, heads
         self.draw, self.index = draw, index
-        self.kept = [images for images in (exemplars, anchors) if len(images)]
+        self.kept = [images for images in kept if len(images)]
         self._rows = task.experience.unlabelled
         self.ids, self.columns = task.pool_ids, task.columns
         self._outputs: dict[tuple[str, tuple[str, ...]], Outputs] = {}
@@ -82,7 +81,7 @@ class TaskPool:
 
     def images(self, places: Tensor) -> Tensor:
         """Images uint8 [n, 3, S, S] on the device."""
-        return gather(self.task.images, self.ids[places], self.ids.device)
+        return self.task.images.take(self.ids[places])
 
     def moved(self, take: Callable[[Outputs], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """What the task's images, exemplars and anchors were to the past, and what they are now.

@@ -15,6 +15,8 @@ from contsemi.memory.exemplars import Exemplars, sure_rows
 from contsemi.memory.gate import fits
 from contsemi.memory.selection.selection import Offered, Selection
 from contsemi.seeding import generator
+from contsemi.stores.parts import chained
+from contsemi.stores.store import ImageStore
 from contsemi.types import Outputs
 
 __all__ = ["remember"]
@@ -45,19 +47,20 @@ def remember(
     """
     task, limit = pool.task, config.memory.bytes
     current = ~task.from_memory
-    images, labels, ids = task.labelled[current], task.labels[current], task.ids[current]
+    images = task.labelled.some(current.nonzero()[:, 0])
+    labels, ids = task.labels[current], task.ids[current]
     count = len(ids)
     if embeddings.budget or config.memory.pseudo_labels is not None:
         probs = inference.probs(pool.outputs("predicting"))
         sure = _sure(pool, probs, config)
-        images = torch.cat([images, pool.images(sure)])
+        images = chained(images, task.images.some(pool.ids[sure]))
         labels = torch.cat([labels, probs[sure].argmax(1)])
         ids = torch.cat([ids, pool.ids[sure]])
         if embeddings.budget:
             left = None if limit is None else max(0, limit - beside)
             _remember_embeddings(pool, exemplars, embeddings, probs, config, left)
     exemplars.add(
-        images,
+        images.all() if exemplars.source is None else None,
         labels,
         ids,
         order=_order(inference, config, images, labels, ids),
@@ -67,7 +70,7 @@ def remember(
 
 
 def _order(
-    inference: Inference, config: Config, images: Tensor, labels: Tensor, ids: Tensor
+    inference: Inference, config: Config, images: ImageStore, labels: Tensor, ids: Tensor
 ) -> Tensor | None:
     """The order in which a class keeps its images, by the policy of the configuration."""
     if not len(ids):

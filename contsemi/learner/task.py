@@ -6,23 +6,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from contsemi.config import BatchSizes
+from contsemi.config import Config
 from contsemi.data.class_draw import ClassDraw
 from contsemi.data.sampler import LabelledPool, steps_per_epoch, unlabelled_places
 from contsemi.devices.ranks import Ranks
+from contsemi.learner.reading import Drawn, Reading
 from contsemi.memory.exemplars import Exemplars
 from contsemi.seeding import generator
+from contsemi.stores.parts import chained
+from contsemi.stores.store import ImageStore
 from contsemi.types import Batch, ByAge, Experience, Needs, View
 
-__all__ = ["LabelledSource", "TaskRows", "gather"]
+__all__ = ["LabelledSource", "TaskRows"]
 
 LabelledSource = Callable[[], tuple[Tensor, Tensor]]
-
-
-def gather(images: Tensor, indices: Tensor, device: torch.device) -> Tensor:
-    """Rows of an image array, on a device, without waiting for it."""
-    rows = images.index_select(0, indices.to(images.device, non_blocking=True))
-    return rows.to(device, non_blocking=True)
 
 
 class TaskRows:
@@ -30,16 +27,16 @@ class TaskRows:
 
     Args:
         experience: the task.
-        images: uint8 [N, 3, S, S], the array that the task's indices point into.
+        images: what the task's indices point into.
         exemplars: of earlier tasks; among the labelled rows where ``needs.labelled_from`` says so.
         needs: of the objective and the distiller.
-        sizes: images of one step.
-        seed: the run's.
+        config: the run.
         device: where batches are wanted.
         ranks: the processes that share a batch; each gets the images of its own rows only.
 
     Attributes:
-        labelled, labels, ids, from_memory: the labelled rows at hand: uint8 [n, 3, S, S], columns,
+        images: as given.
+        labelled, labels, ids, from_memory: the labelled rows at hand: their images, columns,
             stream-wide ids, and whether they are exemplars.
         coarse: int64 [n], their coarse classes, -1 unknown.
         pool_ids: int64 [P], stream-wide ids of the unlabelled images, in the order of the pool.
@@ -50,24 +47,23 @@ class TaskRows:
     def __init__(
         self,
         experience: Experience,
-        images: Tensor,
+        images: ImageStore,
         exemplars: Exemplars,
         needs: Needs,
-        sizes: BatchSizes,
+        config: Config,
         *,
-        seed: int,
         device: torch.device,
         ranks: Ranks,
     ) -> None:
         self.ranks = ranks
-        self.experience, self.images, self.needs, self.sizes = experience, images, needs, sizes
-        self.seed, self.device = seed, device
-        self.labelled = gather(images, experience.labelled, device)
+        self.experience, self.images, self.needs = experience, images, needs
+        self.sizes, self.seed, self.device = config.batch, config.seed, device
+        self.labelled = images.some(experience.labelled)
         self.labels, self.ids = experience.labels.to(device), experience.labelled.to(device)
         self.from_memory = torch.zeros(len(self.labels), dtype=torch.bool, device=device)
         self.coarse = experience.coarse.to(device)
         if len(exemplars) and needs.labelled_from == "all":
-            self.labelled = torch.cat([self.labelled, exemplars.images])
+            self.labelled = chained(self.labelled, exemplars.store)
             self.labels = torch.cat([self.labels, exemplars.labels])
             self.ids = torch.cat([self.ids, exemplars.ids])
             self.from_memory = functional.pad(self.from_memory, (0, len(exemplars)), value=True)
@@ -76,24 +72,35 @@ class TaskRows:
         self.pool_ids = experience.unlabelled.to(device)
         self.coarse_only = experience.coarse_only_labels.to(device)
         self._views = {name: view for name, view in needs.views.items() if view.near is not None}
-        self._pool = LabelledPool(self.labels.cpu(), seed=seed, task=experience.index)
+        self._pool = LabelledPool(self.labels.cpu(), seed=self.seed, task=experience.index)
         self._coarse_pool = None
         if len(experience.coarse_only) and "coarse" in needs.rows:
             coarse = experience.coarse_only_labels
-            named = {"seed": seed, "task": experience.index}
+            named = {"seed": self.seed, "task": experience.index}
             self._coarse_pool = LabelledPool(coarse, kind="coarse", **named)
         # One that stands for all, where a step is to do nothing about coarse labels.
         self._unknown = None if (self.coarse >= 0).any() else self.coarse.new_full((1,), -1)
-        self._no_coarse = gather(images, experience.coarse_only[:0], device), self.coarse_only[:0]
         self.columns = torch.tensor(experience.pool_columns, dtype=torch.int64, device=device)
-        self.steps_per_epoch = steps_per_epoch(len(experience.unlabelled), sizes.unlabelled)
+        self.steps_per_epoch = steps_per_epoch(len(experience.unlabelled), self.sizes.unlabelled)
+        self._reading = Reading(
+            {
+                "unlabelled": (images, experience.unlabelled),
+                "labelled": (self.labelled, None),
+                "coarse": (images, experience.coarse_only),
+            },
+            needs.views,
+            config.views.policies,
+            seed=(self.seed, experience.index),
+            ranks=ranks,
+        )
+        self._following: tuple[tuple[int, int], Drawn] | None = None
         self._by_age: ByAge | None = None
         self._weights: Tensor | None = None
         self._classes = self._pool.with_rows(torch.arange(experience.num_seen))
         self._class_draw: ClassDraw | None = None
         if "labelled" in needs.rows and needs.supports_per_class:
-            most = sizes.classes_per_step
-            self._class_draw = ClassDraw.of(self._classes, experience, most, seed)
+            most = self.sizes.classes_per_step
+            self._class_draw = ClassDraw.of(self._classes, experience, most, self.seed)
             if self._class_draw is not None:
                 each = self._class_draw.weights
                 self._weights = each.repeat(needs.supports_per_class).to(device)
@@ -103,14 +110,56 @@ class TaskRows:
             self._by_age = ByAge(*(rows.nonzero()[:, 0].to(device) for rows in ages))
 
     def batch(self, epoch: int, iteration: int, source: LabelledSource | None = None) -> Batch:
-        """The images of one step.
+        """The images of one step; where they are read ahead, those of the next one begin to be.
 
         Args:
             epoch: epoch in this task.
             iteration: step in this epoch.
             source: gives the labelled images and their columns in place of the own sampler.
         """
-        places = self.experience.unlabelled[:0]
+        drawn = self._drawn(epoch, iteration, source is None)
+        coming = None
+        if self.images.ahead:
+            last = iteration + 1 == self.steps_per_epoch
+            following = (epoch + 1, 0) if last else (epoch, iteration + 1)
+            coming = self._drawn(*following, source is None)
+            self._following = following, coming
+        images, cut = self._reading.images(drawn, coming)
+        known = drawn.places.to(self.device, non_blocking=True)
+        if source is not None:
+            labelled, labels = source()
+            images["labelled"] = self.ranks.own(labelled)
+            ids = torch.full_like(labels, -1)
+            remembered = ~self.own(labels)
+            coarse = torch.full_like(labels, -1)
+        else:
+            rows = drawn.labelled.to(self.device, non_blocking=True)
+            kept = (self.labels, self.ids, self.from_memory)
+            labels, ids, remembered = (each.index_select(0, rows) for each in kept)
+            coarse = self._coarse(rows)
+        return Batch(
+            labelled=images["labelled"],
+            labels=labels,
+            from_memory=remembered,
+            unlabelled=images["unlabelled"],
+            labelled_ids=ids,
+            unlabelled_ids=self.pool_ids.index_select(0, known),
+            places=known,
+            coarse=coarse,
+            coarse_images=images["coarse"],
+            coarse_only=self.coarse_only.index_select(
+                0, drawn.coarse.to(self.device, non_blocking=True)
+            ),
+            label_weights=None if source is not None else self._weights,
+            by_age=None if source is not None else self._by_age,
+            cut=cut,
+        )
+
+    def _drawn(self, epoch: int, iteration: int, labelled: bool) -> Drawn:
+        """Which rows a step draws."""
+        if self._following is not None and self._following[0] == (epoch, iteration):
+            return self._following[1]
+        places = torch.empty(0, dtype=torch.int64)
         if "unlabelled" in self.needs.rows:
             places = unlabelled_places(
                 len(self.experience.unlabelled),
@@ -120,35 +169,15 @@ class TaskRows:
                 seed=self.seed,
                 task=self.experience.index,
             )
-        unlabelled = self.experience.unlabelled[places]
-        known = places.to(self.device, non_blocking=True)
-        if source is not None:
-            labelled, labels = source()
-            labelled = self.ranks.own(labelled)
-            ids = torch.full_like(labels, -1)
-            remembered = ~self.own(labels)
-            coarse = torch.full_like(labels, -1)
-        else:
-            drawn = self._labelled_rows(epoch, iteration)
-            labelled = gather(self.labelled, self.ranks.own(drawn), self.device)
-            rows = drawn.to(self.device, non_blocking=True)
-            kept = (self.labels, self.ids, self.from_memory)
-            labels, ids, remembered = (each.index_select(0, rows) for each in kept)
-            coarse = self._coarse(rows)
-        coarse_images, coarse_only = self._coarse_only(epoch, iteration)
-        return Batch(
-            labelled=labelled,
-            labels=labels,
-            from_memory=remembered,
-            unlabelled=gather(self.images, self.ranks.own(unlabelled), self.device),
-            labelled_ids=ids,
-            unlabelled_ids=self.pool_ids.index_select(0, known),
-            places=known,
+        none = torch.empty(0, dtype=torch.int64)
+        coarse = none
+        if self._coarse_pool is not None:
+            coarse = self._coarse_pool.uniform(self.sizes.labelled, epoch, iteration)
+        return Drawn(
+            step=epoch * self.steps_per_epoch + iteration,
+            places=places,
+            labelled=self._labelled_rows(epoch, iteration) if labelled else none,
             coarse=coarse,
-            coarse_images=coarse_images,
-            coarse_only=coarse_only,
-            label_weights=None if source is not None else self._weights,
-            by_age=None if source is not None else self._by_age,
         )
 
     def own(self, labels: Tensor) -> Tensor:
@@ -175,23 +204,13 @@ class TaskRows:
         picks = picks.to(found.device, non_blocking=True)
         chosen = self.ranks.own(found.gather(1, picks.T)).T.flatten()
         # Waits for the device only where the images are not on it.
-        return gather(self.images, self.pool_ids[chosen].to(self.images.device), self.device)
+        return self.images.take(self.pool_ids[chosen])
 
     def _coarse(self, rows: Tensor) -> Tensor:
         """Coarse classes of some of the labelled rows."""
         if self._unknown is not None:
             return self._unknown.expand(len(rows))
         return self.coarse.index_select(0, rows)
-
-    def _coarse_only(self, epoch: int, iteration: int) -> tuple[Tensor, Tensor]:
-        """This process's images of which only the coarse class is known, and the class of all."""
-        if self._coarse_pool is None:
-            return self._no_coarse
-        drawn = self._coarse_pool.uniform(self.sizes.labelled, epoch, iteration)
-        images = gather(
-            self.images, self.ranks.own(self.experience.coarse_only[drawn]), self.device
-        )
-        return images, self.coarse_only[drawn.to(self.device, non_blocking=True)]
 
     def _labelled_rows(self, epoch: int, iteration: int) -> Tensor:
         if "labelled" not in self.needs.rows:

@@ -63,6 +63,7 @@ def make_views(
     seed: tuple[int, int, int],
     ranks: Ranks,
     near: Mapping[str, Tensor] | None = None,
+    cut: Mapping[str, Tensor] | None = None,
 ) -> Viewed:
     """Draws all views that are asked for: the same of an image, whatever process has it.
 
@@ -74,6 +75,8 @@ def make_views(
         ranks: the processes that share the batch.
         near: name of a view -> uint8 [V * B, 3, S, S], this process's images to take it of, in
             place of those of the batch.
+        cut: name of a view -> uint8 [V * B, 3, s, s], this process's crops, where they are made
+            already.
     """
     run, task, step = seed
     draw = generator(run, "views", task, step, device=batch.unlabelled.device)
@@ -84,9 +87,10 @@ def make_views(
         if view.mix is not None or not count:
             continue
         blocks[name] = ((count, view.number),)
-        if near is not None and name in near:
+        own = {**(near or {}), **(cut or {})}.get(name)
+        if own is not None:
             part = _part(ranks, count, view.number)
-            asked[name] = Asked(view.policy, near[name], 1, part)
+            asked[name] = Asked(view.policy, own, 1, part, cut=cut is not None and name in cut)
         else:
             asked[name] = Asked(view.policy, images, view.number, _part(ranks, count))
     made = dict(zip(asked, augment.views(list(asked.values()), draw), strict=True))
@@ -127,12 +131,16 @@ def _mixed(
         rows = pile[: len(parts[0]) // of[0][1] * how.kept]
     number = sum(count * views for count, views in kept)
     if how.partners == "shuffled":
-        order = torch.randperm(total, generator=coin)[:number]
-        partners = order.to(pile.device, non_blocking=True)
+        known = torch.randperm(total, generator=coin)[:number]
+        partners = known.to(pile.device, non_blocking=True)
     else:
+        known = _reversed(total, number, torch.device("cpu"))
         partners = _reversed(total, number, pile.device)
     here = how.partners == "reversed" and len(of) == 1  # partners are with the same process
-    others = _others(pile, partners, tuple(of), kept, ranks, here=here)
+    if ranks.alone:
+        others = pile.index_select(0, partners)
+    else:
+        others = _others(pile, known, tuple(of), kept, ranks, here=here)
     mixed, share = mix(
         rows, others, coin, cut=how.cut, alpha=how.alpha, larger_first=how.larger_first
     )
@@ -142,15 +150,22 @@ def _mixed(
 def _others(
     pile: Tensor, partners: Tensor, of: Blocks, kept: Blocks, ranks: Ranks, *, here: bool
 ) -> Tensor:
-    """The partners' rows of this process's rows, which may all be here already."""
-    if ranks.alone:
-        return pile.index_select(0, partners)
-    place = partners.cpu()[own_positions(ranks, kept)]
+    """The partners' rows of this process's rows, which may all be here already.
+
+    Args:
+        pile: the rows that are mixed.
+        partners: int64 [N], of the whole batch, on the CPU: to ask the device would be to wait.
+        of: what the pile is made of.
+        kept: what is mixed, likewise.
+        ranks: several processes.
+        here: whether all partners are with this process.
+    """
+    place = partners[own_positions(ranks, kept)]
     if here:
         place = torch.searchsorted(own_positions(ranks, of), place)  # ascending: one kind of views
     else:
         pile = gather_rows(ranks, pile, of)
-    return pile.index_select(0, place.to(pile.device))
+    return pile.index_select(0, place.to(pile.device, non_blocking=True))
 
 
 @lru_cache(maxsize=16)

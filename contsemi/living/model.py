@@ -19,6 +19,7 @@ from contsemi.learner.parts import from_state, known_features
 from contsemi.living.photos import arrays
 from contsemi.living.saved import Saved, read
 from contsemi.predictors.gathered import Gathered
+from contsemi.stores.choosing import plain
 from contsemi.types import Experience
 
 __all__ = ["Model", "load", "restored"]
@@ -162,8 +163,10 @@ def restored(saved: Saved, *, keeps: bool = False) -> Learner:
     kept = state.get("exemplars", {})
     if len(kept.get("labels", ())) and "images" not in kept:
         if learner.objective.needs.supports_at_test:
-            images = data.load(saved.config.data, saved.config.scenario.dataset)[0].images
-            state["exemplars"] = kept | {"images": images[kept["ids"]]}
+            found = data.load(saved.config.data, saved.config.scenario.dataset)[0].images
+            pixels = plain(found, torch.device("cpu"))
+            images = pixels.take(kept["ids"][:0])
+            state["exemplars"] = kept | {"images": pixels.take(kept["ids"])}
         else:  # they decide nothing
             state["exemplars"] = {k: v[:0] for k, v in kept.items()} | {"images": images}
     elif "images" not in kept:

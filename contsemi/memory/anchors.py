@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from contsemi.seeding import generator
+from contsemi.stores.store import ImageStore
 from contsemi.types import Experience
 
 __all__ = ["Anchors"]
@@ -60,11 +61,11 @@ class Anchors:
         left = experience.unlabelled[~torch.isin(experience.unlabelled, self.held)]
         return replace(experience, unlabelled=left)
 
-    def end(self, images: Tensor, device: torch.device) -> None:
+    def end(self, images: ImageStore, device: torch.device) -> None:
         """The task is over: its share is kept, and those of earlier tasks shrink to as much.
 
         Args:
-            images: uint8 [N, 3, S, S], the array that its rows point into.
+            images: what its rows point into.
             device: where they are kept.
         """
         if not self.budget:
@@ -73,7 +74,7 @@ class Anchors:
         place = torch.arange(len(self.tasks), device=self.tasks.device)
         first = torch.searchsorted(self.tasks, self.tasks)  # in the order of the tasks
         kept = place - first < most
-        new = images[self.held.to(images.device)].to(device)
+        new = images.take(self.held).to(device)
         own = torch.full((len(new),), self._task, device=device)
         old = self.images[kept].to(device) if len(self) else new[:0]
         self.images = torch.cat([old, new])

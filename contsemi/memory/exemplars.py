@@ -12,6 +12,9 @@ ever read of an earlier task; else its pixels are copied. Either way the pixels 
 import torch
 from torch import Tensor
 
+from contsemi.stores.resident import Resident
+from contsemi.stores.store import ImageStore, image_bytes
+
 __all__ = ["Exemplars", "balanced_quota", "best_of_each", "sure_rows"]
 
 
@@ -93,8 +96,8 @@ class Exemplars:
         budget: images kept over all classes.
 
     Attributes:
-        source: uint8 [N, 3, S, S], whose rows the ids are, if it can be read whenever it is asked
-            for; ``None``, and pixels are kept. To be set before the first images come.
+        source: the store whose rows the ids are, if it can be read whenever it is asked for;
+            ``None``, and pixels are kept. To be set before the first images come.
         labels: int64 [M], columns.
         ids: int64 [M], stream-wide ids.
         order: float64 [M], the least number of a class is kept longest.
@@ -103,7 +106,7 @@ class Exemplars:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self.source: Tensor | None = None
+        self.source: ImageStore | None = None
         self._pixels = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
         self.labels = torch.empty(0, dtype=torch.int64)
         self.ids = torch.empty(0, dtype=torch.int64)
@@ -116,19 +119,25 @@ class Exemplars:
     @property
     def images(self) -> Tensor:
         """Pixels uint8 [M, 3, S, S], on the device of the labels."""
-        if self.source is None:
-            return self._pixels
-        return self.source[self.ids.to(self.source.device)].to(self.ids.device)
+        return self.store.all()
+
+    @property
+    def store(self) -> ImageStore:
+        """The images, read when they are asked for where they are many."""
+        return Resident(self._pixels) if self.source is None else self.source.some(self.ids)
 
     @property
     def memory_bytes(self) -> int:
         """Bytes of the pixels and their labels, wherever the pixels lie."""
-        held = self._pixels if self.source is None else self.source
-        return len(self) * (held.shape[1:].numel() + 8)
+        return len(self) * self._bytes_each
+
+    @property
+    def _bytes_each(self) -> int:
+        return image_bytes(self._pixels if self.source is None else self.source) + 8
 
     def add(
         self,
-        images: Tensor,
+        images: Tensor | None,
         labels: Tensor,
         ids: Tensor,
         *,
@@ -139,7 +148,7 @@ class Exemplars:
         """Takes a task's images in, then drops what the budget has no room for.
 
         Args:
-            images: uint8 [n, 3, S, S].
+            images: uint8 [n, 3, S, S]; ``None`` where the source has them.
             labels: int64 [n], columns.
             ids: int64 [n]; an id already kept is not taken twice.
             order: float64 [n], see :func:`contsemi.memory.selection.priorities`; ``None`` for the
@@ -154,13 +163,17 @@ class Exemplars:
             order = start + torch.arange(len(ids), dtype=torch.float64, device=ids.device)
         if spare is None:
             spare = torch.zeros_like(ids, dtype=torch.bool)
+        if self.source is None:
+            assert images is not None
+            if not len(self):
+                self._pixels = images[:0]
         arrived = {"images": images, "labels": labels, "ids": ids, "order": order, "spare": spare}
-        rows = {name: arrived[name][new] for name in self.state()}
+        rows = {name: each[new] for name in self.state() if (each := arrived[name]) is not None}
         if len(self):
             rows = {name: torch.cat([old, rows[name]]) for name, old in self.state().items()}
         budget = self.budget
         if limit is not None:
-            budget = min(budget, max(limit, 0) // (images.shape[1:].numel() + 8))
+            budget = min(budget, max(limit, 0) // self._bytes_each)
         best_first = rows["order"].argsort(stable=True)
         best_first = best_first[rows["spare"][best_first].argsort(stable=True)]
         kept = best_of_each(rows["labels"], best_first, budget)

@@ -20,6 +20,7 @@ from contsemi.metrics.matrix import Undefined
 from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.warmup import METHOD, warmed_up
 from contsemi.seeding import generator
+from contsemi.stores.choosing import plain
 from contsemi.types import Experience
 
 __all__ = ["choose_labels", "coarse_facts", "show_chosen"]
@@ -88,25 +89,22 @@ def _by(setting: Setting, task: int) -> str:
     """By what the images of a task are compared."""
     if task:
         return BEFORE
-    if epochs := _warmup(setting):
+    assert isinstance(setting.choice, ByEmbedding)
+    if setting.choice.warms_up:
+        epochs = setting.choice.warmup
         start = f", after {TRAINED}" if setting.facts.get("pretrained") else ""
         return f"a self-supervised warm-up of {epochs} epochs by {METHOD}{start}"
     return TRAINED if setting.facts.get("pretrained") else PIXELS
 
 
-def _warmup(setting: Setting) -> int:
-    """Epochs that a network sees the first task's images before any of them has a label."""
-    assert isinstance(setting.choice, ByEmbedding)
-    return setting.choice.warmup
-
-
 def _seen(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor:
     """Embeddings [P, D] of images."""
     images = setting.stream.images
-    if not task and (epochs := _warmup(setting)):
-        learner = warmed_up(setting, epochs)
+    assert isinstance(setting.choice, ByEmbedding)
+    if not task and setting.choice.warms_up:
+        learner = warmed_up(setting, setting.choice.warmup)
     elif _by(setting, task) == PIXELS:
-        return pixel_directions(images.index_select(0, rows.to(images.device)).to(learner.device))
+        return pixel_directions(plain(images, learner.device).take(rows).to(learner.device))
     return learner.inference.embed(learner.networks.predicting, images, (), rows).features
 
 
@@ -114,7 +112,7 @@ def _remembered(learner: Learner, by: str) -> Tensor | None:
     """Embeddings of the exemplars, which have their labels already."""
     if by == PIXELS or not len(learner.exemplars):
         return None
-    return learner.features(learner.exemplars.images)
+    return learner.features(learner.exemplars.store)
 
 
 def _scores(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor | None:

@@ -56,6 +56,7 @@ from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
 from contsemi.report.screen.console import Display, shown_by
 from contsemi.storage.folder import OutputFolder
+from contsemi.stores.store import image_bytes
 from contsemi.types import Experience
 from contsemi.views.saliency import spectral_masks, usable_masks
 
@@ -189,7 +190,7 @@ def _open(
         refuse_differing(ranks, "data.root", {key: facts[key] for key in _SHARED})
         folder.refuse_other_images(facts)
         if learner is not None and ranks.first:
-            image, classes = stream.images[:1].nbytes, len(stream.class_order)
+            image, classes = image_bytes(stream.images), len(stream.class_order)
             size = state_bytes(learner, config, image, classes)
             refuse_if_no_room(folder.path, size)
     records = (Records if ranks.first else NoRecords)(folder.path)

@@ -15,6 +15,7 @@ from contsemi.pipeline.signals import Signals
 from contsemi.records.records import Records
 from contsemi.report.screen.console import Display
 from contsemi.storage.folder import OutputFolder
+from contsemi.stores.store import Images
 
 __all__ = ["Setting"]
 
@@ -29,7 +30,7 @@ class Setting:
         facts: the content of ``manifest.json``.
         stream: the tasks.
         train_targets: int64 [N], true class ids of the training images, for the evaluator alone.
-        test_images: uint8 [M, 3, S, S].
+        test_images: uint8 [M, 3, S, S], or a store.
         display: the screen.
         folder: the output folder, locked by the first process.
         records: the files in it.
@@ -44,7 +45,7 @@ class Setting:
     facts: dict[str, Any]
     stream: Stream
     train_targets: Tensor
-    test_images: Tensor
+    test_images: Images
     display: Display
     folder: OutputFolder
     records: Records

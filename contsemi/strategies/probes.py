@@ -21,6 +21,7 @@ from contsemi.metrics.probes.few_shot import FewShot
 from contsemi.metrics.probes.knn import Knn
 from contsemi.metrics.probes.linear import Linear
 from contsemi.metrics.probes.probe import Probe
+from contsemi.stores.store import Images
 from contsemi.strategies._avalanche import MetricValue, PluginMetric
 from contsemi.strategies.doors import labelled_of
 
@@ -140,7 +141,9 @@ class _Frozen:
     batch: int
 
     @torch.no_grad()
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Images, ids: Tensor | None = None) -> Tensor:
+        assert isinstance(images, Tensor)
+        images = images if ids is None else images[ids]
         training = self.model.training
         self.model.eval()
         batches = torch.split(images, self.batch)

@@ -3,13 +3,14 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from contsemi import data
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, build
+from contsemi.errors import InputError
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
+from contsemi.stores.store import Images, ImageStore
 from contsemi.strategies.doors import config_of
 from contsemi.strategies.streams import ImageRows, assemble
 
@@ -41,13 +42,19 @@ def benchmark(config: Config) -> Any:
     return from_stream(stream, test.images)
 
 
-def from_stream(stream: Stream, test_images: Tensor) -> Any:
+def from_stream(stream: Stream, test_images: Images) -> Any:
     """A stream of tasks as an Avalanche benchmark.
 
     Args:
         stream: the stream.
         test_images: uint8 [M, 3, S, S], the array that its test tasks point into.
+
+    Raises:
+        InputError: the images are in shards, which Avalanche cannot index.
     """
+    if isinstance(stream.images, ImageStore) or isinstance(test_images, ImageStore):
+        problem = "shards are no array, as the datasets of Avalanche need"
+        raise InputError("data.source", problem, "use data.source=folder or parquet")
     class_ids = torch.tensor(stream.class_order)
     tests = [
         ImageRows(task.indices, class_ids[task.targets], torch.zeros_like(task.targets))

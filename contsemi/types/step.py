@@ -1,7 +1,7 @@
 """One step of training: its images, and what the networks say of their views."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import torch
@@ -24,7 +24,7 @@ class ByAge(NamedTuple):
     old: Tensor
 
 
-_IMAGES = ("labelled", "unlabelled", "coarse_images")  # of a batch
+_IMAGES = ("labelled", "unlabelled", "coarse_images", "cut")  # of a batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,8 @@ class Batch:
         labelled: uint8 [L, 3, S, S]; L may be 0.
         unlabelled: uint8 [B, 3, S, S]; B may be 0.
         coarse_images: uint8 [K, 3, S, S], of which only the coarse label is known.
+        cut: name of a view -> uint8 [V * n, 3, s, s], its crops where they were cut from images as
+            they are; the images above may then be missing.
         labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only,
         label_weights, by_age: as in :class:`Step`.
     """
@@ -54,6 +56,7 @@ class Batch:
     coarse_only: Tensor
     label_weights: Tensor | None = None
     by_age: ByAge | None = None
+    cut: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -36,12 +36,14 @@ class Asked:
         number: V, views of each image.
         part: the number of images of the whole batch, and the places int64 [B] of these among
             them: their views are those that they would have there. ``None`` for the whole.
+        cut: whether the images are crops already, drawn and resized elsewhere.
     """
 
     policy: str
     images: Tensor
     number: int
     part: Part = None
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Augment:
             mine = [kind for kind in kinds if kind.plan.size == side]
             room = _room(sum(len(kind.source) for kind in mine), side, mine[0].images.device)
             start = 0
-            for _, together in itertools.groupby(mine, lambda kind: self._crop(asked[kind.place])):
+            for _, together in itertools.groupby(mine, lambda kind: self._alike(asked[kind.place])):
                 start = self._make(list(together), room, start, views)
         return views
 
@@ -186,6 +188,10 @@ class Augment:
             images, source, plan.size, lambda rows, span: plan.rows(span).apply(rows), out
         )
 
+    def _alike(self, asked: Asked) -> tuple[Crop, bool]:
+        """Equal for kinds that can be made together."""
+        return self._crop(asked), asked.cut
+
     def _crop(self, asked: Asked) -> Crop:
         return self.config.policies[asked.policy]
 
@@ -202,6 +208,8 @@ class Augment:
             plan = draw_plan(
                 self._crop(asked), draws, side, fill, drawn=self.drawn, donors=self.donors
             )
+            if asked.cut:
+                plan = plan.uncropped(side)
             if part is not None:
                 places = torch.arange(views)[:, None] * count + part[1]
                 plan = plan.rows(places.flatten().to(images.device, non_blocking=True))

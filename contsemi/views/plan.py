@@ -1,7 +1,7 @@
 """The plan of a batch of views: what was drawn for each of them, and how it is carried out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,6 +37,12 @@ class Plan:
     steps: tuple[Drawn, ...]
     size: int
     background: Background | None = None
+
+    def uncropped(self, side: int) -> "Plan":
+        """The plan for images of a side that were cropped already: all else is done to them."""
+        whole = torch.full_like(self.boxes.length, side)
+        boxes = replace(self.boxes, start=torch.zeros_like(whole), length=whole)
+        return replace(self, boxes=boxes)
 
     def rows(self, index: slice | Tensor) -> "Plan":
         """The plan of some of the views."""

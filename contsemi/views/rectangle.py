@@ -14,7 +14,11 @@ ATTEMPTS = 10  # as torchvision
 
 
 def draw_rectangles(
-    draws: Draws, side: int, scale: Sequence[float], ratio: Sequence[float], largest: int
+    draws: Draws,
+    side: int | Tensor,
+    scale: Sequence[float],
+    ratio: Sequence[float],
+    largest: int | Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The first of ten attempts that fits, as torchvision draws crops and erased boxes.
 
@@ -23,19 +27,24 @@ def draw_rectangles(
 
     Args:
         draws: source of random numbers.
-        side: S, side of the image in pixels.
+        side: S, side of the image in pixels; or height and width of each image, float [N, 2].
         scale: lowest and highest share of the image's area.
         ratio: lowest and highest width / height.
-        largest: longest side of a rectangle that fits.
+        largest: longest side of a rectangle that fits; or height and width, float [N, 2].
 
     Returns:
         height and width, whole numbers as float [N, 2], and whether they fit, bool [N]; where no
         attempt did, those of the first.
     """
-    area = draws.uniform(scale[0], scale[1], ATTEMPTS).mul_(side * side)
+    whole = side.prod(1, keepdim=True) if isinstance(side, Tensor) else side * side
+    area = draws.uniform(scale[0], scale[1], ATTEMPTS).mul_(whole)
     shape = draws.uniform(math.log(ratio[0]), math.log(ratio[1]), ATTEMPTS).exp_()
     lengths = torch.stack((area / shape, area * shape), dim=-1).sqrt_().round_()
-    fits = (lengths.amin(-1) >= 1) & (lengths.amax(-1) <= largest)
+    if isinstance(largest, Tensor):
+        within = (lengths <= largest[:, None]).all(-1)
+    else:
+        within = lengths.amax(-1) <= largest
+    fits = (lengths.amin(-1) >= 1) & within
     first = fits.byte().argmax(1)
     rows = torch.arange(draws.rows, device=first.device)
     return lengths[rows, first], fits[rows, first]

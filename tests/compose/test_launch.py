@@ -77,6 +77,7 @@ def test_settings_of_several_words(word):
         "hydra.launcher.additional_parameters={_target_: os.system}",
         "hydra.launcher.partition=a b",
         "hydra.launcher.stderr_to_stdout=true",
+        "hydra/sweeper=optuna",
     ],
 )
 def test_other_settings_are_refused(word):

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from contsemi.devices.precision import (
-    Resident,
     autocast,
     channels_last,
     choose_device,
@@ -93,21 +92,3 @@ def test_products_run_in_the_precision_and_parameters_stay(precision):
 def test_convolutions_get_their_memory_format():
     layer = channels_last(nn.Conv2d(3, 4, 3))
     assert layer.weight.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_images_stay_where_they_are_on_a_cpu():
-    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
-    assert Resident(torch.device("cpu"))(images) is images
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_images_are_copied_to_a_gpu_once_where_there_is_room(monkeypatch):
-    images = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
-    resident = Resident(torch.device("cuda", 0))
-    copy = resident(images)
-    assert copy.device.type == "cuda"
-    assert torch.equal(copy.cpu(), images)
-    assert resident(images) is copy
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10, 10))
-    assert Resident(torch.device("cuda", 0))(images) is images

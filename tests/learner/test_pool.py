@@ -27,7 +27,7 @@ def test_only_labels_of_the_run_are_in_it(learner):
 
 def test_places_are_positions_in_the_pool(learner):
     pool, places = learner.inference.pool, torch.tensor([5, 0, 7])
-    rows = learner.task.images[learner.experience.unlabelled[places]]
+    rows = learner.task.images.take(learner.experience.unlabelled[places])
     assert torch.equal(pool.images(places), rows)
     alone = learner.look(rows)["projector"]
     torch.testing.assert_close(pool.outputs("predicting")["projector"][places], alone)
@@ -65,3 +65,18 @@ def test_what_was_said_is_forgotten_after_a_step(small, stream_of):
 
     fit(Learner(config), stream.experiences[0], stream.images, Look())
     assert len({id(pool) for pool in pools}) == len(pools)
+
+
+def test_its_labelled_images_are_those_at_hand_exemplars_among_them(learner):
+    pool, task = learner.inference.pool, learner.task
+    outputs, columns = pool.labelled("predicting", "projector")
+    assert torch.equal(columns, task.labels) and task.from_memory.any()
+    torch.testing.assert_close(outputs["projector"], learner.look(task.labelled)["projector"])
+
+
+def test_the_nearest_rows_are_those_of_greatest_cosine(learner):
+    rows = torch.nn.functional.normalize(torch.randn(30, 6), dim=1)
+    cosines, places = learner.inference.pool.nearest(rows, 4)
+    dense = (rows.double() @ rows.double().T).topk(4, dim=1)
+    torch.testing.assert_close(cosines.double(), dense.values, atol=1e-5, rtol=0)
+    assert torch.equal(places, dense.indices) and torch.equal(places[:, 0], torch.arange(30))

@@ -183,7 +183,7 @@ def test_rows_of_a_coarse_class_alone_are_batches_of_their_own(learner_of):
     ids = learner.experience.unlabelled[:7]
     given = {"coarse_only": ids, "coarse_only_labels": torch.arange(7) % 3, "num_coarse": 3}
     known = replace(learner.experience, coarse=learner.experience.labels + 1, **given)
-    learner.rows, images = None, learner.task.images
+    learner.rows, images = None, learner.task.images.all()
     learner.begin(known, images)
     batch = learner.batch(0, 1)
     step = learner.forward(batch)

@@ -47,7 +47,7 @@ def test_the_rows_of_old_and_of_current_classes_are_known_beforehand(learner):
 
 
 def test_nothing_is_known_of_rows_that_come_from_elsewhere(learner):
-    learner.labelled_source = lambda: (learner.task.labelled[:3], learner.task.labels[:3])
+    learner.labelled_source = lambda: (learner.task.labelled.all()[:3], learner.task.labels[:3])
     batch = learner.batch(0, 0)
     assert batch.by_age is None
 

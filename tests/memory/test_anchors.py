@@ -9,6 +9,7 @@ from contsemi.learner.learner import Learner
 from contsemi.learner.loop import HookList, Hooks, fit
 from contsemi.memory.anchors import Anchors
 from contsemi.storage.tensors import flatten, nest
+from contsemi.stores.resident import Resident
 from contsemi.types import Experience
 
 WORDS = ("method=contsemi", "optim.epochs=1", "memory.anchors=24", "scenario.classes=6")
@@ -27,7 +28,7 @@ def test_every_task_has_as_many_and_never_more_than_the_budget(budget, tasks):
         held.append(set(kept.held.tolist()))
         assert held[-1] == set(rows.tolist()) - set(left.unlabelled.tolist())
         assert held[-1].isdisjoint(rows[:6].tolist()) and len(left.unlabelled) >= 20
-        kept.end(images, torch.device("cpu"))
+        kept.end(Resident(images), torch.device("cpu"))
         assert len(kept) <= budget
         # A task has room for 20 at most, half of its images.
         share = min(budget // (index + 1), 20)

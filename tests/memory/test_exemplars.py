@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contsemi.memory.exemplars import Exemplars, balanced_quota
+from contsemi.stores.resident import Resident
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "core"
 
@@ -35,7 +36,7 @@ def test_invariants_over_a_random_stream(stream, budget, random):
     memory, again, by_id = (Exemplars(budget) for _ in range(3))
     number = sum(map(sum, stream))
     source = (torch.arange(number) % 251).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
-    by_id.source = source
+    by_id.source = Resident(source)
     seen, column = {}, 0
     for task in stream:
         labels = [column + c for c, n in enumerate(task) for _ in range(n)]
@@ -62,7 +63,7 @@ def test_invariants_over_a_random_stream(stream, budget, random):
 @pytest.mark.parametrize(("limit", "kept"), [(0, 0), (59, 2), (60, 3), (1000, 4)])
 def test_bytes_bound_the_pixels_wherever_they_lie(reads_again, limit, kept):
     memory, images = Exemplars(4), torch.zeros(6, 3, 2, 2, dtype=torch.uint8)
-    memory.source = images if reads_again else None
+    memory.source = Resident(images) if reads_again else None
     memory.add(images, torch.arange(6), torch.arange(6), limit=1000)
     nothing = torch.empty(0, dtype=torch.int64)
     memory.add(images[:0], nothing, nothing, limit=limit)  # what came before gives way, too

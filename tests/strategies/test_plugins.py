@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from contsemi.errors import InputError
+from contsemi.stores.resident import Resident
 from contsemi.strategies import SemiSupervisedStrategy
 from contsemi.strategies.doors import UNFIT
 
@@ -146,7 +147,7 @@ def test_a_copy_of_the_model_shares_the_images(ours, make_strategy):
     strategy = make_strategy()
     strategy.train(ours.train_stream[0])
     learner = strategy.learner
-    learner.exemplars.source = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    learner.exemplars.source = Resident(torch.zeros(3, 3, 8, 8, dtype=torch.uint8))
     copied = copy.deepcopy(strategy.model)
     assert copied.learner is not learner
     assert copied.learner.exemplars.source is learner.exemplars.source

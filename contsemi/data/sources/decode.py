@@ -18,7 +18,9 @@ This module is imported by every decoding process: Pillow and NumPy only.
 import io
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +28,31 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from contsemi.storage.host import refuse_too_much
 
-__all__ = ["FORMATS", "Unreadable", "brought_to", "decode", "resize", "side_lengths"]
+__all__ = [
+    "FORMATS",
+    "Unreadable",
+    "brought_to",
+    "decode",
+    "format_of",
+    "header",
+    "resize",
+    "side_lengths",
+    "whole",
+]
 
+ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
+ENDINGS |= {"PPM": "ppm", "TIFF": "tif"}
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 MAX_PIXELS = 100_000_000
 LARGEST = 2**26  # bytes of a decoded image
 LEAST = 2  # times the wanted side that a JPEG is decoded to at least, where it is that large
 BAND = 2**20  # pixels that are composited at a time
 GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and its turns by a quarter
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 Decoded = NDArray[np.uint8]
+_T = TypeVar("_T")
 
 
 class _Quiet:
@@ -80,15 +96,63 @@ def decode(file: Path | bytes, size: int | None) -> Decoded:
     Raises:
         Unreadable: not one of :data:`FORMATS`, damaged, too large, or of several frames.
     """
+
+    def take(image: Image.Image, _: tuple[int, int]) -> Decoded:
+        if size is not None and image.format in ("JPEG", "MPO"):
+            # libjpeg halves what is far larger than wanted, at a third of the time.
+            image.draft(None, (LEAST * size, LEAST * size))
+        return _square(_fixed(_upright(image)), size)
+
+    return _opened(file, take)
+
+
+def whole(file: Path | bytes) -> Decoded:
+    """All pixels of one image as it is, uint8 [3, H, W]; raises as :func:`decode`."""
+
+    def take(image: Image.Image, _: tuple[int, int]) -> Decoded:
+        return np.asarray(to_rgb(_upright(image))).transpose(2, 0, 1).copy()
+
+    return _opened(file, take)
+
+
+def header(file: Path | bytes) -> tuple[int, int, bool]:
+    """Height and width of one image as :func:`whole` has it, and whether that is its full size.
+
+    Raises:
+        Unreadable: as :func:`decode`, as far as the header tells.
+    """
+
+    def look(image: Image.Image, full: tuple[int, int]) -> tuple[int, int, bool]:
+        width, height = image.size
+        if image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
+            width, height = height, width
+        return height, width, image.size == full
+
+    return _opened(file, look)
+
+
+def format_of(content: bytes) -> str:
+    """The usual ending of a file name for an encoded image, without the dot: ``jpg``, ``png``, ...
+
+    Raises:
+        Unreadable: as :func:`decode`, as far as the header tells.
+    """
+    return _opened(content, lambda image, _: ENDINGS[str(image.format)])
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _opened(file: Path | bytes, take: Callable[[Image.Image, tuple[int, int]], _T]) -> _T:
+    """What is taken from an image and its full size; all errors become one kind."""
     try:
         source = io.BytesIO(file) if isinstance(file, bytes) else file
         with _QUIET, Image.open(source, formats=FORMATS) as image:
+            full = image.size
             _refuse_unfit(image)
-            if size is not None and image.format in ("JPEG", "MPO"):
-                # libjpeg halves what is far larger than wanted, at a third of the time.
-                image.draft(None, (LEAST * size, LEAST * size))
-            ImageOps.exif_transpose(image, in_place=True)
-            return _square(_fixed(image), size)
+            return take(image, full)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:

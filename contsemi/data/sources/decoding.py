@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from contsemi.data.sources.decode import Unreadable, decode
 from contsemi.errors import InputError
 
-__all__ = ["Failure", "decode_into"]
+__all__ = ["Failure", "decode_into", "progress"]
 
 CHUNK = 64  # images a process gets at a time,
 CHUNK_BYTES = 2**26  # or fewer, where they are large
@@ -59,7 +59,7 @@ def decode_into(
     length = max(1, min(CHUNK, CHUNK_BYTES // (3 * size * size)))
     workers = min(workers or os.cpu_count() or 1, -(-total // length))
     failures: list[Failure] = []
-    with _progress(title, total) as advance:
+    with progress(title, total) as advance:
         if workers <= 1 or num_bytes < SMALL:
             for start, chunk in _chunks(items, length):
                 failures += _decode_chunk(file, offset, start, chunk, size)
@@ -135,7 +135,8 @@ def _script_hidden() -> Iterator[None]:
 
 
 @contextmanager
-def _progress(title: str, total: int) -> Iterator[_Advance]:
+def progress(title: str, total: int) -> Iterator[_Advance]:
+    """A bar on a terminal; gives what moves it on by so many of ``total``."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -145,6 +146,6 @@ def _progress(title: str, total: int) -> Iterator[_Advance]:
     )
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda images: progress.advance(task, images)
+    ) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda images: bar.advance(task, images)

@@ -20,7 +20,7 @@ from contsemi.data.sources.decoding import Failure, decode_into
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.errors import InputError
 
-__all__ = ["Parquet", "fetch", "find", "load"]
+__all__ = ["Parquet", "encoded_images", "fetch", "find", "load"]
 
 PATTERNS = ("{0}.parquet", "{0}-*.parquet", "{0}/*.parquet", "*/{0}-*.parquet", "*/{0}/*.parquet")
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
@@ -106,18 +106,7 @@ def load(
         StorageFailed: the cache cannot be written.
     """
     where = f"data.root={root}"
-    train_files = find(root, "train")
-    if not train_files:
-        raise InputError(where, "has no train parquet files", "expected data/train-*.parquet in it")
-    columns = _columns(train_files[0])
-    files, labels = {"train": train_files}, {"train": _labels(train_files, columns)}
-    files["test"], labels["test"], said = _test(root, columns, where)
-    _refuse_odd(where, columns, labels)
-    if beside := next((found for name in UNLABELLED if (found := _files(root, name))), []):
-        files["train"] = train_files + beside
-        labels["train"] = _with(labels["train"], _labels(beside, columns))
-    classes = _classes(columns, labels["train"][0], dataset, where)
-    _refuse_high(f"{where}: {columns.label}", labels, len(classes))
+    columns, files, labels, classes, said = _listed(root, dataset)
     if check is not None:
         check(*(Named(labels[split][0], classes) for split in files))
     first = next(_encoded(files["train"][:1], columns.image), b"")
@@ -143,6 +132,42 @@ def load(
         for split, (targets, coarse) in labels.items()
     )
     return train, test
+
+
+def _listed(
+    root: Path, dataset: str
+) -> tuple[_Columns, dict[str, list[Path]], dict[str, _Labels], tuple[str, ...], list[str]]:
+    """Columns, files, labels, class names, and what was passed over."""
+    where = f"data.root={root}"
+    train_files = find(root, "train")
+    if not train_files:
+        raise InputError(where, "has no train parquet files", "expected data/train-*.parquet in it")
+    columns = _columns(train_files[0])
+    files, labels = {"train": train_files}, {"train": _labels(train_files, columns)}
+    files["test"], labels["test"], said = _test(root, columns, where)
+    _refuse_odd(where, columns, labels)
+    if beside := next((found for name in UNLABELLED if (found := _files(root, name))), []):
+        files["train"] = train_files + beside
+        labels["train"] = _with(labels["train"], _labels(beside, columns))
+    classes = _classes(columns, labels["train"][0], dataset, where)
+    _refuse_high(f"{where}: {columns.label}", labels, len(classes))
+    return columns, files, labels, classes, said
+
+
+def encoded_images(
+    root: Path,
+) -> tuple[tuple[str, ...], dict[str, tuple[list[Path], NDArray[np.int64], Iterator[bytes]]]]:
+    """The images of a folder as they are: class names, and by split files, class ids and bytes.
+
+    Raises:
+        InputError: as :func:`load`; for the bytes, when they are taken.
+    """
+    columns, files, labels, classes, _ = _listed(root, "folder")
+    splits = {
+        split: (found, labels[split][0], _encoded(found, columns.image))
+        for split, found in files.items()
+    }
+    return classes, splits
 
 
 def _refuse_high(where: str, labels: dict[str, _Labels], classes: int) -> None:

@@ -44,6 +44,11 @@ class ByEmbedding(Choice):
     wants_scores: ClassVar[bool] = False  # whether ``Candidates.scores`` are read
     wants_views: ClassVar[bool] = False  # whether ``Candidates.views`` are read
 
+    @property
+    def warms_up(self) -> bool:
+        """Whether the first task's images are compared by a network that has seen them."""
+        return self.warmup > 0
+
     def picks(self, candidates: Candidates, budget: int, generator: torch.Generator) -> Tensor:
         """Int64, the places that the policy prefers; at most ``budget``, and distinct."""
         raise NotImplementedError

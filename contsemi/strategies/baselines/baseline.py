@@ -16,6 +16,7 @@ from contsemi.learner.forward import Embedder
 from contsemi.learner.kept import network_bytes
 from contsemi.learner.loop import Hooks
 from contsemi.seeding import derive
+from contsemi.stores.store import Images
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.rows import labelled_stream
@@ -30,7 +31,7 @@ class Baseline:
     Args:
         config: the run; ``baseline.name`` names the strategy.
         experiences: the tasks; their unlabelled images only decide how many steps a task has.
-        images: uint8 [N, 3, S, S], the array that their indices point into.
+        images: uint8 [N, 3, S, S], or a store: what their indices point into.
 
     Attributes:
         conditions: what the strategy shares with other methods.
@@ -44,7 +45,7 @@ class Baseline:
 
     pieces = 1
 
-    def __init__(self, config: Config, experiences: Sequence[Experience], images: Tensor) -> None:
+    def __init__(self, config: Config, experiences: Sequence[Experience], images: Images) -> None:
         self.config, self.experiences = config, experiences
         self.method = _method(config)
         self.conditions = Conditions(config, experiences, images, masked=self.method.masked)
@@ -68,7 +69,7 @@ class Baseline:
             self.method.train(self.strategy, self.stream if joint else self.stream[task])
         self.conditions.pixels.drawn.clear()
 
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Images) -> Tensor:
         """Scores of un-augmented images over all seen columns.
 
         Args:
@@ -79,13 +80,13 @@ class Baseline:
         """
         return self.scores(self.look(images))
 
-    def look(self, images: Tensor, ids: Tensor | None = None) -> Outputs:
+    def look(self, images: Images, ids: Tensor | None = None) -> Outputs:
         """Outputs of un-augmented images, or of those with the ids, without gradient."""
         return self._embed(images, ("classifier",), ids)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Features [N, F] of un-augmented images."""
-        return self._embed(images, ()).features
+    def features(self, images: Images, ids: Tensor | None = None) -> Tensor:
+        """Features [N, F] of un-augmented images, or of those with the ids."""
+        return self._embed(images, (), ids).features
 
     @torch.no_grad()
     def scores(self, outputs: Outputs) -> Tensor:
@@ -102,7 +103,7 @@ class Baseline:
         shape = (self.conditions.pixels.num_seen, features.shape[1])
         return features, features.new_full(shape, torch.nan)
 
-    def _embed(self, images: Tensor, heads: Sequence[str], ids: Tensor | None = None) -> Outputs:
+    def _embed(self, images: Images, heads: Sequence[str], ids: Tensor | None = None) -> Outputs:
         conditions = self.conditions
         augment, chunk = conditions.pixels.augment, self.config.batch.test
         embed = Embedder(augment, chunk, conditions.device, conditions.precision)

@@ -13,6 +13,7 @@ from contsemi.learner.loop import Hooks
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.seeding import derive, generator
+from contsemi.stores.store import Images, image_bytes
 from contsemi.strategies._avalanche import EvaluationPlugin
 from contsemi.strategies.baselines.batches import Batches, Source, endless
 from contsemi.strategies.baselines.model import Features, ImagesByRow, Logits
@@ -30,7 +31,7 @@ class Conditions:
     Args:
         config: the run.
         experiences: the tasks.
-        images: uint8 [N, 3, S, S], the array that their indices point into.
+        images: uint8 [N, 3, S, S], or a store: what their indices point into.
         masked: see :class:`~contsemi.strategies.baselines.model.Logits`.
 
     Attributes:
@@ -45,7 +46,7 @@ class Conditions:
         self,
         config: Config,
         experiences: Sequence[Experience],
-        images: Tensor,
+        images: Images,
         *,
         masked: bool,
     ) -> None:
@@ -65,7 +66,7 @@ class Conditions:
         self.features = Features(backbone, self.pixels)
         classifier: Any = self.network.classifier
         self.logits = Logits(classifier, self.pixels, masked=masked)
-        self.image_bytes = images[0].numel()
+        self.image_bytes = image_bytes(images)
         self.experience: Experience | None = None
         self.epochs = config.optim.epochs
         self.steps_per_epoch = self.step_in_task = 0

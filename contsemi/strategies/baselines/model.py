@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.config import Config
-from contsemi.devices.precision import Resident, autocast
+from contsemi.devices.precision import autocast
 from contsemi.models.heads import Classifier
 from contsemi.seeding import generator
+from contsemi.stores.choosing import stored
+from contsemi.stores.store import Images
 from contsemi.strategies.scores import UNSEEN
 from contsemi.views import Augment
 
@@ -26,7 +28,7 @@ class ImagesByRow:
     what its student sees. Copies of a model share this object and with it the images.
 
     Args:
-        images: uint8 [N, 3, S, S].
+        images: uint8 [N, 3, S, S], or a store.
         config: the run.
         device: of the network.
         precision: of the network's products.
@@ -37,9 +39,9 @@ class ImagesByRow:
     """
 
     def __init__(
-        self, images: Tensor, config: Config, device: torch.device, precision: torch.dtype
+        self, images: Images, config: Config, device: torch.device, precision: torch.dtype
     ) -> None:
-        self.images = Resident(device)(images)
+        self.images = stored(images, device)
         self.augment = Augment(config.views)
         self.seed, self.device, self.precision = config.seed, device, precision
         self.num_seen = 0
@@ -70,8 +72,7 @@ class ImagesByRow:
         return self.augment.test(self._gather(rows))
 
     def _gather(self, rows: Tensor) -> Tensor:
-        images = self.images[rows.to(self.images.device, non_blocking=True)]
-        return images.to(self.device, non_blocking=True)
+        return self.images.take(rows)
 
 
 class Features(nn.Module):
