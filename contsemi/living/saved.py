@@ -1,12 +1,14 @@
 """What lies in a folder of a run, or of a model that is taught photo by photo."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from contsemi import compose
 from contsemi.config import Config
 from contsemi.data.sources.listing import shown
 from contsemi.errors import InputError, StateDamaged
@@ -14,7 +16,7 @@ from contsemi.pipeline.standing import Standing, bound, identity
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["LIVING", "Saved", "generations", "is_taught", "read"]
+__all__ = ["LIVING", "Saved", "config_of", "generations", "is_taught", "read"]
 
 LIVING = "a model that is taught by python -m contsemi.learn"
 _ALL = 1_000_000  # every generation is kept
@@ -79,6 +81,31 @@ def read(folder: Path) -> Saved:
     return _of_run(folder)
 
 
+def config_of(plain: dict[str, Any]) -> Config:
+    """A configuration that was saved, by this version or by one that had fewer keys.
+
+    A model is used for years: keys that came since have the values that a new model would get.
+
+    Raises:
+        KeyError, ValidationError: it holds what this version does not know.
+    """
+    try:
+        return Config.model_validate(plain)
+    except ValidationError as error:
+        lacking = error.errors()
+        if any(each["type"] != "missing" for each in lacking):
+            raise
+    usual = compose.load(["experiment=photos", "data.root=."]).model_dump()
+    filled = deepcopy(plain)
+    for each in lacking:
+        *place, key = each["loc"]
+        there, here = filled, usual
+        for name in place:
+            there, here = there[name], here[name]  # type: ignore[index]
+        there[key] = here[key]  # type: ignore[index]
+    return Config.model_validate(filled)
+
+
 def _of_living(folder: Path) -> Saved:
     checkpoints = generations(folder)
     found = checkpoints.load()
@@ -90,7 +117,7 @@ def _of_living(folder: Path) -> Saved:
     state, record = found
     try:
         return Saved(
-            config=Config.model_validate(record["config"]),
+            config=config_of(record["config"]),
             classes=tuple(record["classes"]),
             state=state,
             record=record,
@@ -106,7 +133,7 @@ def _of_run(folder: Path) -> Saved:
     where = shown(folder)
     try:
         facts: Mapping[str, Any] = parse_json(read_once(folder / "manifest.json", _LARGEST))
-        config = Config.model_validate(facts["config"])
+        config = config_of(facts["config"])
         run = identity(facts, bound(facts["config"]))
         names = list(facts["class_names"])
     except OSError as error:

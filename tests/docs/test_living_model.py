@@ -47,6 +47,7 @@ def test_every_command_of_the_page(tmp_path, monkeypatch, capsys):
         command = import_module(f"{words[0]}.__main__")
         if "onnx" in words and not (find_spec("onnx") and find_spec("onnxruntime")):
             continue
+        capsys.readouterr()
         assert command.main(words[1:]) == 0, words
         if words[0] == "contsemi.ask":
             asked = capsys.readouterr().out.split()
@@ -63,3 +64,5 @@ def test_every_command_of_the_page(tmp_path, monkeypatch, capsys):
     assert len(table) == 9 and not any(row["problem"] for row in table)
     assert {path.name for path in Path("shared").iterdir()} >= {"weights.safetensors", "card.md"}
     assert "Apache-2.0" in Path("shared/card.md").read_text()
+    if find_spec("onnx") and find_spec("onnxruntime"):
+        assert {path.name for path in Path("shared-onnx").iterdir()} >= {"model.onnx", "card.md"}

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 import contsemi
 from contsemi.errors import InputError
 from contsemi.living.photos import in_chunks
+from contsemi.living.saved import config_of
 from contsemi.memory.moments import Moments
 from contsemi.memory.trust import Trust, fitted_temperature
 
@@ -80,6 +81,19 @@ def test_what_is_no_model_is_refused(tmp_path, name):
         (tmp_path / name / "manifest.json").write_text("{}")
     with pytest.raises(InputError):
         contsemi.load(tmp_path / name)
+
+
+def test_a_model_of_a_version_with_fewer_keys_is_read(loaded):
+    config = loaded.saved.config
+    older = config.model_dump()
+    del older["optim"]["warmup"], older["memory"]["index"]
+    del older["views"]["policies"]["large"]["cutout"]
+    found = config_of(older)
+    assert found.model == config.model and found.data == config.data
+    assert found.views.policies["large"].cutout == config.views.policies["large"].cutout
+    older["optim"]["unheard_of"] = 1
+    with pytest.raises(ValueError, match="unheard_of"):
+        config_of(older)
 
 
 def test_photos_come_in_chunks_and_a_bad_one_is_said(photos, tmp_path):
