@@ -95,7 +95,7 @@ def _checked(
     chosen = {o.key: str(o.value) for o in combination if o.key in choices}
     given = {o.key for o in combination if o.key not in choices}
     own = given | sizes.given_by({key: name for key, name in chosen.items() if key != "views"})
-    for key, pixels in sizes.following(plain(changed), own).items():
+    for key, pixels in sizes.following(plain(changed), own, defaults).items():
         OmegaConf.update(changed, key, pixels)
     config = check.validate(plain(changed), defaults, chosen)
     sizes.refuse_enlarged(config, given | sizes.given_by(chosen))

@@ -167,10 +167,6 @@ def _check_backgrounds(config: Config) -> None:
         problem = "is a strategy of Avalanche, whose views keep their background"
         fix = f"use views.policies.{changing[0]}.background=none"
         raise InputError(f"baseline={config.baseline['name']}", problem, fix)
-    if not changing and config.views.masks != "auto":
-        problem = "has no effect, as no policy changes backgrounds"
-        fix = "set views.policies.large.background=remove or random, or leave it out"
-        raise InputError(f"views.masks={config.views.masks}", problem, fix)
 
 
 def refuse_unread(config: Config, given: Sequence[str]) -> None:

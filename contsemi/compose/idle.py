@@ -22,7 +22,9 @@ def _no_images(config: Config) -> bool:
 
 
 def _never_looks(config: Config) -> bool:
-    return not (config.evaluate.every_steps or config.evaluate.every_epochs)
+    asked = config.evaluate
+    looks = asked.every_steps, asked.every_epochs, asked.probes, asked.discovery != "none"
+    return not any(looks)
 
 
 def _orders_nothing(config: Config) -> bool:
@@ -36,16 +38,30 @@ def _decays_nothing(config: Config) -> bool:
     return optim.name != "lars" and not (optim.weight_decay or optim.final_weight_decay)
 
 
+def _keeps_backgrounds(config: Config) -> bool:
+    return all(crop.background == "none" for crop in config.views.policies.values())
+
+
 # A key, or the section that it is in -> when it has no effect, why, and what to do about it. Keys
 # that say where and how fast a run goes (data.cache, data.workers, ...) are taken everywhere.
 _RULES: dict[str, tuple[_Idle, tuple[str, str]]] = {
     "memory.selection": (_no_images, _NO_IMAGES),
     "memory.pseudo_labels": (_no_images, _NO_IMAGES),
     "memory.drift": (_no_rows, _NO_ROWS),
-    "memory.index": (_no_rows, _NO_ROWS),
     "optim.momentum": (
         lambda config: config.optim.name == "adamw",
         ("optim.name=adamw has moments of its own", "set optim.name=sgd"),
+    ),
+    "optim.nesterov": (
+        lambda config: config.optim.name == "adamw",
+        ("optim.name=adamw does not look ahead", "set optim.name=sgd"),
+    ),
+    "views.masks": (
+        _keeps_backgrounds,
+        (
+            "no policy changes backgrounds",
+            "set views.policies.large.background=remove or random, or leave it out",
+        ),
     ),
     "optim.adapt_vectors": (_decays_nothing, ("nothing is decayed", "set optim.weight_decay")),
     "optim.adapt_shortcut_norms": (
@@ -84,7 +100,7 @@ _RULES: dict[str, tuple[_Idle, tuple[str, str]]] = {
 }
 
 
-# Keys of a kind of views -> the key of the same kind that has to be above 0.
+# Keys of a kind of views -> the key of the same kind that has to be above 0, or other than none.
 _OF_VIEWS = {
     "blur_sigma": "blur",
     "erase_scale": "erase",
@@ -93,6 +109,8 @@ _OF_VIEWS = {
     "jitter.contrast": "jitter.probability",
     "jitter.saturation": "jitter.probability",
     "jitter.hue": "jitter.probability",
+    "background_probability": "background",
+    "background_least": "background",
 }
 
 
@@ -103,6 +121,8 @@ def _of_views(config: Config, key: str) -> tuple[str, str] | None:
         return None
     value = attrgetter(switch)(config.views.policies[name])
     switch = f"views.policies.{name}.{switch}"
+    if value == "none":
+        return f"{switch}=none keeps it", f"set {switch}=remove or random"
     return None if value else (f"{switch}=0 does nothing", f"set {switch} above 0")
 
 

@@ -25,7 +25,9 @@ def given_by(chosen: Mapping[str, str]) -> set[str]:
     return own | {TEST} if "views" in chosen else own
 
 
-def following(values: Mapping[str, Any], given: Collection[str]) -> dict[str, int]:
+def following(
+    values: Mapping[str, Any], given: Collection[str], usual: Mapping[str, Any]
+) -> dict[str, int]:
     """The sides of views that go with the images' where that was given, and they were not.
 
     All are scaled alike, so that small views stay small and a test image is cropped as before.
@@ -33,6 +35,7 @@ def following(values: Mapping[str, Any], given: Collection[str]) -> dict[str, in
     Args:
         values: a composition as plain data, with all that was given.
         given: the dotted keys that were.
+        usual: the same composition as its files have it.
 
     Returns:
         dotted key -> pixels, of those that change.
@@ -41,7 +44,8 @@ def following(values: Mapping[str, Any], given: Collection[str]) -> dict[str, in
     sides = _sides(views)
     if SIDE not in given or not _whole(side) or not all(map(_whole, sides.values())):
         return {}  # what is no side is refused with its own words
-    before = max(round(views["test_size"] / views["test_crop"]) if views["test_crop"] else 1, 1)
+    test, crop = usual["views"]["test_size"], usual["views"]["test_crop"]
+    before = max(round(test / crop) if crop else 1, 1)
     return {
         key: max(1, round(own * side / before))
         for key, own in sides.items()

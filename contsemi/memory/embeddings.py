@@ -81,8 +81,8 @@ class Embeddings:
 
     @property
     def index_bytes(self) -> int:
-        """Bytes of the index, as far as there is one at present."""
-        return 0 if self._view is None else self._index.memory_bytes
+        """Bytes of the index, which is made if it is not there; 0 without rows."""
+        return 0 if self.view() is None else self._index.memory_bytes
 
     @property
     def reason(self) -> str:

@@ -196,10 +196,11 @@ def _in_our_names(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, str, Ten
     """Each tensor's name in the file, its name in our network, and itself; heads left out."""
     names = {name: _unwrapped(name) for name in tensors}
     nested = any(re.match(r"projection_head\.\d+\.\d+\.", name) for name in names.values())
+    ours = any(name.startswith("backbone.stages.") for name in names.values())  # a state_dict
     for theirs, plain in names.items():
         if LEFT_OUT.match(plain):
             continue
-        if not theirs.startswith(OURS):
+        if not (ours or theirs.startswith(OURS)):
             plain = _head_name(plain, nested) or _trunk_name(plain)
         yield theirs, plain, tensors[theirs]
 

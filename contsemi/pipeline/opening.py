@@ -50,7 +50,7 @@ from contsemi.pipeline.standing import bound, refuse_if_no_room
 from contsemi.pipeline.tasks import learn, learn_baseline
 from contsemi.pipeline.tracking import tracker
 from contsemi.pipeline.uneven import uneven
-from contsemi.pipeline.unread import refuse_unread
+from contsemi.pipeline.unread import notes
 from contsemi.pipeline.work import fix_threads
 from contsemi.records.manifest import manifest
 from contsemi.records.records import NoRecords, Records
@@ -142,7 +142,6 @@ class _Learners:
     def make_first(self) -> Learner:
         """Makes the learner of the first attempt."""
         self.first = Learner(self.config, self.ranks, reads_again=True)
-        refuse_unread(self.first, self.asked.given)
         return self.first
 
     def __call__(self) -> Learner:
@@ -180,6 +179,8 @@ def _open(
         for remark in (*train.remarks, *stream.remarks, *uneven(config, stream)):
             display.note(remark)
         learner = None if _is_baseline(config) else learners.make_first()
+        for note in [] if learner is None else notes(learner, learners.asked.given):
+            display.note(note)
     facts = _facts(config, stream, device, threads) | {
         "ranks": ranks.size,
         "dataset_digests": {"train": train.digest, "test": test.digest},

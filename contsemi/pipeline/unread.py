@@ -5,30 +5,27 @@ from collections.abc import Iterable
 from torch import nn
 
 from contsemi.config import Config
-from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.models.heads import Prototypes
 from contsemi.models.network import Network
 from contsemi.types import Needs
 
-__all__ = ["refuse_unread", "unread"]
+__all__ = ["notes", "unread"]
 
 _POLICIES = "views.policies."
 
 
-def refuse_unread(learner: Learner, given: Iterable[str]) -> None:
-    """Refuses a key of the command line that would do nothing.
+def notes(learner: Learner, given: Iterable[str]) -> list[str]:
+    """What is to be said of keys of the command line that do nothing, one line each.
+
+    They are no errors: a benchmark and a sweep give all methods the same keys.
 
     Args:
         learner: before its first task.
         given: keys that somebody asked for.
-
-    Raises:
-        InputError: the first of them that the method does not read.
     """
-    for key in given:
-        if (why := unread(learner, key)) is not None:
-            raise InputError(key, f"has no effect: {why}", "leave it out, or choose another method")
+    reasons = ((key, unread(learner, key)) for key in given)
+    return [f"{key} has no effect: {why}" for key, why in reasons if why is not None]
 
 
 def unread(learner: Learner, key: str) -> str | None:
@@ -38,7 +35,7 @@ def unread(learner: Learner, key: str) -> str | None:
         return _unseen(key, method, needs)
     if key.startswith("optim.") and not needs.trains:
         return f"{method} trains nothing"
-    if key in ("memory.embeddings", "memory.index") or key.startswith("memory.drift"):
+    if key == "memory.embeddings" or key.startswith("memory.drift"):
         return None if needs.memory else f"{method} asks for no rows of past embeddings"
     if key == "batch.labelled":
         return _labelled(learner.config, needs)

@@ -53,7 +53,7 @@ def covariances(rows: Tensor, soft: Tensor, asked: Tensor) -> Tensor:
     from contsemi.memory.class_covariances import ClassCovariances
 
     kept = ClassCovariances.none(rows.shape[1], rows.device).joined(rows, soft)
-    return kept.distances(asked, diagonal=1.0, between=1.0)
+    return kept.distances(asked, kept.whitening(diagonal=1.0, between=1.0))
 
 
 def ridge(rows: Tensor, soft: Tensor, projection: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def drift(old: Tensor, new: Tensor, rows: Tensor, *, name: str) -> Tensor:
     from contsemi import compose
     from contsemi.memory.drift.drift import Drift
 
-    options = compose.load([f"memory.drift={name}"]).memory.drift
+    options = compose.load([f"memory.drift={name}", "memory.embeddings=1"]).memory.drift
     draw = torch.Generator().manual_seed(0)
     return Drift.named(options).fit(old, new, draw=draw)(rows)
 

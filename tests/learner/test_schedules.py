@@ -24,6 +24,7 @@ def optim(**changes: object) -> Optim:
         "curve": "half",
         "classifier_lr": None,
         "momentum": 0.9,
+        "nesterov": False,
         "weight_decay": 0.0,
         "final_weight_decay": None,
         "adapt_vectors": False,

@@ -22,6 +22,8 @@ def words():
 
 
 WORDS = list(words())
+# What a key has an effect with.
+BESIDE = {("fixmatch", "prior"): ["objective.rule=gaussian"]}
 
 
 def test_there_are_such_keys():
@@ -32,7 +34,8 @@ def test_there_are_such_keys():
 def test_all_that_are_allowed_build(name, key, allowed):
     said = set()
     for word in allowed:
-        config = compose.load([f"objective={name}", f"objective.{key}={word}"])
+        beside = BESIDE.get((name, key), [])
+        config = compose.load([f"objective={name}", f"objective.{key}={word}", *beside])
         objective, _ = build_part(config.objective, Objective)
         said.add(getattr(objective, key))
     assert said == set(allowed)
