@@ -27,7 +27,7 @@ def test_the_views_of_a_step_are_those_of_the_learner(pixels):
     rows = torch.tensor([3, 1, 4, 1])
     pixels.at(2, 7)
     draw = generator(config.seed, "views", 2, 7)
-    expected = Augment(config.views).view("labelled", pixels.images[rows], 1, draw)
+    expected = Augment(config.views).view("labelled", pixels.images.take(rows), 1, draw)
     assert torch.equal(pixels.views(rows), expected)
 
 
@@ -47,7 +47,7 @@ def test_one_batch_has_one_set_of_views_in_a_step_and_another_in_the_next(pixels
 def test_nothing_is_random_in_evaluation(pixels):
     rows = torch.arange(8)
     features = Features(Flat(), pixels).eval()
-    expected = Augment(compose.load([]).views).test(pixels.images[rows]).flatten(1)
+    expected = Augment(compose.load([]).views).test(pixels.images.take(rows)).flatten(1)
     assert torch.equal(features(rows), expected)
     assert not pixels.drawn
 
