@@ -23,7 +23,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
 
     def put(run: Callable[[Config], None]) -> None:
         module = types.ModuleType("contsemi.pipeline")
-        module.run = run  # type: ignore[attr-defined]
+        module.run = lambda config, given=None: run(config)  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "contsemi.pipeline", module)
         monkeypatch.setattr(contsemi, "pipeline", module, raising=False)
 
@@ -155,7 +155,7 @@ def test_help_version_and_configuration_are_printed(capsys: pytest.CaptureFixtur
 STUB = """
 import os, sys, types
 module = types.ModuleType("contsemi.pipeline")
-def run(config):
+def run(config, given=None):
     print(os.getpid(), os.environ.get("MALLOC_MMAP_THRESHOLD_"), os.environ.get("OMP_NUM_THREADS"),
           sys.flags.utf8_mode, config.seed, sys.stdin.read(), "torch" in sys.modules)
     from contsemi.errors import Diverged
