@@ -35,6 +35,7 @@ EVERYTHING = [
 ]
 # A distiller with stored embeddings, so that a drift map and the memory have work.
 SMALL = ["scenario=stripes_2tasks", "optim.epochs=3", "batch.unlabelled=32", "display=plain"]
+SMALL += ["memory.embeddings=20"]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,8 @@ for words in json.load(sys.stdin):
 assert not {"torch", "elsewhere"} & set(sys.modules)
 json.dump(found, sys.stdout)
 """
-    asked = [["--help"], ["scenario=stripes_2tasks", *EVERYTHING, "--cfg", "job"]]
+    all_of_them = ["scenario=stripes_2tasks", "memory.embeddings=20", *EVERYTHING]
+    asked = [["--help"], [*all_of_them, "--cfg", "job"]]
     asked += [["scenario=stripes_2tasks", "method=elsewhere", "--cfg", "job"]]
     wrong = {}
     for group, (name, key, value) in KINDS.items():

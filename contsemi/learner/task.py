@@ -99,15 +99,18 @@ class TaskRows:
         self._classes = self._pool.with_rows(torch.arange(experience.num_seen))
         self._class_draw: ClassDraw | None = None
         if "labelled" in needs.rows and needs.supports_per_class:
-            most = self.sizes.classes_per_step
-            self._class_draw = ClassDraw.of(self._classes, experience, most, self.seed)
-            if self._class_draw is not None:
-                each = self._class_draw.weights
-                self._weights = each.repeat(needs.supports_per_class).to(device)
-            # of which classes the rows are may differ between steps, but not which are the task's
-            drawn = self._pool.columns_drawn(*self._wanted(0, 0))
-            ages = torch.isin(drawn, self.columns.cpu()), drawn < experience.num_old
-            self._by_age = ByAge(*(rows.nonzero()[:, 0].to(device) for rows in ages))
+            self._draw_by_class(needs.supports_per_class)
+
+    def _draw_by_class(self, each: int) -> None:
+        """Each step has so many labelled rows of each class, or of each of a sample of classes."""
+        experience, most = self.experience, self.sizes.classes_per_step
+        self._class_draw = ClassDraw.of(self._classes, experience, most, self.seed)
+        if self._class_draw is not None:
+            self._weights = self._class_draw.weights.repeat(each).to(self.device)
+        # Of which classes the rows are may differ between steps, but not which are the task's.
+        drawn = self._pool.columns_drawn(*self._wanted(0, 0))
+        ages = torch.isin(drawn, self.columns.cpu()), drawn < experience.num_old
+        self._by_age = ByAge(*(rows.nonzero()[:, 0].to(self.device) for rows in ages))
 
     def batch(self, epoch: int, iteration: int, source: LabelledSource | None = None) -> Batch:
         """The images of one step; where they are read ahead, those of the next one begin to be.

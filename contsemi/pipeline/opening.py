@@ -176,11 +176,10 @@ def _open(
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         train, test, stream, budget = _divided(config, ranks, budget, choice, learners.asked)
         annotator = _annotator(config, stream, budget, choice, train, test)
-        for remark in (*train.remarks, *stream.remarks, *uneven(config, stream)):
-            display.note(remark)
         learner = None if _is_baseline(config) else learners.make_first()
-        for note in [] if learner is None else notes(learner, learners.asked.given):
-            display.note(note)
+        idle = [] if learner is None else notes(learner, learners.asked.given)
+        for remark in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle):
+            display.note(remark)
     facts = _facts(config, stream, device, threads) | {
         "ranks": ranks.size,
         "dataset_digests": {"train": train.digest, "test": test.digest},

@@ -13,7 +13,6 @@ PAIRS = [
     ("memory.pseudo_labels=0.5", ["memory.exemplars=0"], []),
     ("memory.drift=mlp", [], ["memory.embeddings=50"]),
     ("memory.drift.ridge=0.1", [], ["memory.embeddings=50"]),
-    ("memory.index=flat", [], ["memory.embeddings=50"]),
     ("optim.momentum=0.5", [], ["optim.name=sgd"]),
     ("optim.momentum=0.5", ["optim.name=adamw"], ["optim.name=lars"]),
     ("optim.adapt_vectors=true", ["optim.weight_decay=0"], ["optim.name=lars"]),
