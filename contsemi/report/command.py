@@ -89,7 +89,7 @@ def _refuse_idle(given: Namespace) -> None:
 def _folder(word: str) -> Path:
     """The folder of that name; a name that none can have is refused before anything looks at it."""
     try:
-        Path(word).exists()
+        Path(word).resolve().exists()
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         shown = word if len(word) <= 60 else f"{word[:40]}...{word[-16:]}"

@@ -90,12 +90,11 @@ def test_a_state_needs_neither_package_nor_file():
             ["model.size=4"],
             r"views\.test_size: is 8, and .* images of 4 pixels alone",
         ),
-        (["views.policies.small.size=4", "method=daino"], r"policies\.small\.size: is 4"),
+        (["views.policies.small.size=4", "objective.small_views=2"], r"small\.size: is 4"),
     ],
 )
 def test_a_model_of_one_side_sees_no_other(words, said):
-    method = [] if any(word.startswith("method") for word in words) else ["method=contsemi"]
-    config = compose.load([*method, "model=pixels", *words])
+    config = compose.load(["method=contsemi", "model=pixels", *words])
     with pytest.raises(InputError, match=said):
         Learner(config)
 
