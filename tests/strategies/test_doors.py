@@ -260,9 +260,7 @@ def test_a_stream_of_no_configuration(given):
 
 
 def test_a_benchmark_that_has_few_labels_already(ours):
-    with pytest.raises(
-        InputError, match=r"has few labels already, .* would be lost"
-    ):
+    with pytest.raises(InputError, match=r"has few labels already, .* would be lost"):
         semi_supervised(ours, label_ratio="50%")
 
 
