@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.data.twins import row_digests
@@ -42,10 +41,10 @@ class Past:
         held = state.get("held", {}).get("images")
         return cls(state.get("learned", none), none if held is None else digests(held))
 
-    def free(self, images: Tensor) -> NDArray[np.bool_]:
-        """Which images may be learned from: those that no lesson tests on; [N]."""
-        return ~torch.isin(digests(images), self.tested).numpy()
+    def free(self, images: Tensor) -> Tensor:
+        """Which images may be learned from: those that no lesson tests on; bool [N]."""
+        return ~torch.isin(digests(images), self.tested)
 
     def with_learned(self, images: Tensor) -> "Past":
         """The same after a lesson of these images."""
-        return Past(torch.cat([self.learned, digests(images)]).unique(), self.tested)
+        return Past(torch.unique(torch.cat([self.learned, digests(images)])), self.tested)

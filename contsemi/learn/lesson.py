@@ -87,7 +87,8 @@ def opened(
     )
     images, targets = array_of(train.images), train.targets.numpy()
     free = past.free(images)
-    images, targets = (images, targets) if free.all() else (images[free], targets[free])
+    if not free.all():
+        images, targets = images[free], targets[free.numpy()]
     _refuse_empty(photos, train.classes, targets)
     classes, columns = _columns(train.classes, known)
     named = np.flatnonzero(targets >= 0)
@@ -105,11 +106,11 @@ def opened(
         own=train.classes,
         test=(tests[unseen], torch.from_numpy(columns[test.targets.numpy()])[unseen]),
         digest=train.digest,
-        remarks=(*train.remarks, *_left_out(free, unseen.numpy())),
+        remarks=(*train.remarks, *_left_out(free, unseen)),
     )
 
 
-def _left_out(free: NDArray[np.bool_], unseen: NDArray[np.bool_]) -> list[str]:
+def _left_out(free: Tensor, unseen: Tensor) -> list[str]:
     """What is to be said of photos that are on one side because they were on the other."""
     said = []
     if tested := int((~free).sum()):
@@ -144,7 +145,7 @@ def _by_list(
     given = _given(photos, labels)
     free = past.free(images)
     if not free.all():
-        place = dict(zip(np.flatnonzero(free).tolist(), range(len(images)), strict=False))
+        place = {row: new for new, row in enumerate(free.nonzero()[:, 0].tolist())}
         given = {place[row]: name for row, name in given.items() if free[row]}
         images = images[free]
     if not given:
@@ -164,7 +165,7 @@ def _by_list(
         digest="",
         remarks=(
             f"{len(rows)} of {len(images)} photos have a label in {shown(labels.name)}",
-            *_left_out(free, np.ones(0, np.bool_)),
+            *_left_out(free, torch.ones(0, dtype=torch.bool)),
         ),
     )
 

@@ -125,7 +125,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         return self.learner.optimizer
 
     @optimizer.setter
-    def optimizer(self, value: None) -> None:
+    def optimizer(self, value: torch.optim.Optimizer | None) -> None:
         """Avalanche's constructor assigns none; the learner makes its own.
 
         Raises:
