@@ -55,13 +55,8 @@ def semi_supervised(
             names, or the labels do not suffice.
     """
     budget = labels.LabelBudget.parse(label_ratio)
-    whole(seed, "semi_supervised(seed)", 0)
-    if size is not None:
-        whole(size, "semi_supervised(size)", 1, 4096)
     here = "semi_supervised(benchmark)"
-    if hasattr(benchmark, "unlabeled_stream"):
-        problem = "has few labels already, and its images without one would be lost"
-        raise InputError(here, problem, "give the benchmark that it was made of")
+    _check(benchmark, here, seed, size)
     train, test = (stream_of(benchmark, name, here) for name in ("train_stream", "test_stream"))
     images, ids = decode([e.dataset for e in train], size, "train_stream")
     test_images, test_ids = decode([e.dataset for e in test], size, "test_stream")
@@ -117,6 +112,15 @@ def _experiences(
 def _test_rows(start: int, ids: Sequence[int], tasks: Sequence[int]) -> ImageRows:
     rows = torch.arange(start, start + len(ids))
     return ImageRows(rows, torch.tensor(ids), torch.tensor(tasks))
+
+
+def _check(benchmark: Any, here: str, seed: Any, size: Any) -> None:
+    whole(seed, "semi_supervised(seed)", 0)
+    if size is not None:
+        whole(size, "semi_supervised(size)", 1, 4096)
+    if hasattr(benchmark, "unlabeled_stream"):
+        problem = "has few labels already, and its images without one would be lost"
+        raise InputError(here, problem, "give the benchmark that it was made of")
 
 
 def _warn_of_untrained(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]]) -> None:
