@@ -93,7 +93,7 @@ class Embeddings:
     @property
     def memory_bytes(self) -> int:
         """Bytes of the rows, with what decodes them, their soft labels, ids and tasks."""
-        rows = self._loose if self._codes is None else self._codes
+        rows: Tensor | Codes = self._loose if self._codes is None else self._codes
         return rows.nbytes + self.probs.nbytes + self.ids.nbytes + self.tasks.nbytes
 
     @property
