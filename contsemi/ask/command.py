@@ -1,6 +1,5 @@
 """The words of ``python -m contsemi.ask`` and what they do."""
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,6 @@ def ask(arguments: Sequence[str] | None) -> int:
         ContsemiError: see :mod:`contsemi.errors`.
     """
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if given.budget < 1:
         raise InputError("--budget", f"is {given.budget}", "ask for at least one photo")
     page, photos = Path(given.sheet).expanduser(), Path(given.photos).expanduser()

@@ -53,12 +53,8 @@ class SimReg(Distiller):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``regression``: the weighted sum over the frozen networks that there are."""
         losses = []
-        for place, (name, share) in enumerate(zip(self._names(), self.shares, strict=True)):
-            pairs = [
-                (each.student, each.past[place])
-                for each in step.seen.values()
-                if each.student is not None and len(each.past) > place
-            ]
+        for age, (name, share) in enumerate(zip(self._names(), self.shares, strict=True)):
+            pairs = step.with_past(age=age)
             if pairs:
                 now = torch.cat([student[name] for student, _ in pairs])
                 then = torch.cat([past.features for _, past in pairs])

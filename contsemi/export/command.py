@@ -1,6 +1,5 @@
 """The words of ``python -m contsemi.export`` and what they do."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +28,6 @@ def export(arguments: Sequence[str] | None) -> int:
     what = "one file from pixels to probabilities, or weights as safetensors"
     parser.add_argument("--to", choices=("onnx", "torch"), required=True, help=what)
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     from contsemi.export.writing import write
     from contsemi.living.model import load
 

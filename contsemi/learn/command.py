@@ -1,6 +1,5 @@
 """The words of ``python -m contsemi.learn`` and what they do."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,6 @@ def learn(arguments: Sequence[str] | None) -> int:
         ContsemiError: see :mod:`contsemi.errors`.
     """
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(given.model).expanduser()
     if given.undo:
         if given.photos is not None:

@@ -17,7 +17,7 @@ from contsemi.losses.cross_entropy import soft_cross_entropy
 from contsemi.losses.numerics import wide
 from contsemi.losses.ramps import cosine_ramp
 from contsemi.objectives.objective import Objective
-from contsemi.types import Experience, Needs, Step, View
+from contsemi.types import Experience, Needs, Step, Teacher, View
 
 __all__ = ["Dynamic"]
 
@@ -54,9 +54,9 @@ class Dynamic(Objective):
             heads=("classifier",),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher),
-            teacher_buffers=self.teacher_buffers,
-            teacher_restarts=self.at_border == "reset",
+            teacher=Teacher(
+                ema_momenta(self.teacher), self.teacher_buffers, restarts=self.at_border == "reset"
+            ),
         )
 
     def begin(self, experience: Experience) -> None:

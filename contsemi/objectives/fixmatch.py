@@ -21,7 +21,7 @@ from contsemi.losses.fairness import fairness
 from contsemi.losses.numerics import wide
 from contsemi.losses.pseudo import pseudo_cross_entropy
 from contsemi.objectives.objective import Objective
-from contsemi.types import Needs, Outputs, Step, View
+from contsemi.types import Needs, Outputs, Step, Teacher, View
 
 __all__ = ["FixMatch"]
 
@@ -60,8 +60,7 @@ class FixMatch(Objective):
             heads=("classifier",),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher) if self.teacher else None,
-            teacher_buffers="copied" if self.teacher else None,
+            teacher=Teacher(ema_momenta(self.teacher), "copied") if self.teacher else None,
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from contsemi.blocks.block import blocks_of
 from contsemi.blocks.choices import ema_momenta
 from contsemi.discovery import Part
 from contsemi.losses.nearest import nearest_classes
-from contsemi.types import Experience, Head, Needs, Outputs, Step, View
+from contsemi.types import Experience, Head, Needs, Outputs, Step, Teacher, View
 
 __all__ = ["Objective"]
 
@@ -127,7 +127,7 @@ class Objective(Part, nn.Module):
             heads=heads,
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=None if teacher is None else ema_momenta(teacher),
+            teacher=None if teacher is None else Teacher(ema_momenta(teacher)),
             **more,
         )
 

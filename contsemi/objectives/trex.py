@@ -20,7 +20,7 @@ from contsemi.losses.numerics import wide
 from contsemi.models.expendable import normalised_projector
 from contsemi.models.heads import Classifier, Head, Prototypes
 from contsemi.objectives.objective import Objective
-from contsemi.types import Needs, Outputs, Step, View
+from contsemi.types import Needs, Outputs, Step, Teacher, View
 
 __all__ = ["Trex"]
 
@@ -77,7 +77,7 @@ class Trex(Objective):
             heads=(project,) if self.memory else (project, self._classes()),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher) if self.memory else None,
+            teacher=Teacher(ema_momenta(self.teacher)) if self.memory else None,
         )
 
     def _bank(self) -> ClassRows:

@@ -1,6 +1,5 @@
 """The words of ``python -m contsemi.report`` and what they do."""
 
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,7 +29,6 @@ def report(arguments: Sequence[str] | None) -> int:
         ContsemiError: what they name is wrong, or cannot be written.
     """
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     folders = [_folder(word) for word in dict.fromkeys(given.runs)]
     if given.list:
         with Display("plain") as display:

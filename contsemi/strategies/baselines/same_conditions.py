@@ -92,16 +92,7 @@ class _SameConditions:
         rows = torch.cat([rows for rows, _ in self.conditions.pixels.drawn])
         nothing = rows[:0]
         return Batch(
-            labelled=nothing,
-            labels=nothing,
-            from_memory=nothing,
-            unlabelled=nothing,
-            labelled_ids=rows,
-            unlabelled_ids=nothing,
-            places=nothing,
-            coarse=nothing,
-            coarse_images=nothing,
-            coarse_only=nothing,
+            images={}, labels=nothing, labelled_ids=rows, unlabelled_ids=nothing, places=nothing
         )
 
     def optimizer_step(self) -> None:
