@@ -56,6 +56,7 @@ class NearestNeighbourDistillation(Distiller):
             problem = "with distiller.whole all rows vote, not the nearest ones"
             raise InputError("distiller.neighbours", problem, "set it to 0, or whole to false")
         self.current = self.supports == "current"
+        self.reweighs = not self.alpha  # the features branch takes all rows as they come
         if self.current and (self.neighbours or self.whole):
             key = "whole" if self.whole else "neighbours"
             problem = "rows of the embedding memory vote for old classes, not for current ones"
@@ -66,11 +67,6 @@ class NearestNeighbourDistillation(Distiller):
             pasts=1,
             labelled_from="all",
         )
-
-    @property
-    def reweighs(self) -> bool:
-        """The features branch takes all rows as they come."""
-        return not self.alpha
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``distillation``: old and new votes over all unlabelled views, and old and new features.

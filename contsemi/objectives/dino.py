@@ -44,6 +44,7 @@ class Dino(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.reweighs = True  # labelled rows are read by their cross-entropy alone
         self.share = Prior(self.prior, self.clusters)
         self.centre = Centre(
             "clusters",
@@ -59,11 +60,6 @@ class Dino(Objective):
             teacher=self.teacher,
             supports_at_test=True,
         )
-
-    @property
-    def reweighs(self) -> bool:
-        """Labelled rows are read by their cross-entropy alone."""
-        return True
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` of the unlabelled views, and ``labels`` by the classifier."""

@@ -38,6 +38,8 @@ class Objective(Part, nn.Module):
 
     needs: Needs = field(init=False, repr=False)
     num_seen: int = field(init=False, repr=False, default=0)
+    # whether labelled rows count by ``step.label_weights`` wherever a term reads them
+    reweighs: bool = field(init=False, repr=False, default=False)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -56,11 +58,6 @@ class Objective(Part, nn.Module):
         """The optimiser has stepped."""
         for block in blocks_of(self):
             block.after_step()
-
-    @property
-    def reweighs(self) -> bool:
-        """Whether labelled rows count by ``step.label_weights`` wherever a term reads them."""
-        return False
 
     def end(self, experience: Experience) -> None:
         """The task is over."""

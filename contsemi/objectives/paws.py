@@ -40,6 +40,7 @@ class Paws(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.reweighs = True  # labelled rows are read by their votes and their cross-entropy
         self.share = Prior(self.prior)
         self.anchor = "predictor" if self.predictor else "projector"
         self.needs = self.asks(
@@ -47,11 +48,6 @@ class Paws(Objective):
             classifier(detached=self.detach),
             supports_at_test=self.predict_by == "neighbours",
         )
-
-    @property
-    def reweighs(self) -> bool:
-        """Labelled rows are read by their votes and their cross-entropy."""
-        return True
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``consistency`` of the views, ``me_max`` and the ``classifier``'s cross-entropy."""

@@ -43,6 +43,7 @@ class Swav(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.reweighs = True  # labelled rows are read by their cross-entropy alone
         self.share = Prior(self.prior, self.clusters)
         self.shares = Shares(
             "clusters",
@@ -59,11 +60,6 @@ class Swav(Objective):
             *(("classifier",) if self.labelled_views else ()),
             supports_at_test=True,
         )
-
-    @property
-    def reweighs(self) -> bool:
-        """Labelled rows are read by their cross-entropy alone."""
-        return True
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` of the unlabelled views, and ``labels`` by the classifier."""

@@ -165,7 +165,6 @@ class Account:
                 task=task,
                 tasks=setting.tasks,
                 class_incremental=row,
-                task_incremental=measured.task_incremental[: task + 1].tolist(),
                 forgetting=None if isinstance(forgotten, Undefined) else forgotten,
                 seconds=seconds,
             )
