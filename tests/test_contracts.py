@@ -19,7 +19,10 @@ from contsemi.storage.checkpoint import Checkpoints
 from contsemi.types import Head, Needs, Step
 
 ROOMS = {"objective": "objectives", "distiller": "distillers"}
-SHAPES = {"momentum_contrast"}  # what several methods have in common, and is none itself
+SHAPES = {
+    "free_clusters",
+    "momentum_contrast",
+}  # what several methods have in common, and is none itself
 PACKAGE = Path(__file__).resolve().parents[1] / "contsemi"
 
 

@@ -60,8 +60,6 @@ class Cassle(Distiller):
             name="predicted_past",
             on="projector",
             build=partial(_predictor, hidden=self.hidden),
-            per_class=False,
-            detached=False,
         )
         heads: list[str | Head] = ["projector", predictor]
         if self.kind == "knowledge":
@@ -71,7 +69,6 @@ class Cassle(Distiller):
                 on="predicted_past",
                 build=partial(_directions, clusters=0),
                 per_class=by_class,
-                detached=False,
             )
             heads += [self.host, directions]
         self.needs = Needs(heads=tuple(heads), pasts=1, labelled_from="all")

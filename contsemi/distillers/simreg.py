@@ -39,10 +39,7 @@ class SimReg(Distiller):
             raise InputError("distiller.layers", f"expected 4, or 2, got {self.layers}", "use 4")
         build = partial(_build, layers=self.layers, linear=self.linear)
         self.needs = Needs(
-            heads=tuple(
-                Head(name=name, on="features", build=build, per_class=False, detached=False)
-                for name in self._names()
-            ),
+            heads=tuple(Head(name=name, on="features", build=build) for name in self._names()),
             pasts=len(self.shares),
             labelled_from="all",
         )

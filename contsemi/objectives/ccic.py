@@ -43,14 +43,9 @@ class Ccic(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        pile = Mix(
-            of=("labelled", "weak"),
-            partners="shuffled",
-            cut=False,
-            alpha=self.alpha,
-            larger_first=True,
-        )
-        pairs = Mix(of=("labelled",), partners="shuffled", cut=False, alpha=1.0, larger_first=True)
+        piled = ("labelled", "weak")
+        pile = Mix(of=piled, partners="shuffled", alpha=self.alpha, larger_first=True)
+        pairs = Mix(of=("labelled",), partners="shuffled", larger_first=True)
         self.needs = Needs(
             views={
                 "labelled": View(rows="labelled", policy="weak"),

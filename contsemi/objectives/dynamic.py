@@ -71,9 +71,7 @@ class Dynamic(Objective):
         slow, strong = step.teacher("weak"), step.student("strong")
         if slow is None or strong is None:
             return terms
-        columns = step.columns
-        if self.among == "seen":
-            columns = torch.arange(step.num_seen, device=columns.device)
+        columns = step.columns if self.among == "current" else step.all_columns
         targets = self._targets(wide(slow["classifier"]), columns)
         loss = soft_cross_entropy(strong["classifier"][:, columns], targets, temperature=1.0)
         weight = cosine_ramp(step.progress) if self.ramp else 1.0

@@ -69,9 +69,7 @@ class FixMatch(Objective):
         weak, strong = step.student("weak"), step.student("strong")
         if weak is None or strong is None:
             return terms
-        columns = step.columns
-        if self.among == "seen":
-            columns = torch.arange(step.num_seen, device=columns.device)
+        columns = step.columns if self.among == "current" else step.all_columns
         with torch.no_grad():
             guesses = self._guesses(step, weak, columns)
             picked = self.pseudo(guesses)

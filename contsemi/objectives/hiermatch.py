@@ -86,9 +86,7 @@ class HierMatch(Objective):
                 width, level=level, levels=levels, num_classes=classes, generator=draw
             )
 
-        return Head(
-            name=self.levels[level], on="features", build=build, per_class=not level, detached=False
-        )
+        return Head(name=self.levels[level], on="features", build=build, per_class=not level)
 
     def begin(self, experience: Experience) -> None:
         """A task begins."""

@@ -35,13 +35,8 @@ class MixMatch(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        mix = Mix(
-            of=("labelled", "weak"),
-            partners="shuffled",
-            cut=False,
-            alpha=self.alpha,
-            larger_first=True,
-        )
+        piled = ("labelled", "weak")
+        mix = Mix(of=piled, partners="shuffled", alpha=self.alpha, larger_first=True)
         self.needs = Needs(
             views={
                 "labelled": View(rows="labelled", policy="weak", seen_by=()),

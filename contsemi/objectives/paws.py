@@ -8,7 +8,6 @@ classifier on detached features is trained beside.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from contsemi.blocks.choices import enough_views
@@ -53,7 +52,7 @@ class Paws(Objective):
         """``consistency`` of the views, ``me_max`` and the ``classifier``'s cross-entropy."""
         return labels_term(step, smoothing=0.0, name="classifier") | paws(
             step,
-            torch.arange(step.num_seen, device=step.labels.device),
+            step.all_columns,
             temperature=self.temperature,
             sharpening=self.sharpening,
             smoothing=self.smoothing,

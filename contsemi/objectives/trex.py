@@ -59,8 +59,6 @@ class Trex(Objective):
             build=lambda width, draw: normalised_projector(
                 width, layers=self.hidden_layers, hidden=self.hidden, size=self.size
             ),
-            per_class=False,
-            detached=False,
         )
         seen_by = ("student", "teacher") if self.memory else ("student",)
         self.needs = Needs(
@@ -95,7 +93,7 @@ class Trex(Objective):
         def build(width: int, draw: torch.Generator) -> nn.Module:
             return Prototypes(width, "weight_norm") if self.temperature else Classifier(width)
 
-        return Head(name="classes", on="expendable", build=build, per_class=True, detached=False)
+        return Head(name="classes", on="expendable", build=build, per_class=True)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``labels``, the mean over all crops whose class has a direction."""

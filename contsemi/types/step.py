@@ -125,6 +125,11 @@ class Step:
         """B, unlabelled images of this step."""
         return len(self.unlabelled_ids)
 
+    @property
+    def all_columns(self) -> Tensor:
+        """int64 [num_seen], the columns of all classes seen."""
+        return torch.arange(self.num_seen, device=self.columns.device)
+
     def student(self, name: str) -> Outputs | None:
         """What the trained network says of a kind of views; ``None`` where there are none."""
         return self.seen[name].student if name in self.seen else None
