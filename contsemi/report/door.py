@@ -24,8 +24,8 @@ class Parser(argparse.ArgumentParser):
         raise InputError(self.prog, message, "--help shows how it is called")
 
 
-def command(room: str) -> Callable[[Sequence[str] | None], int]:
-    """The function of a command: words, or ``None`` for the process's own, to its exit code.
+def command(room: str) -> Callable[..., int]:
+    """The ``main`` of a command: words, or the process's own if none are given, to its exit code.
 
     Args:
         room: whose ``command`` has a function of the same name; imported when it is called.
