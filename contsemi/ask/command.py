@@ -14,17 +14,7 @@ SIGN = b"<title>Which class?"  # in every page of ours
 
 
 def ask(arguments: Sequence[str] | None) -> int:
-    """Choose the photos most worth a label, and write the page to give it on.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ContsemiError: see :mod:`contsemi.errors`.
-    """
+    """Choose the photos most worth a label, and write the page to give it on."""
     given = _parser().parse_args(arguments)
     if given.budget < 1:
         raise InputError("--budget", f"is {given.budget}", "ask for at least one photo")

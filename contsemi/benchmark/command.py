@@ -17,14 +17,7 @@ __all__ = ["benchmark"]
 
 
 def benchmark(arguments: Sequence[str] | None) -> int:
-    """Train what is missing and write the table; 1 where a run failed.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Raises:
-        ContsemiError: a word or the file is wrong, or the folder cannot be written.
-    """
+    """Train what is missing and write the table; 1 where a run failed."""
     given = _parser().parse_intermixed_args(arguments)
     plan = read(given.benchmark)
     if given.jobs < 1:

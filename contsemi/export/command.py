@@ -9,17 +9,7 @@ __all__ = ["export"]
 
 
 def export(arguments: Sequence[str] | None) -> int:
-    """Write a model in a form for others.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ContsemiError: see :mod:`contsemi.errors`.
-    """
+    """Write a model in a form for others."""
     parser = Parser(
         prog="python -m contsemi.export", description="Writes a model for others to use."
     )

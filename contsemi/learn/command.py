@@ -10,17 +10,7 @@ __all__ = ["learn"]
 
 
 def learn(arguments: Sequence[str] | None) -> int:
-    """Teach a model the classes of a folder of photos, or take the last lesson back.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ContsemiError: see :mod:`contsemi.errors`.
-    """
+    """Teach a model the classes of a folder of photos, or take the last lesson back."""
     given = _parser().parse_args(arguments)
     folder = Path(given.model).expanduser()
     if given.undo:

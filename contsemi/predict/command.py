@@ -11,17 +11,7 @@ __all__ = ["predict"]
 
 
 def predict(arguments: Sequence[str] | None) -> int:
-    """Say what photos are of.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ContsemiError: see :mod:`contsemi.errors`.
-    """
+    """Say what photos are of."""
     given = _parser().parse_args(arguments)
     if given.top < 1:
         raise InputError("--top", f"is {given.top}", "ask for at least one class")

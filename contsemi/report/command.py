@@ -20,14 +20,7 @@ OURS = b'<meta name="generator" content="contsemi">'
 
 
 def report(arguments: Sequence[str] | None) -> int:
-    """Do what the words say.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Raises:
-        ContsemiError: what they name is wrong, or cannot be written.
-    """
+    """Do what the words say."""
     given = _parser().parse_args(arguments)
     folders = [_folder(word) for word in dict.fromkeys(given.runs)]
     if given.list:

@@ -28,7 +28,9 @@ def command(room: str) -> Callable[..., int]:
     """The ``main`` of a command: words, or the process's own if none are given, to its exit code.
 
     Args:
-        room: whose ``command`` has a function of the same name; imported when it is called.
+        room: whose module ``command`` has a function of that name: of the words, or ``None`` for
+            the process's own, to the exit code. It may raise a
+            :class:`~contsemi.errors.ContsemiError`, and is imported when it is called.
     """
 
     def main(arguments: Sequence[str] | None = None) -> int:
