@@ -40,4 +40,5 @@ class Dino(FreeClusters):
 
     def assigned(self, step: Step, large: Outputs, wanted: Tensor | None) -> Tensor:
         """The teacher's clusters, centred and sharpened."""
-        return self.centre(step, wanted)
+        found: Tensor = self.centre(step, wanted)
+        return found

@@ -42,4 +42,5 @@ class Swav(FreeClusters):
 
     def assigned(self, step: Step, large: Outputs, wanted: Tensor | None) -> Tensor:
         """Shares of the batch, each cluster used as it is to be."""
-        return self.shares(step, large, prior=wanted)
+        found: Tensor = self.shares(step, large, prior=wanted)
+        return found
