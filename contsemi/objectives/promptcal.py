@@ -26,6 +26,7 @@ from contsemi.losses.affinity import (
     swapped_views,
     views_contrast,
 )
+from contsemi.losses.numerics import wide
 from contsemi.models.heads import classifier, mlp
 from contsemi.objectives.objective import Objective
 from contsemi.types import Head, Step
@@ -97,7 +98,7 @@ class Promptcal(Objective):
         if (whole := self._affinity_share(step)) and stored.allocated:
             affinity = self._affinity(step, rows, slow, labels, stored)
             share = torch.where(stored.filled.all(), whole, 0.0)  # zeros are of no one's kind
-        stored.push(functional.normalize(slow.float(), dim=1), labels=labels.repeat(2))
+        stored.push(functional.normalize(wide(slow), dim=1), labels=labels.repeat(2))
         views = views_contrast(rows, others, temperature=self.temperature)
         classes = label_contrast(rows, others, labels, temperature=self.label_temperature)
         return {
@@ -120,7 +121,7 @@ class Promptcal(Objective):
         """The contrast with stored rows, the slow network's other view being the first positive."""
         first = swapped_views(slow)
         graph = affinity_graph(
-            torch.cat([functional.normalize(first.float(), dim=1), stored.rows]),
+            torch.cat([functional.normalize(wide(first), dim=1), stored.rows]),
             queries=len(rows),
             neighbours=self.neighbours,
             quantile=self.quantile,

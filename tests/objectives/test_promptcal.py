@@ -121,6 +121,19 @@ def test_stored_rows_count_once_the_bank_is_full_and_the_share_has_risen():
     assert made._affinity_share(step_of(progress=0.9)) == pytest.approx(0.6)
 
 
+def test_double_precision_stays_so():
+    """As where several processes are compared with one."""
+    single, double = promptcal(first_stage=0.0), promptcal(first_stage=0.0)
+    for _ in range(3):
+        large = pair(3)
+        expected = single.terms(step_of(large))
+        found = double.terms(step_of(tuple(each.double() for each in large)))
+    assert double.kin.rows.dtype == found["affinity"].dtype == torch.float64
+    assert found["affinity"] > 0
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value.double(), rtol=1e-5, atol=1e-6)
+
+
 def test_the_share_rises_as_in_the_official_code(official):
     data = official.load(PARTS / "promptcal_schedule.npz")
     ramp = int(data["ramp_epochs"]) * int(data["steps_per_epoch"])
