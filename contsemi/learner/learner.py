@@ -76,7 +76,7 @@ class Learner:
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
         self.blocks = [*blocks_of(self.objective), *blocks_of(self.distiller)]
-        self.needs = (self.objective.needs | self.distiller.needs).shown_to_past()
+        self.needs = parts.all_needs(self.objective, self.distiller, config.views)
         parts.check_policies(self.needs, config.views)
         parts.refuse_unweighted(config, self.objective, self.distiller)
         network = parts.build_network(config, self.needs)
@@ -284,7 +284,7 @@ class Learner:
             self.augment,
             seed=(self.config.seed, experience.index, self.step_in_task),
             ranks=self.ranks,
-            near=self.task.near(batch.places, self.step_in_task),
+            others=self.task.others(batch, self.step_in_task),
         )
         run = self.compiled
         if self.pieces > 1:
@@ -292,7 +292,7 @@ class Learner:
         with precision.autocast(self.device, self.precision):
             # Batch statistics, or those of the first task where the configuration freezes them.
             self.networks.train(frozen=self.config.optim.freeze_batch_norm and experience.index > 0)
-            runs = self.networks.runs(run, self.needs.pasts)
+            runs = self.networks.runs(run, self.needs, self.progress)
             seen = see(views, self.needs, runs, batch.coarse, self.ranks)
         return Step(
             seen=seen,

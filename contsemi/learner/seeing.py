@@ -23,11 +23,13 @@ class Forwards:
         student: the network that is trained.
         teacher: its EMA copy; ``None`` without one.
         pasts: the frozen networks, the newest first.
+        start: that which the task began with; ``None`` where it is not asked for.
     """
 
     student: Forward
     teacher: Forward | None
     pasts: Sequence[Forward]
+    start: Forward | None = None
 
 
 def see(
@@ -66,8 +68,9 @@ def see(
             shown = names(lambda view: "teacher" in view.seen_by)
             unlabelled_first = sorted(shown, key=lambda n: needs.views[n].rows != "unlabelled")
             teacher = run(runs.teacher, unlabelled_first)
-        known = names(lambda view: view.known_to_past) if runs.pasts else []
+        known = names(lambda view: view.known_to_past) if runs.pasts or runs.start else []
         pasts = [run(past, known) for past in runs.pasts]
+        start = {} if runs.start is None else run(runs.start, known)
     found = {}
     for name in views.images:
         blend = views.blends.get(name)
@@ -75,6 +78,7 @@ def see(
             student=student.get(name),
             teacher=teacher.get(name),
             past=tuple(past[name] for past in pasts if name in past),
+            start=start.get(name),
             rows=needs.views[name].rows,
             number=needs.views[name].number,
             coarse=coarse.get(needs.views[name].rows) if blend is None else None,

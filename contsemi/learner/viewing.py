@@ -62,7 +62,7 @@ def make_views(
     *,
     seed: tuple[int, int, int],
     ranks: Ranks,
-    near: Mapping[str, Tensor] | None = None,
+    others: Mapping[str, Tensor] | None = None,
 ) -> Viewed:
     """Draws all views that are asked for: the same of an image, whatever process has it.
 
@@ -72,7 +72,7 @@ def make_views(
         augment: the policies.
         seed: the run's seed, the task and the step in it, which fix every draw.
         ranks: the processes that share the batch.
-        near: name of a view -> uint8 [V * B, 3, S, S], this process's images to take it of, in
+        others: name of a view -> uint8 [V * B, 3, S, S], this process's images to take it of, in
             place of those of the batch.
     """
     run, task, step = seed
@@ -83,8 +83,10 @@ def make_views(
         count = batch.count(view.rows) if view.mix is None else 0
         if not count:
             continue
+        own = {**(others or {}), **batch.cut}.get(name)
+        if view.swapped and own is None:
+            continue  # the task has one image
         blocks[name] = ((count, view.number),)
-        own = {**(near or {}), **batch.cut}.get(name)
         if own is not None:
             part = _part(ranks, count, view.number)
             asked[name] = Asked(view.policy, own, 1, part, cut=name in batch.cut)

@@ -54,6 +54,9 @@ class View:
         near: gives for places int64 [B] in the pool those [B, K] of others: each view is then one
             of an image drawn from these. ``None`` for views of the image itself.
         mix: made of other views instead of images; ``policy`` and ``near`` do not count then.
+        swapped: whether each view shows what another image of the task has in its foreground, on
+            the background of the image itself. A run has such views only where the policy's
+            backgrounds are swapped.
     """
 
     rows: str
@@ -63,6 +66,7 @@ class View:
     gradient: bool = True
     near: Callable[[Tensor], Tensor] | None = None
     mix: Mix | None = None
+    swapped: bool = False
 
     @property
     def known_to_past(self) -> bool:
@@ -126,6 +130,8 @@ class Needs:
             exemplars too; of two wishes the wider one counts.
         teacher: an EMA copy of the network.
         pasts: frozen networks of the ends of so many earlier tasks.
+        start: share of each task's steps in which the network that the task began with, frozen,
+            sees what the student learns from, too.
         supports_at_test: whether ``predict`` needs the outputs of the labelled images at hand.
     """
 
@@ -135,6 +141,7 @@ class Needs:
     labelled_from: str | None = None
     teacher: Teacher | None = None
     pasts: int = 0
+    start: float = 0.0
     supports_at_test: bool = False
 
     def __or__(self, other: "Needs") -> "Needs":
@@ -153,6 +160,7 @@ class Needs:
             labelled_from="all" if "all" in sources else next(iter(sources), None),
             teacher=_agreed("teacher", self.teacher, other.teacher),
             pasts=max(self.pasts, other.pasts),
+            start=max(self.start, other.start),
             supports_at_test=self.supports_at_test or other.supports_at_test,
         )
 

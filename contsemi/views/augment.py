@@ -188,9 +188,9 @@ class Augment:
             images, source, plan.size, lambda rows, span: plan.rows(span).apply(rows), out
         )
 
-    def _alike(self, asked: Asked) -> tuple[Crop, bool]:
+    def _alike(self, asked: Asked) -> tuple[Crop, bool, int]:
         """Equal for kinds that can be made together."""
-        return self._crop(asked), asked.cut
+        return self._crop(asked), asked.cut, asked.images.shape[1]
 
     def _crop(self, asked: Asked) -> Crop:
         return self.config.policies[asked.policy]
