@@ -1,5 +1,7 @@
 """The errors a run can end with; each carries the process's exit code."""
 
+from collections.abc import Sequence
+
 
 def article(word: str) -> str:
     """A word with its article: ``an int``, ``a tuple``."""
@@ -124,3 +126,16 @@ class Interrupted(BaseException):
 
 ENDINGS = (ContsemiError, Interrupted)
 """What ends a run with one line and an exit code of its own."""
+
+
+def first_of(items: Sequence[str], most: int, between: str = "; ") -> str:
+    """The first of many things in a line, and how many more there are.
+
+    >>> first_of(["a", "b", "c"], 2)
+    'a; b; and 1 more'
+    >>> first_of(["a", "b", "c"], 2, ", ")
+    'a, b and 1 more'
+    """
+    rest = len(items) - most
+    more = f"{between.strip(', ')} and {rest} more" if rest > 0 else ""
+    return between.join(items[:most]) + more

@@ -78,7 +78,7 @@ class Step:
             self.learner.end()
         self.learner.begin(stream.experiences[task - 1], stream.images)
         self.batch = self.learner.batch(0, 0)
-        there = len(self.batch.unlabelled)
+        there = len(self.batch.images["unlabelled"])
         if official and there != self.unlabelled:
             raise SystemExit(
                 f"error: --each: a task has {there} images, and a step takes {self.unlabelled}; "

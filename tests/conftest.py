@@ -182,12 +182,9 @@ def make_step():
             **{
                 "seen": seen,
                 "labels": labels,
-                "from_memory": torch.zeros(len(labels), dtype=torch.bool),
                 "labelled_ids": torch.arange(len(labels)),
                 "unlabelled_ids": ids,
                 "places": torch.arange(len(ids)),
-                "coarse": torch.full_like(labels, -1),
-                "coarse_only": labels[:0],
                 "draw": lambda purpose: generator(0, purpose),
                 "columns": torch.arange(given.get("num_old", 0), given.get("num_seen", 2)),
                 "num_old": 0,

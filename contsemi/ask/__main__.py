@@ -1,22 +1,12 @@
 """``python -m contsemi.ask MODEL PHOTOS --budget N``."""
 
 import sys
-from collections.abc import Sequence
 
-from contsemi.report.door import at_once, enter
+from contsemi.report.door import at_once, command
 
 __all__ = ["main"]
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-
-    def work() -> int:
-        from contsemi.ask.command import ask
-
-        return ask(arguments)
-
-    return enter(work)
+main = command("ask")
 
 
 if __name__ == "__main__":

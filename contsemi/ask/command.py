@@ -1,6 +1,5 @@
 """The words of ``python -m contsemi.ask`` and what they do."""
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,19 +14,8 @@ SIGN = b"<title>Which class?"  # in every page of ours
 
 
 def ask(arguments: Sequence[str] | None) -> int:
-    """Choose the photos most worth a label, and write the page to give it on.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ContsemiError: see :mod:`contsemi.errors`.
-    """
+    """Choose the photos most worth a label, and write the page to give it on."""
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if given.budget < 1:
         raise InputError("--budget", f"is {given.budget}", "ask for at least one photo")
     page, photos = Path(given.sheet).expanduser(), Path(given.photos).expanduser()

@@ -1,22 +1,12 @@
 """``python -m contsemi.benchmark FILE --output FOLDER [key=value ...]``."""
 
 import sys
-from collections.abc import Sequence
 
-from contsemi.report.door import at_once, enter
+from contsemi.report.door import at_once, command
 
 __all__ = ["main"]
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-
-    def work() -> int:
-        from contsemi.benchmark.command import benchmark
-
-        return benchmark(arguments)
-
-    return enter(work)
+main = command("benchmark")
 
 
 if __name__ == "__main__":

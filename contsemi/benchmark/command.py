@@ -1,7 +1,6 @@
 """The words of ``python -m contsemi.benchmark`` and what they do."""
 
 import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,16 +17,8 @@ __all__ = ["benchmark"]
 
 
 def benchmark(arguments: Sequence[str] | None) -> int:
-    """Train what is missing and write the table; 1 where a run failed.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Raises:
-        ContsemiError: a word or the file is wrong, or the folder cannot be written.
-    """
+    """Train what is missing and write the table; 1 where a run failed."""
     given = _parser().parse_intermixed_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     plan = read(given.benchmark)
     if given.jobs < 1:
         raise InputError("--jobs", f"expected 1 or more, got {given.jobs}", "give another")

@@ -15,7 +15,7 @@ from torch import Tensor
 from contsemi.blocks.block import Block
 from contsemi.types import Experience
 
-__all__ = ["Bank", "Neighbours"]
+__all__ = ["Bank", "Neighbours", "last_of_each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +140,7 @@ class Bank(Block):
     def _last_of_each(self, place: Tensor) -> Tensor:
         """The same places; those outside are dropped, and all rows of a place but the last."""
         place = torch.where((place >= 0) & (place < self.slots), place, self.slots)
-        order = torch.arange(len(place), device=place.device)
-        last = torch.full((self.slots + 1,), -1, device=place.device)
-        last = last.scatter_reduce(0, place, order, "amax")
-        return torch.where(last[place] == order, place, self.slots)
+        return last_of_each(place, self.slots)
 
     def scores(self, queries: Tensor) -> Tensor:
         """Inner products [N, M] of queries [N, D] and all rows; -inf for rows not filled."""
@@ -213,6 +210,19 @@ class Bank(Block):
         if "store_rows" in saved:
             self.slots = len(saved["store_rows"]) - 1
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def last_of_each(place: Tensor, dropped: int) -> Tensor:
+    """The same places int64 [N], but of all rows of one only the last; the others are dropped.
+
+    Args:
+        place: from 0 to ``dropped``.
+        dropped: the place of what is thrown away.
+    """
+    order = torch.arange(len(place), device=place.device)
+    last = torch.full((dropped + 1,), -1, device=place.device)
+    last = last.scatter_reduce(0, place, order, "amax")
+    return torch.where(last[place] == order, place, dropped)
 
 
 def _empty(dtype: torch.dtype) -> int:

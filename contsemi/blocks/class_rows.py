@@ -1,18 +1,18 @@
 """Rows of a slow network stored by class, and the direction of each class they make."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from contsemi.assign.class_sums import class_directions
-from contsemi.blocks.block import Block
+from contsemi.blocks.bank import last_of_each
+from contsemi.blocks.rings import in_rings
+from contsemi.blocks.sized import Sized
 from contsemi.types import Experience, Pool
 
 __all__ = ["ClassRows"]
 
 
-class ClassRows(Block):
+class ClassRows(Sized):
     """A ring of rows for each class, so that a class that no longer comes is not pushed out.
 
     What :meth:`hold` is given enters once the optimiser has stepped: a batch never meets itself.
@@ -27,7 +27,6 @@ class ClassRows(Block):
             classes are then pushed out within ``capacity`` rows.
         drop_overflow: whether rows that do not fit before the end of that queue are thrown away,
             and the next ones go to its beginning, as in the released code.
-
         noise: width of the normal noise, of random classes, that the queue begins with, as in the
             released code; 0 for an empty queue.
 
@@ -111,17 +110,9 @@ class ClassRows(Block):
         # one row behind the last takes what is dropped
         room = torch.cat([self.rows, self.rows.new_zeros(1, self.rows.shape[1])])
         kinds = torch.cat([self.labels, self.labels.new_full((1,), -1)])
-        place = _last_of_each(place, len(self.labels))
+        place = last_of_each(place, len(self.labels))
         self.rows = room.index_copy(0, place, rows.to(room))[:-1]
         self.labels = kinds.index_copy(0, place, labels)[:-1]
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        """Makes room for what the state holds before it is copied in."""
-        for name in ("rows", "labels", "written"):
-            if prefix + name in state_dict:
-                room = torch.empty_like(state_dict[prefix + name], device=self.labels.device)
-                setattr(self, name, room)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _make_room(self, width: int) -> None:
         size = self.capacity * (1 if self.one_queue else self.num_classes)
@@ -141,17 +132,5 @@ class ClassRows(Block):
         return place.clamp(max=self.capacity)
 
     def _rings(self, labels: Tensor) -> Tensor:
-        classes = torch.arange(len(self.written), device=labels.device)
-        mine = labels[:, None] == classes
-        rank = ((mine.cumsum(dim=0) - 1 + self.written) * mine).sum(dim=1)
-        self.written = self.written + mine.sum(dim=0)
-        place = labels * self.capacity + rank % self.capacity
-        return torch.where(mine.any(dim=1), place, len(self.labels))
-
-
-def _last_of_each(place: Tensor, dropped: int) -> Tensor:
-    """The same places, but only the last row of each; the others go where they are dropped."""
-    order = torch.arange(len(place), device=place.device)
-    last = torch.full((dropped + 1,), -1, device=place.device)
-    last = last.scatter_reduce(0, place, order, "amax")
-    return torch.where(last[place] == order, place, dropped)
+        place, self.written = in_rings(labels, self.written, self.capacity)
+        return torch.where(place < 0, len(self.labels), place)

@@ -10,7 +10,7 @@ from torch import Tensor
 from contsemi.blocks.choices import ema_momenta
 from contsemi.errors import InputError
 from contsemi.losses.numerics import wide
-from contsemi.types import Needs, Step, View
+from contsemi.types import Needs, Step, Teacher, View
 
 __all__ = ["Keyed", "keyed", "keyed_needs", "keyed_views"]
 
@@ -75,7 +75,7 @@ def keyed_needs(
         heads=heads,
         supports_per_class=supports_per_class,
         labelled_from="all",
-        teacher=ema_momenta(teacher),
+        teacher=Teacher(ema_momenta(teacher)),
     )
 
 

@@ -63,13 +63,8 @@ class MixedLevels:
 
     def views(self) -> dict[str, View]:
         """What the network is to see."""
-        mix = Mix(
-            of=("labelled", "coarse", "weak"),
-            partners="shuffled",
-            cut=False,
-            alpha=self.alpha,
-            larger_first=True,
-        )
+        piled = ("labelled", "coarse", "weak")
+        mix = Mix(of=piled, partners="shuffled", alpha=self.alpha, larger_first=True)
         piles = self.levels[:1] if self.shared else self.levels
         return {
             "labelled": View(rows="labelled", policy="weak", seen_by=()),

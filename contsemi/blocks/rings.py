@@ -10,7 +10,7 @@ from contsemi.blocks.bank import Bank
 from contsemi.errors import InputError
 from contsemi.types import Experience
 
-__all__ = ["Rings"]
+__all__ = ["Rings", "in_rings"]
 
 
 class Rings(Bank):
@@ -64,7 +64,22 @@ class Rings(Bank):
 
     def _places(self, number: int, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         labels = columns["labels"].to(self.pointer.device)
-        mine = labels[:, None] == torch.arange(len(self.pointer), device=labels.device)
-        rank = ((mine.cumsum(0) - 1 + self.pointer) * mine).sum(1)
-        place = torch.where(mine.any(1), labels * self.capacity + rank % self.capacity, -1)
-        return self._last_of_each(place), self.pointer + mine.sum(0)
+        place, written = in_rings(labels, self.pointer, self.capacity)
+        return self._last_of_each(place), written
+
+
+def in_rings(labels: Tensor, written: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    """Where rows go that enter the rings of their classes in their order.
+
+    Args:
+        labels: int64 [N], classes.
+        written: int64 [C], rows ever written to each ring.
+        capacity: of each ring.
+
+    Returns:
+        int64 [N], the places, -1 for rows of a class without a ring; and [C], what is written then.
+    """
+    mine = labels[:, None] == torch.arange(len(written), device=labels.device)
+    rank = ((mine.cumsum(0) - 1 + written) * mine).sum(1)
+    place = torch.where(mine.any(1), labels * capacity + rank % capacity, -1)
+    return place, written + mine.sum(0)

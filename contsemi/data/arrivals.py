@@ -1,7 +1,5 @@
 """Experiences that come one by one, from anywhere, their number and classes not known before."""
 
-from collections.abc import Iterable, Iterator, Sequence
-
 import torch
 from torch import Tensor
 
@@ -16,25 +14,13 @@ class Arrivals:
     Classes that arrive together get their columns in ascending order of their ids, whatever the
     order of the rows. Classes may return: they keep their columns.
 
-    Args:
-        class_order: class ids already seen, by column: what :attr:`class_order` was when a run
-            was saved.
-        class_names: name of a class id, where there are names.
-        index: number of experiences already seen.
+    Attributes:
+        class_order: class ids seen so far, by column.
     """
 
-    def __init__(
-        self,
-        class_order: Sequence[int] = (),
-        *,
-        class_names: Sequence[str] | None = None,
-        index: int = 0,
-    ) -> None:
-        self.class_order: list[int] = list(class_order)
-        self._class_names = class_names
-        self._index = index
-        if len(set(self.class_order)) != len(self.class_order):
-            raise ValueError(f"a class stands twice in class_order {self.class_order}")
+    def __init__(self) -> None:
+        self.class_order: list[int] = []
+        self._index = 0
 
     def add(
         self,
@@ -72,7 +58,7 @@ class Arrivals:
             labelled=labelled,
             labels=self.columns_of(classes),
             unlabelled=unlabelled,
-            class_names=tuple(self._name(self.class_order[column]) for column in columns),
+            class_names=tuple(str(self.class_order[column]) for column in columns),
             pool_columns=self._in_pool(columns, named, present),
             mixed_pool=present is not None and not set(present.tolist()) <= set(named),
         )
@@ -86,17 +72,9 @@ class Arrivals:
             return columns
         return tuple(range(len(self.class_order)))
 
-    def follow(self, source: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Iterator[Experience]:
-        """Experiences of ``(labelled, classes, unlabelled)``, as they come."""
-        for labelled, classes, unlabelled in source:
-            yield self.add(labelled, classes, unlabelled)
-
     def columns_of(self, classes: Tensor) -> Tensor:
         """Columns [n] of class ids [n]; -1 for classes that have not arrived."""
         largest = int(classes.max()) if len(classes) else 0
         table = torch.full((max([largest, *self.class_order]) + 1,), -1)
         table[self.class_order] = torch.arange(len(self.class_order))
         return table[classes]
-
-    def _name(self, number: int) -> str:
-        return self._class_names[number] if self._class_names else str(number)

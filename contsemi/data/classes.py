@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from unicodedata import normalize
 
 from contsemi.config import Scenario
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 
 __all__ = ["resolve", "same_name", "task_classes"]
 
@@ -184,7 +184,7 @@ def _meant(entry: int | str, names: Sequence[str]) -> str:
         if alike:
             return f"classes are called by numbers here: write it quoted, as in \"'{alike[0]}'\""
     close = get_close_matches(str(entry), names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"the dataset has {_some(names)}"
+    return f"did you mean {close[0]!r}?" if close else f"the dataset has {first_of(names, 5, ', ')}"
 
 
 def _spread(total: int, tasks: int) -> list[int]:
@@ -192,9 +192,5 @@ def _spread(total: int, tasks: int) -> list[int]:
     return [total // tasks + (task < total % tasks) for task in range(tasks)]
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
 def _listed(classes: Sequence[int], names: Sequence[str]) -> str:
-    return _some([repr(names[number]) for number in classes])
+    return first_of([repr(names[number]) for number in classes], 5, ", ")

@@ -1,15 +1,11 @@
 """Two arrays of images as one, without a copy in the memory of each process."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.data.imageset import fingerprint
-from contsemi.data.sources.cache import cached, key
-from contsemi.data.sources.decoding import Failure
+from contsemi.data.sources.cache import key, written
 from contsemi.errors import InputError
 from contsemi.stores.parts import Chain
 from contsemi.stores.resident import Resident
@@ -48,19 +44,7 @@ def concatenated(first: Images, second: Tensor, cache: str | None) -> Images:
     nothing = np.zeros(0, np.int64)
     entry = key("joined", *(fingerprint(part, nothing) for part in parts))
     labels = np.zeros(len(first) + len(second), np.int64)
-
-    def fill(path: Path, offset: int) -> list[Failure]:
-        with path.open("r+b") as stream:
-            stream.seek(offset)
-            for part in parts:
-                for start in range(0, len(part), _PIECE):
-                    stream.write(_bytes(part[start : start + _PIECE]))
-        return []
-
-    found = cached(cache, entry, labels, int(first.shape[-1]), fill, int(first.shape[1]))
-    assert not isinstance(found, list)
-    return torch.from_numpy(found.images)
-
-
-def _bytes(part: NDArray[np.uint8]) -> bytes:
-    return np.ascontiguousarray(part).tobytes()
+    starts = ((part, start) for part in parts for start in range(0, len(part), _PIECE))
+    pieces = (part[start : start + _PIECE] for part, start in starts)
+    channels, size = first.shape[1:3]
+    return written(cache, entry, labels, pieces, size=size, channels=channels)

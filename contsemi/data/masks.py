@@ -5,8 +5,7 @@ images' spectra without any network. Images and masks together are written once,
 cache, so that all processes of a machine share their pages.
 """
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from torch import Tensor
 
 from contsemi.config import Views
 from contsemi.data.imageset import ImageSet
-from contsemi.data.sources.cache import cached, file_state, key
+from contsemi.data.sources.cache import file_state, key, written
 from contsemi.data.sources.decode import Unreadable, decode, side_lengths
-from contsemi.data.sources.decoding import Failure
 from contsemi.errors import InputError
 from contsemi.stores.store import ImageStore, array_of
 
@@ -147,15 +145,10 @@ def _read(paths: list[Path | None], size: int) -> NDArray[np.uint8]:
 def _together(train: ImageSet, entry: str, cache: str | None, make: _Make) -> ImageSet:
     """Images and masks as one array, a memory map."""
 
-    def fill(path: Path, offset: int) -> list[Failure]:
-        with path.open("r+b") as stream:
-            stream.seek(offset, os.SEEK_SET)
-            for start in range(0, len(train), PIECE):
-                images = array_of(train.images)[start : start + PIECE].numpy()
-                masks = make(images, start)[:, None]
-                stream.write(np.concatenate([images, masks], axis=1).tobytes())
-        return []
+    def pieces() -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, len(train), PIECE):
+            images = array_of(train.images)[start : start + PIECE].numpy()
+            yield np.concatenate([images, make(images, start)[:, None]], axis=1)
 
-    found = cached(cache, entry, train.targets.numpy(), train.size, fill, channels=4)
-    assert not isinstance(found, list)
-    return replace(train, images=torch.from_numpy(found.images))
+    labels, size = train.targets.numpy(), train.size
+    return replace(train, images=written(cache, entry, labels, pieces(), size=size, channels=4))

@@ -11,7 +11,7 @@ from contsemi.config import Scenario
 from contsemi.data.coming import Coming, coming
 from contsemi.data.imageset import Named
 from contsemi.data.lists import Lists, read_lists
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 from contsemi.labels import LabelBudget, read_list
 from contsemi.labels.choices.choice import Choice
 
@@ -150,6 +150,5 @@ def _refuse_missing(
             raise InputError("data.root", f"the {split} split has no images", "add some")
         counts = np.bincount(targets[targets >= 0], minlength=len(names))
         if missing := [repr(names[number]) for number in order if not counts[number]]:
-            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            problem = f"there are no {split} images of {', '.join(missing[:5])}{more}"
+            problem = f"there are no {split} images of {first_of(missing, 5, ', ')}"
             raise InputError("data.root", problem, "add some, or leave them out: scenario.classes")

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.config import Data, Scenario
-from contsemi.data.arrivals import Arrivals
 from contsemi.data.coarse import coarse_classes, coarse_rows, refuse_without_coarse
 from contsemi.data.concatenated import concatenated
 from contsemi.data.imageset import ImageSet, Named
@@ -29,7 +28,7 @@ from contsemi.stores.choosing import plain
 from contsemi.stores.store import Images, array_of
 from contsemi.types import Experience
 
-__all__ = ["Arrivals", "Stream", "TestSet", "build", "refuse_unfit"]
+__all__ = ["Stream", "TestSet", "build", "refuse_unfit"]
 
 Integers = NDArray[np.int64]
 _COMPARED = 4096  # test images whose pixels are in memory at a time
@@ -61,14 +60,13 @@ class Stream:
         name: name of the scenario.
         experiences: the tasks, as training may see them.
         images: uint8 [N, 3, S, S], or their store: what the experiences' rows point into, the
-            training images and after them those of ``unlabelled_images``.
+            training images and after them those of another folder, where the scenario has one.
         test: the test images of each task.
         class_order: dataset class id of each column.
         class_names: class name of each column.
         label_indices: int64 [n], all labelled rows, in the order of the draw or of the list; none
             where they are chosen before each task.
         label_digest: SHA-256 of the sorted ``label_indices``.
-        unlabelled_images: uint8 [M, 3, S, S], images of another folder, or ``None``.
         novel: dataset class ids that never get a label, which have no column.
         remarks: what a user should know of the stream, one line each.
         facts: of each task how many images come of each class and of each unlabelled kind; for
@@ -84,7 +82,6 @@ class Stream:
     class_names: tuple[str, ...]
     label_indices: Integers
     label_digest: str
-    unlabelled_images: Tensor | None
     novel: tuple[int, ...] = ()
     remarks: tuple[str, ...] = ()
     facts: list[dict[str, Any]] = field(default_factory=list)
@@ -158,7 +155,6 @@ def build(
         class_names=tuple(train.classes[number] for number in order),
         label_indices=labelled,
         label_digest=digest(labelled),
-        unlabelled_images=foreign,
         novel=tuple(made.coming.novel),
         remarks=() if foreign is None else _shared_with_test(foreign, test),
         facts=[_facts(made, pool, train, task) for task, pool in enumerate(found[first])],

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.distillers.distiller import Distiller
-from contsemi.errors import InputError
 from contsemi.losses.cross_entropy import soft_cross_entropy
 from contsemi.losses.decorrelation import decorrelation
 from contsemi.losses.distil import feature_distillation
@@ -24,7 +23,6 @@ from contsemi.types import Needs, Outputs, Step
 
 __all__ = ["Cassle"]
 
-KINDS = ("predictive", "contrastive", "decorrelative", "mse", "knowledge")
 Pairs = Sequence[tuple[Outputs, Outputs]]
 
 
@@ -53,15 +51,10 @@ class Cassle(Distiller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind not in KINDS:
-            problem = f"expected one of {', '.join(KINDS)}, got {self.kind!r}"
-            raise InputError("distiller.kind", problem, "use predictive")
         predictor = Head(
             name="predicted_past",
             on="projector",
             build=partial(_predictor, hidden=self.hidden),
-            per_class=False,
-            detached=False,
         )
         heads: list[str | Head] = ["projector", predictor]
         if self.kind == "knowledge":
@@ -71,7 +64,6 @@ class Cassle(Distiller):
                 on="predicted_past",
                 build=partial(_directions, clusters=0),
                 per_class=by_class,
-                detached=False,
             )
             heads += [self.host, directions]
         self.needs = Needs(heads=tuple(heads), pasts=1, labelled_from="all")

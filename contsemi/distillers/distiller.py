@@ -21,14 +21,11 @@ class Distiller(Part, nn.Module):
     group: ClassVar[str] = "distiller"
 
     needs: Needs = field(init=False, repr=False)
+    # whether labelled rows count by ``step.label_weights`` wherever a term reads them
+    reweighs: bool = field(init=False, repr=False, default=False)
 
     def __post_init__(self) -> None:
         super().__init__()
-
-    @property
-    def reweighs(self) -> bool:
-        """Whether labelled rows count by ``step.label_weights`` wherever a term reads them."""
-        return False
 
     def begin(self, experience: Experience) -> None:
         """A task begins."""

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from contsemi.blocks.past_rows import PastRows
 from contsemi.distillers.distiller import Distiller
 from contsemi.errors import InputError
 from contsemi.losses.cross_entropy import smooth_labels
@@ -55,21 +56,17 @@ class NearestNeighbourDistillation(Distiller):
             problem = "with distiller.whole all rows vote, not the nearest ones"
             raise InputError("distiller.neighbours", problem, "set it to 0, or whole to false")
         self.current = self.supports == "current"
+        self.reweighs = not self.alpha  # the features branch takes all rows as they come
         if self.current and (self.neighbours or self.whole):
             key = "whole" if self.whole else "neighbours"
             problem = "rows of the embedding memory vote for old classes, not for current ones"
             raise InputError(f"distiller.{key}", problem, "turn it off with supports=current")
+        self.past_rows = PastRows() if self.whole or self.neighbours else None
         self.needs = Needs(
             heads=("projector", *(("mapped",) if self.alpha else ())),
             pasts=1,
-            memory=self.whole or self.neighbours > 0,
             labelled_from="all",
         )
-
-    @property
-    def reweighs(self) -> bool:
-        """The features branch takes all rows as they come."""
-        return not self.alpha
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``distillation``: old and new votes over all unlabelled views, and old and new features.
@@ -92,7 +89,7 @@ class NearestNeighbourDistillation(Distiller):
         anchors = torch.cat([now["projector"] for now, _ in pairs])
         queries = torch.cat([then["projector"] for _, then in pairs])
         supports = list(self._exemplars(step))
-        memory = self._of_memory(step, queries)
+        memory = self._of_memory(queries)
         if memory is not None:
             vote = self._with_memory(supports, memory)
         elif supports:
@@ -138,10 +135,10 @@ class NearestNeighbourDistillation(Distiller):
 
         return vote
 
-    def _of_memory(self, step: Step, queries: Tensor) -> Callable[[Tensor], Votes] | None:
+    def _of_memory(self, queries: Tensor) -> Callable[[Tensor], Votes] | None:
         """What the memory's rows say of queries: all of them, or those nearest to ``queries``."""
-        memory = step.memory
-        if memory is None or not self.needs.memory:
+        memory = None if self.past_rows is None else self.past_rows.view()
+        if memory is None:
             return None
         if self.whole:
             return lambda asked: Votes(*memory.votes(asked, self.temperature))

@@ -16,12 +16,7 @@ class NoDistiller(Distiller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.needs = Needs()
-
-    @property
-    def reweighs(self) -> bool:
-        """There are no terms."""
-        return True
+        self.needs, self.reweighs = Needs(), True
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """None."""

@@ -30,7 +30,7 @@ class Projected(Distiller):
     def __post_init__(self) -> None:
         super().__post_init__()
         build = partial(_build, hidden=self.hidden)
-        head = Head(name="projected", on="features", build=build, per_class=False, detached=False)
+        head = Head(name="projected", on="features", build=build)
         self.needs = Needs(heads=(head,), pasts=1, labelled_from="all")
 
     def terms(self, step: Step) -> dict[str, Tensor]:

@@ -39,10 +39,7 @@ class SimReg(Distiller):
             raise InputError("distiller.layers", f"expected 4, or 2, got {self.layers}", "use 4")
         build = partial(_build, layers=self.layers, linear=self.linear)
         self.needs = Needs(
-            heads=tuple(
-                Head(name=name, on="features", build=build, per_class=False, detached=False)
-                for name in self._names()
-            ),
+            heads=tuple(Head(name=name, on="features", build=build) for name in self._names()),
             pasts=len(self.shares),
             labelled_from="all",
         )
@@ -53,12 +50,8 @@ class SimReg(Distiller):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``regression``: the weighted sum over the frozen networks that there are."""
         losses = []
-        for place, (name, share) in enumerate(zip(self._names(), self.shares, strict=True)):
-            pairs = [
-                (each.student, each.past[place])
-                for each in step.seen.values()
-                if each.student is not None and len(each.past) > place
-            ]
+        for age, (name, share) in enumerate(zip(self._names(), self.shares, strict=True)):
+            pairs = step.with_past(age=age)
             if pairs:
                 now = torch.cat([student[name] for student, _ in pairs])
                 then = torch.cat([past.features for _, past in pairs])

@@ -1,6 +1,5 @@
 """The words of ``python -m contsemi.export`` and what they do."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,17 +9,7 @@ __all__ = ["export"]
 
 
 def export(arguments: Sequence[str] | None) -> int:
-    """Write a model in a form for others.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ContsemiError: see :mod:`contsemi.errors`.
-    """
+    """Write a model in a form for others."""
     parser = Parser(
         prog="python -m contsemi.export", description="Writes a model for others to use."
     )
@@ -29,7 +18,6 @@ def export(arguments: Sequence[str] | None) -> int:
     what = "one file from pixels to probabilities, or weights as safetensors"
     parser.add_argument("--to", choices=("onnx", "torch"), required=True, help=what)
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     from contsemi.export.writing import write
     from contsemi.living.model import load
 

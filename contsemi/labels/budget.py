@@ -156,13 +156,6 @@ class LabelBudget:
         """Whether there is no label at all."""
         return self.ratio == 0
 
-    @property
-    def all_labels(self) -> bool:
-        """Whether every training image has its label."""
-        return self.ratio == 1 or (
-            bool(self.per_task) and all(budget.all_labels for budget in self.per_task)
-        )
-
     def __str__(self) -> str:
         """The canonical form; :meth:`parse` reads it back."""
         if self.per_task:

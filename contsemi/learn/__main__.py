@@ -1,22 +1,12 @@
 """``python -m contsemi.learn MODEL PHOTOS [key=value ...]``."""
 
 import sys
-from collections.abc import Sequence
 
-from contsemi.report.door import at_once, enter
+from contsemi.report.door import at_once, command
 
 __all__ = ["main"]
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-
-    def work() -> int:
-        from contsemi.learn.command import learn
-
-        return learn(arguments)
-
-    return enter(work)
+main = command("learn")
 
 
 if __name__ == "__main__":

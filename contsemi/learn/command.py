@@ -1,6 +1,5 @@
 """The words of ``python -m contsemi.learn`` and what they do."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,19 +10,8 @@ __all__ = ["learn"]
 
 
 def learn(arguments: Sequence[str] | None) -> int:
-    """Teach a model the classes of a folder of photos, or take the last lesson back.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ContsemiError: see :mod:`contsemi.errors`.
-    """
+    """Teach a model the classes of a folder of photos, or take the last lesson back."""
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(given.model).expanduser()
     if given.undo:
         if given.photos is not None:

@@ -55,7 +55,7 @@ def without_exemplars(learner: Learner) -> list[int]:
     if not (distils or predicts):
         return []
     held = set(learner.exemplars.labels.tolist())
-    if needs.memory and not predicts and len(learner.embeddings):
+    if learner.reads_embeddings and not predicts and len(learner.embeddings):
         probs = learner.embeddings.probs
         likeliest = probs.columns[:, 0] if isinstance(probs, SoftLabels) else probs.argmax(1)
         held |= set(likeliest.tolist())

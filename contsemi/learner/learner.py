@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from contsemi.blocks.block import blocks_of
+from contsemi.blocks.past_rows import PastRows
 from contsemi.config import Config
 from contsemi.devices import precision
 from contsemi.devices.compiling import compiler
@@ -54,6 +55,7 @@ class Learner:
 
     Attributes:
         networks: the network that is trained, its EMA copy, and the frozen ones.
+        blocks: of objective and distiller.
         inference: says what images are of, and what it keeps for that.
         exemplars, embeddings, anchors: what is remembered of earlier tasks.
         pieces: into which the rows of a step are split, so that the device can hold one.
@@ -73,6 +75,7 @@ class Learner:
         self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
+        self.blocks = [*blocks_of(self.objective), *blocks_of(self.distiller)]
         self.needs = parts.all_needs(self.objective, self.distiller, config.views)
         parts.check_policies(self.needs, config.views)
         parts.refuse_unweighted(config, self.objective, self.distiller)
@@ -87,7 +90,7 @@ class Learner:
         self.exemplars = Exemplars(config.memory.exemplars)
         self.anchors = Anchors(config.memory.anchors)
         known = parts.known_features(config, network, self.device, self.precision)
-        self.embeddings = parts.build_embeddings(config, self.needs, ranks)
+        self.embeddings = parts.build_embeddings(config, self.blocks, ranks)
         decides = Predictor.named(config.predict)
         parts.refuse_moving(config, decides, network, self.needs)
         # The features of a network that nothing trains do not move: there is nothing to follow.
@@ -113,8 +116,7 @@ class Learner:
         self.rows: TaskRows | None = None
         self.pieces = config.batch.pieces
         self.step_in_task = 0
-        blocks = [*blocks_of(self.objective), *blocks_of(self.distiller)]
-        self._refreshed = [block for block in blocks if block.refresh_every is not None]
+        self._refreshed = [block for block in self.blocks if block.refresh_every is not None]
 
     @property
     def network(self) -> Network:
@@ -162,6 +164,11 @@ class Learner:
         """The learning rate of the step at hand."""
         total = self.epochs * self.steps_per_epoch
         return schedules.learning_rate(self.config.optim, self.step_in_task, total)
+
+    @property
+    def reads_embeddings(self) -> bool:
+        """Whether a part learns from rows of the embedding memory."""
+        return any(isinstance(each, PastRows) for each in self.blocks)
 
     @property
     def memory_bytes(self) -> int:
@@ -279,7 +286,6 @@ class Learner:
             seed=(self.config.seed, experience.index, self.step_in_task),
             ranks=self.ranks,
             others=self.task.others(batch, self.step_in_task),
-            cut=batch.cut,
         )
         run = self.compiled
         if self.pieces > 1:
@@ -288,17 +294,21 @@ class Learner:
             # Batch statistics, or those of the first task where the configuration freezes them.
             self.networks.train(frozen=self.config.optim.freeze_batch_norm and experience.index > 0)
             runs = self.networks.runs(run, self.needs, self.progress)
-            seen = see(views, self.needs, runs, self.ranks)
+            seen = see(views, self.needs, runs, batch.coarse, self.ranks)
         return Step(
             seen=seen,
-            **batch.facts,
+            labels=batch.labels,
+            labelled_ids=batch.labelled_ids,
+            unlabelled_ids=batch.unlabelled_ids,
+            places=batch.places,
             columns=self.task.columns,
             num_old=experience.num_old,
             num_seen=experience.num_seen,
             progress=self.progress,
             draw=partial(self.draw, self.step_in_task),
             epoch=self.step_in_task // max(1, self.steps_per_epoch),
-            memory=self.embeddings.view(),
+            label_weights=batch.label_weights,
+            by_age=batch.by_age,
         )
 
     def draw(self, step: int, purpose: str) -> torch.Generator:
@@ -336,8 +346,8 @@ class Learner:
         total = self.epochs * self.steps_per_epoch
         optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total, self.scaling)
         self.network.after_step()
-        if self.networks.momenta is not None:
-            start, end = self.networks.momenta
+        if self.needs.teacher is not None:
+            start, end = self.needs.teacher.momentum
             self.networks.follow(
                 schedules.cosine(self.step_in_task, total_steps=total, start=start, end=end)
             )

@@ -32,9 +32,7 @@ class Networks:
 
     def __init__(self, student: Network, needs: Needs, pasts: int) -> None:
         self.student, self.keep = student, pasts
-        self.momenta = _pair(needs.teacher)
-        self.buffers, self.shrink = needs.teacher_buffers or "own", needs.shrink or 0.0
-        self.restarts = bool(needs.teacher_restarts)
+        self.follows = needs.teacher
         self.teacher: Ema | None = None
         self.pasts: tuple[Network, ...] = ()
         self._begins = needs.start > 0
@@ -65,12 +63,12 @@ class Networks:
         """More classes, drawn for the student; the teacher gets the same."""
         self.student.grow(num_classes, draw)
         self.start = frozen_copy(self.student) if self._begins else None
-        if self.momenta is None:
+        how = self.follows
+        if how is None:
             return
-        if self.teacher is None or self.restarts:
-            self.teacher = Ema(
-                self.student, self.momenta[0], buffers=self.buffers, shrink=self.shrink
-            )
+        if self.teacher is None or how.restarts:
+            first = how.momentum[0]
+            self.teacher = Ema(self.student, first, buffers=how.buffers, shrink=how.shrink)
         else:
             self.teacher.grow(self.student)
 
@@ -152,10 +150,3 @@ class Networks:
             self.teacher.network.load_state_dict(state["teacher"])
         if self.start is not None and state.get("start"):
             self.start.load_state_dict(state["start"])
-
-
-def _pair(momentum: float | tuple[float, float] | None) -> tuple[float, float] | None:
-    """The EMA momentum at the start and at the end of a task; ``None`` for no EMA."""
-    if momentum is None or isinstance(momentum, tuple):
-        return momentum
-    return momentum, momentum

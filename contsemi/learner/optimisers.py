@@ -13,8 +13,9 @@ from contsemi.errors import InputError
 from contsemi.learner import schedules
 from contsemi.learner.lars import Lars
 
-__all__ = ["carry_state", "make", "restore", "state", "step"]
+__all__ = ["SLOTS", "carry_state", "make", "restore", "state", "step"]
 
+SLOTS = {"adamw": 2, "sgd": 1, "lars": 1}  # copies of every weight that an optimiser keeps
 TRUST = 1e-3  # of LARS, in all published code
 SHORTCUT_NORM = re.compile(r"\.(shortcut|downsample)\.1\.weight$")  # as the backbones name it
 

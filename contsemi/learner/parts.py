@@ -1,13 +1,15 @@
 """Builds the objective, the distiller and the network that a configuration describes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
+from contsemi.blocks.block import Block
+from contsemi.blocks.past_rows import PastRows
 from contsemi.config import Config, Views
 from contsemi.data.sources.cache import default_folder
 from contsemi.devices.ranks import Ranks
@@ -248,11 +250,11 @@ def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller
             raise InputError(key, problem, "leave it null, or write method=nncsl or contsemi")
 
 
-def build_embeddings(config: Config, needs: Needs, ranks: Ranks) -> Embeddings:
-    """The memory of embeddings: without rows where no part asks for it."""
-    memory = config.memory
-    return Embeddings(
-        memory.embeddings if needs.memory else 0,
+def build_embeddings(config: Config, blocks: Iterable[Block], ranks: Ranks) -> Embeddings:
+    """The memory of embeddings, for blocks that read it: without rows where there are none."""
+    memory, readers = config.memory, [each for each in blocks if isinstance(each, PastRows)]
+    made = Embeddings(
+        memory.embeddings if readers else 0,
         memory.index,
         code_bytes=memory.code_bytes,
         labels=memory.top_labels,
@@ -260,6 +262,9 @@ def build_embeddings(config: Config, needs: Needs, ranks: Ranks) -> Embeddings:
         folder=_scratch_folder(config),
         peers=ranks,
     )
+    for reader in readers:
+        reader.view = made.view
+    return made
 
 
 def _scratch_folder(config: Config) -> Path | None:

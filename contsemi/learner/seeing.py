@@ -1,9 +1,10 @@
 """The networks of a step run over its views."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from contsemi.devices.gathering import gather_outputs
 from contsemi.devices.ranks import Ranks
@@ -31,7 +32,9 @@ class Forwards:
     start: Forward | None = None
 
 
-def see(views: Viewed, needs: Needs, runs: Forwards, ranks: Ranks) -> dict[str, Seen]:
+def see(
+    views: Viewed, needs: Needs, runs: Forwards, coarse: Mapping[str, Tensor], ranks: Ranks
+) -> dict[str, Seen]:
     """What the networks say of the views of a step.
 
     Views of one side are one forward pass of a network. The teacher's batches have the unlabelled
@@ -41,6 +44,7 @@ def see(views: Viewed, needs: Needs, runs: Forwards, ranks: Ranks) -> dict[str, 
         views: of the step, of this process's rows.
         needs: who sees which of them.
         runs: the networks.
+        coarse: kind of rows -> int64 [n], the coarse classes of all of them.
         ranks: the processes, all of whose rows are in what comes back.
     """
     heads = needs.head_names
@@ -77,6 +81,7 @@ def see(views: Viewed, needs: Needs, runs: Forwards, ranks: Ranks) -> dict[str, 
             start=start.get(name),
             rows=needs.views[name].rows,
             number=needs.views[name].number,
+            coarse=coarse.get(needs.views[name].rows) if blend is None else None,
             share=1.0 if blend is None else blend.share,
             partners=None if blend is None else blend.partners,
         )

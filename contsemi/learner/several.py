@@ -27,14 +27,10 @@ class SeveralDistillers(Distiller):
         super().__init__()
         self.parts = nn.ModuleDict(dict(parts))
         self.needs = reduce(or_, (part.needs for part in parts.values()))
+        self.reweighs = all(part.reweighs for part in parts.values())
 
     def _each(self) -> Mapping[str, Distiller]:
         return self.parts  # type: ignore[return-value]
-
-    @property
-    def reweighs(self) -> bool:
-        """Whether each of them does."""
-        return all(part.reweighs for part in self._each().values())
 
     def begin(self, experience: Experience) -> None:
         """A task begins."""

@@ -132,30 +132,22 @@ class TaskRows:
             self._following = following, coming
         images, cut = self._reading.images(drawn, coming)
         known = drawn.places.to(self.device, non_blocking=True)
+        only = drawn.coarse.to(self.device, non_blocking=True)
         if source is not None:
             labelled, labels = source()
             images["labelled"] = self.ranks.own(labelled)
-            ids = torch.full_like(labels, -1)
-            remembered = ~self.own(labels)
-            coarse = torch.full_like(labels, -1)
+            ids = coarse = torch.full_like(labels, -1)
         else:
             rows = drawn.labelled.to(self.device, non_blocking=True)
-            kept = (self.labels, self.ids, self.from_memory)
-            labels, ids, remembered = (each.index_select(0, rows) for each in kept)
+            labels, ids = (each.index_select(0, rows) for each in (self.labels, self.ids))
             coarse = self._coarse(rows)
         return Batch(
-            labelled=images["labelled"],
+            images=images,
             labels=labels,
-            from_memory=remembered,
-            unlabelled=images["unlabelled"],
             labelled_ids=ids,
             unlabelled_ids=self.pool_ids.index_select(0, known),
             places=known,
-            coarse=coarse,
-            coarse_images=images["coarse"],
-            coarse_only=self.coarse_only.index_select(
-                0, drawn.coarse.to(self.device, non_blocking=True)
-            ),
+            coarse={"labelled": coarse, "coarse": self.coarse_only.index_select(0, only)},
             label_weights=None if source is not None else self._weights,
             by_age=None if source is not None else self._by_age,
             cut=cut,
@@ -185,11 +177,6 @@ class TaskRows:
             labelled=self._labelled_rows(epoch, iteration) if labelled else none,
             coarse=coarse,
         )
-
-    def own(self, labels: Tensor) -> Tensor:
-        """Whether columns [n] are of the task's own classes."""
-        columns = torch.tensor(self.experience.columns, dtype=labels.dtype, device=labels.device)
-        return torch.isin(labels, columns)
 
     def others(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """This process's images [V * B, 3, S, S] of views that are not of the batch's, by name.
@@ -222,7 +209,7 @@ class TaskRows:
         further = torch.randint(1, size, (len(batch.places), view.number), generator=draw)
         further = further.to(batch.places.device, non_blocking=True)
         theirs = self._taken((batch.places[:, None] + further) % size)
-        return swapped(theirs, batch.unlabelled.repeat(view.number, 1, 1, 1))
+        return swapped(theirs, batch.images["unlabelled"].repeat(view.number, 1, 1, 1))
 
     def _taken(self, places: Tensor) -> Tensor:
         """This process's images [V * B, ...] of places [B, V], view-major."""

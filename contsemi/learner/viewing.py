@@ -63,7 +63,6 @@ def make_views(
     seed: tuple[int, int, int],
     ranks: Ranks,
     others: Mapping[str, Tensor] | None = None,
-    cut: Mapping[str, Tensor] | None = None,
 ) -> Viewed:
     """Draws all views that are asked for: the same of an image, whatever process has it.
 
@@ -75,26 +74,25 @@ def make_views(
         ranks: the processes that share the batch.
         others: name of a view -> uint8 [V * B, 3, S, S], this process's images to take it of, in
             place of those of the batch.
-        cut: name of a view -> uint8 [V * B, 3, s, s], this process's crops, where they are made
-            already.
     """
     run, task, step = seed
-    draw = generator(run, "views", task, step, device=batch.unlabelled.device)
+    draw = generator(run, "views", task, step, device=batch.places.device)
     asked: dict[str, Asked] = {}
     blocks: dict[str, Blocks] = {}
     for name, view in views.items():
-        images, count = batch.of(view.rows)
-        if view.mix is not None or not count:
+        count = batch.count(view.rows) if view.mix is None else 0
+        if not count:
             continue
-        own = {**(others or {}), **(cut or {})}.get(name)
+        own = {**(others or {}), **batch.cut}.get(name)
         if view.swapped and own is None:
             continue  # the task has one image
         blocks[name] = ((count, view.number),)
         if own is not None:
             part = _part(ranks, count, view.number)
-            asked[name] = Asked(view.policy, own, 1, part, cut=cut is not None and name in cut)
+            asked[name] = Asked(view.policy, own, 1, part, cut=name in batch.cut)
         else:
-            asked[name] = Asked(view.policy, images, view.number, _part(ranks, count))
+            images, part = batch.images[view.rows], _part(ranks, count)
+            asked[name] = Asked(view.policy, images, view.number, part)
     made = dict(zip(asked, augment.views(list(asked.values()), draw), strict=True))
     blends: dict[str, Blend] = {}
     mixes = {name: view.mix for name, view in views.items() if view.mix is not None}

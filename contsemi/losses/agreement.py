@@ -8,19 +8,14 @@ from contsemi.losses.numerics import wide
 
 __all__ = ["agreement", "invariance"]
 
-LOWEST = -1e30
 
-
-def agreement(
-    scores: Tensor, reference: Tensor, *, temperature: float, allow: Tensor | None = None
-) -> Tensor:
+def agreement(scores: Tensor, reference: Tensor, *, temperature: float) -> Tensor:
     """KL(softmax(scores / t) || softmax(reference / t)) of each row.
 
     Args:
         scores: [..., M] of the side that learns.
         reference: [..., M] of the side that stands still; no gradient flows into it.
         temperature: t, of both.
-        allow: bool [..., M], the candidates that take part; at least one in a row.
 
     Returns:
         [...], each at least 0 up to rounding.
@@ -31,8 +26,6 @@ def agreement(
     tensor(0.4621)
     """
     scores, reference = wide(scores) / temperature, wide(reference.detach()) / temperature
-    if allow is not None:
-        scores, reference = (x.masked_fill(~allow, LOWEST) for x in (scores, reference))
     ours, theirs = F.log_softmax(scores, dim=-1), F.log_softmax(reference, dim=-1)
     return (ours.exp() * (ours - theirs)).sum(dim=-1)
 

@@ -8,17 +8,15 @@ from contsemi.losses.contrast import contrast, cosines
 __all__ = ["mutual_contrast"]
 
 
-def mutual_contrast(
-    predictions: Tensor, frozen: Tensor, *, temperature: float, allow: Tensor | None = None
-) -> Tensor:
+def mutual_contrast(predictions: Tensor, frozen: Tensor, *, temperature: float) -> Tensor:
     """InfoNCE of each row among all frozen rows, and of each frozen row among all rows.
+
+    As in the official code, the other view of the same image is one that is to be told apart.
 
     Args:
         predictions: [N, D].
         frozen: [N, D], row i that of the same view as prediction i; no gradient flows into them.
         temperature: divides the cosines.
-        allow: bool [N, N], which rows are compared; ``None`` for all, as in the official code,
-            where the other view of the same image is one that is to be told apart.
 
     Returns:
         A scalar, the mean of both directions; zero if N is 0.
@@ -31,8 +29,5 @@ def mutual_contrast(
     """
     scores = cosines(predictions, frozen.detach())
     own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-    there = contrast(scores, own, temperature=temperature, allow=allow)
-    back = contrast(
-        scores.T, own, temperature=temperature, allow=None if allow is None else allow.T
-    )
+    there, back = (contrast(x, own, temperature=temperature) for x in (scores, scores.T))
     return (there + back) / 2

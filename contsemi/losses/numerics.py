@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["row_mean", "sum_of_others", "wide"]
+__all__ = ["row_mean", "sum_of_others", "whole_views", "wide"]
 
 
 def wide(x: Tensor) -> Tensor:
@@ -39,3 +39,30 @@ def sum_of_others(x: Tensor) -> Tensor:
     # Added up rather than total minus own: no cancellation, so that a zero stays a zero.
     others = 1 - torch.eye(len(x), dtype=x.dtype, device=x.device)
     return (others[:, :, None, None] * x).sum(dim=1)
+
+
+def whole_views(rows: Tensor, targets: Tensor, batch_size: int) -> tuple[int, int]:
+    """Views of B images each that rows and targets are, the latter of no more views.
+
+    Args:
+        rows: [V * B, ...].
+        targets: [T * B, ...].
+        batch_size: B > 0.
+
+    Returns:
+        V and T.
+
+    Raises:
+        ValueError: they are no whole views, or there is no target, or there are too many.
+
+    >>> whole_views(torch.zeros(6, 1), torch.zeros(4, 1), 2)
+    (3, 2)
+    """
+    views, spare = divmod(len(rows), batch_size)
+    aims, spare_targets = divmod(len(targets), batch_size)
+    if spare or spare_targets or not 0 < aims <= views:
+        raise ValueError(
+            f"{len(rows)} rows and {len(targets)} targets are not whole views of {batch_size} "
+            "images with at least as many views as targets"
+        )
+    return views, aims

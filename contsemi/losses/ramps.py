@@ -2,22 +2,7 @@
 
 import math
 
-__all__ = ["cosine_ramp", "linear_ramp"]
-
-
-def linear_ramp(done: float, length: float) -> float:
-    """min(1, done / length), at once 1 for a length of 0.
-
-    Args:
-        done: share of the training, or any count.
-        length: where the weight reaches 1, in the same unit.
-
-    Source: Berthelot et al. 2019, section 3.4 (MixMatch).
-
-    >>> linear_ramp(0.25, 0.5)
-    0.5
-    """
-    return min(1.0, max(0.0, done / length)) if length else 1.0
+__all__ = ["cosine_ramp"]
 
 
 def cosine_ramp(done: float) -> float:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from contsemi.losses.numerics import sum_of_others, wide
+from contsemi.losses.numerics import sum_of_others, whole_views, wide
 
 __all__ = ["class_means", "swapped_regression"]
 
@@ -35,13 +35,7 @@ def swapped_regression(predictions: Tensor, targets: Tensor, *, batch_size: int)
     """
     if batch_size == 0:
         return wide(predictions).sum()
-    views, spare = divmod(len(predictions), batch_size)
-    aims, spare_targets = divmod(len(targets), batch_size)
-    if spare or spare_targets or not 0 < aims <= views:
-        raise ValueError(
-            f"{len(predictions)} predictions and {len(targets)} targets are not whole views of "
-            f"{batch_size} images with at least as many views as targets"
-        )
+    views, aims = whole_views(predictions, targets, batch_size)
     pairs = aims * (views - 1)
     unit = F.normalize(wide(predictions), dim=1).view(views, batch_size, -1)
     target = wide(targets.detach()).view(aims, batch_size, -1)

@@ -7,7 +7,7 @@ centred teacher).
 import torch.nn.functional as F
 from torch import Tensor
 
-from contsemi.losses.numerics import sum_of_others, wide
+from contsemi.losses.numerics import sum_of_others, whole_views, wide
 
 __all__ = ["swapped_cross_entropy"]
 
@@ -38,13 +38,7 @@ def swapped_cross_entropy(
     num_classes = scores.shape[1]
     if batch_size == 0:
         return wide(scores).sum()
-    views, spare = divmod(len(scores), batch_size)
-    assigned, spare_targets = divmod(len(targets), batch_size)
-    if spare or spare_targets or not 0 < assigned <= views:
-        raise ValueError(
-            f"{len(scores)} rows of scores and {len(targets)} of targets are not whole views "
-            f"of {batch_size} images with at least as many views as targets"
-        )
+    views, assigned = whole_views(scores, targets, batch_size)
     # One log-softmax for all views; each is paired once with the sum of the targets it has.
     log_probs = F.log_softmax(wide(scores) / temperature, dim=1)
     log_probs = log_probs.view(views, batch_size, num_classes)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["Reliability", "expected_calibration_error", "negative_log_likelihood", "reliability"]
+__all__ = ["Reliability", "negative_log_likelihood", "reliability"]
 
 Integers = NDArray[np.integer]
 Floats = NDArray[np.floating]
@@ -66,28 +66,6 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], *, bins: int = BIN
         means = np.bincount(place, weights=sure, minlength=bins) / images
         shares = np.bincount(place, weights=right, minlength=bins) / images
     return Reliability(images, means, shares)
-
-
-def expected_calibration_error(
-    probs: Floats, targets: Integers, *, bins: int = BINS
-) -> float | Undefined:
-    """Mean over images of |accuracy − confidence| of the image's bin (Guo et al. 2017, ECE).
-
-    Args:
-        probs: [N, C], rows sum to 1.
-        targets: [N], true columns.
-        bins: number of bins, see :class:`Reliability`.
-
-    Raises:
-        ValueError: rows are no probabilities.
-
-    >>> expected_calibration_error(np.array([[0.75, 0.25]]), np.array([0]))
-    0.25
-    """
-    values = _probabilities(probs, targets)
-    if not len(values):
-        return Undefined("there are no images")
-    return reliability(values.max(axis=1), values.argmax(axis=1) == targets, bins=bins).error
 
 
 def negative_log_likelihood(log_probs: Floats, targets: Integers) -> float | Undefined:

@@ -1,9 +1,9 @@
-"""Which class is taken for which, and the accuracy of each class."""
+"""Which class is taken for which."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accuracy_per_class", "confusion_matrix"]
+__all__ = ["confusion_matrix"]
 
 Integers = NDArray[np.integer]
 
@@ -35,19 +35,3 @@ def confusion_matrix(predicted: Integers, targets: Integers, *, classes: int) ->
         np.asarray(targets, dtype=np.int64) * classes + predicted, minlength=classes * classes
     )
     return counts.reshape(classes, classes).astype(np.int64)
-
-
-def accuracy_per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each class's images that are right.
-
-    Args:
-        confusion: [C, C], of :func:`confusion_matrix`.
-
-    Returns:
-        [C], fractions; NaN for a class without an image.
-
-    >>> accuracy_per_class(np.array([[1, 1], [0, 4]]))
-    array([0.5, 1. ])
-    """
-    images = confusion.sum(axis=1)
-    return np.where(images > 0, confusion.diagonal() / np.maximum(images, 1), np.nan)

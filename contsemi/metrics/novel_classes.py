@@ -62,17 +62,13 @@ def matched_classes(clusters: Integers, labels: Integers) -> NDArray[np.int64]:
     return names[cluster]
 
 
-def novel_accuracy(
-    clusters: Integers, labels: Integers, old: NDArray[np.bool_], *, separately: bool = False
-) -> NovelAccuracy:
-    """Accuracies under the best one-to-one matching of clusters to classes.
+def novel_accuracy(clusters: Integers, labels: Integers, old: NDArray[np.bool_]) -> NovelAccuracy:
+    """Accuracies under the best one-to-one matching of clusters to classes, one of all images.
 
     Args:
         clusters: [N].
         labels: [N], true columns, at least 0.
         old: [N], whether the class of the image had labels.
-        separately: whether old and new images get a matching of their own (v1 of the literature,
-            which flatters); else one matching of all images serves (v2).
 
     Returns:
         Shares in [0, 1]; nan where there is no image.
@@ -80,25 +76,21 @@ def novel_accuracy(
     Raises:
         ValueError: lengths differ.
 
-    Source: Vaze et al. 2022, section 3.2 (v2); Zhang et al. 2023, section 4.1.
+    Source: Vaze et al. 2022, section 3.2; Zhang et al. 2023, section 4.1 (its v2).
 
     >>> novel_accuracy(np.array([0, 0, 1, 0]), np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]) > 0)
     NovelAccuracy(all=0.75, old=1.0, new=0.5)
     """
     if len(old) != len(labels):
         raise ValueError(f"{len(labels)} labels, {len(old)} marks of old classes")
-    old = np.asarray(old, dtype=bool)
-    right = np.zeros(len(labels), dtype=bool)
-    for rows in (old, ~old) if separately else (np.ones_like(old),):
-        right[rows] = matched_classes(clusters[rows], labels[rows]) == labels[rows]
+    right = matched_classes(clusters, labels) == labels
 
     def share(rows: NDArray[np.bool_]) -> float:
         return float(rows.mean()) if len(rows) else float("nan")
 
-    new = ~old
-    if not separately:  # by class: one that is marked both ways counts in both
-        old, new = (np.isin(labels, labels[rows]) for rows in (old, new))
-    return NovelAccuracy(share(right), share(right[old]), share(right[new]))
+    # By class: one that is marked both ways counts in both.
+    known, new = (np.isin(labels, labels[rows]) for rows in (old, ~old))
+    return NovelAccuracy(share(right), share(right[known]), share(right[new]))
 
 
 def purity(clusters: Integers, labels: Integers) -> float:

@@ -21,7 +21,6 @@ class Gap:
         switch: the task that began.
         before: accuracy at the end of task ``switch`` − 1.
         lowest: lowest accuracy during task ``switch``.
-        lowest_step: optimiser steps at that evaluation.
         recovery: optimiser steps from the switch to the first evaluation, not before the lowest,
             with at least 95% of ``before``; undefined where the task did not recover.
     """
@@ -30,7 +29,6 @@ class Gap:
     switch: int
     before: float
     lowest: float
-    lowest_step: int
     recovery: int | Undefined
 
     @property
@@ -48,7 +46,7 @@ def gaps(trajectory: Trajectory, *, recovered: float = RECOVERED) -> list[Gap]:
 
     >>> from contsemi.metrics.trajectory import as_trajectory
     >>> gaps(as_trajectory([1, 2, 3], [0, 1, 1], [[0.75, 0], [0.5, 0.5], [0.75, 0.75]]))
-    [Gap(task=0, switch=1, before=0.75, lowest=0.5, lowest_step=2, recovery=2)]
+    [Gap(task=0, switch=1, before=0.75, lowest=0.5, recovery=2)]
     """
     found = []
     for switch in range(1, trajectory.tasks):
@@ -73,7 +71,6 @@ def gaps(trajectory: Trajectory, *, recovered: float = RECOVERED) -> list[Gap]:
                     switch=switch,
                     before=float(before),
                     lowest=float(series[bottom]),
-                    lowest_step=int(trajectory.steps[during[bottom]]),
                     recovery=recovery,
                 )
             )

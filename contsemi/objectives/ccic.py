@@ -19,7 +19,7 @@ from contsemi.losses.mixed import mixed_losses
 from contsemi.losses.numerics import wide
 from contsemi.losses.triplets import hard_triplets, repelled
 from contsemi.objectives.objective import Objective
-from contsemi.types import Mix, Needs, Outputs, Step, View
+from contsemi.types import Experience, Mix, Needs, Outputs, Step, View
 
 __all__ = ["Ccic"]
 
@@ -43,14 +43,9 @@ class Ccic(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        pile = Mix(
-            of=("labelled", "weak"),
-            partners="shuffled",
-            cut=False,
-            alpha=self.alpha,
-            larger_first=True,
-        )
-        pairs = Mix(of=("labelled",), partners="shuffled", cut=False, alpha=1.0, larger_first=True)
+        piled = ("labelled", "weak")
+        pile = Mix(of=piled, partners="shuffled", alpha=self.alpha, larger_first=True)
+        pairs = Mix(of=("labelled",), partners="shuffled", larger_first=True)
         self.needs = Needs(
             views={
                 "labelled": View(rows="labelled", policy="weak"),
@@ -65,6 +60,19 @@ class Ccic(Objective):
             supports_at_test=True,
         )
 
+    def begin(self, experience: Experience) -> None:
+        """A task begins."""
+        super().begin(experience)
+        self.own_ids, self.own_columns = experience.labelled, torch.tensor(experience.columns)
+
+    def _stored(self, step: Step) -> Tensor:
+        """Which of the labelled images are not of this task: by class where an id is unknown."""
+        ids, labels = step.labelled_ids, step.labels
+        self.own_ids, self.own_columns = self.own_ids.to(ids), self.own_columns.to(ids)
+        by_class = (labels[:, None] == self.own_columns).any(dim=1)
+        own = torch.where(ids < 0, by_class, (ids[:, None] == self.own_ids).any(dim=1))
+        return ~own
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``labels``, ``guesses``, ``triplets`` and ``apart``."""
         terms = self._mixed(step)
@@ -76,7 +84,7 @@ class Ccic(Objective):
             terms["triplets"] = hard_triplets(pulled.features, step.labels, **hinge)
         apart = step.student("apart")
         if early and labelled is not None and apart is not None:
-            stored = torch.where(step.from_memory, 1, -1)
+            stored = torch.where(self._stored(step), 1, -1)
             groups = torch.cat([stored.new_zeros(len(apart)), stored])
             rows = torch.cat([apart.features, labelled.features])
             terms["apart"] = repelled(rows, groups, **hinge)
@@ -93,7 +101,8 @@ class Ccic(Objective):
             return self._as_released(step, wide(logits), own)
         rest = torch.zeros(len(logits) - number, dtype=torch.bool, device=logits.device)
         chosen: dict[str, Any] = {"partners": mixed.partners, "share": mixed.share}
-        stored, current = (torch.cat([m, rest]) for m in (step.from_memory, ~step.from_memory))
+        of_memory = self._stored(step)
+        stored, current = (torch.cat([kind, rest]) for kind in (of_memory, ~of_memory))
         terms = {}
         if number:
             new, _ = mixed_losses(logits, own, labelled=current, **chosen)
@@ -108,7 +117,8 @@ class Ccic(Objective):
         terms: dict[str, Tensor] = {}
         if number:
             rows = F.cross_entropy(logits[:number], step.labels, reduction="none")
-            kinds = (~step.from_memory, step.from_memory)
+            stored = self._stored(step)
+            kinds = (~stored, stored)
             new, old = ((rows * kind).sum() / kind.sum().clamp(min=1) for kind in kinds)
             terms["labels"] = new + self.memory_weight * old
         if len(logits) > number:

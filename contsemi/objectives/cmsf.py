@@ -88,9 +88,7 @@ class Cmsf(Objective):
         teacher = step.teacher("large")
         if group.labelled or self.variant != "semi" or teacher is None:
             return group.labels
-        columns = step.columns
-        if not self.current_only:
-            columns = torch.arange(step.num_seen, device=columns.device)
+        columns = step.columns if self.current_only else step.all_columns
         logits = teacher["classifier"]
         if self.refitted is not None:
             logits = self.refitted(group.targets)

@@ -35,14 +35,10 @@ class Csl(Indexed):
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.reweighs = True  # labelled rows are read by their votes and their cross-entropy
         self.share = Prior(self.prior)
         by_supports = self.predict_by == "neighbours"
         self.needs = self.asks("projector", "classifier", supports_at_test=by_supports)
-
-    @property
-    def reweighs(self) -> bool:
-        """Labelled rows are read by their votes and their cross-entropy."""
-        return True
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``consistency`` of the views, ``me_max`` and the ``classifier``'s cross-entropy."""

@@ -43,6 +43,7 @@ class Daino(Indexed):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.reweighs = not self.mix_labelled  # a mixed row would count for a pair
         enough_views(self.large_views)
         self.share = Prior(self.prior)
         self.centre = Centre(
@@ -57,11 +58,6 @@ class Daino(Indexed):
             teacher=self.teacher,
             views=mixed_labelled() if self.mix_labelled else {},
         )
-
-    @property
-    def reweighs(self) -> bool:
-        """Labelled rows are read by their cross-entropy; a mixed one would count for a pair."""
-        return not self.mix_labelled
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` and ``labels``, each weighted by its share of the sample views."""

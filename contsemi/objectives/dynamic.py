@@ -17,7 +17,7 @@ from contsemi.losses.cross_entropy import soft_cross_entropy
 from contsemi.losses.numerics import wide
 from contsemi.losses.ramps import cosine_ramp
 from contsemi.objectives.objective import Objective
-from contsemi.types import Experience, Needs, Step, View
+from contsemi.types import Experience, Needs, Step, Teacher, View
 
 __all__ = ["Dynamic"]
 
@@ -54,9 +54,9 @@ class Dynamic(Objective):
             heads=("classifier",),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher),
-            teacher_buffers=self.teacher_buffers,
-            teacher_restarts=self.at_border == "reset",
+            teacher=Teacher(
+                ema_momenta(self.teacher), self.teacher_buffers, restarts=self.at_border == "reset"
+            ),
         )
 
     def begin(self, experience: Experience) -> None:
@@ -71,9 +71,7 @@ class Dynamic(Objective):
         slow, strong = step.teacher("weak"), step.student("strong")
         if slow is None or strong is None:
             return terms
-        columns = step.columns
-        if self.among == "seen":
-            columns = torch.arange(step.num_seen, device=columns.device)
+        columns = step.columns if self.among == "current" else step.all_columns
         targets = self._targets(wide(slow["classifier"]), columns)
         loss = soft_cross_entropy(strong["classifier"][:, columns], targets, temperature=1.0)
         weight = cosine_ramp(step.progress) if self.ramp else 1.0

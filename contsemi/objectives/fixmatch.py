@@ -21,7 +21,7 @@ from contsemi.losses.fairness import fairness
 from contsemi.losses.numerics import wide
 from contsemi.losses.pseudo import pseudo_cross_entropy
 from contsemi.objectives.indexed import Indexed
-from contsemi.types import Needs, Outputs, Step, View
+from contsemi.types import Needs, Outputs, Step, Teacher, View
 
 __all__ = ["FixMatch"]
 
@@ -63,8 +63,7 @@ class FixMatch(Indexed):
             heads=("classifier",),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher) if self.teacher else None,
-            teacher_buffers="copied" if self.teacher else None,
+            teacher=Teacher(ema_momenta(self.teacher), "copied") if self.teacher else None,
         )
 
     def indexed_head(self) -> str | None:
@@ -77,9 +76,7 @@ class FixMatch(Indexed):
         weak, strong = step.student("weak"), step.student("strong")
         if weak is None or strong is None:
             return terms
-        columns = step.columns
-        if self.among == "seen":
-            columns = torch.arange(step.num_seen, device=columns.device)
+        columns = step.columns if self.among == "current" else step.all_columns
         with torch.no_grad():
             guesses = self._guesses(step, weak, columns)
             picked = self.pseudo(guesses)

@@ -23,7 +23,7 @@ from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
 from contsemi.losses.false_negatives import attraction, elimination
 from contsemi.objectives.objective import Objective
-from contsemi.types import Needs, Step
+from contsemi.types import Needs, Step, Teacher
 
 __all__ = ["Fnc"]
 
@@ -50,7 +50,7 @@ class Fnc(Objective):
             heads=("projector", "classifier"),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher) if self.queue else None,
+            teacher=Teacher(ema_momenta(self.teacher)) if self.queue else None,
         )
 
     def terms(self, step: Step) -> dict[str, Tensor]:

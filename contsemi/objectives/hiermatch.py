@@ -17,7 +17,7 @@ from contsemi.errors import InputError
 from contsemi.models.heads import Head
 from contsemi.models.levels import LevelClassifier
 from contsemi.objectives.objective import Objective
-from contsemi.types import Experience, Needs, Outputs, Step
+from contsemi.types import Experience, Needs, Outputs, Step, Teacher
 
 __all__ = ["HierMatch"]
 
@@ -61,10 +61,12 @@ class HierMatch(Objective):
             heads=tuple(self._head(level) for level in range(len(self.levels))),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher) if self.teacher else None,
-            teacher_buffers=self.teacher_buffers if self.teacher else None,
-            shrink=self.shrink if self.teacher else None,
+            teacher=self._slow() if self.teacher else None,
         )
+
+    def _slow(self) -> Teacher:
+        momenta = ema_momenta(self.teacher)
+        return Teacher(momenta, buffers=self.teacher_buffers, shrink=self.shrink)
 
     def _mixed(self) -> MixedLevels:
         return MixedLevels(
@@ -84,9 +86,7 @@ class HierMatch(Objective):
                 width, level=level, levels=levels, num_classes=classes, generator=draw
             )
 
-        return Head(
-            name=self.levels[level], on="features", build=build, per_class=not level, detached=False
-        )
+        return Head(name=self.levels[level], on="features", build=build, per_class=not level)
 
     def begin(self, experience: Experience) -> None:
         """A task begins."""
@@ -108,15 +108,18 @@ class HierMatch(Objective):
         return {"labels": labels, "guesses": guesses * step.risen(self.ramp)}
 
     def _level(self, step: Step, level: int) -> Level:
-        labels, coarse_only = step.labels, step.coarse_only
-        if level:
-            labels, coarse_only = (self._above(x, level) for x in (step.coarse, coarse_only))
+        labels = self._known(step, "labelled", level) if level else step.labels
+        coarse_only = self._known(step, "coarse", level)
         columns = step.columns if not level and self.among == "current" else None
         return Level(self.levels[level], not level, labels, coarse_only, columns)
 
-    def _above(self, coarse: Tensor, level: int) -> Tensor:
-        """Coarse classes, or those above them; -1 stays unknown."""
-        return coarse if level == 1 else torch.where(coarse < 0, -1, self.above[coarse])
+    def _known(self, step: Step, name: str, level: int) -> Tensor:
+        """Coarse classes of the images of a view, or those above them; -1 stays unknown."""
+        seen = step.seen.get(name)
+        if seen is None or seen.coarse is None:
+            return step.labels[:0]
+        coarse = seen.coarse
+        return coarse if level < 2 else torch.where(coarse < 0, -1, self.above[coarse])
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:
         """The logits of the finest level."""

@@ -27,7 +27,7 @@ from contsemi.losses.numerics import wide
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.models.heads import clusters
 from contsemi.objectives.objective import Objective
-from contsemi.types import Experience, Needs, Step, View
+from contsemi.types import Experience, Needs, Step, Teacher, View
 
 __all__ = ["Mira"]
 
@@ -61,7 +61,7 @@ class Mira(Objective):
             heads=("projector", clusters(self.clusters, "weight_norm"), "classifier"),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher),
+            teacher=Teacher(ema_momenta(self.teacher)),
         )
 
     def begin(self, experience: Experience) -> None:

@@ -14,7 +14,7 @@ from contsemi.assign.targets import guess_rows, label_rows
 from contsemi.blocks.choices import ema_momenta
 from contsemi.losses.mixed import mixed_losses
 from contsemi.objectives.objective import Objective
-from contsemi.types import Mix, Needs, Step, View
+from contsemi.types import Mix, Needs, Step, Teacher, View
 
 __all__ = ["MixMatch"]
 
@@ -35,13 +35,8 @@ class MixMatch(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        mix = Mix(
-            of=("labelled", "weak"),
-            partners="shuffled",
-            cut=False,
-            alpha=self.alpha,
-            larger_first=True,
-        )
+        piled = ("labelled", "weak")
+        mix = Mix(of=piled, partners="shuffled", alpha=self.alpha, larger_first=True)
         self.needs = Needs(
             views={
                 "labelled": View(rows="labelled", policy="weak", seen_by=()),
@@ -51,10 +46,12 @@ class MixMatch(Objective):
             heads=("classifier",),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher) if self.teacher else None,
-            teacher_buffers=self.teacher_buffers if self.teacher else None,
-            shrink=self.shrink if self.teacher else None,
+            teacher=self._slow() if self.teacher else None,
         )
+
+    def _slow(self) -> Teacher:
+        momenta = ema_momenta(self.teacher)
+        return Teacher(momenta, buffers=self.teacher_buffers, shrink=self.shrink)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``labels`` and ``guesses``; whichever kind of images the step has."""

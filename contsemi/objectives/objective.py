@@ -10,7 +10,7 @@ from contsemi.blocks.block import blocks_of
 from contsemi.blocks.choices import ema_momenta
 from contsemi.discovery import Part
 from contsemi.losses.nearest import nearest_classes
-from contsemi.types import Experience, Head, Needs, Outputs, Step, View
+from contsemi.types import Experience, Head, Needs, Outputs, Step, Teacher, View
 
 __all__ = ["Objective"]
 
@@ -38,6 +38,8 @@ class Objective(Part, nn.Module):
 
     needs: Needs = field(init=False, repr=False)
     num_seen: int = field(init=False, repr=False, default=0)
+    # whether labelled rows count by ``step.label_weights`` wherever a term reads them
+    reweighs: bool = field(init=False, repr=False, default=False)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -56,11 +58,6 @@ class Objective(Part, nn.Module):
         """The optimiser has stepped."""
         for block in blocks_of(self):
             block.after_step()
-
-    @property
-    def reweighs(self) -> bool:
-        """Whether labelled rows count by ``step.label_weights`` wherever a term reads them."""
-        return False
 
     def end(self, experience: Experience) -> None:
         """The task is over."""
@@ -127,7 +124,7 @@ class Objective(Part, nn.Module):
             heads=heads,
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=None if teacher is None else ema_momenta(teacher),
+            teacher=None if teacher is None else Teacher(ema_momenta(teacher)),
             **more,
         )
 

@@ -8,7 +8,6 @@ classifier on detached features is trained beside.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from contsemi.blocks.choices import enough_views
@@ -40,6 +39,7 @@ class Paws(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views)
+        self.reweighs = True  # labelled rows are read by their votes and their cross-entropy
         self.share = Prior(self.prior)
         self.anchor = "predictor" if self.predictor else "projector"
         self.needs = self.asks(
@@ -48,16 +48,11 @@ class Paws(Objective):
             supports_at_test=self.predict_by == "neighbours",
         )
 
-    @property
-    def reweighs(self) -> bool:
-        """Labelled rows are read by their votes and their cross-entropy."""
-        return True
-
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``consistency`` of the views, ``me_max`` and the ``classifier``'s cross-entropy."""
         return labels_term(step, smoothing=0.0, name="classifier") | paws(
             step,
-            torch.arange(step.num_seen, device=step.labels.device),
+            step.all_columns,
             temperature=self.temperature,
             sharpening=self.sharpening,
             smoothing=self.smoothing,

@@ -27,7 +27,7 @@ from contsemi.losses.regression import swapped_regression
 from contsemi.losses.scattering import centres, hard_shares, scattering
 from contsemi.models.heads import mlp
 from contsemi.objectives.objective import Objective
-from contsemi.types import Head, Needs, Step
+from contsemi.types import Head, Needs, Step, Teacher
 
 __all__ = ["Propos"]
 
@@ -64,7 +64,7 @@ class Propos(Objective):
             ),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher),
+            teacher=Teacher(ema_momenta(self.teacher)),
         )
 
     def _made(self, width: int, draw: torch.Generator) -> nn.Module:

@@ -61,6 +61,7 @@ class Suave(Indexed):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.reweighs = not self.mix_labelled  # a mixed row would count for a pair
         enough_views(self.large_views)
         self.share = Prior(self.prior)
         self.shares = Shares(
@@ -81,11 +82,6 @@ class Suave(Indexed):
                 **({"mixed_large": View(rows="unlabelled", mix=FIRST)} if self.mix_large else {}),
             },
         )
-
-    @property
-    def reweighs(self) -> bool:
-        """Labelled rows are read by their cross-entropy; a mixed one would count for a pair."""
-        return not self.mix_labelled
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``clustering`` and ``labels``, each weighted by its share of the sample views."""

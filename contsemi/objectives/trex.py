@@ -20,7 +20,7 @@ from contsemi.losses.numerics import wide
 from contsemi.models.expendable import normalised_projector
 from contsemi.models.heads import Classifier, Head, Prototypes
 from contsemi.objectives.objective import Objective
-from contsemi.types import Needs, Outputs, Step, View
+from contsemi.types import Needs, Outputs, Step, Teacher, View
 
 __all__ = ["Trex"]
 
@@ -59,8 +59,6 @@ class Trex(Objective):
             build=lambda width, draw: normalised_projector(
                 width, layers=self.hidden_layers, hidden=self.hidden, size=self.size
             ),
-            per_class=False,
-            detached=False,
         )
         seen_by = ("student", "teacher") if self.memory else ("student",)
         self.needs = Needs(
@@ -77,7 +75,7 @@ class Trex(Objective):
             heads=(project,) if self.memory else (project, self._classes()),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=ema_momenta(self.teacher) if self.memory else None,
+            teacher=Teacher(ema_momenta(self.teacher)) if self.memory else None,
         )
 
     def _bank(self) -> ClassRows:
@@ -95,7 +93,7 @@ class Trex(Objective):
         def build(width: int, draw: torch.Generator) -> nn.Module:
             return Prototypes(width, "weight_norm") if self.temperature else Classifier(width)
 
-        return Head(name="classes", on="expendable", build=build, per_class=True, detached=False)
+        return Head(name="classes", on="expendable", build=build, per_class=True)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``labels``, the mean over all crops whose class has a direction."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from contsemi.devices.meeting import tell_json
+from contsemi.errors import first_of
 from contsemi.evaluation.answers import Evaluation, evaluate
 from contsemi.evaluation.predicts import Predicts
 from contsemi.evaluation.study import Study
@@ -165,7 +166,6 @@ class Account:
                 task=task,
                 tasks=setting.tasks,
                 class_incremental=row,
-                task_incremental=measured.task_incremental[: task + 1].tolist(),
                 forgetting=None if isinstance(forgotten, Undefined) else forgotten,
                 seconds=seconds,
             )
@@ -190,10 +190,9 @@ class Account:
             name="memory/classes_without_exemplars",
             value=float(len(columns)),
         )
-        some = ", ".join(names[column] for column in columns[:5])
-        more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
+        some = first_of([names[column] for column in columns], 5, ", ")
         self.setting.display.note(
-            f"task {task + 1}: the memory has no image of {len(columns)} classes ({some}{more}), "
+            f"task {task + 1}: the memory has no image of {len(columns)} classes ({some}), "
             "which the method can no longer tell or keep; raise memory.exemplars, memory.bytes "
             "or label_ratio"
         )

@@ -15,6 +15,7 @@ from contsemi.blocks.bank import Bank
 from contsemi.config import Config
 from contsemi.errors import InputError
 from contsemi.learner import parts
+from contsemi.learner.optimisers import SLOTS
 from contsemi.models import build_backbone
 from contsemi.objectives.objective import Objective
 from contsemi.seeding import generator
@@ -23,7 +24,6 @@ from contsemi.types import Needs
 
 __all__ = ["asked_bytes", "refuse_without_room"]
 
-_SLOTS = {"adamw": 2, "sgd": 1, "lars": 1}  # copies of every weight that an optimiser keeps
 _SMALL = 4096  # numbers below it make no network that a computer of today has no room for
 _SMALL_VIEWS = 1 << 26  # bytes
 _KNOWN = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000}  # training images
@@ -81,7 +81,7 @@ def _all(config: Config, images: int, ranks: int) -> dict[str, int]:
     network = parts.build_network(
         config.model_copy(update={"init": config.init.model_copy(update={"weights": None})}), needs
     )
-    copies = 1 + (1 + _SLOTS[config.optim.name]) * needs.trains
+    copies = 1 + (1 + SLOTS[config.optim.name]) * needs.trains
     copies += (needs.teacher is not None) + needs.pasts + (needs.start > 0)
     found = {"model": _weights(network.backbone) * (1 if network.frozen else copies)}
     for name, child in network.named_children():

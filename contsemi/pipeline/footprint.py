@@ -2,11 +2,9 @@
 
 from contsemi.config import Config
 from contsemi.learner.learner import Learner
+from contsemi.learner.optimisers import SLOTS
 
 __all__ = ["state_bytes"]
-
-# Copies of every weight that an optimiser keeps.
-_SLOTS = {"adamw": 2, "sgd": 1, "lars": 1}
 
 
 def state_bytes(learner: Learner, config: Config, image_bytes: int, classes: int) -> int:
@@ -21,7 +19,7 @@ def state_bytes(learner: Learner, config: Config, image_bytes: int, classes: int
     own = [*learner.network.parameters(), *learner.network.buffers()]
     own += [*learner.objective.parameters(), *learner.objective.buffers()]
     weights = sum(tensor.nbytes for tensor in own)
-    copies = 1 + _SLOTS[config.optim.name] * learner.needs.trains
+    copies = 1 + SLOTS[config.optim.name] * learner.needs.trains
     copies += (learner.needs.teacher is not None) + learner.networks.keep
     copies += learner.needs.start > 0
     pixels = 0 if learner.reads_again else image_bytes

@@ -37,7 +37,7 @@ def unread(learner: Learner, key: str) -> str | None:
     if key.startswith("optim.") and not needs.trains:
         return f"{method} trains nothing"
     if key == "memory.embeddings" or key.startswith("memory.drift"):
-        return None if needs.memory else f"{method} asks for no rows of past embeddings"
+        return None if learner.reads_embeddings else f"{method} asks for no rows of past embeddings"
     if key == "batch.labelled":
         return _labelled(learner.config, needs)
     if key == "coarse_ratio" and "coarse" not in needs.rows:

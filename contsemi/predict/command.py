@@ -1,6 +1,5 @@
 """The words of ``python -m contsemi.predict`` and what they do."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,19 +11,8 @@ __all__ = ["predict"]
 
 
 def predict(arguments: Sequence[str] | None) -> int:
-    """Say what photos are of.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ContsemiError: see :mod:`contsemi.errors`.
-    """
+    """Say what photos are of."""
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if given.top < 1:
         raise InputError("--top", f"is {given.top}", "ask for at least one class")
     if given.unknown is not None and not 0 < given.unknown < 1:

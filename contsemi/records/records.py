@@ -1,11 +1,11 @@
 """The files of an output folder, written so that a crash at any moment leaves them readable."""
 
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from contsemi.errors import StorageFailed
@@ -78,19 +78,19 @@ class Records:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write ``config.yaml``: every key, its defaults filled in."""
-        write_atomically(self.folder / "config.yaml", to_yaml(config))
+        self._write("config.yaml", to_yaml(config))
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write ``manifest.json``; see :func:`contsemi.records.manifest.manifest`."""
         self._names = Names.of(plain(manifest))
-        write_atomically(self.folder / "manifest.json", to_json(manifest))
+        self._write("manifest.json", to_json(manifest))
 
     def write_matrices(self, class_incremental: Matrix, task_incremental: Matrix) -> None:
         """Write both accuracy matrices [T, T]; may be called after every task."""
         for name, matrix in zip(MATRICES, (class_incremental, task_incremental), strict=True):
             known = len(self._names.tasks) == len(matrix)
             tasks = [self._names.of_task(task) for task in range(len(matrix))] if known else ()
-            write_atomically(self.folder / name, to_csv(matrix, tasks))
+            self._write(name, to_csv(matrix, tasks))
 
     def write_progress(self, place: Mapping[str, Any]) -> None:
         """Write where training stands to ``progress.json``, every few seconds at most.
@@ -101,17 +101,17 @@ class Records:
         if time.monotonic() - self._told >= SECONDS_BETWEEN_PLACES:
             self._told = time.monotonic()
             with suppress(StorageFailed):  # a hint; what matters will say so itself
-                write_atomically(self.folder / PROGRESS, to_json(place))
+                self._write(PROGRESS, to_json(place))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write ``results.json``, last of all: its presence says that the run is complete."""
-        write_atomically(self.folder / "results.json", to_json(results))
+        self._write("results.json", to_json(results))
         with storage(self.folder / PROGRESS):
             (self.folder / PROGRESS).unlink(missing_ok=True)
 
     def write_labels(self, rows: Iterable[int]) -> None:
         """Write ``labels.txt``: the labelled images as ``scenario.labels=`` reads them again."""
-        write_atomically(self.folder / "labels.txt", "".join(f"{row}\n" for row in rows).encode())
+        self._write("labels.txt", "".join(f"{row}\n" for row in rows).encode())
 
     def write_answers(self, answered: Answered, task: int, files: Sequence[str] = ()) -> None:
         """Write what was said of each test image after a task from 0, and the files they are."""
@@ -154,6 +154,9 @@ class Records:
         """
         self._metrics.truncate(mark)
 
+    def _write(self, name: str, content: bytes) -> None:
+        write_atomically(self.folder / name, content)
+
     def close(self) -> None:
         """Write what is buffered; the object may be used again."""
         self._metrics.close()
@@ -161,12 +164,7 @@ class Records:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
         if self.tracker is not None:
             self.tracker.finish()
@@ -176,21 +174,9 @@ class NoRecords(Records):
     """What the processes write that are not the first of their run: nothing."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder, self._names, self._told = Path(folder), Names(), math.inf
 
     def start_anew(self) -> None:
-        """Nothing."""
-
-    def write_config(self, config: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def write_matrices(self, class_incremental: Matrix, task_incremental: Matrix) -> None:
-        """Nothing."""
-
-    def write_labels(self, rows: Iterable[int]) -> None:
         """Nothing."""
 
     def write_answers(self, answered: Answered, task: int, files: Sequence[str] = ()) -> None:
@@ -199,11 +185,11 @@ class NoRecords(Records):
     def metric(self, *, step: int, task: int, name: str, value: float | Undefined | None) -> None:
         """Nothing."""
 
-    def write_progress(self, place: Mapping[str, Any]) -> None:
-        """Nothing."""
-
     def truncate(self, mark: Mark) -> None:
         """Nothing."""
+
+    def _write(self, name: str, content: bytes) -> None:
+        pass
 
     def close(self) -> None:
         """Nothing."""

@@ -1,22 +1,12 @@
 """``python -m contsemi.report RUN [RUN ...]``: redraw one run, compare several, or follow one."""
 
 import sys
-from collections.abc import Sequence
 
-from contsemi.report.door import at_once, enter
+from contsemi.report.door import at_once, command
 
 __all__ = ["main"]
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-
-    def work() -> int:
-        from contsemi.report.command import report
-
-        return report(arguments)
-
-    return enter(work)
+main = command("report")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The words of ``python -m contsemi.report`` and what they do."""
 
-import signal
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,16 +21,8 @@ OURS = b'<meta name="generator" content="contsemi">'
 
 
 def report(arguments: Sequence[str] | None) -> int:
-    """Do what the words say.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Raises:
-        ContsemiError: what they name is wrong, or cannot be written.
-    """
+    """Do what the words say."""
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     _refuse_idle(given)
     # One run, however its folder is written: it would count as two seeds.
     folders = list({folder.resolve(): folder for folder in map(_folder, given.runs)}.values())

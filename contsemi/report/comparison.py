@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import RenderableType
 
+from contsemi.errors import first_of
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.records.effects import with_effect
@@ -174,12 +175,7 @@ def remarks(groups: Sequence[Group]) -> list[str]:
     twice = [group.name for group in groups if len(set(group.seeds)) < len(group.seeds)]
     found = []
     if few:
-        found.append(f"fewer than 3 seeds say little about the spread: {_some(few)}")
+        found.append(f"fewer than 3 seeds say little about the spread: {first_of(few, 5)}")
     if twice:
-        found.append(f"several runs have the same seed and count as one each: {_some(twice)}")
+        found.append(f"several runs have the same seed and count as one each: {first_of(twice, 5)}")
     return found
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    more = f"; and {len(names) - most} more" if len(names) > most else ""
-    return "; ".join(names[:most]) + more

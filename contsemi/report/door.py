@@ -4,13 +4,14 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import NoReturn
 
 from contsemi.errors import ENDINGS, InputError, MethodFailed, OutOfDeviceMemory
 
-__all__ = ["Parser", "at_once", "enter"]
+__all__ = ["Parser", "at_once", "command", "enter"]
 
 SIGINT_CODE, PIPE_CODE = 130, 141
 
@@ -21,6 +22,27 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print below its usage."""
         raise InputError(self.prog, message, "--help shows how it is called")
+
+
+def command(room: str) -> Callable[..., int]:
+    """The ``main`` of a command: words, or the process's own if none are given, to its exit code.
+
+    Args:
+        room: whose module ``command`` has a function of that name: of the words, or ``None`` for
+            the process's own, to the exit code. It may raise a
+            :class:`~contsemi.errors.ContsemiError`, and is imported when it is called.
+    """
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        def work() -> int:
+            do = getattr(import_module(f"contsemi.{room}.command"), room)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            code: int = do(arguments)
+            return code
+
+        return enter(work)
+
+    return main
 
 
 def enter(work: Callable[[], int]) -> int:
@@ -63,6 +85,6 @@ def _say(error: object) -> None:
 def at_once() -> None:
     """Let Ctrl-C end the process while it imports: nothing is written yet, no module half made.
 
-    The command gives Ctrl-C its usual meaning back as soon as it begins its work.
+    Before a command begins its work it gets Ctrl-C's usual meaning back.
     """
     signal.signal(signal.SIGINT, lambda *_: os._exit(SIGINT_CODE))

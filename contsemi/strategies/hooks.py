@@ -102,7 +102,7 @@ class AvalancheHooks(Hooks):
         batch = loop.batch
         assert batch is not None
         ids = self.model.class_ids[batch.labels]
-        self.shown = (as_float(batch.labelled), ids)
+        self.shown = (as_float(batch.images["labelled"]), ids)
         self.strategy.mbatch = [*self.shown, self._tasks_of(batch.labelled_ids)]
         self._call("before_training_iteration")
 
@@ -122,12 +122,13 @@ class AvalancheHooks(Hooks):
         if x is not self.shown[0] or y is not self.shown[1]:
             assert loop.batch is not None
             columns = columns_of(y, self.table, "strategy.mbatch")
+            unknown = torch.full_like(columns, -1)
             loop.batch = replace(
                 loop.batch,
-                labelled=as_uint8(x),
+                images={**loop.batch.images, "labelled": as_uint8(x)},
                 labels=columns,
-                from_memory=~loop.learner.task.own(columns),
-                labelled_ids=torch.full_like(columns, -1),
+                labelled_ids=unknown,
+                coarse={**loop.batch.coarse, "labelled": unknown},
             )
 
     def after_forward(self, loop: Loop) -> None:

@@ -32,14 +32,7 @@ HOUR = 3600.0
 
 
 def tune(arguments: Sequence[str] | None) -> int:
-    """Search, choose, run what was chosen; 1 where one of these runs failed.
-
-    Args:
-        arguments: the words; ``None`` takes the process's own.
-
-    Raises:
-        ContsemiError: a word is wrong, no trial was finished, or the folder cannot be written.
-    """
+    """Search, choose, run what was chosen; 1 where one of these runs failed."""
     given = _parser().parse_intermixed_args(arguments)
     words = list(given.settings)
     _check_words(given)

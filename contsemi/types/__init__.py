@@ -8,7 +8,7 @@ classes are always columns ``[0, num_old)``, the current ones ``[num_old, num_se
 that grows only ever gains columns on the right.
 """
 
-from contsemi.types.needs import Head, Mix, Needs, View
+from contsemi.types.needs import Head, Mix, Needs, Teacher, View
 from contsemi.types.outputs import Forward, MemoryRows, Outputs, RowTable
 from contsemi.types.soft_labels import SoftLabels
 from contsemi.types.step import Batch, ByAge, Seen, Step
@@ -29,5 +29,6 @@ __all__ = [
     "Seen",
     "SoftLabels",
     "Step",
+    "Teacher",
     "View",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from contsemi.errors import InputError
 
-__all__ = ["Head", "Mix", "Needs", "View"]
+__all__ = ["Head", "Mix", "Needs", "Teacher", "View"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,25 @@ class Head:
     detached: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """An EMA copy of the network, which also predicts; see :class:`~contsemi.models.ema.Ema`.
+
+    Attributes:
+        momentum: share of itself that it keeps in each step: at the start and at the end of a task,
+            with a cosine between.
+        buffers: whether its statistics are its ``own``, gathered by its own passes, ``copied`` from
+            the network at each step, or ``averaged`` like the parameters.
+        restarts: whether it begins each task anew, as the network then is; it lives on otherwise.
+        shrink: share that each of its steps takes off the network.
+    """
+
+    momentum: tuple[float, float]
+    buffers: str = "own"
+    restarts: bool = False
+    shrink: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
     """What an objective or a distiller asks the engine to prepare; ``None`` where it has no wish.
@@ -109,18 +128,10 @@ class Needs:
             ``batch.labelled`` rows uniformly instead.
         labelled_from: ``current`` draws only from the current task's labels, ``all`` from the
             exemplars too; of two wishes the wider one counts.
-        teacher: momentum of the EMA copy of the network, which also predicts, at the start and at
-            the end of a task with a cosine between; a single number stays.
-        teacher_buffers: whether the statistics of that copy are its ``own``, gathered by its own
-            passes, ``copied`` from the network at each step, or ``averaged`` like the parameters.
-        shrink: share that each step of that copy takes off the network; see
-            :class:`~contsemi.models.ema.Ema`.
-        teacher_restarts: whether that copy begins each task anew, as the network then is; it lives
-            on otherwise.
+        teacher: an EMA copy of the network.
         pasts: frozen networks of the ends of so many earlier tasks.
         start: share of each task's steps in which the network that the task began with, frozen,
             sees what the student learns from, too.
-        memory: whether rows of the embedding memory are to be in ``step.memory``.
         supports_at_test: whether ``predict`` needs the outputs of the labelled images at hand.
     """
 
@@ -128,13 +139,9 @@ class Needs:
     heads: tuple[str | Head, ...] = ()
     supports_per_class: int | None = None
     labelled_from: str | None = None
-    teacher: float | tuple[float, float] | None = None
-    teacher_buffers: str | None = None
-    teacher_restarts: bool | None = None
-    shrink: float | None = None
+    teacher: Teacher | None = None
     pasts: int = 0
     start: float = 0.0
-    memory: bool = False
     supports_at_test: bool = False
 
     def __or__(self, other: "Needs") -> "Needs":
@@ -152,14 +159,8 @@ class Needs:
             ),
             labelled_from="all" if "all" in sources else next(iter(sources), None),
             teacher=_agreed("teacher", self.teacher, other.teacher),
-            teacher_buffers=_agreed("teacher_buffers", self.teacher_buffers, other.teacher_buffers),
-            teacher_restarts=_agreed(
-                "teacher_restarts", self.teacher_restarts, other.teacher_restarts
-            ),
-            shrink=_agreed("shrink", self.shrink, other.shrink),
             pasts=max(self.pasts, other.pasts),
             start=max(self.start, other.start),
-            memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,
         )
 

@@ -1,13 +1,13 @@
 """One step of training: its images, and what the networks say of their views."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from contsemi.types.outputs import MemoryRows, Outputs
+from contsemi.types.outputs import Outputs
 
 __all__ = ["Batch", "ByAge", "Seen", "Step"]
 
@@ -24,9 +24,6 @@ class ByAge(NamedTuple):
     old: Tensor
 
 
-_IMAGES = ("labelled", "unlabelled", "coarse_images", "cut")  # of a batch
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """The images of one step, before augmentation, on the device.
@@ -35,42 +32,29 @@ class Batch:
     else of every row.
 
     Attributes:
-        labelled: uint8 [L, 3, S, S]; L may be 0.
-        unlabelled: uint8 [B, 3, S, S]; B may be 0.
-        coarse_images: uint8 [K, 3, S, S], of which only the coarse label is known.
+        images: uint8 [n, 3, S, S] of each kind: ``labelled``, ``unlabelled``, and ``coarse``, of
+            which only the coarse label is known; n may be 0.
         cut: name of a view -> uint8 [V * n, 3, s, s], its crops where they were cut from images as
             they are; the images above may then be missing.
-        labels, from_memory, labelled_ids, unlabelled_ids, places, coarse, coarse_only,
-        label_weights, by_age: as in :class:`Step`.
+        coarse: int64 [n], the coarse classes of the kinds ``labelled`` and ``coarse``, -1 unknown.
+        labels, labelled_ids, unlabelled_ids, places, label_weights, by_age: as in :class:`Step`.
     """
 
-    labelled: Tensor
+    images: Mapping[str, Tensor]
     labels: Tensor
-    from_memory: Tensor
-    unlabelled: Tensor
     labelled_ids: Tensor
     unlabelled_ids: Tensor
     places: Tensor
-    coarse: Tensor
-    coarse_images: Tensor
-    coarse_only: Tensor
+    coarse: Mapping[str, Tensor] = field(default_factory=dict)
     label_weights: Tensor | None = None
     by_age: ByAge | None = None
     cut: Mapping[str, Tensor] = field(default_factory=dict)
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What a step has of it, by name: all but the images."""
-        names = [each.name for each in fields(self) if each.name not in _IMAGES]
-        return {name: getattr(self, name) for name in names}
-
-    def of(self, rows: str) -> tuple[Tensor, int]:
-        """The images of one kind that this process has, and how many all have."""
-        return {
-            "labelled": (self.labelled, len(self.labels)),
-            "unlabelled": (self.unlabelled, len(self.unlabelled_ids)),
-            "coarse": (self.coarse_images, len(self.coarse_only)),
-        }[rows]
+    def count(self, rows: str) -> int:
+        """How many images of one kind all processes have."""
+        if rows == "unlabelled":
+            return len(self.unlabelled_ids)
+        return len(self.labels) if rows == "labelled" else len(self.coarse[rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +68,7 @@ class Seen:
         start: of the network that the task began with, no gradient; ``None`` where nobody asks.
         rows: of which images: ``unlabelled``, ``labelled`` or ``coarse``.
         number: V, views of each image.
+        coarse: int64, the coarse classes of the images, -1 unknown; ``None`` of unlabelled ones.
         share: of a mixed row: what the row itself has in it; 1 - share is its partner's.
         partners: int64 [N], of mixed rows: the row of the pile that each is mixed with.
     """
@@ -94,6 +79,7 @@ class Seen:
     start: Outputs | None = None
     rows: str = "unlabelled"
     number: int = 1
+    coarse: Tensor | None = None
     share: float | Tensor = 1.0
     partners: Tensor | None = None
 
@@ -106,17 +92,13 @@ class Step:
         seen: name of a view -> what the networks said of it; a name is absent where the step has
             no such rows.
         labels: int64 [L], columns, one per labelled row of one view.
-        from_memory: bool [L], True for exemplars of earlier tasks.
         labelled_ids, unlabelled_ids: int64 stream-wide ids, [L] and [B].
         places: int64 [B], each unlabelled image's place in the task's pool, for tables by image.
-        coarse: int64 [L], coarse classes of the labelled rows, -1 unknown.
-        coarse_only: int64 [K], coarse classes of the rows ``coarse``.
         columns: int64 [C_t], the columns that the unlabelled images may be of: this task's classes,
             or all seen ones where the pool may hold others.
         num_old, num_seen: columns known before and including this task.
         progress: share of this task's steps already done, in [0, 1).
         epoch: epoch of this task, from 0.
-        memory: rows of the embedding memory; ``None`` while it is empty.
         label_weights: float32 [L], for how many rows each labelled one stands, where not all
             classes come in a step (``batch.classes_per_step``); ``None`` for one each.
         draw: gives a generator for a purpose, on the device: a fresh one for each run, task, step
@@ -128,19 +110,15 @@ class Step:
 
     seen: Mapping[str, Seen]
     labels: Tensor
-    from_memory: Tensor
     labelled_ids: Tensor
     unlabelled_ids: Tensor
     places: Tensor
-    coarse: Tensor
-    coarse_only: Tensor
     columns: Tensor
     num_old: int
     num_seen: int
     progress: float
     draw: Callable[[str], torch.Generator]
     epoch: int = 0
-    memory: MemoryRows | None = None
     label_weights: Tensor | None = None
     by_age: ByAge | None = None
 
@@ -148,6 +126,11 @@ class Step:
     def batch_size(self) -> int:
         """B, unlabelled images of this step."""
         return len(self.unlabelled_ids)
+
+    @property
+    def all_columns(self) -> Tensor:
+        """int64 [num_seen], the columns of all classes seen."""
+        return torch.arange(self.num_seen, device=self.columns.device)
 
     def student(self, name: str) -> Outputs | None:
         """What the trained network says of a kind of views; ``None`` where there are none."""
@@ -157,20 +140,17 @@ class Step:
         """The same of the EMA network."""
         return self.seen[name].teacher if name in self.seen else None
 
-    def pasts(self, name: str) -> tuple[Outputs, ...]:
-        """The same of the frozen networks, the newest first."""
-        return self.seen[name].past if name in self.seen else ()
-
-    def with_past(self, rows: str | None = None) -> list[tuple[Outputs, Outputs]]:
-        """The present and the newest frozen outputs of the views that both networks saw.
+    def with_past(self, rows: str | None = None, age: int = 0) -> list[tuple[Outputs, Outputs]]:
+        """The present and the frozen outputs of the views that both networks saw.
 
         Args:
             rows: of one kind of images; ``None`` for all.
+            age: of the frozen network: 0 for the newest.
         """
         return [
-            (each.student, each.past[0])
+            (each.student, each.past[age])
             for each in self.seen.values()
-            if each.student is not None and each.past and rows in (None, each.rows)
+            if each.student is not None and len(each.past) > age and rows in (None, each.rows)
         ]
 
     def views(self, head: str, *names: str) -> Tensor:

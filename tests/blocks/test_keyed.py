@@ -20,16 +20,12 @@ def random(*shape, seed=0):
 
 def step_of(seen, unlabelled, labels):
     labels = torch.tensor(labels, dtype=torch.int64)
-    none = torch.empty(0, dtype=torch.int64)
     return Step(
         seen=seen,
         labels=labels,
-        from_memory=labels > 0,
         labelled_ids=50 + torch.arange(len(labels)),
         unlabelled_ids=20 + torch.arange(unlabelled),
         places=torch.arange(unlabelled),
-        coarse=labels,
-        coarse_only=none,
         columns=torch.arange(4),
         num_old=0,
         num_seen=4,

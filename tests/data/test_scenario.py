@@ -48,7 +48,6 @@ def test_the_default_scenario() -> None:
         (0, 2), (2, 4), (4, 6), (6, 8), (8, 10)
     ]  # fmt: skip
     assert made.experiences[1].class_names == ("2", "3")
-    assert made.unlabelled_images is None
     assert made.images is TRAIN.images
     assert sum(len(task.indices) for task in made.test) == 360
 
@@ -184,9 +183,7 @@ def test_unlabelled_images_of_another_folder(tmp_path: Path) -> None:
         test_share=0.2,
     )
     made = build(given, LabelBudget.parse("5%"), TRAIN, TEST, 0, data=data)
-    assert made.unlabelled_images is not None
-    assert made.unlabelled_images[:, 0, 0, 0].tolist() == [2, 0, 1]
-    assert torch.equal(made.images[1437:], made.unlabelled_images)
+    assert made.images[1437:, 0, 0, 0].tolist() == [2, 0, 1]
     assert torch.equal(made.images[:1437], TRAIN.images)
     for experience in made.experiences:
         assert experience.unlabelled.tolist() == [1437, 1438, 1439]

@@ -38,7 +38,7 @@ def test_equals_numpy_over_all_rows(linear, head, step):
     made = step()
     distiller = FeatureDistillation(linear=linear)
     found = distiller.terms(made)["features"]
-    pairs = [(made.student(name), made.pasts(name)[0]) for name in PARTS]
+    pairs = [(made.student(name), made.seen[name].past[0]) for name in PARTS]
     now = np.concatenate([each[head].detach() for each, _ in pairs])
     then = np.concatenate([each["projector"].detach() for _, each in pairs])
     np.testing.assert_allclose(found.detach(), np.mean((now - then) ** 2), rtol=1e-6)
@@ -52,7 +52,7 @@ def test_nothing_in_the_first_task_and_only_rows_that_both_saw(step):
     distiller = FeatureDistillation(linear=True)
     assert distiller.terms(step(past=None)) == {}
     made = step(labelled=None, small=None)
-    alone = step(past={"large": made.pasts("large")[0]})
+    alone = step(past={"large": made.seen["large"].past[0]})
     assert torch.equal(distiller.terms(made)["features"], distiller.terms(alone)["features"])
 
 

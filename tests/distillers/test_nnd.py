@@ -43,15 +43,12 @@ def memory_rows(number):
     return MemoryRows(embeddings, probs, tasks, rounded.search, WholeVote(embeddings, probs))
 
 
-def distiller(neighbours=0, temperature=0.1, smoothing=0.1, supports="old", alpha=0.0, whole=False):
-    return NearestNeighbourDistillation(
-        temperature=temperature,
-        smoothing=smoothing,
-        neighbours=neighbours,
-        whole=whole,
-        supports=supports,
-        alpha=alpha,
-    )
+def distiller(neighbours=0, memory=None, **given):
+    usual = {"temperature": 0.1, "smoothing": 0.1, "supports": "old", "alpha": 0.0, "whole": False}
+    made = NearestNeighbourDistillation(neighbours=neighbours, **usual | given)
+    if made.past_rows is not None:
+        made.past_rows.view = lambda: memory
+    return made
 
 
 @pytest.fixture
@@ -67,11 +64,11 @@ def tensors():
 def step(make_step, tensors):
     now, then = tensors
 
-    def make(*, labels=LABELS, memory=None, **given):
+    def make(*, labels=LABELS, **given):
         parts = {name: outputs(value) for name, value in now.items()}
         past = {name: outputs(then[name]) for name in ("labelled", "large", "small")}
         facts = {"num_old": OLD, "num_seen": SEEN, "batch_size": BATCH, "past": past}
-        return make_step(**facts | parts | {"labels": labels, "memory": memory} | given)
+        return make_step(**facts | parts | {"labels": labels} | given)
 
     return make
 
@@ -142,8 +139,8 @@ def votes_in_numpy(queries, supports, labels, allowed, temperature=0.1):
 def test_equals_numpy_with_exemplars_and_memory(neighbours, step, tensors):
     memory = memory_rows(8)
     whole = neighbours == "whole"
-    made = distiller(0 if whole else neighbours, whole=whole)
-    found = made.terms(step(memory=memory))["distillation"]
+    made = distiller(0 if whole else neighbours, memory, whole=whole)
+    found = made.terms(step())["distillation"]
     neighbours = 100 if whole else neighbours
     now, then = ({k: v.detach().numpy() for k, v in side.items()} for side in tensors)
     old = np.tile(LABELS < OLD, 2)
@@ -177,7 +174,7 @@ def test_nothing_in_the_first_task(step):
 
 def test_no_gradient_into_the_past(step, tensors):
     now, then = tensors
-    distiller(3).terms(step(memory=memory_rows(6)))["distillation"].backward()
+    distiller(3, memory_rows(6)).terms(step())["distillation"].backward()
     assert all(value.grad is None for value in then.values())
     assert all(value.grad.any() for value in now.values())
 
@@ -203,7 +200,7 @@ def test_rows_known_beforehand_change_nothing(options, step, tensors):
     found = []
     for known in ({}, {"by_age": ByAge(current, old)}):
         memory = None if options.get("supports") else memory_rows(6)
-        term = distiller(**options).terms(step(memory=memory, **known))
+        term = distiller(memory=memory, **options).terms(step(**known))
         leaves = list(tensors[0].values())
         found.append([term["distillation"], *torch.autograd.grad(term["distillation"], leaves)])
     for plain, chosen in zip(*found, strict=True):
@@ -220,11 +217,11 @@ def test_a_batch_without_a_row_of_an_old_class_moves_nothing(step, tensors):
 @pytest.mark.parametrize("options", [{"neighbours": 3}, {"whole": True}], ids=str)
 def test_memory_rows_alone_suffice(options, step, tensors):
     memory = memory_rows(6)
-    terms = distiller(**options).terms(step(memory=memory, labelled=None, labels=LABELS[:0]))
+    terms = distiller(memory=memory, **options).terms(step(labelled=None, labels=LABELS[:0]))
     terms["distillation"].backward()
     assert terms["distillation"] > 0
     assert tensors[0]["large"].grad.any() and tensors[0]["small"].grad.any()
-    without = distiller(0).terms(step(memory=memory, labelled=None, labels=LABELS[:0]))
+    without = distiller(0).terms(step(labelled=None, labels=LABELS[:0]))
     assert without == {}
 
 
@@ -235,7 +232,7 @@ def test_an_unchanged_network_is_at_the_minimum(options, step, tensors):
     with torch.no_grad():
         for name in now:
             now[name].copy_(then[name])
-    distiller(**options).terms(step(memory=memory_rows(6)))["distillation"].backward()
+    distiller(memory=memory_rows(6), **options).terms(step())["distillation"].backward()
     for value in now.values():
         torch.testing.assert_close(value.grad, torch.zeros_like(value), rtol=0, atol=1e-7)
 
@@ -328,7 +325,7 @@ def test_places_that_lists_did_not_find_do_not_vote(labelled, step):
         return replace(memory, search=search)
 
     def loss(neighbours, rows):
-        found = distiller(neighbours).terms(step(memory=rows, **without))
+        found = distiller(neighbours, rows).terms(step(**without))
         return found.get("distillation", torch.tensor(0.0)).double()
 
     torch.testing.assert_close(loss(3, lame(1)), loss(1, memory))

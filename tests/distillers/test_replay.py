@@ -45,12 +45,9 @@ def a_step(seen, batch):
     return Step(
         seen=seen,
         labels=none,
-        from_memory=none.bool(),
         labelled_ids=none,
         unlabelled_ids=torch.arange(batch),
         places=torch.arange(batch),
-        coarse=none,
-        coarse_only=none,
         columns=torch.arange(2, 4),
         num_old=2,
         num_seen=4,

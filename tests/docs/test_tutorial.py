@@ -95,8 +95,8 @@ def test_it_bears_a_batch_without_a_kind_of_rows(learner):
     trained = learner[0]()
     batch = trained.batch(0, 0)
     for names, left in (
-        (("labelled", "labels", "from_memory", "labelled_ids"), {"neighbours"}),
-        (("unlabelled", "unlabelled_ids"), {"labels"}),
+        (("labels", "labelled_ids"), {"neighbours"}),
+        (("unlabelled_ids", "places"), {"labels"}),
     ):
         fewer = replace(batch, **{name: getattr(batch, name)[:0] for name in names})
         loss, terms = trained.loss(trained.forward(fewer))

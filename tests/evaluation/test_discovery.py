@@ -62,7 +62,6 @@ def toy():
         class_names=("0", "1"),
         label_indices=np.array([0, 1, 8]),
         label_digest="",
-        unlabelled_images=None,
         novel=(2,),
     )
     return stream, targets, places + noise

@@ -118,13 +118,6 @@ def test_a_list_needs_one_value_per_task() -> None:
         LabelBudget.parse(["5%"]).count(10)
 
 
-def test_all_labels() -> None:
-    assert LabelBudget.parse(1).all_labels
-    assert LabelBudget.parse([1, "100%"]).all_labels
-    assert not LabelBudget.parse([1, "99%"]).all_labels
-    assert not LabelBudget.parse("4/class").all_labels
-
-
 @settings(deadline=None)
 @given(st.fractions(min_value=0, max_value=1, max_denominator=10**9), st.integers(0, 10**9))
 def test_shares_are_exact_and_round_trip(ratio: Fraction, images: int) -> None:

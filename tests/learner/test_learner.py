@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from contsemi.data.scenario import Arrivals
+from contsemi.data.arrivals import Arrivals
 from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, fit

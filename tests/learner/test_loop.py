@@ -189,7 +189,7 @@ def test_what_hooks_see_of_a_real_learner(small, stream_of):
         assert loop.learner is learner
         total = sum(learner.weights[name] * value for name, value in loop.terms.items())
         torch.testing.assert_close(loop.loss, total)
-        assert len(loop.step.unlabelled_ids) == len(loop.batch.unlabelled) == 96
+        assert len(loop.step.unlabelled_ids) == len(loop.batch.images["unlabelled"]) == 96
         grads = [p.grad for p in learner.network.parameters()]
         seen.append(sum(grad is not None for grad in grads))
 

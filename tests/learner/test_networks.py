@@ -6,7 +6,7 @@ import torch
 from contsemi.learner.networks import Networks
 from contsemi.models.network import Network
 from contsemi.models.resnet_slim import build
-from contsemi.types import Needs
+from contsemi.types import Needs, Teacher
 
 
 def draw(seed=0):
@@ -33,9 +33,9 @@ def same(one, other):
     return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
-@pytest.mark.parametrize("buffers", ["own", "copied", "averaged", None])
+@pytest.mark.parametrize("buffers", ["own", "copied", "averaged"])
 def test_the_statistics_of_the_teacher_are_its_own_or_the_student_s(buffers):
-    networks = made(teacher=0.9, teacher_buffers=buffers)
+    networks = made(teacher=Teacher((0.9, 0.9), buffers))
     networks.grow(2, draw(1))
     before = {name: value.clone() for name, value in networks.teacher.network.named_buffers()}
     weights = networks.teacher.network.classifier.weight.clone()
@@ -71,7 +71,7 @@ def test_the_newest_networks_are_kept_and_restored(keep):
 
 
 def test_who_predicts():
-    networks = made(teacher=0.9)
+    networks = made(teacher=Teacher((0.9, 0.9)))
     assert networks.predicting is networks.student
     networks.grow(2, draw())
     assert networks.predicting is networks.teacher.network is networks.by_name("predicting")

@@ -11,7 +11,7 @@ from contsemi.learner import parts as module
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.objectives.objective import Objective
-from contsemi.types import Mix, Needs, View
+from contsemi.types import Mix, Needs, Teacher, View
 
 
 class Notes(Block):
@@ -101,7 +101,7 @@ def test_each_network_sees_what_it_is_to_see(learner_of):
             old=View(rows="unlabelled", policy="large", seen_by=("past",)),
             made=View(rows="unlabelled", mix=Mix(of=("large",))),
         )
-        | Needs(teacher=0.9, pasts=2),
+        | Needs(teacher=Teacher((0.9, 0.9)), pasts=2),
         tasks=3,
     )
     step = learner.forward(learner.batch(0, 0))
@@ -119,7 +119,7 @@ def test_each_network_sees_what_it_is_to_see(learner_of):
     }
     learns = {n: e.student.features.requires_grad for n, e in step.seen.items() if e.student}
     assert learns == {"labelled": True, "guess": False, "large": True, "made": True}
-    newest, older = step.pasts("large")
+    newest, older = step.seen["large"].past
     assert (newest["classifier"].shape[1], older["classifier"].shape[1]) == (6, 4)
     assert not (newest.features.requires_grad or step.teacher("key").features.requires_grad)
 
@@ -145,7 +145,7 @@ def test_mixed_rows_know_their_partners(learner_of):
     assert sorted(blend.partners.tolist()) == list(range(len(rows)))
     expected = blend.share * rows + (1 - blend.share) * rows[blend.partners]
     torch.testing.assert_close(images.images["every"], expected)
-    size, blend = len(batch.unlabelled), images.blends["first"]
+    size, blend = len(batch.images["unlabelled"]), images.blends["first"]
     assert blend.partners.tolist() == list(range(2 * size - 1, size - 1, -1))
     first, second = images.images["large"].split(size)
     expected = blend.share * first + (1 - blend.share) * second.flip(0)
@@ -187,9 +187,10 @@ def test_rows_of_a_coarse_class_alone_are_batches_of_their_own(learner_of):
     learner.begin(known, images)
     batch = learner.batch(0, 1)
     step = learner.forward(batch)
-    assert torch.equal(step.coarse, step.labels + 1)
-    size = len(step.coarse_only)
+    assert torch.equal(batch.coarse["labelled"], step.labels + 1)
+    only = step.seen["coarse"].coarse
+    size = len(only)
     assert size and len(step.student("coarse")) == 2 * size
-    for image, label in zip(batch.coarse_images, step.coarse_only.tolist(), strict=True):
+    for image, label in zip(batch.images["coarse"], only.tolist(), strict=True):
         place = next(i for i, each in enumerate(ids) if torch.equal(images[each], image))
         assert label == place % 3

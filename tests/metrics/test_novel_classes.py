@@ -9,7 +9,6 @@ import pytest
 from contsemi.metrics.clustering_probe import clustering_quality
 from contsemi.metrics.label_coverage import label_coverage, labelled_distance
 from contsemi.metrics.novel_classes import matched_classes, novel_accuracy, purity
-from contsemi.metrics.pair_scores import pair_scores
 
 FOLDER = Path(__file__).parents[1] / "reference" / "parts"
 FILES = sorted(FOLDER.glob("promptcal_hungarian_*.npz"))
@@ -21,31 +20,26 @@ def test_official_numbers(path):
         data = dict(file)
     given = data["y_pred"], data["y_true"]
     old = data["old_mask"].astype(bool)
-    one, several = (novel_accuracy(*given, old, separately=flag) for flag in (False, True))
-    assert one.all == pytest.approx(data["cluster_acc"])
-    for found, version in ((several, "v1"), (one, "v2")):
-        if f"{version}_raises" in data:  # a subset without images
-            assert math.isnan(found.old) or math.isnan(found.new)
-        else:
-            expected = data[f"{version}_all_old_new"]
-            np.testing.assert_allclose([found.all, found.old, found.new], expected, rtol=1e-12)
+    found = novel_accuracy(*given, old)
+    assert found.all == pytest.approx(data["cluster_acc"])
+    if "v2_raises" in data:  # a subset without images
+        assert math.isnan(found.old) or math.isnan(found.new)
+    else:
+        expected = data["v2_all_old_new"]
+        np.testing.assert_allclose([found.all, found.old, found.new], expected, rtol=1e-12)
     quality = clustering_quality(*given)
     assert quality.accuracy == pytest.approx(data["cluster_acc"])
     assert quality.nmi == pytest.approx(data["nmi"], abs=1e-12)
     assert quality.ari == pytest.approx(data["ari"], abs=1e-12)
     assert purity(*given) == pytest.approx(data["purity"])
-    pairs = pair_scores(*given)
-    assert pairs.recall == pytest.approx(data["pairwise_recall"])
-    assert pairs.precision == pytest.approx(data["pairwise_precision"])
 
 
-def test_the_separate_matching_flatters():
+def test_one_matching_serves_old_and_new_classes():
     labels = np.repeat([0, 1], 4)
     clusters = np.array([0, 0, 0, 0, 0, 0, 0, 1])
     old = labels == 0
     found = novel_accuracy(clusters, labels, old)
     assert (found.all, found.old, found.new) == (0.625, 1.0, 0.25)
-    assert novel_accuracy(clusters, labels, old, separately=True).new == 0.75
 
 
 def test_names_of_clusters_do_not_matter():
@@ -66,8 +60,7 @@ def test_no_images_and_lengths_that_differ():
     none = np.empty(0, dtype=np.int64)
     assert math.isnan(novel_accuracy(none, none, none > 0).all)
     assert math.isnan(purity(none, none))
-    assert math.isnan(pair_scores(none, none).recall)
-    for call in (purity, pair_scores, matched_classes):
+    for call in (purity, matched_classes):
         with pytest.raises(ValueError, match="2 images in clusters, 1 labels"):
             call(np.array([0, 1]), np.array([0]))
     with pytest.raises(ValueError, match="1 labels, 2 marks"):

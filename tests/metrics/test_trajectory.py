@@ -74,7 +74,6 @@ def test_gaps():
     found = {(gap.task, gap.switch): gap for gap in gaps(GOLDEN)}
     assert found.keys() == {(0, 1), (0, 2), (1, 2)}
     assert [found[key].depth for key in sorted(found)] == pytest.approx([0.5, 0.4, 0.3])
-    assert found[0, 1].lowest_step == 20
     assert found[0, 2].recovery == 20  # from step 40, its switch, to step 60
     assert found[0, 1].recovery == Undefined("task 1 did not come back to 95% during task 2")
     assert gap_depth(GOLDEN) == pytest.approx(0.4)

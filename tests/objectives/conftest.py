@@ -129,18 +129,14 @@ def step_of():
             **{
                 "seen": seen,
                 "labels": labels,
-                "from_memory": torch.zeros(len(labels), dtype=torch.bool),
                 "labelled_ids": 1000 + torch.arange(len(labels)),
                 "unlabelled_ids": ids,
                 "places": given.pop("places", ids),
-                "coarse": torch.full_like(labels, -1),
-                "coarse_only": torch.empty(0, dtype=torch.int64),
                 "columns": torch.arange(classes),
                 "num_old": 0,
                 "num_seen": classes,
                 "progress": 0.0,
                 "epoch": 0,
-                "memory": None,
                 "draw": draw,
             }
             | given

@@ -54,17 +54,13 @@ def close(found, expected):
 def a_step(seen, batch, classes, **given):
     """A step of a task of which all classes are new; only what matters is given."""
     labels = given.get("labels", torch.empty(0, dtype=torch.int64))
-    unknown = torch.full_like(labels, -1)
     return Step(
         seen=seen,
         **{
             "labels": labels,
-            "from_memory": torch.zeros(len(labels), dtype=torch.bool),
             "labelled_ids": torch.arange(len(labels)),
             "unlabelled_ids": torch.arange(batch),
             "places": torch.arange(batch),
-            "coarse": unknown,
-            "coarse_only": unknown[:0],
             "columns": torch.arange(classes),
             "num_old": 0,
             "num_seen": classes,

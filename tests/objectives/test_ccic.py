@@ -29,7 +29,9 @@ def test_triplets_of_ccic(path):
     data = Data(path)
     rows = data.leaf("embeddings")
     seen = {"labelled": of(Outputs(rows, {}))}
-    terms = ccic(data).terms(a_step(seen, 0, 9, labels=data["labels"]))
+    objective = ccic(data)
+    objective.begin(experience(9))
+    terms = objective.terms(a_step(seen, 0, 9, labels=data["labels"]))
     (grad,) = torch.autograd.grad(terms["triplets"], rows)
     if "triplet_is_none" in data:
         assert terms["triplets"] == 0 and not grad.any()
@@ -48,9 +50,11 @@ def test_ccic_as_released_averages_copies_of_different_images():
         student=said(classifier=logits), share=0.6, partners=torch.tensor([3, 0, 1, 2, 6, 5, 4])
     )
     seen = {"weak": of(said(classifier=copies)), "mixed": mixed}
-    step = a_step(seen, 2, 3, labels=labels, from_memory=stored)
+    step = a_step(seen, 2, 3, labels=labels)
     values = {"temperature": 0.5, "guesses": 2, "memory_weight": 0.5, "as_released": True}
-    terms = replace(ccic({"k": 2}), **values).terms(step)
+    objective = replace(ccic({"k": 2}), **values)
+    objective.begin(replace(experience(3), labelled=step.labelled_ids[~stored]))
+    terms = objective.terms(step)
     a1, b1, a2, b2 = copies
     means = torch.stack([(a1 + b1) / 2, (a2 + b2) / 2]) ** 2
     guesses = means / means.sum(dim=1, keepdim=True)
@@ -74,10 +78,11 @@ def test_distance_from_the_memory_of_ccic(path):
         int((~stored).sum()),
         9,
         labels=data["labels"][stored],
-        from_memory=torch.ones(int(stored.sum()), dtype=torch.bool),
         num_old=5,
     )
-    loss = ccic(data).terms(step)["apart"]
+    objective = ccic(data)
+    objective.begin(experience(9))  # none of the labelled images is of this task
+    loss = objective.terms(step)["apart"]
     loss.backward()
     close(loss, data["negative_only_loss"])
     close(rows.grad, data["negative_only_grad"])

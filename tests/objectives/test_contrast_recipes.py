@@ -40,4 +40,4 @@ def test_recipes(recipe, tmp_path):
     assert config.optim.weight_decay == decay
     assert config.projector[-1] == size
     objective, _ = build_part(config.objective, Objective)
-    assert objective.needs.teacher[0] == momentum
+    assert objective.needs.teacher.momentum[0] == momentum

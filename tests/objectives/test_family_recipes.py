@@ -39,7 +39,7 @@ def test_recipes(method, data, distiller, tmp_path):
     objective, _ = build_part(config.objective, Objective)
     needs = objective.needs
     numbers = {name: view.number for name, view in needs.views.items()}
-    assert (needs.teacher[0] if needs.teacher else None) == momentum
+    assert (needs.teacher.momentum[0] if needs.teacher else None) == momentum
     if method in ("msf", "cmsf"):  # weak targets, strong queries of the same size
         assert (numbers["large"], numbers["small"]) == (1, 1)
         small, large = (config.views.policies[name] for name in ("small", "large"))

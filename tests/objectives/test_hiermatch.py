@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from contsemi.models.heads import Classifier
 from contsemi.objectives.hiermatch import HierMatch
+from contsemi.types import Seen
 
 
 def hiermatch(data, **given):
@@ -74,6 +75,7 @@ def test_hiermatch_with_one_pile(path):
     with torch.no_grad():
         weak = said(**{name: head(torch.cat(rows[1:])) for name, head in heads.items()})
     seen = {
+        "labelled": Seen(coarse=data["labels1"]),
         "weak": of(weak, 2),
         "mixed_fine": of(said(**{name: head(mixed) for name, head in heads.items()}), **drawn),
     }
@@ -82,7 +84,6 @@ def test_hiermatch_with_one_pile(path):
         len(rows[1]),
         len(data["head0_bias"]),
         labels=data["labels0"],
-        coarse=data["labels1"],
         progress=data["epoch"] / data["ramp_epochs"],
     )
     terms = objective.terms(step)
@@ -110,12 +111,12 @@ def test_hiermatch_with_a_pile_for_each_level(path):
         coarse = data[f"labels{level}"] if level else torch.full_like(data["labels0"], -1)
         if level == 2:  # any coarse class that lies below
             coarse = torch.tensor([list(objective.top).index(int(each)) for each in coarse])
+        seen["labelled"] = Seen(coarse=coarse)
         step = a_step(
             seen,
             len(rows[1]),
             len(data["head0_bias"]),
             labels=data["labels0"],
-            coarse=coarse,
             progress=data["epoch"] / data["ramp_epochs"],
         )
         terms = objective.terms(step)

@@ -64,12 +64,9 @@ def step_of(large=None, labelled=None, labels=(), progress=0.9, heads=("projecto
     return Step(
         seen=seen,
         labels=labels,
-        from_memory=torch.zeros(len(labels), dtype=torch.bool),
         labelled_ids=torch.arange(len(labels)),
         unlabelled_ids=torch.arange(images),
         places=torch.arange(images),
-        coarse=torch.full_like(labels, -1),
-        coarse_only=torch.empty(0, dtype=torch.int64),
         columns=torch.arange(3),
         num_old=0,
         num_seen=3,

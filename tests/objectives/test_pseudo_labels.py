@@ -18,18 +18,14 @@ CLASSES = 4
 
 def a_step(seen, labels=(), **given):
     labels = torch.tensor(labels, dtype=torch.int64)
-    unknown = torch.full_like(labels, -1)
     batch = given.pop("batch", 3)
     return Step(
         seen=seen,
         **{
             "labels": labels,
-            "from_memory": torch.zeros(len(labels), dtype=torch.bool),
             "labelled_ids": torch.arange(len(labels)),
             "unlabelled_ids": torch.arange(batch),
             "places": torch.arange(batch),
-            "coarse": unknown,
-            "coarse_only": unknown[:0],
             "columns": torch.arange(2, CLASSES),
             "num_old": 2,
             "num_seen": CLASSES,
@@ -154,15 +150,14 @@ def test_a_coarse_label_alone_never_reaches_a_fine_one():
         alone, _ = levels(objective, torch.ones(1, 8))
         step = a_step(
             {
-                "coarse": Seen(student=alone, number=1),
+                "labelled": Seen(coarse=torch.tensor([0, 1])),
+                "coarse": Seen(student=alone, number=1, coarse=torch.tensor([coarse])),
                 "weak": Seen(student=weak, number=1),
                 "mixed_fine": Seen(
                     student=said, number=1, share=0.75, partners=torch.arange(6).flip(0)
                 ),
             },
             [2, 3],
-            coarse=torch.tensor([0, 1]),
-            coarse_only=torch.tensor([coarse]),
         )
         terms = objective.terms(step)
         total = terms["labels"] + terms["guesses"]
@@ -185,7 +180,8 @@ def test_labels_of_no_known_coarse_class_are_left_out():
     objective = hiermatch()
     said, _ = levels(objective, torch.randn(2, 8, generator=torch.Generator().manual_seed(0)))
     mixed = Seen(student=said, number=1, share=1.0, partners=torch.arange(2))
-    step = a_step({"mixed_fine": mixed}, [2, 3], batch=0)
+    unknown = Seen(coarse=torch.tensor([-1, -1]))
+    step = a_step({"labelled": unknown, "mixed_fine": mixed}, [2, 3], batch=0)
     expected = functional.cross_entropy(said["fine"], torch.tensor([2, 3]))
     torch.testing.assert_close(objective.terms(step)["labels"], expected)
 
@@ -199,11 +195,10 @@ def test_levels_by_sure_classes():
         name: levels(objective, torch.randn(n, 8, generator=draw))[0] for name, n in rows.items()
     }
     only = torch.tensor([1, 0, 0])
+    coarse = {"labelled": torch.tensor([1, -1]), "coarse": only}
     step = a_step(
-        {name: Seen(student=each, number=1) for name, each in said.items()},
+        {name: Seen(student=each, coarse=coarse.get(name)) for name, each in said.items()},
         [2, 3],
-        coarse=torch.tensor([1, -1]),
-        coarse_only=only,
         batch=4,
     )
     terms = objective.terms(step)

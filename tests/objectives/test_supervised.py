@@ -56,6 +56,8 @@ def test_exemplars_are_drawn_only_where_asked_for(labelled_from, small, stream_o
     learner.begin(stream.experiences[1], stream.images)
     batches = [learner.batch(0, i) for i in range(learner.steps_per_epoch)]
     assert len(learner.exemplars) > 0
-    assert any(bool(batch.from_memory.any()) for batch in batches) == (labelled_from == "all")
-    for batch in batches:
-        assert torch.equal(batch.from_memory, batch.labels < 2)
+    own = stream.experiences[1].labelled
+    stored = [~torch.isin(batch.labelled_ids, own) for batch in batches]
+    assert any(bool(each.any()) for each in stored) == (labelled_from == "all")
+    for batch, each in zip(batches, stored, strict=True):
+        assert torch.equal(each, batch.labels < 2)

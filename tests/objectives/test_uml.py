@@ -86,12 +86,9 @@ def step_of(features, views, labels=()):
     return Step(
         seen=seen if images else {},
         labels=labels,
-        from_memory=torch.zeros(len(labels), dtype=torch.bool),
         labelled_ids=torch.arange(len(labels)),
         unlabelled_ids=torch.arange(images),
         places=torch.arange(images),
-        coarse=torch.full_like(labels, -1),
-        coarse_only=torch.empty(0, dtype=torch.int64),
         columns=torch.arange(2),
         num_old=0,
         num_seen=2,

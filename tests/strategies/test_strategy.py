@@ -180,20 +180,21 @@ def test_replays_batches_are_what_is_trained_on(ours, make_strategy):
     strategy.train(ours.train_stream[0])
     old = torch.stack([replay.storage_policy.buffer[i][0] for i in range(10)])
     new = torch.stack([item[0] for item in ours.train_stream[1].dataset])
-    assert not any(batch.from_memory.any() for batch, _ in hook.kept)
+    num_first = len(task_of(ours.train_stream[0]).class_ids)
+    assert all((batch.labels < num_first).all() for batch, _ in hook.kept)
     hook.kept.clear()
     shown.kept.clear()
     strategy.train(ours.train_stream[1])
     ids = torch.tensor(task_of(ours.train_stream[1]).class_ids)
     assert len(hook.kept) == 8
     for (batch, step), (x, y) in zip(hook.kept, shown.kept, strict=True):
-        from_memory = batch.from_memory
+        from_memory = batch.labels < num_first
         assert from_memory.any()
         assert not from_memory.all()
         assert len(batch.labels) > 6
         assert torch.equal(ids[batch.labels], y)
         assert torch.equal(step.labels, batch.labels)
-        assert torch.equal((x * 255).round().to(torch.uint8), batch.labelled)
+        assert torch.equal((x * 255).round().to(torch.uint8), batch.images["labelled"])
         for image, remembered in zip(x, from_memory, strict=True):
             assert (image == (old if remembered else new)).flatten(1).all(1).any()
     assert strategy.learner.labelled_source is None
@@ -220,7 +221,10 @@ def test_a_plugin_may_put_rows_into_the_mini_batch(ours, make_strategy):
         strategy.mbatch[1] = torch.cat([y, y[:1]])
 
     hook = Watch(
-        lambda loop: (int(loop.batch.labelled[-1].unique()), len(loop.step.student("labelled")))
+        lambda loop: (
+            int(loop.batch.images["labelled"][-1].unique()),
+            len(loop.step.student("labelled")),
+        )
     )
     outputs = At(lambda s: len(s.mb_output) - len(s.mb_y), "after_forward")
     strategy = make_strategy(

@@ -7,7 +7,7 @@ from contsemi.compose import files
 from contsemi.errors import InputError
 from contsemi.models.heads import classifier
 from contsemi.objectives.objective import Objective
-from contsemi.types import Mix, Needs, View
+from contsemi.types import Mix, Needs, Teacher, View
 
 LARGE = View(rows="unlabelled", policy="large", number=2)
 
@@ -18,16 +18,15 @@ def test_no_wish_gives_way_to_any():
         heads=("projector",),
         supports_per_class=0,
         labelled_from="current",
-        teacher=(0.9, 1.0),
-        teacher_buffers="copied",
+        teacher=Teacher((0.9, 1.0), "copied"),
     )
     assert wishes | Needs() == Needs() | wishes == wishes
 
 
 def test_what_is_counted_takes_the_wider_wish():
     one = Needs(labelled_from="current", pasts=2, supports_at_test=True)
-    other = Needs(labelled_from="all", pasts=1, memory=True)
-    both = Needs(labelled_from="all", pasts=2, memory=True, supports_at_test=True)
+    other = Needs(labelled_from="all", pasts=1)
+    both = Needs(labelled_from="all", pasts=2, supports_at_test=True)
     assert one | other == other | one == both
 
 
@@ -52,8 +51,11 @@ def test_a_declared_head_goes_before_a_mere_name():
     ("one", "other", "said"),
     [
         ({"supports_per_class": 0}, {"supports_per_class": 3}, "supports_per_class.* 0,.* 3"),
-        ({"teacher": (0.9, 1.0)}, {"teacher": 0.99}, r"teacher.*\(0.9, 1.0\),.* 0.99"),
-        ({"teacher_buffers": "own"}, {"teacher_buffers": "copied"}, "teacher_buffers.*own.*copied"),
+        (
+            {"teacher": Teacher((0.9, 1.0))},
+            {"teacher": Teacher((0.9, 1.0), "copied")},
+            "teacher.*own.*copied",
+        ),
         (
             {"views": {"large": LARGE}},
             {"views": {"large": View(rows="unlabelled", policy="weak", number=2)}},
@@ -65,7 +67,7 @@ def test_a_declared_head_goes_before_a_mere_name():
             "head classifier.*detached=True.*detached=False",
         ),
     ],
-    ids=["supports", "teacher", "buffers", "views", "heads"],
+    ids=["supports", "teacher", "views", "heads"],
 )
 def test_a_contradiction_names_both(one, other, said):
     with pytest.raises(InputError, match=rf"^objective and distiller: {said}") as error:

@@ -1,5 +1,9 @@
 """What a step says of its views, and what it leaves out."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -24,7 +28,7 @@ def step(make_step):
 
 def test_absent_names_are_none(step):
     assert step.student("strong") is None and step.teacher("strong") is None
-    assert step.pasts("strong") == () and step.student("weak") is None
+    assert step.teacher("strong") is None and step.student("weak") is None
     assert len(step.teacher("weak")) == 3 and step.batch_size == 3
 
 
@@ -49,3 +53,12 @@ def test_rows_in_each_view(step):
 def test_a_purpose_has_draws_of_its_own_that_come_again(step):
     draws = [torch.rand(3, generator=step.draw(name)) for name in ("one", "other", "one")]
     assert torch.equal(draws[0], draws[2]) and not torch.equal(draws[0], draws[1])
+
+
+def test_a_weight_rises_as_in_the_official_code_of_mixmatch(step):
+    data = np.load(Path(__file__).parents[1] / "reference" / "parts" / "mixmatch_ramp.npz")
+    begun = data["current"] >= 0
+    steps = [replace(step, progress=float(now)) for now in data["current"][begun]]
+    found = [each.risen(float(data["length"])) for each in steps]
+    np.testing.assert_allclose(found, data["ramp"][begun], rtol=1e-9, atol=1e-12)
+    assert replace(step, progress=0.0).risen(0.0) == data["ramp_length0"]

@@ -22,7 +22,7 @@ from contsemi.data.shards.layout import MANIFEST, Layout
 from contsemi.data.shards.scan import Label, Rows, Scan, row_type, scan, sha256_of
 from contsemi.data.sources.cache import default_folder, file_state, key
 from contsemi.data.sources.decoding import progress
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.readonce import parse_json, read_once
 
@@ -174,10 +174,8 @@ def _scanned(path: Path, layout: Layout) -> Scan:
 
 def _refuse(layout: Layout, faults: list[str]) -> None:
     if faults:
-        named = "; ".join(faults[:NAMED])
-        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
         count = f"{len(faults)} problem{'s' if len(faults) > 1 else ''}"
-        raise InputError(layout.where, f"{count}: {named}{more}", FIX)
+        raise InputError(layout.where, f"{count}: {first_of(faults, NAMED)}", FIX)
 
 
 def _classes(layout: Layout, by_split: dict[str, list[Scan]]) -> tuple[tuple[str, ...] | None, int]:

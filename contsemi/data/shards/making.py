@@ -9,7 +9,7 @@ from contsemi.data.shards.writing import Sample, Split, write_shards
 from contsemi.data.sources import parquet
 from contsemi.data.sources.cache import file_state
 from contsemi.data.sources.listing import Files, listed, relative, shown
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 
 __all__ = ["make"]
 
@@ -55,9 +55,7 @@ def _of_folder(source: Path, test_share: float) -> tuple[Sequence[str], dict[str
     folder = listed(source, test_share=test_share)
     problems = folder.train.problems + folder.test.problems
     if problems:
-        more = f"; and {len(problems) - 20} more" if len(problems) > 20 else ""
-        fix = "repair or remove them"
-        raise InputError(shown(source), "; ".join(problems[:20]) + more, fix)
+        raise InputError(shown(source), first_of(problems, 20), "repair or remove them")
     content, splits = [], {}
     for name, files in (("train", folder.train), ("test", folder.test)):
         paths = [path.relative_to(source).as_posix() for path in files.paths]

@@ -25,7 +25,7 @@ from contsemi.data.shards.tape import BLOCK, header
 from contsemi.data.sources.decode import Unreadable, format_of
 from contsemi.data.sources.decoding import progress
 from contsemi.data.sources.listing import shown
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 from contsemi.storage.atomic import make_folder, storage, sweep, write_atomically
 from contsemi.storage.readonce import parse_json, read_once
 
@@ -114,8 +114,7 @@ def write_shards(
                         written += 1
                 advance(1)
     if faults:
-        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        problem = f"{len(faults)} images cannot be used: {'; '.join(faults[:NAMED])}{more}"
+        problem = f"{len(faults)} images cannot be used: {first_of(faults, NAMED)}"
         raise InputError("images", problem, "repair or remove them, and go on by the same command")
     _record(folder / MANIFEST, of, images, classes, done)
     with storage(folder):

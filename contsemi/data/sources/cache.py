@@ -17,22 +17,24 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from contsemi.data.imageset import fingerprint
-from contsemi.data.sources.decoding import Failure
+from contsemi.data.sources.decoding import Failure, Item, decode_into
 from contsemi.data.twins import row_digests
 from contsemi.errors import StorageFailed
 from contsemi.storage.host import gigabytes
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["Cached", "cached", "default_folder", "file_state", "key"]
+__all__ = ["Cached", "cached", "decoded", "default_folder", "file_state", "key", "written"]
 
 FORMAT = "4"  # of entries and of the decoding rule; another one makes other keys
 LEFTOVER_SECONDS = 86_400
@@ -137,6 +139,62 @@ def cached(
     if made is None:
         raise StorageFailed(f"{folder}: was damaged while it was written; check the disk")
     return replace(made, damaged=damaged)
+
+
+def decoded(
+    cache: str | None,
+    entry: str,
+    targets: NDArray[np.int64],
+    items: Iterable[Item],
+    *,
+    size: int,
+    num_bytes: int,
+    workers: int,
+    title: str,
+) -> Cached | list[Failure]:
+    """The entry of encoded images; see :func:`cached` and :func:`.decoding.decode_into`."""
+
+    def fill(file: Path, offset: int) -> list[Failure]:
+        options = {"size": size, "num_bytes": num_bytes, "workers": workers}
+        return decode_into(file, offset, items, total=len(targets), title=title, **options)
+
+    return cached(cache, entry, targets, size, fill)
+
+
+def written(
+    cache: str | None,
+    entry: str,
+    targets: NDArray[np.int64],
+    pieces: Iterable[NDArray[np.uint8]],
+    *,
+    size: int,
+    channels: int,
+) -> Tensor:
+    """The entry of images that are made here: a memory map uint8 [N, channels, size, size].
+
+    Args:
+        cache: as :func:`cached` has it.
+        entry: the entry's key.
+        targets: int64 [N], class ids of its images.
+        pieces: the images [n, channels, size, size], one piece after another; not asked for where
+            the entry is there.
+        size: side of the images in pixels.
+        channels: of an image.
+
+    Raises:
+        StorageFailed: the cache cannot be written.
+    """
+
+    def fill(file: Path, offset: int) -> list[Failure]:
+        with file.open("r+b") as stream:
+            stream.seek(offset)
+            for piece in pieces:
+                stream.write(np.ascontiguousarray(piece).data)
+        return []
+
+    found = cached(cache, entry, targets, size, fill, channels)
+    assert not isinstance(found, list)
+    return torch.from_numpy(found.images)
 
 
 def _refuse_no_room(cache: Path, shape: Sequence[int]) -> None:

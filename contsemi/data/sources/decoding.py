@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from contsemi.data.sources.decode import Unreadable, decode
 from contsemi.errors import InputError
 
-__all__ = ["Failure", "decode_into", "progress"]
+__all__ = ["Failure", "Item", "decode_into", "progress"]
 
 CHUNK = 64  # images a process gets at a time,
 CHUNK_BYTES = 2**26  # or fewer, where they are large

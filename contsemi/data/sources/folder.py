@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from contsemi.config import Data
 from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.names import OFFICIAL
-from contsemi.data.sources.cache import Cached, cached, key
+from contsemi.data.sources.cache import Cached, decoded, key
 from contsemi.data.sources.decode import brought_to
-from contsemi.data.sources.decoding import Failure, decode_into
+from contsemi.data.sources.decoding import Failure
 from contsemi.data.sources.listing import Files, listed, pool_files, relative, shown
 from contsemi.data.sources.listing import Folder as Listed
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.data.twins import twins
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 
 __all__ = ["Folder", "load", "load_pool"]
 
@@ -181,27 +181,20 @@ def _decode(
     names = [path.relative_to(root).as_posix() for path in files.paths]
     states = list(zip(names, files.states, strict=True))
 
-    def fill(file: Path, offset: int) -> list[Failure]:
-        return decode_into(
-            file,
-            offset,
-            files.paths,
-            total=len(names),
-            size=size,
-            num_bytes=files.num_bytes,
-            workers=workers,
-            title=f"decoding {title}",
-        )
-
-    entry = key("folder", str(root.resolve()), size, states)
-    return cached(cache, entry, np.asarray(files.targets, np.int64), size, fill)
+    return decoded(
+        cache,
+        key("folder", str(root.resolve()), size, states),
+        np.asarray(files.targets, np.int64),
+        files.paths,
+        size=size,
+        num_bytes=files.num_bytes,
+        workers=workers,
+        title=f"decoding {title}",
+    )
 
 
 def _report(where: str, problems: list[str]) -> None:
     if not problems:
         return
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}: "
-    rest = len(problems) - NAMED_PROBLEMS
-    more = f"; and {rest} more" if rest > 0 else ""
-    named = "; ".join(problems[:NAMED_PROBLEMS])
-    raise InputError(where, count + named + more, "repair or remove them")
+    raise InputError(where, count + first_of(problems, NAMED_PROBLEMS), "repair or remove them")

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from contsemi.config import Data
 from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.names import OFFICIAL
-from contsemi.data.sources.cache import Cached, cached, file_state, key
+from contsemi.data.sources.cache import Cached, decoded, file_state, key
 from contsemi.data.sources.decode import Unreadable, brought_to, decode
-from contsemi.data.sources.decoding import Failure, decode_into
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 
 __all__ = ["Parquet", "encoded_images", "fetch", "find", "load"]
 
@@ -375,24 +374,18 @@ def _decode(
     workers: int,
 ) -> Cached:
     states = [(file.name, file_state(file.stat())) for file in files]
-    entry = key("parquet", str(files[0].parent.resolve()), size, columns.image, states)
-
-    def fill(file: Path, offset: int) -> list[Failure]:
-        return decode_into(
-            file,
-            offset,
-            _encoded(files, columns.image),
-            total=len(targets),
-            size=size,
-            num_bytes=sum(state[0] for _, state in states),
-            workers=workers,
-            title=f"decoding {files[0].name}",
-        )
-
-    result = cached(cache, entry, targets, size, fill)
+    result = decoded(
+        cache,
+        key("parquet", str(files[0].parent.resolve()), size, columns.image, states),
+        targets,
+        _encoded(files, columns.image),
+        size=size,
+        num_bytes=sum(state[0] for _, state in states),
+        workers=workers,
+        title=f"decoding {files[0].name}",
+    )
     if isinstance(result, Cached):
         return result
-    named = "; ".join(f"row {number}: {why}" for number, why in result[:20])
-    more = f"; and {len(result) - 20} more" if len(result) > 20 else ""
-    problem = f"{len(result)} images cannot be read: {named}{more}"
+    named = first_of([f"row {number}: {why}" for number, why in result], 20)
+    problem = f"{len(result)} images cannot be read: {named}"
     raise InputError(f"{files[0].parent}/{files[0].name}", problem, "repair or remove the rows")

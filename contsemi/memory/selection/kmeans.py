@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from contsemi.assign.lloyd import lloyd
 from contsemi.memory.selection.selection import Offered, Selection, ranked_by_class
 
 __all__ = ["KMeans"]
@@ -49,10 +50,4 @@ def _centres(rows: Tensor, order: list[int], away: Tensor, count: int) -> Tensor
         chosen.append(int(away.argmax()))
         away = torch.minimum(away, (rows - rows[chosen[-1]]).norm(dim=1))
         away[chosen[-1]] = -1
-    centres = rows[chosen]
-    for _ in range(_ROUNDS):
-        nearest = torch.cdist(rows, centres).argmin(1)
-        sizes = torch.bincount(nearest, minlength=count)[:, None]
-        sums = torch.zeros_like(centres).index_add(0, nearest, rows)
-        centres = torch.where(sizes > 0, sums / sizes.clamp_min(1), centres)
-    return centres[len(order) :]
+    return lloyd(rows, rows[chosen], iterations=_ROUNDS).centres[len(order) :]

@@ -1,6 +1,8 @@
 """Colours that remain distinct with any colour vision, in print and on dark paper."""
 
-from matplotlib.colors import LinearSegmentedColormap
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 __all__ = [
     "FAINT",
@@ -16,8 +18,6 @@ __all__ = [
 
 # Okabe and Ito (2008), without black and yellow, which vanish on one of the two papers.
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-# Anchors of viridis from 0.1 to 0.8: its end is too pale for a line on white paper.
-VIRIDIS = ("#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58")
 HEAT = OKABE_ITO[0]
 
 INK, SOFT, FAINT, PAPER = "#1b1b1b", "#595959", "#d9d9d9", "#ffffff"
@@ -31,7 +31,8 @@ def task_colours(tasks: int) -> list[str]:
     """One colour a task: unordered hues for few, an ordered scale for many."""
     if tasks <= len(OKABE_ITO):
         return list(OKABE_ITO[:tasks])
-    return [_along(task / (tasks - 1) * (len(VIRIDIS) - 1)) for task in range(tasks)]
+    # Its end is too pale for a line on white paper.
+    return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0.1, 0.8, tasks))]
 
 
 def in_the_dark(colour: str) -> str:
@@ -48,11 +49,6 @@ def _luminance(colour: str) -> float:
     """Relative luminance of WCAG, nearly."""
     linear: list[float] = [(channel / 255) ** 2.2 for channel in bytes.fromhex(colour[1:])]
     return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def _along(position: float) -> str:
-    low = min(int(position), len(VIRIDIS) - 2)
-    return _mixed(VIRIDIS[low], VIRIDIS[low + 1], position - low)
 
 
 def _mixed(one: str, other: str, share: float) -> str:

@@ -42,7 +42,6 @@ class TaskDone:
         task: its index from 0.
         tasks: number of tasks, or ``None`` where unknown.
         class_incremental: row of the accuracy matrix up to this task, fractions.
-        task_incremental: likewise, within the classes of each task.
         forgetting: mean over the earlier tasks of max minus last so far; ``None`` for the first.
         seconds: wall-clock time of the task, evaluation included.
     """
@@ -50,6 +49,5 @@ class TaskDone:
     task: int
     tasks: int | None
     class_incremental: Sequence[float | None]
-    task_incremental: Sequence[float | None] = ()
     forgetting: float | None = None
     seconds: float | None = None

@@ -1,6 +1,6 @@
 """Dark experience replay: the logits of the past are replayed with its images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from contsemi.strategies._avalanche import DER
@@ -29,6 +29,7 @@ class Der(Method):
 
     def build(self, conditions: Conditions) -> Any:
         """The strategy."""
+        self.columns = conditions.experiences[-1].num_seen
         return under_same_conditions(
             DER,
             self,
@@ -44,10 +45,6 @@ class Der(Method):
         buffer = strategy.storage_policy.buffer
         strategy.replay_loader = conditions.endless(buffer, strategy.batch_size_mem)
 
-    def kept(self, strategy: Any) -> Sequence[int]:
-        """Those in the buffer."""
-        return list(strategy.storage_policy.buffer.targets)
-
     def bytes_beside(self, strategy: Any) -> int:
         """The logits of all columns, in float32."""
-        return 4 * len(strategy.conditions.network.class_parameters()[0])
+        return 4 * self.columns

@@ -1,6 +1,5 @@
 """ER-ACE: new images compete among new classes only, replayed ones among all."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from contsemi.strategies._avalanche import ER_ACE
@@ -29,7 +28,3 @@ class ErAce(Method):
         if strategy.clock.train_exp_counter:
             buffer = strategy.storage_policy.buffer
             strategy.replay_loader = conditions.endless(buffer, strategy.batch_size_mem)
-
-    def kept(self, strategy: Any) -> Sequence[int]:
-        """Those in the buffer."""
-        return list(strategy.storage_policy.buffer.targets)

@@ -55,7 +55,13 @@ class Method:
         """A task begins: replaces the loaders that the strategy has made of its memory."""
 
     def kept(self, strategy: Any) -> Sequence[int] | None:
-        """Columns of the images that the strategy keeps; ``None`` for one without a memory."""
+        """Columns of the images that the strategy keeps; ``None`` for one without a memory.
+
+        Unless a method says otherwise these are in the buffer of the strategy or of a plugin.
+        """
+        for each in (strategy, *strategy.plugins):
+            if (policy := getattr(each, "storage_policy", None)) is not None:
+                return list(policy.buffer.targets)
         return None
 
     def bytes_beside(self, strategy: Any) -> int:

@@ -1,6 +1,5 @@
 """MIR: replays the images whose loss a step on the new ones would raise most."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from contsemi.strategies._avalanche import MIR, MIRPlugin
@@ -42,7 +41,3 @@ class Mir(Method):
         plugin = plugin_of(strategy, MIRPlugin)
         buffer = plugin.storage_policy.buffer
         plugin.replay_loader = conditions.endless(buffer, min(self.candidates, len(buffer)))
-
-    def kept(self, strategy: Any) -> Sequence[int]:
-        """Those in the buffer."""
-        return list(plugin_of(strategy, MIRPlugin).storage_policy.buffer.targets)

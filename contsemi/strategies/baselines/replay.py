@@ -1,6 +1,5 @@
 """Experience replay: cross-entropy on the task's labelled images and those of a buffer."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from contsemi.strategies._avalanche import ClassBalancedBuffer, ReplayPlugin
@@ -27,7 +26,3 @@ class Replay(Method):
         rows = conditions.config.batch.labelled
         buffer = plugin_of(strategy, ReplayPlugin).storage_policy.buffer
         strategy.dataloader = conditions.batches((strategy.adapted_dataset, rows), (buffer, rows))
-
-    def kept(self, strategy: Any) -> Sequence[int]:
-        """Those in the buffer."""
-        return list(plugin_of(strategy, ReplayPlugin).storage_policy.buffer.targets)

@@ -1,14 +1,15 @@
 """An Avalanche strategy whose optimiser, schedule and batches are those of the other methods."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Loop
-from contsemi.strategies._avalanche import MaskedCrossEntropy
+from contsemi.strategies._avalanche import MaskedCrossEntropy, SupervisedPlugin
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.types import Batch
@@ -33,10 +34,24 @@ def under_same_conditions(
         **arguments: of its constructor, over those of ``conditions.arguments``.
     """
     common = {name: value for name, value in conditions.arguments.items() if name not in without}
-    made = type(strategy.__name__, (_SameConditions, strategy), {})(**common | arguments)
-    made.method, made.conditions = method, conditions
-    made.loop = Loop(cast(Learner, conditions))
+    made = strategy(**common | arguments)
+    made.make_optimizer = _keep_optimizer
+    made.make_train_dataloader = partial(_make_batches, made, method, conditions)
+    made.optimizer_step = conditions.update
+    loop = Loop(cast(Learner, conditions))
+    made.plugins.insert(0, _First(conditions, loop))
+    made.plugins.append(_Last(method, conditions, loop))
     return made
+
+
+def _keep_optimizer(**kwargs: Any) -> None:
+    """Nothing to do: the network has its full width, and Avalanche would wipe the momenta."""
+
+
+def _make_batches(strategy: Any, method: Method, conditions: Conditions, **kwargs: Any) -> None:
+    """As many steps as the semi-supervised methods take, of as many labelled rows."""
+    rows = method.rows_per_step(conditions.config.batch.labelled, strategy.clock)
+    strategy.dataloader = conditions.batches((strategy.adapted_dataset, rows))
 
 
 def plugin_of(strategy: Any, kind: type[Any]) -> Any:
@@ -49,67 +64,48 @@ def criterion(new_classes_only: bool) -> Any:
     return MaskedCrossEntropy(mask="new") if new_classes_only else nn.CrossEntropyLoss()
 
 
-class _SameConditions:
-    """Goes before an Avalanche template in the order of bases."""
+class _First(SupervisedPlugin):  # type: ignore[misc]
+    """Is called before all plugins of a strategy."""
 
-    method: Method
-    conditions: Conditions
-    loop: Loop
-    loss: Tensor
-    mb_x: Tensor
-    adapted_dataset: Any
-    dataloader: Any
-    clock: Any
+    def __init__(self, conditions: Conditions, loop: Loop) -> None:
+        super().__init__()
+        self.conditions, self.loop = conditions, loop
 
-    def make_optimizer(self, **kwargs: Any) -> None:
-        """Nothing to do: the network has its full width, and Avalanche would wipe the momenta."""
-
-    def make_train_dataloader(self, **kwargs: Any) -> None:
-        """As many steps as the semi-supervised methods take, of as many labelled rows."""
-        rows = self.method.rows_per_step(self.conditions.config.batch.labelled, self.clock)
-        self.dataloader = self.conditions.batches((self.adapted_dataset, rows))
-
-    def _before_training_exp(self, **kwargs: Any) -> None:
-        super()._before_training_exp(**kwargs)  # type: ignore[misc]
-        self.method.draw_from_memory(self, self.conditions)
-
-    def _before_training_iteration(self, **kwargs: Any) -> None:
+    def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        """The step begins."""
         self.conditions.begin_step()
-        super()._before_training_iteration(**kwargs)  # type: ignore[misc]
 
-    def _before_backward(self, **kwargs: Any) -> None:
-        labels = self.loss.detach().sum()
-        super()._before_backward(**kwargs)  # type: ignore[misc]
-        loss = self.loss.detach().sum()
-        self.loop.terms = {"labels": labels}
+    def before_backward(self, strategy: Any, **kwargs: Any) -> None:
+        """The loss of the labels alone."""
+        self.loop.terms = {"labels": strategy.loss.detach().sum()}
+
+
+class _Last(SupervisedPlugin):  # type: ignore[misc]
+    """Is called after all of them."""
+
+    def __init__(self, method: Method, conditions: Conditions, loop: Loop) -> None:
+        super().__init__()
+        self.method, self.conditions, self.loop = method, conditions, loop
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """The loaders of the strategy's memory are there."""
+        self.method.draw_from_memory(strategy, self.conditions)
+
+    def before_backward(self, strategy: Any, **kwargs: Any) -> None:
+        """The loss with what plugins have added, and all rows that the network has looked at."""
+        loop, loss = self.loop, strategy.loss.detach().sum()
         if self.method.term:
-            self.loop.terms[self.method.term] = loss - labels
-        self.loop.loss, self.loop.batch = loss, self._shown()
-        self.conditions.hooks.before_backward(self.loop)
-
-    def _shown(self) -> Batch:
-        """All rows that the network has looked at in this step."""
+            loop.terms[self.method.term] = loss - loop.terms["labels"]
         rows = torch.cat([rows for rows, _ in self.conditions.pixels.drawn])
-        nothing = rows[:0]
-        return Batch(
-            labelled=nothing,
-            labels=nothing,
-            from_memory=nothing,
-            unlabelled=nothing,
-            labelled_ids=rows,
-            unlabelled_ids=nothing,
-            places=nothing,
-            coarse=nothing,
-            coarse_images=nothing,
-            coarse_only=nothing,
+        none = rows[:0]
+        loop.loss = loss
+        loop.batch = Batch(
+            images={}, labels=none, labelled_ids=rows, unlabelled_ids=none, places=none
         )
+        self.conditions.hooks.before_backward(loop)
 
-    def optimizer_step(self) -> None:
-        """A step at the rate of the schedule, clipped as everywhere."""
-        self.conditions.update()
-
-    def _after_training_iteration(self, **kwargs: Any) -> None:
-        super()._after_training_iteration(**kwargs)  # type: ignore[misc]
+    def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        """The step is done."""
         done = self.conditions.step_in_task - 1
         self.loop.epoch, self.loop.iteration = divmod(done, self.conditions.steps_per_epoch)
         self.conditions.hooks.after_training_iteration(self.loop)

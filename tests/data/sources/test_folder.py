@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from contsemi.data.imageset import ImageSet, fingerprint
-from contsemi.data.sources import folder
+from contsemi.data.sources import cache, folder
 from contsemi.data.sources.decode import decode
 from contsemi.errors import InputError
 
@@ -73,7 +73,7 @@ def test_a_folder_becomes_an_image_set(root: Path) -> None:
 
 def test_the_second_time_nothing_is_decoded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, _ = load(root)
-    monkeypatch.setattr(folder, "decode_into", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr(cache, "decode_into", lambda *_, **__: pytest.fail("decoded again"))
     again, _ = load(root)
     assert again.digest == first.digest
     assert (again.images == first.images).all()

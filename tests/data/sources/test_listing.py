@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contsemi.data.sources import folder
+from contsemi.data.sources import cache, folder
 from contsemi.data.sources.listing import listed
 from contsemi.errors import InputError
 
@@ -153,7 +153,7 @@ def test_images_without_a_label_beside_the_classes(tmp_path: Path, place: str) -
 def test_nothing_is_decoded_before_the_labels_are_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "decode_into", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr(cache, "decode_into", lambda *_, **__: pytest.fail("decoded"))
 
     def refuse(train: object, test: object) -> None:
         raise InputError("scenario.classes", "no", "mend it")

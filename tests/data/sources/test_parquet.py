@@ -10,7 +10,7 @@ from PIL import Image
 
 from contsemi.data.imageset import ImageSet
 from contsemi.data.names import OFFICIAL
-from contsemi.data.sources import parquet
+from contsemi.data.sources import cache, parquet
 from contsemi.data.sources.decode import resize
 from contsemi.errors import InputError
 
@@ -73,7 +73,7 @@ def test_a_dataset_of_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert train.targets.tolist() == targets
     assert (train.classes, train.name, train.coarse) == (("ant", "bee", "cow"), "set", None)
     assert len(test) == 2
-    monkeypatch.setattr(parquet, "decode_into", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr(cache, "decode_into", lambda *_, **__: pytest.fail("decoded again"))
     assert load(root)[0].digest == train.digest
 
 
