@@ -24,7 +24,7 @@ from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
 from contsemi.learner.remember import remember
-from contsemi.learner.seeing import see
+from contsemi.learner.seeing import Looks, see
 from contsemi.learner.task import LabelledSource, TaskRows
 from contsemi.learner.terms import Learning, checked_terms
 from contsemi.learner.viewing import make_views
@@ -74,6 +74,7 @@ class Learner:
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
         self.needs = (self.objective.needs | self.distiller.needs).shown_to_past()
+        self.looks = Looks.of(self.needs)
         parts.check_policies(self.needs, config.views)
         parts.refuse_unweighted(config, self.objective, self.distiller)
         network = parts.build_network(config, self.needs)
@@ -286,7 +287,7 @@ class Learner:
         with precision.autocast(self.device, self.precision):
             # Batch statistics, or those of the first task where the configuration freezes them.
             self.networks.train(frozen=self.config.optim.freeze_batch_norm and experience.index > 0)
-            seen = see(views, self.needs, self.networks.runs(run, self.needs.pasts), self.ranks)
+            seen = see(views, self.looks, self.networks.runs(run, self.needs.pasts), self.ranks)
         return Step(
             seen=seen,
             **batch.facts,
@@ -317,7 +318,7 @@ class Learner:
         """Fresh gradients of the loss."""
         if self.optimizer is None:
             raise RuntimeError("backward() before begin()")
-        self.optimizer.zero_grad(set_to_none=True)
+        optimisers.drop_gradients(self.optimizer)
         self.learning.see(self.task, loss)
         if loss.requires_grad:
             self.scaling.backward(loss)

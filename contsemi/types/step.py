@@ -61,8 +61,7 @@ class Batch:
     @property
     def facts(self) -> dict[str, Any]:
         """What a step has of it, by name: all but the images."""
-        names = [each.name for each in fields(self) if each.name not in _IMAGES]
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _FACTS}
 
     def of(self, rows: str) -> tuple[Tensor, int]:
         """The images of one kind that this process has, and how many all have."""
@@ -71,6 +70,9 @@ class Batch:
             "unlabelled": (self.unlabelled, len(self.unlabelled_ids)),
             "coarse": (self.coarse_images, len(self.coarse_only)),
         }[rows]
+
+
+_FACTS = tuple(each.name for each in fields(Batch) if each.name not in _IMAGES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
