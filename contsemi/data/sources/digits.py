@@ -47,8 +47,9 @@ def _digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     The import takes longer than all else between the command and the first step but torch.
     """
     package = find_spec("sklearn")
-    file = Path((package and package.origin) or "").parent / "datasets/data/digits.csv.gz"
-    if file.is_file():
+    folders = (package and package.submodule_search_locations) or ()
+    files = [Path(folder, "datasets/data/digits.csv.gz") for folder in folders]
+    if file := next(filter(Path.is_file, files), None):
         rows = np.loadtxt(file, delimiter=",")
         return rows[:, :-1], rows[:, -1].astype(np.int64)
     from sklearn.datasets import load_digits
