@@ -17,7 +17,7 @@ from contsemi.storage.checkpoint import Checkpoints
 from contsemi.types import Head
 
 ROOMS = {"objective": "objectives", "distiller": "distillers"}
-SHAPES = {"momentum_contrast"}  # what several methods have in common, and is none itself
+SHAPES = {"indexed", "momentum_contrast"}  # what several methods have in common, and is none itself
 PACKAGE = Path(__file__).resolve().parents[1] / "contsemi"
 
 
@@ -42,6 +42,7 @@ def config(request, small):
     base = small("memory.embeddings=40", "precision=fp32", "optim.lr=0.003", "optim.warmup=0")
     given = {"neighbours": 5} if distiller == "nnd" else {}  # so that embeddings vote
     lively = {"fixmatch": {"threshold": 0.3}, "ccic": {"soft": True}}  # so early in a task
+    lively["promptcal"] = {"kept_for": 1.0}  # whose term is off unless it is asked for
     return base.model_copy(
         update={
             "objective": section("objective", objective) | lively.get(objective, {}),

@@ -10,6 +10,7 @@ from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.tensors import flatten
+from contsemi.views.saliency import spectral_masks
 
 METHODS = ["method=contsemi", "method=suave", "method=finetune"]
 WITH_MEMORY = [METHODS[0], "memory.embeddings=40", "distiller.neighbours=5"]
@@ -125,6 +126,31 @@ def test_no_test_image_influences_training(small, tmp_path, monkeypatch):
         states.append((flatten(state), record["matrices"]))
     assert same(states[0][0], states[1][0])
     assert states[0][1] != states[1][1]
+
+
+@pytest.mark.parametrize("how", ["random", "swap"])
+def test_backgrounds_and_foregrounds_are_of_the_present_task_alone(how, small, stream_of):
+    """All images but the present task's are noise at any time, those of later tasks too."""
+    policy = "views.policies.large"
+    size = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1")
+    words = (f"{policy}.background={how}", f"{policy}.background_probability=0.5")
+    config = small("method=mochi", *size, *words)
+    stream, _ = stream_of(config)
+    images = torch.cat([stream.images, spectral_masks(stream.images)[:, None]], dim=1)
+    once = train(config, replace(stream, images=images))
+    shown = torch.empty_like(images)
+
+    def show(task):
+        noise = torch.randint(0, 256, shown.shape, dtype=torch.uint8)
+        shown.copy_(noise)
+        if task < len(stream.experiences):
+            of_task = stream.experiences[task]
+            rows = torch.cat([of_task.unlabelled, of_task.labelled])
+            shown[rows] = images[rows]
+
+    show(0)
+    apart = train(config, replace(stream, images=shown), lambda task, learner: show(task + 1))
+    assert same(once, apart)
 
 
 WILD = ("scenario=digits_wild", "optim.epochs=1", "batch.unlabelled=96", "memory.exemplars=40")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from contsemi.errors import InputError
 
-__all__ = ["ema_momenta", "enough_views"]
+__all__ = ["ema_momenta", "enough_views", "start_and_end"]
 
 
 def ema_momenta(teacher: Sequence[float]) -> tuple[float, float]:
@@ -20,6 +20,22 @@ def ema_momenta(teacher: Sequence[float]) -> tuple[float, float]:
             "write for example [0.99,1.0]",
         )
     return float(teacher[0]), float(teacher[1])
+
+
+def start_and_end(key: str, given: Sequence[float]) -> tuple[float, float]:
+    """A key whose value changes with the task.
+
+    Args:
+        key: its name.
+        given: its value, a list.
+
+    Raises:
+        InputError: another number of numbers than two.
+    """
+    if len(given) != 2:
+        problem = f"expected two numbers, for the start and for the end, got {list(given)}"
+        raise InputError(key, problem, "write both, such as [0.5,0.01]")
+    return float(given[0]), float(given[1])
 
 
 def enough_views(*numbers: int) -> None:

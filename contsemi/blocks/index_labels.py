@@ -8,7 +8,7 @@ from contsemi.assign.propagation import propagated
 from contsemi.assign.smoothing import comatch, nearest_mean, simmatch
 from contsemi.assign.targets import label_rows
 from contsemi.blocks.sized import Sized
-from contsemi.types import Experience, Pool
+from contsemi.types import Experience, Outputs, Pool
 
 __all__ = ["IndexLabels"]
 
@@ -32,6 +32,7 @@ class IndexLabels(Sized):
         temperature: of cosines with rows or means.
         share: of ``comatch`` and ``simmatch``.
         threshold: of ``means``.
+        head: whose embeddings are compared; ``None`` for the backbone's features.
     """
 
     refresh_every = "epoch"
@@ -48,8 +49,10 @@ class IndexLabels(Sized):
         temperature: float,
         share: float,
         threshold: float,
+        head: str | None = "projector",
     ) -> None:
         super().__init__()
+        self.head = head
         self.by, self.neighbours, self.spread = by, neighbours, spread
         self.temperature, self.share, self.threshold = temperature, share, threshold
         self.register_buffer("table", torch.empty(0, 0))  # [P, K], of the graph
@@ -64,11 +67,12 @@ class IndexLabels(Sized):
     @torch.no_grad()
     def refresh(self, pool: Pool) -> None:
         """Looks at all images of the task."""
-        labelled, columns = pool.labelled("predicting", "projector")
-        anchors = _unit(labelled["projector"])
+        heads = () if self.head is None else (self.head,)
+        labelled, columns = pool.labelled("predicting", *heads)
+        anchors = self._unit(labelled)
         own = columns[:, None] == pool.columns
         if self.by in ("propagation", "comatch"):
-            rows = _unit(pool.outputs("predicting", "projector")["projector"])
+            rows = self._unit(pool.outputs("predicting", *heads))
             self.table = self._spread(pool, rows, anchors, columns)
             self.bank = rows if self.by == "comatch" else self.bank
             return
@@ -116,6 +120,6 @@ class IndexLabels(Sized):
             probs, rows, self.bank, threshold=self.threshold, temperature=self.temperature
         )
 
-
-def _unit(rows: Tensor) -> Tensor:
-    return functional.normalize(rows.float(), dim=1)
+    def _unit(self, outputs: Outputs) -> Tensor:
+        rows = outputs.features if self.head is None else outputs[self.head]
+        return functional.normalize(rows.float(), dim=1)

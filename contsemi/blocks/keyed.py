@@ -26,6 +26,8 @@ class Keyed:
         ids: int64 [N], stream-wide ids.
         places: int64 [N], places in the task's pool; -1 for the labelled rows.
         direction: int64 [N], which of the views of its image the query is.
+        swapped: [n, D] unit rows of the slow network, one more negative of each of the first n
+            queries: what another image shows, on the background of the query's. ``None`` for none.
     """
 
     queries: Tensor
@@ -34,6 +36,7 @@ class Keyed:
     ids: Tensor
     places: Tensor
     direction: Tensor
+    swapped: Tensor | None = None
 
     @property
     def others(self) -> Tensor:
@@ -49,6 +52,7 @@ def keyed_needs(
     supports_per_class: int,
     teacher: Sequence[float],
     key_policy: str = "large",
+    swapped: bool = False,
 ) -> Needs:
     """What a method needs that compares queries with keys; see :func:`keyed_views`.
 
@@ -59,10 +63,14 @@ def keyed_needs(
         supports_per_class: of :class:`~contsemi.types.Needs`.
         teacher: momentum of the slow network at the start and at the end of a task.
         key_policy: as there.
+        swapped: as there.
     """
     return Needs(
         views=keyed_views(
-            both_ways=both_ways, labelled_views=labelled_views, key_policy=key_policy
+            both_ways=both_ways,
+            labelled_views=labelled_views,
+            key_policy=key_policy,
+            swapped=swapped,
         ),
         heads=heads,
         supports_per_class=supports_per_class,
@@ -72,7 +80,7 @@ def keyed_needs(
 
 
 def keyed_views(
-    *, both_ways: bool, labelled_views: int, key_policy: str = "large"
+    *, both_ways: bool, labelled_views: int, key_policy: str = "large", swapped: bool = False
 ) -> dict[str, View]:
     """The views that :func:`keyed` reads: a query and a key of each image.
 
@@ -80,6 +88,8 @@ def keyed_views(
         both_ways: whether each view is a query and a key, both of the policy of queries.
         labelled_views: queries of each labelled image; 0 leaves these out.
         key_policy: of the keys of unlabelled images, where they are not queries besides.
+        swapped: whether queries are told from negatives of the same background, where
+            backgrounds are swapped.
 
     Raises:
         InputError: another number of labelled views than of the others.
@@ -101,6 +111,10 @@ def keyed_views(
         else:
             views[query] = View(rows=rows, policy=policy)
             views[key] = View(rows=rows, policy=of_keys, seen_by=("teacher",))
+    if swapped:
+        views["swapped"] = View(
+            rows="unlabelled", policy="large", number=number, seen_by=("teacher",), swapped=True
+        )
     return views
 
 
@@ -121,7 +135,9 @@ def keyed(step: Step, *, head: str = "projector") -> Keyed | None:
     if not found:
         return None
     queries, keys, labels, ids, places, direction = map(torch.cat, zip(*found, strict=True))
-    return Keyed(queries, keys, labels, ids, places, direction)
+    onto = step.teacher("swapped")
+    swapped = None if onto is None else F.normalize(wide(onto["projector"].detach()), dim=1)
+    return Keyed(queries, keys, labels, ids, places, direction, swapped)
 
 
 def _rows(

@@ -1,5 +1,6 @@
 """What the labelled rows of a step vote for its unlabelled views, and how views are to agree."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from contsemi.blocks.prior import Prior
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
 from contsemi.losses.paws import consistency, mean_entropy_maximisation
-from contsemi.types import Step
+from contsemi.types import Outputs, Step
 
 __all__ = ["paws"]
 
@@ -23,6 +24,7 @@ def paws(
     anchor: str = "projector",
     rows: Tensor | None = None,
     prior: Prior | None = None,
+    believed: Callable[[Step, Outputs, Tensor], Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """``consistency`` and ``me_max``: the votes of a step's labelled rows for its unlabelled views.
 
@@ -36,6 +38,7 @@ def paws(
         rows: int64, the labelled rows of these classes where they are known beforehand: no other
             is then compared with.
         prior: how much each class is to be used; ``None`` for evenly.
+        believed: what is made of the votes [V * B, C] of large views before they are targets.
 
     Source: Assran et al. 2021 (PAWS), for all seen classes; Kang et al. 2023 (CSL), for those of
         the task.
@@ -57,6 +60,9 @@ def paws(
     if anchor != "projector":
         with torch.no_grad():
             targets = vote(large["projector"], supports["projector"])
+    if believed is not None:
+        probs = believed(step, large, targets.exp())
+        targets = probs.clamp_min(torch.finfo(probs.dtype).tiny).log()
     agreement = consistency(log_probs, targets, batch_size=step.batch_size, sharpening=sharpening)
     wanted = None if prior is None else prior(columns, log_probs)
     return {

@@ -48,6 +48,10 @@ _RULES: dict[str, tuple[_Idle, tuple[str, str]]] = {
     "memory.selection": (_no_images, _NO_IMAGES),
     "memory.pseudo_labels": (_no_images, _NO_IMAGES),
     "memory.drift": (_no_rows, _NO_ROWS),
+    "memory.code_bytes": (
+        lambda config: config.memory.index != "pq",
+        ("memory.index keeps no codes", "set memory.index=pq"),
+    ),
     "optim.momentum": (
         lambda config: config.optim.name == "adamw",
         ("optim.name=adamw has moments of its own", "set optim.name=sgd"),
@@ -60,7 +64,7 @@ _RULES: dict[str, tuple[_Idle, tuple[str, str]]] = {
         _keeps_backgrounds,
         (
             "no policy changes backgrounds",
-            "set views.policies.large.background=remove or random, or leave it out",
+            "set views.policies.large.background=remove, random or swap, or leave it out",
         ),
     ),
     "optim.adapt_vectors": (_decays_nothing, ("nothing is decayed", "set optim.weight_decay")),
@@ -122,7 +126,7 @@ def _of_views(config: Config, key: str) -> tuple[str, str] | None:
     value = attrgetter(switch)(config.views.policies[name])
     switch = f"views.policies.{name}.{switch}"
     if value == "none":
-        return f"{switch}=none keeps it", f"set {switch}=remove or random"
+        return f"{switch}=none keeps it", f"set {switch}=remove, random or swap"
     return None if value else (f"{switch}=0 does nothing", f"set {switch} above 0")
 
 

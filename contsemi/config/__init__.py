@@ -117,8 +117,9 @@ class Crop(Section):
     )
     rand_augment: RandAugment = Field(description="strong operations, after all others")
     cutout: Probability = Field(description="side of a grey square, as a share of the view's")
-    background: Literal["none", "remove", "random"] = Field(
-        description="remove puts one grey in place of the background, random that of another image"
+    background: Literal["none", "remove", "random", "swap"] = Field(
+        description="remove puts one grey in place of the background, random that of another "
+        "image; swap does so, and gives methods on MoCo a negative of each query's own background"
     )
     background_probability: Probability = Field(
         description="share of views whose background is another"
@@ -190,7 +191,12 @@ class Memory(Section):
         description="map that carries stored embeddings into the new network's space"
     )
     index: Literal["auto", "torch", "flat", "ivf", "sq8", "pq"] = Field(
-        description="search: torch, flat exact; ivf, sq8, pq approximate; auto by size"
+        description="search: torch, flat exact; ivf, sq8 approximate; auto by size; pq keeps rows "
+        "themselves in codes of code_bytes bytes, and searches these"
+    )
+    code_bytes: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        description="bytes of an embedding with index=pq, at most; null keeps half precision, of "
+        "which the index alone is compressed"
     )
 
 

@@ -22,6 +22,9 @@ from contsemi.errors import RankLost
 
 __all__ = ["ALONE", "Ranks", "alive", "share_of_rank"]
 
+# Its name since torch 2.14, which warns of the old one; ours goes back to 2.11.
+_gather_into = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -70,7 +73,7 @@ class Ranks:
             return own
         everyone = own.new_empty((self.size * len(own), *own.shape[1:]))
         with alive():
-            dist.all_gather_into_tensor(everyone, own.contiguous(), group=self.group)
+            _gather_into(everyone, own.contiguous(), group=self.group)
         return everyone
 
     def sum(self, tensor: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def donors(config: Config, experience: Experience, images: ImageStore) -> Donors
         key = f"views.policies.{next(iter(changing))}.background"
         problem = "the images of this stream have no masks"
         raise InputError(key, problem, "use none; runs of contsemi.run make masks")
-    if "random" not in changing.values():
+    if not {"random", "swap"} & set(changing.values()):
         return None
     draw = generator(config.seed, "donors", experience.index)
     chosen = torch.randperm(len(experience.unlabelled), generator=draw)[:MOST]

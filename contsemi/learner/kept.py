@@ -25,7 +25,7 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
         ``exemplars``, ``embeddings``, their ``index``, ``anchors`` and, under its name, what the
         predictor keeps;
         ``objective.NAME`` and ``distiller.NAME`` of their banks; ``past``, the frozen networks;
-        ``average``, the EMA copy.
+        ``average``, the EMA copy; ``start``, the one that the task began with.
     """
     kept = {
         "exemplars": learner.exemplars.memory_bytes,
@@ -40,6 +40,7 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
     networks = learner.networks
     kept["past"] = sum(map(network_bytes, networks.pasts))
     kept["average"] = 0 if networks.teacher is None else network_bytes(networks.teacher.network)
+    kept["start"] = 0 if networks.start is None else network_bytes(networks.start)
     return {name: size for name, size in kept.items() if size}
 
 

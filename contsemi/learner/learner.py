@@ -73,7 +73,7 @@ class Learner:
         self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
-        self.needs = (self.objective.needs | self.distiller.needs).shown_to_past()
+        self.needs = parts.all_needs(self.objective, self.distiller, config.views)
         self.looks = Looks.of(self.needs)
         parts.check_policies(self.needs, config.views)
         parts.refuse_unweighted(config, self.objective, self.distiller)
@@ -278,7 +278,7 @@ class Learner:
             self.augment,
             seed=(self.config.seed, experience.index, self.step_in_task),
             ranks=self.ranks,
-            near=self.task.near(batch.places, self.step_in_task),
+            others=self.task.others(batch, self.step_in_task),
             cut=batch.cut,
         )
         run = self.compiled
@@ -287,7 +287,8 @@ class Learner:
         with precision.autocast(self.device, self.precision):
             # Batch statistics, or those of the first task where the configuration freezes them.
             self.networks.train(frozen=self.config.optim.freeze_batch_norm and experience.index > 0)
-            seen = see(views, self.looks, self.networks.runs(run, self.needs.pasts), self.ranks)
+            runs = self.networks.runs(run, self.needs, self.progress)
+            seen = see(views, self.looks, runs, self.ranks)
         return Step(
             seen=seen,
             **batch.facts,

@@ -27,6 +27,7 @@ class Networks:
         student: the network that is trained.
         teacher: its EMA copy; ``None`` before the first task, or without one.
         pasts: the frozen networks of the ends of earlier tasks, the newest first.
+        start: the student as the task began, frozen; ``None`` where nobody asks for it.
     """
 
     def __init__(self, student: Network, needs: Needs, pasts: int) -> None:
@@ -36,6 +37,8 @@ class Networks:
         self.restarts = bool(needs.teacher_restarts)
         self.teacher: Ema | None = None
         self.pasts: tuple[Network, ...] = ()
+        self._begins = needs.start > 0
+        self.start: Network | None = None
 
     @property
     def predicting(self) -> Network:
@@ -61,6 +64,7 @@ class Networks:
     def grow(self, num_classes: int, draw: torch.Generator) -> None:
         """More classes, drawn for the student; the teacher gets the same."""
         self.student.grow(num_classes, draw)
+        self.start = frozen_copy(self.student) if self._begins else None
         if self.momenta is None:
             return
         if self.teacher is None or self.restarts:
@@ -90,12 +94,20 @@ class Networks:
         if self.keep:
             self.pasts = (frozen_copy(self.predicting), *self.pasts)[: self.keep]
 
-    def runs(self, run: Callable[[Network], Forward], pasts: int) -> Forwards:
-        """What runs the networks of a step, of the frozen ones so many."""
+    def runs(self, run: Callable[[Network], Forward], needs: Needs, progress: float) -> Forwards:
+        """What runs the networks of a step.
+
+        Args:
+            run: makes it of a network.
+            needs: which of the frozen ones.
+            progress: share of the task's steps that are done.
+        """
+        begun = self.start if progress < needs.start else None
         return Forwards(
             student=run(self.student),
             teacher=None if self.teacher is None else run(self.teacher.network),
-            pasts=[run(past) for past in self.pasts[:pasts]],
+            pasts=[run(past) for past in self.pasts[: needs.pasts]],
+            start=None if begun is None else run(begun),
         )
 
     # State
@@ -106,6 +118,7 @@ class Networks:
             "network": self.student.state_dict(),
             "teacher": self.teacher.network.state_dict() if self.teacher else {},
             "past": self.pasts[0].state_dict() if self.pasts else {},
+            "start": self.start.state_dict() if self.start else {},
         }
         for age, past in enumerate(self.pasts[1:], start=2):
             classes = torch.tensor(past.num_classes)
@@ -137,6 +150,8 @@ class Networks:
         self.student.load_state_dict(state.get("network", {}))
         if self.teacher is not None:
             self.teacher.network.load_state_dict(state["teacher"])
+        if self.start is not None and state.get("start"):
+            self.start.load_state_dict(state["start"])
 
 
 def _pair(momentum: float | tuple[float, float] | None) -> tuple[float, float] | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from contsemi.seeding import generator
 from contsemi.types import Needs
 
 __all__ = [
+    "all_needs",
     "build_distiller",
     "build_embeddings",
     "build_network",
@@ -100,6 +101,27 @@ def build_network(config: Config, needs: Needs) -> Network:
     if config.init.weights is not None:
         load_weights(network, Path(config.init.weights), projector=config.init.projector)
     return network
+
+
+def all_needs(objective: Objective, distiller: Distiller, views: Views) -> Needs:
+    """What a method asks for: swapped views only where the policy that they are of swaps.
+
+    Args:
+        objective: knows no policy.
+        distiller: likewise.
+        views: the policies.
+
+    Raises:
+        InputError: the two contradict each other.
+    """
+    needs = (objective.needs | distiller.needs).shown_to_past()
+    swaps = {
+        name
+        for name, crop in views.policies.items()
+        if crop.background == "swap" and crop.background_probability > 0
+    }
+    kept = {name: v for name, v in needs.views.items() if not v.swapped or v.policy in swaps}
+    return replace(needs, views=kept)
 
 
 def check_policies(needs: Needs, views: Views) -> None:
@@ -214,6 +236,7 @@ def build_embeddings(config: Config, needs: Needs, ranks: Ranks) -> Embeddings:
     return Embeddings(
         memory.embeddings if needs.memory else 0,
         memory.index,
+        code_bytes=memory.code_bytes,
         labels=memory.top_labels,
         room=memory.bytes,
         folder=_scratch_folder(config),

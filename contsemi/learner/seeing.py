@@ -60,11 +60,13 @@ class Forwards:
         student: the network that is trained.
         teacher: its EMA copy; ``None`` without one.
         pasts: the frozen networks, the newest first.
+        start: that which the task began with; ``None`` where it is not asked for.
     """
 
     student: Forward
     teacher: Forward | None
     pasts: Sequence[Forward]
+    start: Forward | None = None
 
 
 def see(views: Viewed, looks: Looks, runs: Forwards, ranks: Ranks) -> dict[str, Seen]:
@@ -90,14 +92,16 @@ def see(views: Viewed, looks: Looks, runs: Forwards, ranks: Ranks) -> dict[str, 
     student: dict[str, Outputs] = {}
     teacher: dict[str, Outputs] = {}
     pasts: list[dict[str, Outputs]] = []
+    start: dict[str, Outputs] = {}
     if looks.guesses:
         with torch.no_grad():
             student = run(runs.student, looks.guesses)
     student |= run(runs.student, looks.lessons)
-    if runs.teacher is not None or runs.pasts:
+    if runs.teacher is not None or runs.pasts or runs.start is not None:
         with torch.no_grad():
             teacher = {} if runs.teacher is None else run(runs.teacher, looks.teacher)
             pasts = [run(past, looks.pasts) for past in runs.pasts]
+            start = {} if runs.start is None else run(runs.start, looks.pasts)
     found = {}
     for name in views.images:
         view, blend = looks.views[name], views.blends.get(name)
@@ -105,6 +109,7 @@ def see(views: Viewed, looks: Looks, runs: Forwards, ranks: Ranks) -> dict[str, 
             student=student.get(name),
             teacher=teacher.get(name),
             past=tuple(past[name] for past in pasts if name in past),
+            start=start.get(name),
             rows=view.rows,
             number=view.number,
             share=1.0 if blend is None else blend.share,

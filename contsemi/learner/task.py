@@ -16,6 +16,7 @@ from contsemi.seeding import generator
 from contsemi.stores.parts import chained
 from contsemi.stores.store import ImageStore
 from contsemi.types import Batch, ByAge, Experience, Needs, View
+from contsemi.views.background import swapped
 
 __all__ = ["LabelledSource", "TaskRows"]
 
@@ -73,7 +74,9 @@ class TaskRows:
             self.coarse = torch.cat([self.coarse, of_old])
         self.pool_ids = experience.unlabelled.to(device)
         self.coarse_only = experience.coarse_only_labels.to(device)
-        self._views = {name: view for name, view in needs.views.items() if view.near is not None}
+        self._views = {
+            name: view for name, view in needs.views.items() if view.near or view.swapped
+        }
         self._pool = LabelledPool(self.labels.cpu(), seed=self.seed, task=experience.index)
         self._coarse_pool = None
         if len(experience.coarse_only) and "coarse" in needs.rows:
@@ -191,26 +194,43 @@ class TaskRows:
         columns = torch.tensor(self.experience.columns, dtype=labels.dtype, device=labels.device)
         return torch.isin(labels, columns)
 
-    def near(self, places: Tensor, step: int) -> dict[str, Tensor]:
-        """This process's images [V * B, 3, S, S] of the views that are of neighbours, by name.
+    def others(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """This process's images [V * B, 3, S, S] of views that are not of the batch's, by name.
 
         Args:
-            places: int64 [B], of the unlabelled images of the batch in the pool.
+            batch: the images of the step.
             step: in this task, which fixes the draw.
         """
         if not self._views:
             return {}
         draw = generator(self.seed, "neighbours", self.experience.index, step)
-        return {name: self._near(view, places, draw) for name, view in self._views.items()}
+        found = {}
+        for name, view in self._views.items():
+            if view.near:
+                found[name] = self._near(view, batch.places, draw)
+            elif len(self.pool_ids) > 1:
+                found[name] = self._swapped(view, batch, draw)
+        return found
 
     def _near(self, view: View, places: Tensor, draw: torch.Generator) -> Tensor:
         assert view.near is not None
         found = view.near(places)
         picks = torch.randint(found.shape[1], (view.number, len(places)), generator=draw)
         picks = picks.to(found.device, non_blocking=True)
-        chosen = self.ranks.own(found.gather(1, picks.T)).T.flatten()
+        return self._taken(found.gather(1, picks.T))
+
+    def _swapped(self, view: View, batch: Batch, draw: torch.Generator) -> Tensor:
+        """Foregrounds of other images of the pool on the backgrounds of those of the batch."""
+        size = len(self.pool_ids)
+        further = torch.randint(1, size, (len(batch.places), view.number), generator=draw)
+        further = further.to(batch.places.device, non_blocking=True)
+        theirs = self._taken((batch.places[:, None] + further) % size)
+        return swapped(theirs, batch.unlabelled.repeat(view.number, 1, 1, 1))
+
+    def _taken(self, places: Tensor) -> Tensor:
+        """This process's images [V * B, ...] of places [B, V], view-major."""
         # Waits for the device only where the images are not on it.
-        return self.images.take(self.pool_ids[chosen])
+        return self.images.take(self.pool_ids[self.ranks.own(places).T.flatten()])
 
     def _coarse(self, rows: Tensor) -> Tensor:
         """Coarse classes of some of the labelled rows."""

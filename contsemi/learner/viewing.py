@@ -62,7 +62,7 @@ def make_views(
     *,
     seed: tuple[int, int, int],
     ranks: Ranks,
-    near: Mapping[str, Tensor] | None = None,
+    others: Mapping[str, Tensor] | None = None,
     cut: Mapping[str, Tensor] | None = None,
 ) -> Viewed:
     """Draws all views that are asked for: the same of an image, whatever process has it.
@@ -73,7 +73,7 @@ def make_views(
         augment: the policies.
         seed: the run's seed, the task and the step in it, which fix every draw.
         ranks: the processes that share the batch.
-        near: name of a view -> uint8 [V * B, 3, S, S], this process's images to take it of, in
+        others: name of a view -> uint8 [V * B, 3, S, S], this process's images to take it of, in
             place of those of the batch.
         cut: name of a view -> uint8 [V * B, 3, s, s], this process's crops, where they are made
             already.
@@ -86,8 +86,10 @@ def make_views(
         images, count = batch.of(view.rows)
         if view.mix is not None or not count:
             continue
+        own = {**(others or {}), **(cut or {})}.get(name)
+        if view.swapped and own is None:
+            continue  # the task has one image
         blocks[name] = ((count, view.number),)
-        own = {**(near or {}), **(cut or {})}.get(name)
         if own is not None:
             part = _part(ranks, count, view.number)
             asked[name] = Asked(view.policy, own, 1, part, cut=cut is not None and name in cut)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from contsemi.losses.nearest import LIFT, LOWEST, WIDEST
 from contsemi.losses.numerics import wide
+from contsemi.types.outputs import RowTable
 from contsemi.types.soft_labels import SoftLabels
 
 __all__ = ["Votes", "row_votes", "score_votes", "sum_votes", "support_votes"]
@@ -74,7 +75,7 @@ def score_votes(scores: Tensor, labels: Tensor, temperature: float) -> Votes:
 
 def row_votes(
     queries: Tensor,
-    rows: Tensor,
+    rows: Tensor | RowTable,
     labels: Tensor | SoftLabels,
     places: Tensor,
     *,

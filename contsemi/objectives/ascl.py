@@ -40,6 +40,10 @@ class Ascl(MomentumContrast):
         """Weak views."""
         return "weak"
 
+    def has_negatives(self) -> bool:
+        """Not in the form on BYOL."""
+        return self.form == "queue"
+
     def contrasts(self, rows: Keyed, step: Step) -> dict[str, Tensor]:
         """``contrast``."""
         return {"contrast": self._queued(rows) if self.form == "queue" else self._batched(rows)}

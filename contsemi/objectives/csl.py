@@ -14,14 +14,14 @@ from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.prior import Prior
 from contsemi.blocks.support_votes import paws
-from contsemi.objectives.objective import Objective
+from contsemi.objectives.indexed import Indexed
 from contsemi.types import Outputs, Step
 
 __all__ = ["Csl"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Csl(Objective):
+class Csl(Indexed):
     """Soft nearest neighbours among supports of the current task, and a live classifier."""
 
     temperature: float  # of the similarities
@@ -54,6 +54,7 @@ class Csl(Objective):
             smoothing=self.smoothing,
             prior=self.share,
             rows=step.by_age and step.by_age.current,
+            believed=None if self.index is None else self.soft_classes,
         )
 
     def predict(self, outputs: Outputs, supports: tuple[Outputs, Tensor] | None) -> Tensor:

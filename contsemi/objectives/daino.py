@@ -17,14 +17,14 @@ from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, mixed_labe
 from contsemi.blocks.prior import Prior
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.models.heads import prototypes
-from contsemi.objectives.objective import Objective
+from contsemi.objectives.indexed import Indexed
 from contsemi.types import Outputs, Step
 
 __all__ = ["Daino"]
 
 
 @dataclass(kw_only=True, eq=False)
-class Daino(Objective):
+class Daino(Indexed):
     """Self-distillation with a centred teacher, which sees the large views and predicts."""
 
     directions: str  # gain: each prototype learns a factor of its scores; weight_norm: not
@@ -72,9 +72,11 @@ class Daino(Objective):
             wanted = self.share.of_scores(
                 large["prototypes"], temperature=self.temperature, columns=step.columns
             )
+            targets, slow = self.centre(step, wanted), step.teacher("large")
+            assert slow is not None
             loss = swapped_cross_entropy(
                 scores,
-                self.centre(step, wanted),
+                self.soft_classes(step, slow, targets),
                 batch_size=step.batch_size,
                 temperature=self.temperature,
             )

@@ -20,14 +20,14 @@ from contsemi.errors import InputError
 from contsemi.losses.fairness import fairness
 from contsemi.losses.numerics import wide
 from contsemi.losses.pseudo import pseudo_cross_entropy
-from contsemi.objectives.objective import Objective
+from contsemi.objectives.indexed import Indexed
 from contsemi.types import Needs, Outputs, Step, View
 
 __all__ = ["FixMatch"]
 
 
 @dataclass(kw_only=True, eq=False)
-class FixMatch(Objective):
+class FixMatch(Indexed):
     """Labels, and pseudo-labels from weak to strong views."""
 
     rule: str  # fixed (FixMatch), flexible (FlexMatch), adaptive, gaussian (SoftMatch) or relative
@@ -48,6 +48,9 @@ class FixMatch(Objective):
             problem = f"has no effect with objective.rule={self.rule}, which aligns with nothing"
             fix = f"leave it out, or use objective.rule={' or '.join(ALIGNING)}"
             raise InputError(f"objective.prior={self.prior}", problem, fix)
+        if self.index is not None and self.among == "seen":
+            problem = "the index tells the task's own classes apart, and objective.among=seen all"
+            raise InputError("objective.labels_from", problem, "use objective.among=current")
         self.share = Prior(self.prior)
         self.pseudo = RULES[self.rule](threshold=self.threshold, momentum=self.momentum)
         self.needs = Needs(
@@ -63,6 +66,10 @@ class FixMatch(Objective):
             teacher=ema_momenta(self.teacher) if self.teacher else None,
             teacher_buffers="copied" if self.teacher else None,
         )
+
+    def indexed_head(self) -> str | None:
+        """The features: no term of it trains a projector."""
+        return None
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``labels`` and ``pseudo``, the latter a mean over all unlabelled images."""
@@ -86,8 +93,9 @@ class FixMatch(Objective):
 
     def _guesses(self, step: Step, weak: Outputs, columns: Tensor) -> Guesses:
         labelled, logits = step.student("labelled"), weak["classifier"]
+        probs = (wide(logits)[:, columns] / self.temperature).softmax(dim=1)
         return Guesses(
-            probs=(wide(logits)[:, columns] / self.temperature).softmax(dim=1),
+            probs=self.soft_classes(step, weak, probs),
             columns=columns,
             places=step.places,
             labelled=None if labelled is None else labelled.float()["classifier"].softmax(dim=1),

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from contsemi.assign.acceptance import accepted
+from contsemi.blocks.choices import start_and_end
 from contsemi.blocks.clusters import Clusters
 from contsemi.blocks.keyed import Keyed
 from contsemi.losses.false_negatives import attraction, elimination
@@ -36,6 +37,7 @@ class Ifnd(MomentumContrast):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._rates = start_and_end("objective.rate", self.rate)
         self.found = Clusters(
             self.clusters, iterations=self.iterations, temperature=self.temperature
         )
@@ -57,7 +59,7 @@ class Ifnd(MomentumContrast):
 
     def _believed(self, places: Tensor, labels: Tensor, step: Step) -> Tensor:
         """The clusters [levels, N] that are believed; -1 for the others."""
-        start, end = self.rate
+        start, end = self._rates
         rate = start + (end - start) * step.progress
         sure = accepted(self.found.rank(places, labels), rate, self.found.table.shape[1])
         clusters: Tensor = self.found(places, labels)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from contsemi.assign.mira import mira
 from contsemi.blocks.by_view import by_view, equal_views, labels_of_all
-from contsemi.blocks.choices import ema_momenta, enough_views
+from contsemi.blocks.choices import ema_momenta, enough_views, start_and_end
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.prior import Prior
 from contsemi.errors import InputError
@@ -51,6 +51,7 @@ class Mira(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         enough_views(self.large_views, self.labelled_views)
+        self._betas = start_and_end("objective.beta", self.beta)
         self.share = Prior(self.prior, self.clusters)
         views = equal_views(self.large_views, self.labelled_views, seen_by=("student", "teacher"))
         if self.small_views:
@@ -109,7 +110,7 @@ class Mira(Objective):
     def _assigned(self, scores: Tensor, step: Step) -> Tensor:
         """The assignments [V, N, K] of all images, each view by itself."""
         labels = labels_of_all(step)
-        start, end = self.beta
+        start, end = self._betas
         assigned = partial(
             mira,
             temperature=self.teacher_temperature,

@@ -35,8 +35,8 @@ class Mochi(MomentumContrast):
     def contrasts(self, rows: Keyed, step: Step) -> dict[str, Tensor]:
         """``contrast``."""
         compared = self.queue.compare(rows)
-        stored = compared.scores[:, 1:].masked_fill(compared.same, -torch.inf)
-        scores = [compared.scores[:, :1], stored]
+        stored = compared.stored.masked_fill(compared.same, -torch.inf)
+        scores = [compared.scores[:, :1], stored, compared.beside]
         if len(compared.rows):
             scores += self._mixed(rows.queries, stored.detach(), compared, step)
         loss = first_contrast(torch.cat(scores, dim=1), temperature=self.temperature)

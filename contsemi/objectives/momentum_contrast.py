@@ -42,6 +42,7 @@ class MomentumContrast(Objective):
             supports_per_class=self.supports_per_class,
             teacher=self.teacher,
             key_policy=self.key_policy(),
+            swapped=self.has_negatives(),
         )
 
     def asked_of(self) -> str:
@@ -51,6 +52,10 @@ class MomentumContrast(Objective):
     def key_policy(self) -> str:
         """How the views are made that are keys alone."""
         return "large"
+
+    def has_negatives(self) -> bool:
+        """Whether queries are told from others, so that one more can be told from each."""
+        return True
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``labels``, and what :meth:`contrasts` has of all images, each counted once."""

@@ -5,6 +5,8 @@ generalized novel category discovery". First stage: views of an image, and label
 class, are drawn together. Second stage: both between the network and its slow copy, and beside them
 the stored rows that a graph of neighbours' neighbours holds to be of an image's kind; labels
 overrule the graph. Both stages are within each task here, the first one for a share of its steps.
+The paper holds features to those of the pre-trained network for the first epochs, on images of
+ImageNet; here that is the network that a task began with, on the task's own images (``kept_for``).
 Where the backbone has prompts, all of it is done a second time on what they become. The classifier,
 which is not in the paper, reads the features and leaves them alone.
 """
@@ -17,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.assign.affinity import affinity_graph, affinity_relation, sampled_negatives
+from contsemi.blocks.choices import start_and_end
 from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.labelled import labels_term
 from contsemi.errors import InputError
@@ -26,6 +29,8 @@ from contsemi.losses.affinity import (
     swapped_views,
     views_contrast,
 )
+from contsemi.losses.distil import feature_distillation
+from contsemi.losses.numerics import wide
 from contsemi.models.heads import classifier, mlp
 from contsemi.objectives.objective import Objective
 from contsemi.types import Head, Step
@@ -55,6 +60,9 @@ class Promptcal(Objective):
     # Widths of the head on the backbone's prompts; none for a backbone that has no prompts.
     prompt_projector: Sequence[int]
     prompt_weight: float  # of the loss on them
+    # Share of a task's steps in which features are held to those of the network that it began with
+    kept_for: float
+    kept_weight: Sequence[float]  # of holding them, at the start and at the end of that share
     smoothing: float  # of the labels of the classifier
 
     def __post_init__(self) -> None:
@@ -65,19 +73,22 @@ class Promptcal(Objective):
                 "the two views of an image are each other's first positive",
                 "use 2, or 0",
             )
+        self._weights = start_and_end("objective.kept_weight", self.kept_weight)
         self.kin = Fifo(self.bank, current_only=True)
         self.prompt_kin = Fifo(self.bank, current_only=True)
         heads: tuple[str | Head, ...] = ("projector", classifier(detached=True))
         if self.prompt_projector:
             heads = (*heads, Head(name="prompted", on="prompts", build=self._prompted))
-        self.needs = self.asks(*heads, teacher=self.teacher, teacher_labelled=True)
+        self.needs = self.asks(
+            *heads, teacher=self.teacher, teacher_labelled=True, start=self.kept_for
+        )
 
     def _prompted(self, width: int, draw: torch.Generator) -> torch.nn.Module:
         return mlp(width, self.prompt_projector)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """``views``, ``classes``, ``affinity``, with what prompts add to them, and ``labels``."""
-        terms = labels_term(step, smoothing=self.smoothing)
+        """``views``, ``classes``, ``affinity``, with what prompts add, ``kept`` and ``labels``."""
+        terms = labels_term(step, smoothing=self.smoothing) | self._kept(step)
         if not any(name in step.seen for name in VIEWS):
             return terms
         found = self._branch(step, "projector", self.kin)
@@ -85,6 +96,20 @@ class Promptcal(Objective):
             more = self._branch(step, "prompted", self.prompt_kin)
             found = {name: term + self.prompt_weight * more[name] for name, term in found.items()}
         return terms | found
+
+    def _kept(self, step: Step) -> dict[str, Tensor]:
+        """Mean squared difference of unit features of this network and of the task's first one."""
+        pairs = [
+            (each.student.features, each.start.features)
+            for each in step.seen.values()
+            if each.student is not None and each.start is not None
+        ]
+        if not pairs or step.progress >= self.kept_for:
+            return {}
+        now, then = (functional.normalize(torch.cat(x), dim=1) for x in zip(*pairs, strict=True))
+        first, last = self._weights
+        weight = first + (last - first) * step.progress / self.kept_for
+        return {"kept": weight * feature_distillation(now, then)}
 
     def _branch(self, step: Step, head: str, stored: Fifo) -> dict[str, Tensor]:
         """The loss on one head, in parts that are to be added up."""
@@ -97,7 +122,7 @@ class Promptcal(Objective):
         if (whole := self._affinity_share(step)) and stored.allocated:
             affinity = self._affinity(step, rows, slow, labels, stored)
             share = torch.where(stored.filled.all(), whole, 0.0)  # zeros are of no one's kind
-        stored.push(functional.normalize(slow.float(), dim=1), labels=labels.repeat(2))
+        stored.push(functional.normalize(wide(slow), dim=1), labels=labels.repeat(2))
         views = views_contrast(rows, others, temperature=self.temperature)
         classes = label_contrast(rows, others, labels, temperature=self.label_temperature)
         return {
@@ -120,7 +145,7 @@ class Promptcal(Objective):
         """The contrast with stored rows, the slow network's other view being the first positive."""
         first = swapped_views(slow)
         graph = affinity_graph(
-            torch.cat([functional.normalize(first.float(), dim=1), stored.rows]),
+            torch.cat([functional.normalize(wide(first), dim=1), stored.rows]),
             queries=len(rows),
             neighbours=self.neighbours,
             quantile=self.quantile,

@@ -14,17 +14,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from contsemi.assign.propagation import certainty
 from contsemi.blocks.choices import enough_views
-from contsemi.blocks.index_labels import IndexLabels
 from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, mixed_labelled
 from contsemi.blocks.prior import Prior
 from contsemi.blocks.shares import Shares
 from contsemi.losses.cross_entropy import soft_cross_entropy
 from contsemi.losses.swapped import swapped_cross_entropy
-from contsemi.objectives.objective import Objective
+from contsemi.objectives.indexed import Indexed
 from contsemi.types import Mix, Outputs, Step, View
 
 __all__ = ["Suave"]
@@ -34,7 +31,7 @@ FIRST = Mix(of=("large",), views=2, kept=1, cut=True)
 
 
 @dataclass(kw_only=True, eq=False)
-class Suave(Objective):
+class Suave(Indexed):
     """Clustering prototypes tied to classes."""
 
     temperature: float  # of all predictions
@@ -59,16 +56,6 @@ class Suave(Objective):
     # What the mixed view counts for beside the others: its `rows`, or one, as in the official
     # code, which counts `views` there.
     mix_weight: str
-    # Where the soft classes of unlabelled images come from: the assignments to `prototypes`, what
-    # the `index` of the task's images says, or `both`, which believes the latter as far as it is
-    # sure.
-    labels_from: str = "prototypes"
-    index_by: str = "propagation"  # or comatch, simmatch, means: see `blocks.index_labels`
-    index_neighbours: int = 50  # of the graph
-    index_spread: float = 0.99  # how far labels spread over it
-    index_temperature: float = 0.1  # of cosines with stored rows
-    index_share: float = 0.1  # of these in the smoothing of `comatch` and `simmatch`
-    index_threshold: float = 0.95  # probability from which `means` believes the prototypes
     # How much each class is to be used: `even`, as the `labels` are, or as `estimated` on the way
     prior: str = "even"
 
@@ -76,16 +63,6 @@ class Suave(Objective):
         super().__post_init__()
         enough_views(self.large_views)
         self.share = Prior(self.prior)
-        self.index = None
-        if self.labels_from != "prototypes":
-            self.index = IndexLabels(
-                self.index_by,
-                neighbours=self.index_neighbours,
-                spread=self.index_spread,
-                temperature=self.index_temperature,
-                share=self.index_share,
-                threshold=self.index_threshold,
-            )
         self.shares = Shares(
             "prototypes",
             epsilon=self.epsilon,
@@ -132,8 +109,8 @@ class Suave(Objective):
                 large["prototypes"], temperature=self.temperature, columns=step.columns
             )
         targets = self.shares(step, decides, step.columns, wanted)
-        if self.index is not None and decides is not None:
-            targets = self._by_index(step, decides, targets)
+        assert decides is not None
+        targets = self.soft_classes(step, decides, targets)
         scores, aims = self._compared(step, step.views("prototypes"), targets)
         loss = swapped_cross_entropy(
             scores, aims, batch_size=step.batch_size, temperature=self.temperature
@@ -145,16 +122,6 @@ class Suave(Objective):
         rows = len(scores) + more
         mixed = self._mixed(step, seen.student, seen.share, targets)
         return loss * (len(scores) / rows) + mixed * (more / rows), rows
-
-    def _by_index(self, step: Step, decides: Outputs, targets: Tensor) -> Tensor:
-        """Soft classes [V * B, K] that the index has a say in."""
-        assert self.index is not None
-        rows = functional.normalize(decides["projector"].detach().float(), dim=1)
-        found: Tensor = self.index(targets, rows, step.places)
-        if self.labels_from == "index":
-            return found
-        sure = certainty(found)[:, None]
-        return (1 - sure) * targets + sure * found
 
     def _mixed(self, step: Step, mixed: Outputs, share: float | Tensor, targets: Tensor) -> Tensor:
         """A mixed image is to be in the classes of the first view and of its partner's second."""

@@ -77,12 +77,12 @@ def asked_bytes(config: Config, images: int, ranks: int = 1) -> dict[str, int]:
 def _all(config: Config, images: int, ranks: int) -> dict[str, int]:
     objective, _ = parts.build_part(config.objective, Objective)
     distiller, _ = parts.build_distiller(config.distiller)
-    needs = (objective.needs | distiller.needs).shown_to_past()
+    needs = parts.all_needs(objective, distiller, config.views)
     network = parts.build_network(
         config.model_copy(update={"init": config.init.model_copy(update={"weights": None})}), needs
     )
     copies = 1 + (1 + _SLOTS[config.optim.name]) * needs.trains
-    copies += (needs.teacher is not None) + needs.pasts
+    copies += (needs.teacher is not None) + needs.pasts + (needs.start > 0)
     found = {"model": _weights(network.backbone) * (1 if network.frozen else copies)}
     for name, child in network.named_children():
         if child is not network.backbone:

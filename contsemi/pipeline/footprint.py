@@ -2,7 +2,6 @@
 
 from contsemi.config import Config
 from contsemi.learner.learner import Learner
-from contsemi.memory.embeddings import label_bytes
 
 __all__ = ["state_bytes"]
 
@@ -24,8 +23,9 @@ def state_bytes(learner: Learner, config: Config, image_bytes: int, classes: int
     weights = sum(tensor.nbytes for tensor in own)
     copies = 1 + _SLOTS[config.optim.name] * learner.needs.trains
     copies += (learner.needs.teacher is not None) + learner.networks.keep
+    copies += learner.needs.start > 0
     pixels = 0 if learner.reads_again else image_bytes
     exemplars = config.memory.exemplars * (pixels + 32)
-    labels = label_bytes(config.memory.top_labels, classes)
-    embeddings = learner.embeddings.budget * (2 * config.projector[-1] + labels + 16)
+    shared, each = learner.embeddings.bytes_of(config.projector[-1], classes)
+    embeddings = shared + learner.embeddings.budget * each
     return weights * copies + exemplars + embeddings

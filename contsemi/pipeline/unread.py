@@ -25,7 +25,8 @@ def notes(learner: Learner, given: Iterable[str]) -> list[str]:
         given: keys that somebody asked for.
     """
     reasons = ((key, unread(learner, key)) for key in given)
-    return [f"{key} has no effect: {why}" for key, why in reasons if why is not None]
+    idle = [f"{key} has no effect: {why}" for key, why in reasons if why is not None]
+    return idle + _merely_random(learner)
 
 
 def unread(learner: Learner, key: str) -> str | None:
@@ -53,6 +54,18 @@ def _unseen(key: str, method: str, needs: Needs) -> str | None:
     if policy in seen:
         return None
     return f"{method} asks for no {policy} views, but for {', '.join(seen) or 'none at all'}"
+
+
+def _merely_random(learner: Learner) -> list[str]:
+    """Policies whose swapped backgrounds no method tells apart."""
+    told = {view.policy for view in learner.needs.views.values() if view.swapped}
+    seen = {view.policy for view in learner.needs.views.values() if view.mix is None}
+    return [
+        f"{_POLICIES}{name}.background=swap does what random does: {learner.config.method} has no "
+        f"negatives of {name} views"
+        for name, crop in learner.config.views.policies.items()
+        if crop.background == "swap" and crop.background_probability and name in seen - told
+    ]
 
 
 def _labelled(config: Config, needs: Needs) -> str | None:

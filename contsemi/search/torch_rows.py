@@ -5,6 +5,8 @@ decides. A bound on the rounding error says how many are needed so that none can
 answer is that of float32.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,7 @@ from contsemi.search.top_products import (
     plain_top,
 )
 
-__all__ = ["TorchRows"]
+__all__ = ["Table", "TorchRows", "in_pieces"]
 
 _SCORES_GPU = 1 << 26  # at a time
 _GATHERED = 1 << 19  # numbers of candidates' rows at a time, so that they stay in the cache
@@ -25,6 +27,21 @@ _GROUPED_FROM, _GROUPED_PER_K = 2000, 16  # rows from which a threshold pays
 _SCREENED_FROM, _SCREENED_PER_K = 2000, 100  # rows from which a product in bfloat16 pays
 _ROUNDING = 2.0**-8  # largest relative error of a number in bfloat16
 _ADDING = 2.0**-23  # of a term in a float32 sum, twice
+
+
+class Table(Protocol):
+    """Rows that are made piece by piece when they are asked for; a tensor is one, too."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice) -> Tensor:
+        """Some of them, float [n, D]."""
+        ...
 
 
 class TorchRows:
@@ -51,7 +68,7 @@ class TorchRows:
         """The k rows of greatest inner product."""
         queries = queries.to(torch.promote_types(self._rows.dtype, torch.float32))
         half = self._halved(queries) if self._screened(k) else None
-        return _in_pieces(queries, self._rows, half, k)
+        return in_pieces(queries, self._rows, k, half)
 
     def _screened(self, k: int) -> bool:
         """Whether bfloat16 proposes."""
@@ -78,8 +95,20 @@ class TorchRows:
 _Half = tuple[Tensor, Tensor, Margin]
 
 
-def _in_pieces(queries: Tensor, rows: Tensor, half: _Half | None, k: int) -> tuple[Tensor, Tensor]:
-    """The best of all rows, from pieces of them whose scores the memory can hold."""
+def in_pieces(
+    queries: Tensor, rows: Tensor | Table, k: int, half: _Half | None = None
+) -> tuple[Tensor, Tensor]:
+    """The best of all rows, from pieces of them whose scores the memory can hold.
+
+    Args:
+        queries: float [B, D], of the rows' precision on a CPU.
+        rows: [M, D].
+        k: neighbours, at most M.
+        half: queries and rows in bfloat16 that propose candidates; ``None`` for none.
+
+    Returns:
+        scores [B, k] in descending order, and int64 places [B, k].
+    """
     if rows.device.type == "cpu":
         most = BYTES // ((4 if half is None else 2) * min(QUERIES, max(1, len(queries))))
     else:

@@ -9,7 +9,7 @@ that grows only ever gains columns on the right.
 """
 
 from contsemi.types.needs import Head, Mix, Needs, View
-from contsemi.types.outputs import Forward, MemoryRows, Outputs
+from contsemi.types.outputs import Forward, MemoryRows, Outputs, RowTable
 from contsemi.types.soft_labels import SoftLabels
 from contsemi.types.step import Batch, ByAge, Seen, Step
 from contsemi.types.task import Experience, Pool
@@ -25,6 +25,7 @@ __all__ = [
     "Needs",
     "Outputs",
     "Pool",
+    "RowTable",
     "Seen",
     "SoftLabels",
     "Step",

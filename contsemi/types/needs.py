@@ -54,6 +54,9 @@ class View:
         near: gives for places int64 [B] in the pool those [B, K] of others: each view is then one
             of an image drawn from these. ``None`` for views of the image itself.
         mix: made of other views instead of images; ``policy`` and ``near`` do not count then.
+        swapped: whether each view shows what another image of the task has in its foreground, on
+            the background of the image itself. A run has such views only where the policy's
+            backgrounds are swapped.
     """
 
     rows: str
@@ -63,6 +66,7 @@ class View:
     gradient: bool = True
     near: Callable[[Tensor], Tensor] | None = None
     mix: Mix | None = None
+    swapped: bool = False
 
     @property
     def known_to_past(self) -> bool:
@@ -114,6 +118,8 @@ class Needs:
         teacher_restarts: whether that copy begins each task anew, as the network then is; it lives
             on otherwise.
         pasts: frozen networks of the ends of so many earlier tasks.
+        start: share of each task's steps in which the network that the task began with, frozen,
+            sees what the student learns from, too.
         memory: whether rows of the embedding memory are to be in ``step.memory``.
         supports_at_test: whether ``predict`` needs the outputs of the labelled images at hand.
     """
@@ -127,6 +133,7 @@ class Needs:
     teacher_restarts: bool | None = None
     shrink: float | None = None
     pasts: int = 0
+    start: float = 0.0
     memory: bool = False
     supports_at_test: bool = False
 
@@ -151,6 +158,7 @@ class Needs:
             ),
             shrink=_agreed("shrink", self.shrink, other.shrink),
             pasts=max(self.pasts, other.pasts),
+            start=max(self.start, other.start),
             memory=self.memory or other.memory,
             supports_at_test=self.supports_at_test or other.supports_at_test,
         )

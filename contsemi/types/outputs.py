@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from contsemi.types.soft_labels import SoftLabels
 
-__all__ = ["Forward", "MemoryRows", "Outputs"]
+__all__ = ["Forward", "MemoryRows", "Outputs", "RowTable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,21 @@ def _wide(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
+class RowTable(Protocol):
+    """Rows that are made when they are asked for."""
+
+    def __getitem__(self, places: Tensor) -> Tensor:
+        """Float [..., D] of int64 [...]."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryRows:
     """Rows of the embedding memory that stand for images of earlier tasks.
 
     Attributes:
         embeddings: float16 [M, D] unit rows in the space of the frozen previous network's
-            projector.
+            projector, or what decodes some of them.
         probs: [M, C_old] soft labels over old columns; rows sum to 1.
         tasks: int64 [M], the task each row was written in.
         search: queries [N, D] and k -> scores and row numbers [N, k'] of the nearest rows, by the
@@ -72,7 +81,7 @@ class MemoryRows:
             the queries.
     """
 
-    embeddings: Tensor
+    embeddings: Tensor | RowTable
     probs: Tensor | SoftLabels
     tasks: Tensor
     search: Callable[[Tensor, int], tuple[Tensor, Tensor]]

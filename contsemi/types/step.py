@@ -83,6 +83,7 @@ class Seen:
         student: outputs of the network that is trained; ``None`` if it does not see these views.
         teacher: of the EMA network, no gradient.
         past: of the frozen networks, the newest first, no gradient; empty in the first task.
+        start: of the network that the task began with, no gradient; ``None`` where nobody asks.
         rows: of which images: ``unlabelled``, ``labelled`` or ``coarse``.
         number: V, views of each image.
         share: of a mixed row: what the row itself has in it; 1 - share is its partner's.
@@ -92,6 +93,7 @@ class Seen:
     student: Outputs | None = None
     teacher: Outputs | None = None
     past: tuple[Outputs, ...] = ()
+    start: Outputs | None = None
     rows: str = "unlabelled"
     number: int = 1
     share: float | Tensor = 1.0

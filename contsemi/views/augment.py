@@ -190,9 +190,9 @@ class Augment:
 
         return self._passes(images, source, plan.size, make, out)
 
-    def _alike(self, asked: Asked) -> tuple[Crop, bool]:
+    def _alike(self, asked: Asked) -> tuple[Crop, bool, int]:
         """Equal for kinds that can be made together."""
-        return self._crop(asked), asked.cut
+        return self._crop(asked), asked.cut, asked.images.shape[1]
 
     def _crop(self, asked: Asked) -> Crop:
         return self.config.policies[asked.policy]

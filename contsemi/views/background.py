@@ -12,7 +12,17 @@ from torch import Tensor
 
 from contsemi.views.draws import Drawn, Draws
 
-__all__ = ["Background", "Donors", "composite", "draw_background", "free_rectangles", "tiled"]
+__all__ = [
+    "Background",
+    "Donors",
+    "composite",
+    "draw_background",
+    "free_rectangles",
+    "swapped",
+    "tiled",
+]
+
+_CELLS = 16  # a side, among which a background is looked for at every step
 
 
 def composite(foregrounds: Tensor, masks: Tensor, backgrounds: Tensor) -> Tensor:
@@ -33,7 +43,7 @@ def free_rectangles(masks: Tensor) -> tuple[Tensor, Tensor]:
     """The largest rectangle of each image without any foreground.
 
     Args:
-        masks: uint8 [N, S, S].
+        masks: [N, S, S], 0 where there is no foreground.
 
     Returns:
         start int64 [N, 2], top and left, and length int64 [N, 2], height and width; of rectangles
@@ -64,23 +74,41 @@ def free_rectangles(masks: Tensor) -> tuple[Tensor, Tensor]:
     return start, length
 
 
-def tiled(images: Tensor, masks: Tensor) -> Tensor:
+def tiled(images: Tensor, masks: Tensor, *, cell: int = 1) -> Tensor:
     """Backgrounds alone: the largest rectangle without foreground, repeated over the image.
 
     Args:
         images: uint8 [N, 3, S, S].
         masks: uint8 [N, S, S].
+        cell: side in pixels of the squares that the rectangle is made of.
 
     Returns:
-        uint8 [N, 3, S, S]; the first pixel everywhere where all is foreground.
+        uint8 [N, 3, S, S]; the first pixel everywhere where no such square is free.
     """
-    start, length = free_rectangles(masks)
+    if cell > 1:
+        masks = F.max_pool2d(masks[:, None].float(), cell)[:, 0]
+    start, length = (cell * each for each in free_rectangles(masks))
     place = torch.arange(images.shape[-1], device=images.device)
     index = start[..., None] + place % length.clamp(min=1)[..., None]
     rows, columns = index[:, 0], index[:, 1]
     each = torch.arange(len(images), device=images.device)[:, None, None]
     picked = images.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None]]
     return picked.permute(0, 3, 1, 2).contiguous()
+
+
+def swapped(foregrounds: Tensor, backgrounds: Tensor) -> Tensor:
+    """The foreground of one image on the background of another, whose own foreground is filled.
+
+    Args:
+        foregrounds: uint8 [N, 4, S, S], the mask last, 255 for foreground.
+        backgrounds: uint8 [N, 4, S, S], likewise.
+
+    Returns:
+        uint8 [N, 3, S, S].
+    """
+    cell = max(1, backgrounds.shape[-1] // _CELLS)
+    around = tiled(backgrounds[:, :3], backgrounds[:, 3], cell=cell)
+    return torch.where(foregrounds[:, 3:] >= 128, foregrounds[:, :3], around)
 
 
 class Donors:

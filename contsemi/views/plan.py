@@ -104,7 +104,7 @@ def draw_plan(
         side: S, side of the images in pixels.
         fill: the colour of erased rectangles.
         drawn: further operations, the last ones.
-        donors: backgrounds that the policy's ``random`` takes.
+        donors: backgrounds that the policy's ``random`` and ``swap`` take.
     """
     boxes = draw_boxes(draws, side, scale=crop.scale, ratio=crop.ratio, flip=crop.flip)
     steps: list[Drawn] = []
@@ -134,8 +134,8 @@ def draw_plan(
     steps += [operation.draw(draws, crop.size) for operation in drawn]
     changed = None  # drawn last, so that all else is as without it
     if crop.background != "none":
-        others = donors if crop.background == "random" else None
-        if crop.background == "random" and donors is None:
+        others = None if crop.background == "remove" else donors
+        if crop.background != "remove" and donors is None:
             raise ValueError("backgrounds of others are wanted, and no donors are given")
         least = crop.background_least
         changed = draw_background(draws, crop.background_probability, least=least, donors=others)

@@ -1,5 +1,7 @@
 """A queue of keys: who is compared, when rows enter, and what a new task makes of it."""
 
+from dataclasses import replace
+
 import torch
 from torch.nn import functional
 
@@ -83,3 +85,23 @@ def test_its_state_goes_on():
     second.load_state_dict(first.state_dict())
     rows = rows_of([3], seed=1)
     assert torch.equal(first.compare(rows).scores, second.compare(rows).scores)
+
+
+def test_a_negative_of_its_own_stands_last_for_the_first_queries():
+    queue = KeyQueue(8, current_only=True)
+    rows = rows_of([0, 1, 2], [-1, -1, 3])
+    onto = functional.normalize(
+        torch.randn(2, 4, generator=torch.Generator().manual_seed(9)), dim=1
+    )
+    rows = replace(rows, swapped=onto)
+    for stored in (0, 8):
+        compared = queue.compare(rows)
+        assert compared.scores.shape == (3, 2 + stored) == compared.positives().shape
+        own = compared.scores[:, -1]
+        torch.testing.assert_close(own[:2], (rows.queries[:2] * onto).sum(1))
+        assert own[2] == -torch.inf  # a labelled query has none
+        assert torch.equal(compared.beside[:, 0], own) and not compared.positives()[:, -1].any()
+        assert compared.stored.shape == compared.allow.shape == compared.same.shape == (3, stored)
+        queue.after_step()
+    assert queue.stored.filled.sum() == 6  # nothing else enters
+    assert torch.equal(queue.stored.rows[3:6], rows.keys)

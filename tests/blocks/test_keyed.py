@@ -103,3 +103,19 @@ def test_all_images_side_by_side_in_each_view():
     with pytest.raises(InputError, match="labelled_views"):
         equal_views(2, 1, seen_by=("student",))
     assert equal_views(0, 3, seen_by=("student",))["labelled"].number == 3
+
+
+def test_negatives_of_the_own_background_are_the_slow_networks_unit_rows():
+    swapped = random(3, 5, seed=7).requires_grad_()
+    seen = {
+        "query": Seen(student=said(random(3, 5))),
+        "key": Seen(teacher=said(random(3, 5, seed=1))),
+        "labelled": Seen(student=said(random(1, 5, seed=2))),
+        "labelled_key": Seen(teacher=said(random(1, 5, seed=3))),
+    }
+    assert keyed(step_of(seen, 3, [1])).swapped is None
+    found = keyed(step_of(seen | {"swapped": Seen(teacher=said(swapped))}, 3, [1])).swapped
+    torch.testing.assert_close(found, unit(swapped.detach()))
+    assert not found.requires_grad
+    view = keyed_views(both_ways=True, labelled_views=0, swapped=True)["swapped"]
+    assert (view.number, view.seen_by, view.swapped) == (2, ("teacher",), True)

@@ -3,6 +3,8 @@
 The losses of whole methods are compared in ``test_ranks.py``.
 """
 
+import warnings
+
 import pytest
 import torch
 
@@ -87,3 +89,18 @@ def test_places_are_brought_to_the_device_once(times, monkeypatch):
         layout = gathering._Layout.of(1, 2, ((1001, 1),))
         assert layout.on(torch.device("cpu"))[0] is layout.on(torch.device("cpu"))[0]
     assert len(made) == 3
+
+
+def test_no_process_is_warned(in_ranks):
+    """What torch says of a call would be said to users, once by every process."""
+
+    def job(ranks):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            gathered = ranks.gather(torch.tensor([ranks.rank + 1.0]))
+            linear = torch.nn.Linear(1, 1)
+            linear(gathered[:, None]).sum().backward()
+            ranks.sum_gradients([linear], [])
+            return gathered.tolist(), ranks.agree(ranks.rank), ranks.sum(gathered).tolist()
+
+    assert in_ranks(job) == [([1.0, 2.0], 1, [2.0, 4.0])] * 2

@@ -1,6 +1,6 @@
 """The command under torchrun: several processes that are one run, however it ends.
 
-All but the first test start whole commands: ``pytest tests/test_torchrun.py -m slow``.
+All but the first test start whole commands: ``pytest tests/devices/test_torchrun.py -m slow``.
 """
 
 import json

@@ -1,6 +1,6 @@
 """What the pages of docs/ show is run: their commands compose, their Python trains, links exist.
 
-python -m pytest -m slow tests/test_pages.py
+python -m pytest -m slow tests/docs/test_pages.py
 """
 
 import re
@@ -55,6 +55,18 @@ def test_links_exist(page):
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     local = [to for to in re.findall(r"\]\(([^)]+)\)", text) if "://" not in to]
     assert [to for to in local if not (DOCS / to).exists()] == []
+
+
+def test_tests_that_a_page_or_a_test_names_exist():
+    root = DOCS.parent
+    pages = [root / "README.md", *DOCS.glob("*.md"), *(root / "tests").rglob("*.py")]
+    lost = [
+        (page.name, name)
+        for page in pages
+        for name in re.findall(r"\btests/[\w/]*\btest_\w+", page.read_text(encoding="utf-8"))
+        if not ((root / name).is_dir() or (root / f"{name}.py").is_file())
+    ]
+    assert lost == []
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Malformed images: what is said of each kind, one report of all, in half a gigabyte.
 
 That usable files give the right pixels (grey, palettes, CMYK, 16 bit, transparency, EXIF
-orientation, huge photographs) is tested in ``tests/data/test_decode.py``.
+orientation, huge photographs) is tested in ``tests/data/sources/test_decode.py``.
 """
 
 import io

@@ -1,13 +1,17 @@
 """PromptCAL inside a step: stages, bank and graph; its losses have tests of their own."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from torch.nn.functional import pad
 
 from contsemi.blocks.fifo import Fifo
 from contsemi.errors import InputError
+from contsemi.learner.learner import Learner
 from contsemi.losses.affinity import label_contrast, views_contrast
 from contsemi.models import build_backbone
 from contsemi.models.network import Network
@@ -44,11 +48,14 @@ def rows(number, width=6, seed=0, dtype=torch.float32):
 
 def step_of(large=None, labelled=None, labels=(), progress=0.9, heads=("projector",)):
     """A step; ``large`` and ``labelled`` are pairs of embeddings: the student's, the teacher's."""
-    seen = {}
+    seen, more = {}, max([2, *labels]) - 2  # classes above three
     for name, pair in (("large", large), ("labelled", labelled)):
         if pair is not None:
             made = [
-                Outputs(each[:, :2], dict.fromkeys(heads, each) | {"classifier": each[:, :3]})
+                Outputs(
+                    each[:, :2],
+                    dict.fromkeys(heads, each) | {"classifier": pad(each[:, :3], (0, more))},
+                )
                 for each in pair
             ]
             seen[name] = Seen(student=made[0], teacher=made[1], number=2)
@@ -99,6 +106,72 @@ def test_the_second_stage_without_stored_rows_is_the_official_cross_loss(path, o
     official.close(torch.autograd.grad(loss, student)[0], gradient)
 
 
+def parted(data, student, slow):
+    """Views of unlabelled images, of labelled ones, and these labels; how the rows then stand."""
+    known = data["labelled"].bool()
+    images = torch.cat([(~known).nonzero()[:, 0], known.nonzero()[:, 0]])
+    order = torch.cat([images, images + len(known)])
+    both = known.repeat(2)
+    given = {
+        "large": (student[~both], slow[~both]) if (~known).any() else None,
+        "labelled": (student[both], slow[both]) if known.any() else None,
+    }
+    return given, data["labels"][known].tolist(), order
+
+
+@pytest.mark.parametrize("path", sorted(PARTS.glob("promptcal_semi_*.npz")), ids=lambda p: p.stem)
+def test_the_first_stage_is_the_official_loss(path, official):
+    data = official.load(path)
+    student = data["embeddings"].requires_grad_()
+    given, labels, _ = parted(data, student, rows(len(student), student.shape[1], seed=3))
+    made = promptcal(
+        first_stage=1.0,
+        alpha=float(data["alpha"]),
+        temperature=float(data["temperature"]),
+        label_temperature=float(data["supcon_temperature"]),
+    )
+    terms = made.terms(step_of(**given, labels=labels, progress=0.5))
+    loss, expected, gradient = terms["views"] + terms["classes"], "loss", "grad"
+    if "official_raises" in data:  # no label: the contrast of views is all there is
+        loss, expected, gradient = loss / (1 - made.alpha), "infonce", "grad_infonce"
+    official.close(loss, data[expected])
+    official.close(torch.autograd.grad(loss, student)[0], data[gradient])
+
+
+@pytest.mark.parametrize("path", sorted(PARTS.glob("promptcal_graph_*.npz")), ids=lambda p: p.stem)
+def test_the_second_stage_is_the_official_loss_with_stored_rows(path, official, monkeypatch):
+    """Its draw of negatives is given; rows stand in another order, which the mean does not mind."""
+    data = official.load(path)
+    made = promptcal(
+        first_stage=0.0,
+        affinity_ramp=0.0,
+        affinity_share=1.0,
+        alpha=0.25,
+        affinity_temperature=float(data["temperature"]),
+        bank=int(data["bank_size"]),
+        neighbours=int(data["k"]),
+        quantile=float(data["quantile"]),
+        diffusion=int(data["diffusion_steps"]),
+        negatives=int(data["negatives"]),
+    )
+    known = data["bank_labelled"].bool()
+    made.kin.push(data["bank"], labels=torch.where(known, data["bank_labels"], -1))
+    student = data["student"].requires_grad_()
+    given, labels, order = parted(data, student, data["teacher"])
+    seen = []
+
+    def drawn(graph, number, draw):
+        seen.append(graph)
+        return data["negatives_sampled"].bool()[order]
+
+    monkeypatch.setattr("contsemi.objectives.promptcal.sampled_negatives", drawn)
+    loss = made.terms(step_of(**given, labels=labels))["affinity"]
+    assert torch.equal(seen[0], data["affinity_graph"].bool()[order])
+    official.close(loss, 0.75 * data["cal_loss_swapped_view"])
+    (gradient,) = torch.autograd.grad(loss, student)
+    official.close(gradient, 0.75 * data["grad_student_swapped_view"])
+
+
 def test_the_first_stage_is_within_the_student():
     large, labelled = pair(4), pair(2, seed=5)
     terms = promptcal(first_stage=0.3).terms(step_of(large, labelled, [0, 1], progress=0.0))
@@ -122,6 +195,19 @@ def test_stored_rows_count_once_the_bank_is_full_and_the_share_has_risen():
     assert made._affinity_share(step_of(progress=0.19)) == 0
     assert made._affinity_share(step_of(progress=0.25)) == pytest.approx(0.3)
     assert made._affinity_share(step_of(progress=0.9)) == pytest.approx(0.6)
+
+
+def test_double_precision_stays_so():
+    """As where several processes are compared with one."""
+    single, double = promptcal(first_stage=0.0), promptcal(first_stage=0.0)
+    for _ in range(3):
+        large = pair(3)
+        expected = single.terms(step_of(large))
+        found = double.terms(step_of(tuple(each.double() for each in large)))
+    assert double.kin.rows.dtype == found["affinity"].dtype == torch.float64
+    assert found["affinity"] > 0
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value.double(), rtol=1e-5, atol=1e-6)
 
 
 def test_the_share_rises_as_in_the_official_code(official):
@@ -213,3 +299,66 @@ def test_a_network_with_prompts_has_the_head_on_them():
     assert outputs["projector"].shape == outputs["prompted"].shape == (4, 6)
     outputs["prompted"].square().sum().backward()
     assert (network.backbone.prompts.tokens.grad != 0).any()
+
+
+def test_features_are_held_to_the_start_with_the_official_weight(official):
+    """Value and gradient by the formula, in numpy; the weight falls as in the official code."""
+    data = official.load(PARTS / "promptcal_schedule.npz")
+    ends = [float(data["kd_max"]), float(data["kd_min"])]
+    made = promptcal(kept_for=0.2, kept_weight=ends)
+    assert made.needs.start == 0.2
+    large, labelled = pair(3), pair(1, seed=5)
+    starts = rows(6, 2, seed=8), rows(2, 2, seed=9)
+    for epoch, weight in enumerate(data["kd_weight"]):
+        progress = 0.2 * epoch / int(data["kd_epochs"])
+        step = step_of(large, labelled, [0], progress=progress)
+        for name, then in zip(("large", "labelled"), starts, strict=True):
+            seen = step.seen[name]
+            step.seen[name] = replace(seen, start=Outputs(then, {}))
+        loss = made.terms(step)["kept"]
+        now, then = (
+            np.concatenate([x.detach().numpy()[:, :2] for x in each]).astype(np.float64)
+            for each in ((large[0], labelled[0]), starts)
+        )
+        lengths = np.linalg.norm(now, axis=1, keepdims=True)
+        unit = now / lengths
+        gap = unit - then / np.linalg.norm(then, axis=1, keepdims=True)
+        assert loss.item() == pytest.approx(float(weight) * (gap**2).mean(), rel=1e-5)
+        outer = 2 * float(weight) * gap / gap.size
+        expected = (outer - unit * (outer * unit).sum(1, keepdims=True)) / lengths
+        found = torch.autograd.grad(loss, (large[0], labelled[0]))
+        np.testing.assert_allclose(torch.cat(found)[:, :2], expected, rtol=1e-4, atol=1e-7)
+    assert "kept" not in made.terms(replace(step, progress=0.2))
+    assert "kept" not in promptcal().terms(step)
+
+
+def test_the_start_is_that_of_each_task_and_comes_back(small, stream_of):
+    """A learner that goes on inside a task has the same frozen network, and the same next loss."""
+    words = ("method=promptcal", "objective.kept_for=0.9", "scenario.classes=4", "scenario.tasks=2")
+    config = small(*words, "batch.unlabelled=32", "objective.bank=64")
+    stream, _ = stream_of(config)
+    learner = Learner(config)
+    for task in stream.experiences:
+        learner.begin(task, stream.images)
+        begun = [x.clone() for x in learner.networks.start.parameters()]
+        assert all(map(torch.equal, begun, learner.network.parameters()))
+        for iteration in range(2):
+            loss, terms = learner.loss(learner.forward(learner.batch(0, iteration)))
+            assert terms["kept"] > 0  # batch statistics here, running ones there
+            learner.backward(loss)
+            learner.update()
+        assert all(map(torch.equal, begun, learner.networks.start.parameters()))
+        if task.index == 0:
+            learner.end()
+    again = Learner(config)
+    again.restore(learner.state(), task, stream.images, step=2)
+    losses = [each.loss(each.forward(each.batch(0, 2)))[1]["kept"] for each in (learner, again)]
+    assert losses[0] == losses[1] > 0
+    learner.step_in_task = learner.epochs * learner.steps_per_epoch - 1
+    late = learner.forward(learner.batch(0, 2))
+    assert all(seen.start is None for seen in late.seen.values())
+
+
+def test_one_weight_for_both_ends_is_refused():
+    with pytest.raises(InputError, match="expected two numbers"):
+        promptcal(kept_weight=[0.5])

@@ -7,16 +7,73 @@ import torch
 import yaml
 
 from contsemi.errors import InputError
+from contsemi.losses.few_shot import hard_indices
 from contsemi.objectives.uml import Uml
 from contsemi.types import Outputs, Seen, Step
 
 ROOT = Path(__file__).parents[2]
+PARTS = ROOT / "tests" / "reference" / "parts"
+TSP = {  # our name of a weight of the attention -> theirs
+    "queries.weight": "w_qs.weight",
+    "keys.weight": "w_ks.weight",
+    "values.weight": "w_vs.weight",
+    "out.weight": "fc.weight",
+    "out.bias": "fc.bias",
+    "norm.weight": "layer_norm.weight",
+    "norm.bias": "layer_norm.bias",
+}
 SECTION = yaml.safe_load((ROOT / "conf" / "objective" / "uml.yaml").read_text())
 
 
 def uml(**keys):
     options = {k: v for k, v in SECTION.items() if k not in ("name", "weights", "ranges")}
     return Uml(**options | {"large_views": 3, "tasks": 40} | keys)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted(PARTS.glob("uml_*.npz")) if "eval" not in p.stem],
+    ids=lambda path: path.stem,
+)
+def test_the_official_arrays(path, official, monkeypatch):
+    """Tasks, mined negatives and their shares are given; value and gradients of the term."""
+    data = official.load(path)
+    shots = int(data["shot"])
+    tsp = "tsp_heads" in data
+    rows = data["embeddings"].requires_grad_()
+    objective = uml(
+        ways=int(data["way"]),
+        shots=shots,
+        large_views=shots + int(data["query"]),
+        tasks=int(data["tasks"]),
+        similarity=str(data["similarity"]),
+        temperature=float(data["temperature"]),
+        hard_negatives=int(data["hard_negatives"]) if "hard_negatives" in data else 0,
+        attention_heads=int(data["tsp_heads"]) if tsp else 0,
+        attention_width=rows.shape[1],
+        strength=1.0,
+        released_negatives=True,
+    )
+    room = "contsemi.objectives.uml"
+    asked = data["support_index"], data["query_index"]
+    monkeypatch.setattr(f"{room}.draw_tasks", lambda *args, **more: asked)
+    if objective.hard_negatives:
+        kind = objective.similarity
+        mined = hard_indices(rows, int(data["images"]), objective.hard_negatives, kind)
+        assert torch.equal(mined.sort().values, data["hard_index"].sort().values)
+        monkeypatch.setattr(f"{room}.hard_indices", lambda *args: data["hard_index"])
+        monkeypatch.setattr(torch, "rand", lambda *args, **more: data["mix_coefficient"])
+    if tsp:
+        objective.attention.to(rows.dtype).eval()
+        weights = {name: data[f"tsp_slf_attn.0.{theirs}"] for name, theirs in TSP.items()}
+        objective.attention.load_state_dict(weights)
+    loss = objective.terms(step_of(rows, objective.large_views))["tasks"]
+    official.close(loss, data["loss"])
+    (gradient,) = torch.autograd.grad(loss, rows, retain_graph=True)
+    official.close(gradient, data["grad_embeddings"])
+    for name, parameter in objective.attention.named_parameters() if tsp else ():
+        (found,) = torch.autograd.grad(loss, parameter, retain_graph=True)
+        official.close(found, data[f"grad_tsp_slf_attn.0.{TSP[name]}"], name)
 
 
 def step_of(features, views, labels=()):

@@ -118,7 +118,7 @@ def test_small_views_are_of_neighbours(stream_of, small):
     learner.begin(experience, images)
     near = learner.objective.near
     batch = learner.batch(0, 0)
-    own = learner.task.near(batch.places, 0)["small"]
+    own = learner.task.others(batch, 0)["small"]
     assert torch.equal(own, images[batch.unlabelled_ids])  # nobody has come before
     angle = torch.rand(len(images), generator=torch.Generator().manual_seed(0))
     rows = torch.stack([angle.cos(), angle.sin()], dim=1)
@@ -129,7 +129,7 @@ def test_small_views_are_of_neighbours(stream_of, small):
     nearest = scores.masked_fill(itself, -1).argmax(1)
     assert torch.equal(near(batch.places)[:, 0], nearest)
     crops = images[experience.unlabelled[nearest]]
-    assert torch.equal(learner.task.near(batch.places, 0)["small"], crops)
+    assert torch.equal(learner.task.others(batch, 0)["small"], crops)
     assert len(learner.forward(batch).student("small")) == 16
 
 

@@ -92,7 +92,8 @@ def test_a_run_learns_from_shards(photos, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bits(photos, tmp_path):
+def test_a_killed_run_goes_on_to_the_same_bits(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
     pipeline.run(compose.load(words(photos, tmp_path / "whole")))
     killed = [w for w in words(photos, tmp_path / "killed") if not w.startswith("checkpoint.")]
     command = [sys.executable, "-m", "contsemi.run", *killed, "checkpoint.seconds=0.001"]

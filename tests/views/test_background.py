@@ -11,6 +11,7 @@ from contsemi.views.background import (
     composite,
     draw_background,
     free_rectangles,
+    swapped,
     tiled,
 )
 from contsemi.views.draws import Draws
@@ -183,3 +184,32 @@ def test_parts_of_a_plan_keep_their_background(policy, photographs, donors):
     found = [part.apply(images[half]) for part, half in zip(parts, halves, strict=True)]
     torch.testing.assert_close(torch.cat(found), expected)
     torch.testing.assert_close(parts[0].followed_by(parts[1]).to("cpu").apply(images), expected)
+
+
+@given(st.integers(0, 2**20), st.sampled_from([8, 32, 40]), st.floats(0, 0.6))
+def test_swapped_images_show_one_foreground_and_nothing_of_the_other(seed, side, share):
+    """Where the foreground is not, all pixels are of the other image's background."""
+    draw = torch.Generator().manual_seed(seed)
+    coarse = (torch.rand(2, 4, 1, 4, 4, generator=draw) < share).byte() * 255
+    masks = coarse.repeat_interleave(side // 4, 3).repeat_interleave(side // 4, 4)
+    # grey levels say where a pixel is from: even ones of a foreground, odd ones of a background
+    levels = torch.randint(0, 127, (2, 4, 3, side, side), dtype=torch.uint8, generator=draw) * 2
+    images = torch.cat([levels + (masks == 0), masks], dim=2)
+    fore, back = images
+    found = swapped(fore, back)
+    inside = (fore[:, 3:] > 0).expand_as(found)
+    assert torch.equal(found[inside], fore[:, :3][inside])
+    for one, shown, behind in zip(found, inside, back, strict=True):
+        if not (behind[3] == 0).any():
+            assert torch.equal(one[~shown], behind[:3, :1, :1].expand_as(one)[~shown])
+            continue
+        assert (one[~shown] % 2 == 1).all()
+        assert set(one[~shown].tolist()) <= set(behind[:3, behind[3] == 0].flatten().tolist())
+
+
+def test_a_rectangle_of_squares_keeps_away_from_the_foreground():
+    image = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8).expand(1, 3, 8, 8)
+    mask = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    mask[0, 0, 3], mask[0, :, 6:] = 255, 255  # one pixel makes its square foreground
+    found = tiled(image, mask, cell=2)[0, 0]
+    assert torch.equal(found, image[0, 0, 2:8, :6].repeat(2, 2)[:8, :8])

@@ -3,7 +3,9 @@
 import inspect
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -19,6 +21,7 @@ from contsemi.labels.choices.margin import Margin
 from contsemi.labels.choices.usl import Usl
 from contsemi.labels.choices.usl_t import UslT
 
+PARTS = Path(__file__).parents[2] / "reference" / "parts"
 CONF = Path(__file__).parents[3] / "conf" / "labels"
 
 
@@ -151,6 +154,40 @@ def test_density_takes_the_densest():
     dense = Density(neighbours=2, neighbours_share=0.0)
     found = dense.choose(Candidates(embeddings=rows), 2, seeded())
     assert sorted(found.tolist()) == [0, 1]
+
+
+USL_FILES = [
+    path
+    for path in sorted(PARTS.glob("usl_*.npz"))
+    if {"neighbours", "selected"} <= set(np.load(path)) and "no_horizon" not in path.stem
+]
+
+
+@pytest.mark.parametrize("path", USL_FILES, ids=lambda path: path.stem)
+def test_usl_chooses_as_the_official_code(path, official, monkeypatch):
+    """Through the policy, from the released starts of k-means, or its clusters, on."""
+    data = official.load(path)
+    rows, room = data["features"], "contsemi.labels.choices.usl"
+    if "kmeans_init" in data:
+        monkeypatch.setattr(f"{room}.spread_starts", lambda *a, **k: rows[data["kmeans_init"]])
+    else:
+        known = SimpleNamespace(assignment=data["cluster"])
+        monkeypatch.setattr(f"{room}.lloyd", lambda *a, **k: known)
+    keys = {
+        "neighbours": int(data["neighbours"]),
+        "neighbours_share": 0.0,
+        "kmeans_iterations": int(data.get("kmeans_iterations", 1)),
+        "iterations": len(data["selected"]),
+        "weight": float(data["reg_weight"]),
+        "momentum": float(data["reg_momentum"]),
+        "alpha": float(data["alpha"]),
+        "horizon": float(data.get("horizon", 0)),
+        "nearest": int(data.get("nearest_picks", 0)),
+        "own_cluster": int(data.get("exclude_same_cluster", 1)) == 0,
+    }
+    budget = int(data["budget"])
+    found = Usl(**keys_of("usl", **keys)).choose(Candidates(embeddings=rows), budget, seeded())
+    assert torch.equal(found, data["selected"][-1])
 
 
 def test_usl_t_selects_as_the_official_code(official):

@@ -1,6 +1,6 @@
 """The pages of real runs in a real browser: they fit, run without an error, and all is drawn.
 
-    python -m pytest -m slow tests/report/test_browser.py
+    python -m pytest -m slow tests/report/pages/test_browser.py
 
 Screenshots are left in the folder that CONTSEMI_SCREENSHOTS names, to be looked at.
 """

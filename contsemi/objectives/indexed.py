@@ -1,0 +1,75 @@
+"""The shape of methods whose soft classes an index of the task's images may have a say in.
+
+``labels_from`` says where an unlabelled image's classes come from: the method's own ``prototypes``
+(its votes, or its classifier, where it has no such), what the ``index`` says, or ``both``, which
+believes the latter as far as it is sure. What the index says is ``index_by``; see
+:class:`~contsemi.blocks.index_labels.IndexLabels`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from contsemi.assign.propagation import certainty
+from contsemi.blocks.index_labels import IndexLabels
+from contsemi.losses.numerics import wide
+from contsemi.objectives.objective import Objective
+from contsemi.types import Outputs, Step
+
+__all__ = ["Indexed"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Indexed(Objective):
+    """A method that asks :meth:`soft_classes` before it believes its targets."""
+
+    # Where the soft classes of unlabelled images come from: the method's own `prototypes` (votes or
+    # classifier, where it has no such), the `index` of the task's images, or `both`, which believes
+    # the latter as far as it is sure
+    labels_from: str = "prototypes"
+    index_by: str = "propagation"  # or comatch, simmatch, means: see `blocks.index_labels`
+    index_neighbours: int = 50  # of the graph
+    index_spread: float = 0.99  # how far labels spread over it
+    index_temperature: float = 0.1  # of cosines with stored rows
+    index_share: float = 0.1  # of these in the smoothing of `comatch` and `simmatch`
+    index_threshold: float = 0.95  # probability from which `means` believes the method
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.index = None
+        if self.labels_from != "prototypes":
+            self.index = IndexLabels(
+                self.index_by,
+                neighbours=self.index_neighbours,
+                spread=self.index_spread,
+                temperature=self.index_temperature,
+                share=self.index_share,
+                threshold=self.index_threshold,
+                head=self.indexed_head(),
+            )
+
+    def indexed_head(self) -> str | None:
+        """The head whose embeddings are in the index; ``None`` for the backbone's features."""
+        return "projector"
+
+    def soft_classes(self, step: Step, decides: Outputs, targets: Tensor) -> Tensor:
+        """Soft classes [V * B, K] that the index has a say in; the targets, where there is none.
+
+        Args:
+            step: the step.
+            decides: outputs of the views by the network that made the targets.
+            targets: [V * B, K] over ``step.columns``, rows sum to 1.
+        """
+        if self.index is None:
+            return targets
+        head = self.indexed_head()
+        seen = decides.features if head is None else decides[head]
+        with torch.no_grad():
+            rows = functional.normalize(wide(seen), dim=1)
+            found: Tensor = self.index(targets, rows, step.places)
+        if self.labels_from == "index":
+            return found
+        sure = certainty(found)[:, None]
+        return (1 - sure) * targets + sure * found
