@@ -95,7 +95,7 @@ class Watch(Hooks):
     def before_backward(self, loop: Loop) -> None:
         """Remembers, without waiting for the device, whether the loss was sound."""
         loss = loop.loss.detach()
-        at_hand = loss.device.type == "cpu"
+        at_hand = loop.loss.device.type == "cpu"
         if at_hand and abs(loss.item()) <= self.largest:  # false for NaN, too
             return
         batch, experience = loop.batch, loop.learner.experience
