@@ -1,6 +1,11 @@
 """The errors a run can end with; each carries the process's exit code."""
 
 
+def article(word: str) -> str:
+    """A word with its article: ``an int``, ``a tuple``."""
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
 class ContsemiError(Exception):
     """Base of every error that a user can meet; 1 is reserved for bugs of ours."""
 

@@ -1,5 +1,6 @@
 """What a benchmark file says: which runs there are, and where they lie."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,8 @@ def read(path: Path) -> Benchmark:
     except OSError as error:
         raise InputError(str(path), error.strerror or str(error), fix) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        problem = f"expected the YAML of a benchmark, got: {error or 'nested too deep'}"
+        reason = re.sub(r'in "<[^"]*>", ', "", str(error)) or "nested too deep"
+        problem = f"expected the YAML of a benchmark, got: {reason}"
         raise InputError(str(path), problem, fix) from error
 
 
@@ -147,13 +149,17 @@ def _checked(content: Any) -> Benchmark:
     for key, value in (("seeds", seeds), ("orders", orders)):
         if not isinstance(value, list) or not all(type(seed) is int for seed in value):
             raise ValueError(f"{key!r} is not a list of whole numbers")
+    named = {str(name): settings for name, settings in methods.items()}
+    labels = [str(each) for each in content["labels"]]
+    # A run that stands there twice would count as two in every mean and spread.
+    for key, values in (("seeds", seeds), ("orders", orders), ("labels", labels)):
+        if twice := [each for each in values if values.count(each) > 1]:
+            raise ValueError(f"{key!r} holds {twice[0]} twice")
     if bad := [name for name in map(str, methods) if Path(name).name != name or name == ".."]:
         raise ValueError(f"method {bad[0]!r} cannot be the name of a folder")
     reference = content.get("reference", next(iter(methods)))
     if reference not in methods:
         raise ValueError(f"reference {reference!r} is none of the methods")
-    labels = [str(each) for each in content["labels"]]
-    named = {str(name): settings for name, settings in methods.items()}
     orders = orders or [None]
     return Benchmark(content["shared"], labels, seeds, named, str(reference), orders)
 

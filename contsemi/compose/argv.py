@@ -74,8 +74,12 @@ def split(argv: Sequence[str]) -> Arguments:
         argv: the words after ``python -m contsemi.run``.
 
     Raises:
-        InputError: a word is neither a known flag nor ``key=value``.
+        InputError: a word is neither a known flag nor ``key=value``, or it is no list of words.
     """
+    listed = isinstance(argv, Sequence) and not isinstance(argv, str)
+    if not listed or not all(isinstance(word, str) for word in argv):
+        problem = f"expected a list of texts, got {suggest.shown(argv)}"
+        raise InputError("words", problem, "write ['seed=1', 'method=nncsl'], for example")
     action, multirun = "run", False
     tokens: list[Token] = []
     launcher: list[str] = []

@@ -9,12 +9,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
 from torch import Tensor
 
+from contsemi.data.classes import same_name
 from contsemi.data.imageset import ImageSet
 from contsemi.errors import InputError
+from contsemi.records.plain import from_yaml
 from contsemi.seeding import generator
 
 __all__ = ["coarse_classes", "coarse_rows", "refuse_without_coarse", "with_hierarchy"]
@@ -89,7 +91,7 @@ def with_hierarchy(train: ImageSet, file: str | None) -> ImageSet:
     above = _read(Path(file).expanduser())
     found: dict[str, int] = {}
     for number, (name, classes) in enumerate(above.items()):
-        for each in map(str, classes):
+        for each in map(same_name, map(str, classes)):
             if each in found:
                 _refuse(file, f"names the class {each} twice", "leave one out")
             if each not in train.classes:
@@ -113,11 +115,16 @@ def _read(path: Path) -> dict[str, list[Any]]:
     try:
         if path.stat().st_size > LARGEST:
             _refuse(str(path), f"has more than {LARGEST} bytes", fix)
-        content: Any = yaml.safe_load(path.read_text("utf-8-sig"))
+        content = from_yaml(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        _refuse(str(path), f"cannot be read ({str(error).splitlines()[0]})", fix)
+        reason = str(error).strip().splitlines() or ["nested too deep"]
+        _refuse(str(path), f"cannot be read ({reason[0]})", fix)
     names = content.values() if isinstance(content, dict) else [None]
-    fine = all(isinstance(n, list) and all(isinstance(c, str | int) for c in n) for n in names)
+    said = [each for n in names if isinstance(n, list) for each in n]
+    if odd := [each for each in said if isinstance(each, bool | None)]:
+        word = "true or yes" if odd[0] else "null or ~" if odd[0] is None else "false or no"
+        _refuse(str(path), f"has {word}, which YAML does not read as a name", "quote it")
+    fine = all(isinstance(n, list) for n in names) and all(isinstance(c, str | int) for c in said)
     if not content or not fine:
         _refuse(str(path), "is no list of classes for each coarse class", fix)
     return {str(name): classes for name, classes in content.items()}

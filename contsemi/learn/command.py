@@ -64,6 +64,6 @@ def _parser() -> Parser:
     parser.add_argument("model", metavar="MODEL", help="folder of the model")
     parser.add_argument("photos", metavar="PHOTOS", nargs="?", help="folder of the photos")
     help_words = "label_ratio=4/class, labels=FILE; for the first lesson all keys of a run"
-    parser.add_argument("words", metavar="key=value", nargs="*", help=help_words)
+    parser.add_argument("words", metavar="key=value", nargs="*", default=[], help=help_words)
     parser.add_argument("--undo", action="store_true", help="take the last lesson back")
     return parser

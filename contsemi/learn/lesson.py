@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.config import Config
+from contsemi.data.classes import same_name
 from contsemi.data.sources import folder as folders
 from contsemi.data.sources.listing import pool_files, relative, shown
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
+from contsemi.learn.apart import Past, digests
 from contsemi.stores.store import array_of
 from contsemi.types import Experience
 
@@ -47,7 +49,13 @@ class Lesson:
 
 
 def opened(
-    photos: Path, config: Config, known: tuple[str, ...], *, index: int, labels: Path | None
+    photos: Path,
+    config: Config,
+    known: tuple[str, ...],
+    past: Past,
+    *,
+    index: int,
+    labels: Path | None,
 ) -> Lesson:
     """Reads the photos of a lesson.
 
@@ -56,6 +64,8 @@ def opened(
             photos with a list of labels, ``labels`` or ``labels.csv`` in it: ``file,class`` a line.
         config: of the model.
         known: classes that it knows already, in the order of their columns.
+        past: the photos of earlier lessons: what was tested on is not learned from, and the
+            reverse.
         index: number of the lesson, from 0.
         labels: the list.
 
@@ -65,7 +75,7 @@ def opened(
     if labels is None and (photos / LABELS).is_file():
         labels = photos / LABELS
     if labels is not None:
-        return _by_list(photos, labels, config, known, index)
+        return _by_list(photos, labels, config, known, past, index)
     data = config.data
     train, test = folders.load(
         photos,
@@ -75,24 +85,39 @@ def opened(
         test_share=data.test_share,
         least=1,
     )
-    targets = train.targets.numpy()
+    images, targets = array_of(train.images), train.targets.numpy()
+    free = past.free(images)
+    if not free.all():
+        images, targets = images[free], targets[free.numpy()]
     _refuse_empty(photos, train.classes, targets)
     classes, columns = _columns(train.classes, known)
-    free = np.flatnonzero(targets >= 0)
+    named = np.flatnonzero(targets >= 0)
     seed = config.seed if config.scenario.label_seed is None else config.scenario.label_seed
     budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
-    rows = free[choice.draw(budget, targets[free], seed=seed, names=train.classes)]
+    rows = named[choice.draw(budget, targets[named], seed=seed, names=train.classes)]
+    tests = array_of(test.images)
+    unseen = ~torch.isin(digests(tests), past.with_learned(images).learned)
     return Lesson(
-        images=array_of(train.images),
+        images=images,
         experience=_experience(
-            index, columns, known, classes, rows, columns[targets[rows]], len(train)
+            index, columns, known, classes, rows, columns[targets[rows]], len(images)
         ),
         classes=classes,
         own=train.classes,
-        test=(array_of(test.images), torch.from_numpy(columns[test.targets.numpy()])),
+        test=(tests[unseen], torch.from_numpy(columns[test.targets.numpy()])[unseen]),
         digest=train.digest,
-        remarks=train.remarks,
+        remarks=(*train.remarks, *_left_out(free, unseen)),
     )
+
+
+def _left_out(free: Tensor, unseen: Tensor) -> list[str]:
+    """What is to be said of photos that are on one side because they were on the other."""
+    said = []
+    if tested := int((~free).sum()):
+        said.append(f"{tested} photos are tested on since an earlier lesson: not learned from")
+    if learned := int((~unseen).sum()):
+        said.append(f"{learned} test photos were learned from, now or earlier: not tested on")
+    return said
 
 
 def _refuse_empty(photos: Path, classes: tuple[str, ...], targets: NDArray[np.int64]) -> None:
@@ -103,35 +128,62 @@ def _refuse_empty(photos: Path, classes: tuple[str, ...], targets: NDArray[np.in
 
 
 def _by_list(
-    photos: Path, labels: Path, config: Config, known: tuple[str, ...], index: int
+    photos: Path,
+    labels: Path,
+    config: Config,
+    known: tuple[str, ...],
+    past: Past,
+    index: int,
 ) -> Lesson:
     if not photos.is_dir():
         raise InputError(shown(photos), "no such folder", "name a folder of photos")
     data = config.data
     assert data.size is not None
-    images = folders.load_pool(photos, size=data.size, cache=data.cache, workers=data.workers)
-    names = [relative(photos, path) for path in pool_files(photos).paths]
-    place = {name: row for row, name in enumerate(names)}
-    given: dict[int, str] = {}
-    for number, (file, name) in enumerate(_lines(labels), start=1):
-        if file not in place:
-            problem = f"names {shown(file)}, which is no photo in {shown(photos)}"
-            raise InputError(f"{shown(labels)} line {number}", problem, "leave it out")
-        given[place[file]] = name
+    images = torch.from_numpy(
+        folders.load_pool(photos, size=data.size, cache=data.cache, workers=data.workers)
+    )
+    given = _given(photos, labels)
+    free = past.free(images)
+    if not free.all():
+        place = {row: new for new, row in enumerate(free.nonzero()[:, 0].tolist())}
+        given = {place[row]: name for row, name in given.items() if free[row]}
+        images = images[free]
+    if not given:
+        problem = "labels only photos that earlier lessons test on"
+        raise InputError(shown(labels), problem, "label others")
     own = tuple(sorted(set(given.values())))
     classes, columns = _columns(own, known)
     rows = np.array(sorted(given), np.int64)
     found = columns[[own.index(given[row]) for row in rows.tolist()]]
     none = torch.zeros(0, 3, data.size, data.size, dtype=torch.uint8)
     return Lesson(
-        images=torch.from_numpy(images),
+        images=images,
         experience=_experience(index, columns, known, classes, rows, found, len(images)),
         classes=classes,
         own=own,
         test=(none, torch.empty(0, dtype=torch.int64)),
         digest="",
-        remarks=(f"{len(rows)} of {len(images)} photos have a label in {shown(labels.name)}",),
+        remarks=(
+            f"{len(rows)} of {len(images)} photos have a label in {shown(labels.name)}",
+            *_left_out(free, torch.ones(0, dtype=torch.bool)),
+        ),
     )
+
+
+def _given(photos: Path, labels: Path) -> dict[int, str]:
+    """The class of each row of the photos, by their paths, that a list names."""
+    names = [relative(photos, path) for path in pool_files(photos).paths]
+    place = {name: row for row, name in enumerate(names)}
+    given: dict[int, str] = {}
+    for number, (file, name) in enumerate(_lines(labels), start=1):
+        where = f"{shown(labels)} line {number}"
+        if file not in place:
+            problem = f"names {shown(file)}, which is no photo in {shown(photos)}"
+            raise InputError(where, problem, "leave it out")
+        if given.setdefault(place[file], name) != name:
+            problem = f"calls {shown(file)} {shown(name)}, and a line above {given[place[file]]}"
+            raise InputError(where, problem, "leave one out")
+    return given
 
 
 def _lines(labels: Path) -> list[tuple[str, str]]:
@@ -151,7 +203,7 @@ def _lines(labels: Path) -> list[tuple[str, str]]:
             raise InputError(f"{shown(labels)} line {number}", problem, "mend it")
     if not lines:
         raise InputError(shown(labels), "holds no label", "write lines of file,class")
-    return [(file, name.strip()) for file, name in lines]
+    return [(file, same_name(name.strip())) for file, name in lines]
 
 
 def _columns(

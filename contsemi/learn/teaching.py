@@ -14,6 +14,7 @@ from contsemi.config import Config
 from contsemi.data.sources.listing import shown
 from contsemi.devices.precision import choose_device
 from contsemi.errors import InputError, StorageFailed
+from contsemi.learn.apart import Past
 from contsemi.learn.lesson import Lesson, opened
 from contsemi.learn.lock import locked
 from contsemi.learner.learner import Learner
@@ -69,7 +70,8 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
         history = [] if before is None else list(before.record["history"])
         learner = Learner(config) if before is None else restored(_with(before, config), keeps=True)
         _refuse_trained(learner, config)
-        lesson = opened(photos, config, known, index=len(history), labels=labels)
+        past = Past.of({} if before is None else before.state)
+        lesson = opened(photos, config, known, past, index=len(history), labels=labels)
         origin = before.record["origin"] if before else origin_of(config, learner.network)
         fit(learner, lesson.experience, lesson.images)
         held = _held(before, lesson, len(history))
@@ -82,7 +84,8 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
             "history": history,
         }
         saved = generations(folder)
-        saved.save({**learner.state(), "held": held}, record)
+        learned = past.with_learned(lesson.images).learned
+        saved.save({**learner.state(), "held": held, "learned": learned}, record)
         return Taught(history, lesson.remarks + _card_written(folder))
 
 
@@ -127,7 +130,8 @@ def _config(before: Saved | None, photos: Path, words: Sequence[str]) -> Config:
 
 
 def _with(before: Saved, config: Config) -> Saved:
-    state = {name: value for name, value in before.state.items() if name != "held"}
+    photos = ("held", "learned")
+    state = {name: value for name, value in before.state.items() if name not in photos}
     return Saved(
         config, before.classes, state, before.record, before.facts, before.side, before.tasks
     )

@@ -141,7 +141,10 @@ class Inference:
 
     def scores(self, outputs: Outputs) -> Tensor:
         """Scores [N, num_seen] of outputs of the network that predicts, as ``predict`` says."""
-        return self.decides.scores(outputs, self)
+        scores = self.decides.scores(outputs, self)
+        # As long as no class has had a label, statistics know none of them, and all are alike.
+        nothing = (scores == -torch.inf).all(1, keepdim=True)
+        return scores.masked_fill(nothing, 0.0)
 
     def objective_scores(self, outputs: Outputs) -> Tensor:
         """The objective's own scores [N, num_seen], whatever decides."""

@@ -78,6 +78,7 @@ class Learner:
         parts.check_policies(self.needs, config.views)
         parts.refuse_unweighted(config, self.objective, self.distiller)
         network = parts.build_network(config, self.needs)
+        parts.check_sides(network, self.needs, config.views)
         synchronise(network, self.ranks)
         precision.channels_last(network.to(self.device))
         self.objective.to(self.device)

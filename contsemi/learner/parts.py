@@ -140,6 +140,24 @@ def check_policies(needs: Needs, views: Views) -> None:
             )
 
 
+def check_sides(network: Network, needs: Needs, views: Views) -> None:
+    """Refuses views of another side than the one that a backbone takes.
+
+    Raises:
+        InputError: there are such views.
+    """
+    side = getattr(network.backbone, "side", None)
+    sizes = {"views.test_size": views.test_size}
+    for view in needs.views.values():
+        if view.mix is None and view.number:
+            sizes[f"views.policies.{view.policy}.size"] = views.policies[view.policy].size
+    odd = {key: size for key, size in sizes.items() if side not in (None, size)}
+    if odd:
+        key, size = next(iter(odd.items()))
+        problem = f"is {size}, and this model takes images of {side} pixels alone"
+        raise InputError(key, problem, f"set it to {side}, or choose another model=")
+
+
 def known_features(
     config: Config, network: Network, device: torch.device, precision: torch.dtype
 ) -> KnownFeatures | None:

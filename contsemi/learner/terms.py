@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from contsemi.errors import InputError, MethodFailed
+from contsemi.errors import InputError, MethodFailed, article
 from contsemi.types import Step
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def checked_terms(part: "Objective | Distiller", step: Step) -> dict[str, Tensor
 
 
 def _kind(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else article(type(value).__name__)
 
 
 def _failed(part: "Objective | Distiller", problem: str) -> MethodFailed:

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from torch import Tensor
 
 from contsemi import data
-from contsemi.errors import InputError, StateDamaged
+from contsemi.errors import InputError, StateDamaged, article
 from contsemi.learner.learner import Learner
 from contsemi.learner.parts import from_state, known_features
 from contsemi.living.photos import arrays
@@ -34,6 +34,9 @@ def load(path: str | Path) -> "Model":
         InputError: there is none.
         StateDamaged: it cannot be trusted.
     """
+    if not isinstance(path, str | Path):
+        problem = f"expected the path of a folder, got {article(type(path).__name__)}"
+        raise InputError("load(path)", problem, "name a run, or a model of contsemi.learn")
     model = Model(path)
     _ = model.learner
     return model

@@ -22,7 +22,8 @@ class Network(nn.Module):
     Args:
         backbone: maps [N, 3, s, s] to [N, F] and has the attribute ``num_features`` = F. It may
             hand out more than that: the attribute ``extras``, name -> width, and the method
-            ``with_extras``, images -> features and name -> [N, ..., width].
+            ``with_extras``, images -> features and name -> [N, ..., width]. An attribute ``side``
+            says that it takes images of that side alone.
         heads: which to build: usual ones by name, others by declaration; those that stand on
             others bring these along. An extra of the backbone may be asked for like a head.
         projector: widths of the projector's layers; the last is D.

@@ -13,11 +13,12 @@ class Pixels(nn.Module):
 
     Attributes:
         num_features: 3 * size * size.
+        side: the only one that images may have.
     """
 
     def __init__(self, *, size: int) -> None:
         super().__init__()
-        self.num_features = 3 * size * size
+        self.num_features, self.side = 3 * size * size, size
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, s, s] to [N, 3 * s * s]."""

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from contsemi.errors import InputError
+from contsemi.errors import InputError, article
 from contsemi.models.network import Network
 
 __all__ = ["OURS", "load_weights", "read_tensors"]
@@ -162,7 +162,9 @@ def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
             problem = f"names of tensors have to be text, got {type(name).__name__}"
             raise InputError(key, f"{path}: {problem}", "save a state_dict")
         if not isinstance(value, Tensor):
-            raise _misfit(path, name[:60], f"expected a tensor, got a {type(value).__name__}")
+            raise _misfit(
+                path, name[:60], f"expected a tensor, got {article(type(value).__name__)}"
+            )
     for own in OURS:
         if any(name.startswith(own) for name in content):
             content = {k: v for k, v in content.items() if k.startswith(own)}

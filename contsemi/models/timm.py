@@ -25,12 +25,16 @@ class Timm(nn.Module):
 
     Attributes:
         num_features: F.
+        side: the only one that images may have; ``None`` for any.
     """
 
     def __init__(self, trunk: nn.Module, origin: Origin | None, *, frozen: bool) -> None:
         super().__init__()
         self.trunk, self.origin, self.frozen = trunk, origin, frozen
         self.num_features = int(trunk.num_features)  # type: ignore[arg-type]
+        patches: Any = getattr(trunk, "patch_embed", None)
+        sides = getattr(patches, "img_size", None) if _is_strict(patches) else None
+        self.side = int(sides[0]) if sides else None
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, s, s] to [N, F]."""
@@ -96,6 +100,11 @@ def build(*, arch: str, download: bool, frozen: bool) -> Timm:
         licence, digest = str(made_by.get("license") or "unknown"), _digest(trunk)
         origin = Origin(tag, f"timm {timm.__version__}, hub", licence, digest, "unknown")
     return Timm(trunk, origin, frozen=frozen)
+
+
+def _is_strict(patches: Any) -> bool:
+    """Whether a transformer's patches refuse images of another side than it was made for."""
+    return bool(getattr(patches, "strict_img_size", False))
 
 
 def _digest(trunk: nn.Module) -> str:

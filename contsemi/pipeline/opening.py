@@ -34,7 +34,7 @@ from contsemi.devices.ranks import Ranks
 from contsemi.devices.room import out_of_memory
 from contsemi.devices.threads import Threads
 from contsemi.devices.trial import settled
-from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
+from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory, article
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
@@ -83,6 +83,9 @@ def run(config: Config, given: Mapping[str, Any] | None = None) -> dict[str, Any
         ContsemiError: see :mod:`contsemi.errors`.
         Interrupted: a signal came; the same call goes on.
     """
+    if not isinstance(config, Config):
+        problem = f"expected a configuration, got {article(type(config).__name__)}"
+        raise InputError("pipeline.run(config)", problem, "give contsemi.compose.load([...])")
     if config.output is None:
         raise InputError("output", "is required", "give output=FOLDER")
     plain = config.model_dump() | {"label_ratio": str(LabelBudget.parse(config.label_ratio))}

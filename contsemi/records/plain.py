@@ -56,7 +56,8 @@ def from_yaml(text: str) -> Any:
     Aliases, of which a few lines could make gigabytes, are refused; ours have none.
 
     Raises:
-        yaml.YAMLError: it is no YAML, or holds an alias or a tag of something else than plain data.
+        yaml.YAMLError: it is no YAML, holds an alias or a key twice, or a tag of something else
+            than plain data.
     """
     loader = _Plain(text)
     try:
@@ -66,7 +67,17 @@ def from_yaml(text: str) -> Any:
 
 
 class _Plain(yaml.SafeLoader):  # type: ignore[misc,unused-ignore]
-    """Plain data without aliases."""
+    """Plain data without aliases, and no key twice: the first one would be lost unseen."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        content = super().construct_mapping(node, deep=deep)
+        if len(content) < len(node.value):
+            keys = [key.value for key, _ in node.value]
+            twice = next((key for key in keys if keys.count(key) > 1), "a key")
+            raise yaml.constructor.ConstructorError(
+                problem=f"{twice} stands there twice", problem_mark=node.start_mark
+            )
+        return content
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

@@ -1,6 +1,7 @@
 """The words of ``python -m contsemi.report`` and what they do."""
 
 import signal
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,14 +32,19 @@ def report(arguments: Sequence[str] | None) -> int:
     """
     given = _parser().parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    folders = [_folder(word) for word in dict.fromkeys(given.runs)]
+    _refuse_idle(given)
+    # One run, however its folder is written: it would count as two seeds.
+    folders = list({folder.resolve(): folder for folder in map(_folder, given.runs)}.values())
     if given.list:
+        if missing := [folder for folder in folders if not folder.is_dir()]:
+            fix = "name one, or none for those below outputs/"
+            raise InputError(str(missing[0]), "there is no such folder", fix)
         with Display("plain") as display:
             display.show(listing(runs_below(folders or [Path("outputs")]), display.width))
     elif not folders:
         raise InputError("RUN", "no folder is given", "name one, or --list those below outputs/")
     elif given.follow:
-        _follow(folders, given.port)
+        _follow(folders, given.port or 0)
     else:
         _report(folders, given.output, interactive=given.interactive)
     return 0
@@ -66,14 +72,24 @@ def _parser() -> Parser:
     parser.add_argument(
         "--follow", action="store_true", help="serve the page of a run, also while it trains"
     )
-    parser.add_argument("--port", type=int, default=0, help="of --follow; a free one by default")
+    parser.add_argument("--port", type=int, help="of --follow; a free one by default")
     return parser
+
+
+def _refuse_idle(given: Namespace) -> None:
+    """Options that would do nothing beside others."""
+    if given.port is not None and not given.follow:
+        raise InputError("--port", "is of --follow", "add --follow, or leave it out")
+    for leading in ("list", "follow"):
+        for other in ("follow", "output", "interactive"):
+            if other != leading and getattr(given, leading) and getattr(given, other):
+                raise InputError(f"--{other}", f"has no effect with --{leading}", "leave one out")
 
 
 def _folder(word: str) -> Path:
     """The folder of that name; a name that none can have is refused before anything looks at it."""
     try:
-        Path(word).exists()
+        Path(word).resolve().exists()
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         shown = word if len(word) <= 60 else f"{word[:40]}...{word[-16:]}"

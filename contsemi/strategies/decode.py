@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from contsemi.data.sources import decode as pillow
-from contsemi.errors import InputError
+from contsemi.errors import InputError, article
 from contsemi.strategies.rows import as_uint8
 
 __all__ = ["check_range", "decode", "decode_image"]
@@ -34,8 +34,8 @@ def decode(datasets: Sequence[Any], size: int | None, where: str) -> tuple[Tenso
 
     Raises:
         InputError: an experience is empty, an item is no pair of an image and a class id, is
-            normalised, has another size than the first, or its class id is not the one that
-            ``dataset.targets`` says.
+            normalised or too dark to be seen, has another size than the first, or its class id is
+            not the one that ``dataset.targets`` says.
     """
     total = sum(len(dataset) for dataset in datasets)
     if not total:
@@ -63,6 +63,9 @@ def decode(datasets: Sequence[Any], size: int | None, where: str) -> tuple[Tenso
         _check_ids(ids, dataset, place)
         targets.append(ids)
     assert images is not None
+    if images.max() == 1:
+        problem = "holds bytes of 0 and 1 alone, which are as dark as black"
+        raise InputError(where, problem, "give bytes up to 255, or floats in [0, 1]")
     return images, targets
 
 
@@ -75,7 +78,7 @@ def _item(dataset: Any, index: int, where: str) -> Any:
         problem = f"cannot be read ({type(error).__name__}: {str(error)[:120]})"
         raise InputError(where, problem, fix) from error
     if not isinstance(item, Sequence) or isinstance(item, str):
-        raise InputError(where, f"is a {type(item).__name__}, not a tuple", fix)
+        raise InputError(where, f"is {article(type(item).__name__)}, not a tuple", fix)
     if len(item) < 2:
         raise InputError(where, "holds an image alone, without a class id", fix)
     return item

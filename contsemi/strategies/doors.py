@@ -1,11 +1,12 @@
 """What is refused in one line before anything happens: things that are not what they must be."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from contsemi.config import Config
 from contsemi.devices.trial import settled
-from contsemi.errors import InputError
+from contsemi.errors import InputError, article
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks
 
@@ -35,6 +36,7 @@ __all__ = [
     "checked_plugins",
     "config_of",
     "experiences_of",
+    "folder_of",
     "labelled_of",
     "learner_of",
     "stream_of",
@@ -77,6 +79,17 @@ def config_of(given: Any, where: str) -> Config:
         fix = "give config=contsemi.compose.load([...])"
         raise InputError(where, _is_a(given, "configuration"), fix)
     return given
+
+
+def folder_of(given: Any, where: str) -> Path:
+    """The path of a folder.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(given, str | Path):
+        raise InputError(where, _is_a(given, "path"), "name a folder")
+    return Path(given)
 
 
 def checked_plugins(plugins: Any, hooks: Any) -> tuple[list[Any], tuple[Hooks, ...]]:
@@ -155,21 +168,22 @@ def stream_of(benchmark: Any, name: str, where: str) -> list[Any]:
     return experiences_of(stream, f"{where}.{name}")
 
 
-def whole(value: Any, name: str, lowest: int) -> int:
-    """A whole number that is not too small.
+def whole(value: Any, name: str, lowest: int, most: int = 2**32 - 1) -> int:
+    """A whole number that is neither too small nor too large.
 
     Raises:
         InputError: it is something else.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-        problem = f"expected a whole number from {lowest} on, got {_short(value)}"
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= most:
+        problem = f"expected a whole number from {lowest} to {most}, got {_short(value)}"
         raise InputError(name, problem, f"for example {max(lowest, 32)}")
     return value
 
 
 def _is_a(value: Any, wanted: str) -> str:
-    kind = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
-    return f"{_short(value)} is {kind}, not a {wanted}"
+    of_one = article(type(value).__name__)
+    kind = f"the class {value.__name__}" if isinstance(value, type) else of_one
+    return f"{_short(value)} is {kind}, not {article(wanted)}"
 
 
 def _short(value: Any) -> str:

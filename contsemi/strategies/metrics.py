@@ -67,6 +67,9 @@ class ContinualMetrics(PluginMetric):  # type: ignore[misc]
     """
 
     def __init__(self, *, stream: str = "test") -> None:
+        if not isinstance(stream, str) or not stream:
+            problem = f"expected the name of a stream, got {stream!r:.40}"
+            raise InputError("continual_metrics(stream)", problem, "for example 'test'")
         super().__init__()
         self.stream = stream
         self.reset()

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from contsemi.errors import InputError, StateDamaged
+from contsemi.errors import InputError, StateDamaged, article
 from contsemi.storage.checkpoint import Checkpoints
-from contsemi.strategies.doors import stream_of
+from contsemi.strategies.doors import folder_of, stream_of
 from contsemi.strategies.strategy import SemiSupervisedStrategy
 from contsemi.strategies.streams import task_of
 
@@ -28,11 +28,11 @@ def save(strategy: SemiSupervisedStrategy, folder: str | Path) -> None:
         InputError: nothing was trained yet, or an experience is at hand.
         StorageFailed: the folder cannot be written.
     """
+    path = _checked(strategy, folder, "save")
     learned = strategy.learned
     if learned is None or strategy.learner.rows is not None:
         problem = "an experience is in training" if learned else "has not trained any experience"
         raise InputError("save(strategy)", problem, "save after strategy.train(experience)")
-    path = Path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
         "class_ids": list(learned.class_ids),
@@ -58,11 +58,12 @@ def restore(strategy: SemiSupervisedStrategy, folder: str | Path, benchmark: Any
             one that was trained.
         StateDamaged: no state can be used, or they are of another configuration.
     """
+    path = _checked(strategy, folder, "restore")
     if strategy.learned is not None or strategy.learner.num_seen:
         fix = "restore into a new SemiSupervisedStrategy"
         raise InputError("restore(strategy)", "has been trained already", fix)
     where = f"restore(folder={folder})"
-    saved = Checkpoints(Path(folder), _identity(strategy)).load()
+    saved = Checkpoints(path, _identity(strategy)).load()
     if saved is None:
         raise InputError(where, "holds no state", "give the folder that save() was given")
     state, record = saved
@@ -81,6 +82,14 @@ def restore(strategy: SemiSupervisedStrategy, folder: str | Path, benchmark: Any
     strategy.clock.train_exp_counter = done
     strategy.clock.train_iterations = record["iterations"]
     return int(done)
+
+
+def _checked(strategy: Any, folder: Any, name: str) -> Path:
+    """The folder of a strategy of ours."""
+    if not isinstance(strategy, SemiSupervisedStrategy):
+        problem = f"expected a SemiSupervisedStrategy, got {article(type(strategy).__name__)}"
+        raise InputError(f"{name}(strategy)", problem, "Avalanche's own cannot be saved safely")
+    return folder_of(folder, f"{name}(folder)")
 
 
 def _identity(strategy: SemiSupervisedStrategy) -> str:

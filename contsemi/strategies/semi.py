@@ -1,5 +1,6 @@
 """Takes labels away from the user's own Avalanche benchmark."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,10 +55,8 @@ def semi_supervised(
             names, or the labels do not suffice.
     """
     budget = labels.LabelBudget.parse(label_ratio)
-    whole(seed, "semi_supervised(seed)", 0)
-    if size is not None:
-        whole(size, "semi_supervised(size)", 1)
     here = "semi_supervised(benchmark)"
+    _check(benchmark, here, seed, size)
     train, test = (stream_of(benchmark, name, here) for name in ("train_stream", "test_stream"))
     images, ids = decode([e.dataset for e in train], size, "train_stream")
     test_images, test_ids = decode([e.dataset for e in test], size, "test_stream")
@@ -68,6 +67,7 @@ def semi_supervised(
     tasks, test_tasks = task_labels(train), task_labels(test)
     both = None if tasks is None or test_tasks is None else (tasks, test_tasks)
     named = name_classes(benchmark, ids, test_ids, both, classes)
+    _warn_of_untrained(named.train, named.test)
     class_ids, experiences = _experiences(named.train, _draw(budget, named.train, seed))
     tests, row = [], 0
     for position, each in enumerate(named.test):
@@ -112,3 +112,25 @@ def _experiences(
 def _test_rows(start: int, ids: Sequence[int], tasks: Sequence[int]) -> ImageRows:
     rows = torch.arange(start, start + len(ids))
     return ImageRows(rows, torch.tensor(ids), torch.tensor(tasks))
+
+
+def _check(benchmark: Any, here: str, seed: Any, size: Any) -> None:
+    whole(seed, "semi_supervised(seed)", 0)
+    if size is not None:
+        whole(size, "semi_supervised(size)", 1, 4096)
+    if hasattr(benchmark, "unlabeled_stream"):
+        problem = "has few labels already, and its images without one would be lost"
+        raise InputError(here, problem, "give the benchmark that it was made of")
+
+
+def _warn_of_untrained(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]]) -> None:
+    """Says that test images are of classes that are never learned, which lowers every accuracy."""
+    trained = {each for ids in train for each in ids}
+    others = [each for ids in test for each in ids if each not in trained]
+    if others:
+        names = " ".join(map(str, sorted(set(others))[:10]))
+        warnings.warn(
+            f"{len(others)} images of test_stream are of classes that no experience trains "
+            f"({names}): each of them counts as wrong",
+            stacklevel=3,
+        )

@@ -125,8 +125,16 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         return self.learner.optimizer
 
     @optimizer.setter
-    def optimizer(self, value: None) -> None:
-        """Avalanche's constructor assigns one; the learner makes its own."""
+    def optimizer(self, value: torch.optim.Optimizer | None) -> None:
+        """Avalanche's constructor assigns none; the learner makes its own.
+
+        Raises:
+            InputError: it is another one, which nothing would step.
+        """
+        if value is not None and value is not self.learner.optimizer:
+            problem = "the learner makes its own, and this one would do nothing"
+            fix = "set optim.name, optim.lr and the others in the configuration"
+            raise InputError("strategy.optimizer", problem, fix)
 
     @property
     def mb_output(self) -> Any:

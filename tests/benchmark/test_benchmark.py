@@ -122,6 +122,15 @@ def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
         ("shared: [a=1]\nlabels: [5%]\nseeds: [zero]\nmethods: {a: []}", "'seeds' is not"),
         ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\norders: a\nmethods: {a: []}", "'orders' is"),
         ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {../a: []}", "name of a folder"),
+        (
+            "shared: [a=1]\nlabels: [5%]\nseeds: [0, 1, 0]\nmethods: {a: []}",
+            "holds 0 twice",
+        ),
+        ("shared: [a=1]\nlabels: [5%, 5%]\nseeds: [0]\nmethods: {a: []}", "holds 5% twice"),
+        (
+            "shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {a: [], a: []}",
+            "a stands",
+        ),
         ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: [a]", "'methods' is not"),
         ("shared: &a [x]\nlabels: *a", "aliases"),
         ("sharde: []", "unknown key 'sharde'"),

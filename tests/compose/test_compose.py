@@ -274,3 +274,9 @@ def test_a_method_with_another_part_has_another_name():
     assert compose.load([]).method == "contsemi"
     assert compose.load(["objective=supervised"]).method == "supervised+nnd"
     assert compose.load(["method=suave", "distiller=nnd"]).method == "suave+nnd"
+
+
+@pytest.mark.parametrize("words", ["seed=1", None, 3, [1], {"seed": 1}, [b"seed=1"]])
+def test_what_is_no_list_of_words_is_refused(words):
+    with pytest.raises(InputError, match=r"words: expected a list of texts, got .*; write \["):
+        compose.load(words)

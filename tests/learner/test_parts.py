@@ -80,3 +80,24 @@ def test_a_state_needs_neither_package_nor_file():
     found = from_state(config)
     assert found.model["pretrained"] is False and found.init.weights is None
     assert found.model_copy(update={"model": config.model}) == config
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["views.test_size=1"], r"views\.policies\.\w+\.size: is 8, .* images of 1 pixels alone"),
+        (
+            ["model.size=4"],
+            r"views\.test_size: is 8, and .* images of 4 pixels alone",
+        ),
+        (["views.policies.small.size=4", "objective.small_views=2"], r"small\.size: is 4"),
+    ],
+)
+def test_a_model_of_one_side_sees_no_other(words, said):
+    config = compose.load(["method=contsemi", "model=pixels", *words])
+    with pytest.raises(InputError, match=said):
+        Learner(config)
+
+
+def test_views_that_nothing_asks_for_may_have_any_side():
+    Learner(compose.load(["method=pixel_knn", "views.test_size=4"]))

@@ -21,6 +21,12 @@ def write(folder, classes, number, seed=0):
             image.save(folder / name / f"{i:03}.jpg", quality=90)
 
 
+@pytest.fixture
+def written():
+    """Writes JPEG files into a folder: classes, how many of each, and a seed."""
+    return write
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """Writes photos of two weeks: cat and dog, then fox and owl; of each eight and four to test."""

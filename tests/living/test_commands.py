@@ -208,6 +208,7 @@ def test_a_list_gives_labels_to_a_folder_of_any_photos(model, photos, tmp_path):
         (["MODEL", "SECOND", "label_ratio=400/class"], "400"),
         (["PHOTOS", "SECOND"], "files of something else"),
         (["MODEL"], "PHOTOS: is missing"),
+        ([], "required: MODEL;"),
         (["MODEL", "SECOND", "labels=nowhere.csv"], "cannot be read"),
         (["NEW", "SECOND", "objective=supervised", "model=pixels"], "trains its network"),
     ],

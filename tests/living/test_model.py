@@ -39,6 +39,12 @@ def test_photos_by_name_and_as_arrays_have_the_same_classes(loaded, photos):
     np.testing.assert_allclose(one, by_name[:1], atol=1e-5)
 
 
+@pytest.mark.parametrize("given", [None, 3, ["run"], b"run"])
+def test_what_is_no_path_is_refused(given):
+    with pytest.raises(InputError, match=r"load\(path\): expected the path of a folder, got an? "):
+        contsemi.load(given)
+
+
 def test_it_is_an_estimator_of_scikit_learn(loaded, photos, model):
     files = sorted((photos / "second").rglob("*.jpg"))
     names = [file.parent.name for file in files]

@@ -245,7 +245,7 @@ def without(tensors, name):
             lambda t: t | {"module.conv1.weight": torch.zeros(1, 3, 3, 3)},
             r"module\.conv1\.weight: expected \[64, 3, 7, 7\], got \[1, 3, 3, 3\]",
         ),
-        (lambda t: t | {"module.conv1.weight": 3}, r"module\.conv1\.weight: .*got a int"),
+        (lambda t: t | {"module.conv1.weight": 3}, r"module\.conv1\.weight: .*got an int"),
         (lambda t: {}, "tensors by name"),
         (lambda t: [torch.zeros(2)], "tensors by name, got list"),
     ],

@@ -74,6 +74,10 @@ def test_a_file_gives_images_coarse_classes(tmp_path):
     other = with_hierarchy(TRAIN, written(tmp_path, "a: [0, 1, 2, 3, 4, 5]\nb: [6, 7, 8, 9]\n"))
     assert len({TRAIN.digest, made.digest, other.digest}) == 3  # another run is not gone on with
     assert with_hierarchy(TRAIN, None) is TRAIN
+    names = ("\u00e9", *TRAIN.classes[1:])  # as data hands them over: composed
+    text = "a: [e\u0301, 5]\nb: [1, 6]\nc: [2, 7]\nd: [3, 8]\ne: [4, 9]\n"
+    made = with_hierarchy(replace(TRAIN, classes=names), written(tmp_path, text))
+    assert torch.equal(made.coarse, COARSE.coarse)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,10 @@ def test_a_file_gives_images_coarse_classes(tmp_path):
         ("", "is no list of classes"),
         ("round: [[0]]", "is no list of classes"),
         ("round: [", "cannot be read"),
+        ("round: [0]\nother: [1]\nround: [2]", "round stands there twice"),
+        ("round: [yes, 0]", "has true or yes, which YAML does not read as a name; quote it"),
+        ("round: [0, no]", "has false or no, which YAML"),
+        ("round: [~]", "has null or ~, which YAML"),
         ("round: !!python/object/apply:os.system [true]", "cannot be read"),
     ],
 )

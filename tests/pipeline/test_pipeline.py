@@ -136,6 +136,12 @@ def test_the_last_checkpoint_holds_the_end(finished, saved_in):
 # What ends a run
 
 
+@pytest.mark.parametrize("given", [None, "seed=1", ["seed=1"], {"seed": 1}])
+def test_what_is_no_configuration_is_refused(given):
+    with pytest.raises(InputError, match=r"pipeline\.run\(config\): expected a configuration"):
+        pipeline.run(given)
+
+
 def test_bad_input_writes_nothing(small, tmp_path):
     with pytest.raises(InputError):
         pipeline.run(small("label_ratio=500/class", f"output={tmp_path / 'a' / 'b'}"))

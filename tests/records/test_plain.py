@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contsemi.metrics.matrix import Undefined
-from contsemi.records.plain import plain, to_json, to_yaml
+from contsemi.records.plain import from_yaml, plain, to_json, to_yaml
 
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -42,6 +42,12 @@ def test_foreign_kinds():
     assert plain(value) == {"1": [[0, 1], "a/b"]}
     with pytest.raises(TypeError, match="object"):
         plain({"a": object()})
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3\n", "c: {a: 1, a: 1}", "[{1: 0, 0x1: 0}]"])
+def test_a_key_that_stands_there_twice_is_refused(text):
+    with pytest.raises(yaml.YAMLError, match=r"(a|1) stands there twice|a key stands there twice"):
+        from_yaml(text)
 
 
 def test_keys_keep_their_order():

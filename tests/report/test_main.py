@@ -32,6 +32,15 @@ def test_compares_runs(make_run, capsys):
     assert err == ""
 
 
+def test_one_run_under_two_names_of_its_folder_counts_once(make_run, tmp_path, capsys):
+    folders = [str(make_run(3, seed=seed)) for seed in range(3)]
+    (tmp_path / "link").symlink_to(folders[0])
+    assert main([*folders, f"{folders[1]}/.", str(tmp_path / "link")]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("contsemi")] == ["3"]
+    assert "note:" not in out
+
+
 @pytest.mark.parametrize("name", ["gone", "."])
 def test_wrong_folder_is_one_line(tmp_path, capsys, name):
     assert main([str(tmp_path / name)]) == 2
@@ -54,6 +63,13 @@ def test_wrong_folder_is_one_line(tmp_path, capsys, name):
         ["--follow", ".", "--port", "-1"],
         ["--follow", ".", "--port", "http"],
         ["--list", "x" * 5000],
+        ["--list", "nowhere"],
+        ["--list", "--follow"],
+        ["--list", "--output", "somewhere"],
+        ["--list", "--interactive"],
+        ["--follow", ".", "--interactive"],
+        ["--follow", ".", "--output", "somewhere"],
+        [".", "--port", "8000"],
     ],
 )
 def test_misuse_is_one_line(capsys, words):

@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 from contsemi import compose
 from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
-from contsemi.strategies import SemiSupervisedStrategy, semi_supervised
+from contsemi.strategies import SemiSupervisedStrategy, continual_metrics, semi_supervised
 
 
 class Items(Dataset):
@@ -103,7 +103,16 @@ def test_what_is_no_benchmark(given):
 
 
 @pytest.mark.parametrize(
-    "words", [{"size": 0}, {"size": -3}, {"size": "32"}, {"size": 2.5}, {"seed": -1}, {"seed": "a"}]
+    "words",
+    [
+        {"size": 0},
+        {"size": -3},
+        {"size": "32"},
+        {"size": 2.5},
+        {"seed": -1},
+        {"seed": "a"},
+        {"seed": 2**32},
+    ],
 )
 def test_numbers_that_are_none(words, theirs):
     (name,) = words
@@ -118,7 +127,7 @@ def test_numbers_that_are_none(words, theirs):
         ({"config": {"a": 1}}, "{'a': 1} is a dict, not a configuration"),
         ({"config": ["method=suave"]}, "is a list, not a configuration"),
         ({"config": "suave"}, "'suave' is a str, not a configuration"),
-        ({"learner": 3}, "3 is a int, not a Learner"),
+        ({"learner": 3}, "3 is an int, not a Learner"),
     ],
 )
 def test_neither_a_configuration_nor_a_learner(arguments, words):
@@ -139,8 +148,8 @@ def test_a_baseline_is_no_configuration_of_ours(tiny_config):
     ("options", "words"),
     [
         ({"plugins": "ewc"}, r"plugins\): 'ewc' is a str, not a list"),
-        ({"plugins": [3]}, r"plugins\): 3 is a int, not a plugin"),
-        ({"hooks": [3]}, r"hooks\): 3 is a int, not a Hooks"),
+        ({"plugins": [3]}, r"plugins\): 3 is an int, not a plugin"),
+        ({"hooks": [3]}, r"hooks\): 3 is an int, not a Hooks"),
         ({"eval_every": -2}, r"eval_every\): expected a whole number from -1 on, got -2"),
         ({"eval_every": "1"}, r"eval_every\): expected a whole number"),
         ({"peval_mode": "step"}, r"peval_mode\): 'step' is unknown; use epoch or iteration"),
@@ -162,14 +171,16 @@ def test_experiences_that_are_none(ours, make_strategy):
     strategy = make_strategy()
     for given in ("x", None, ours, [3]):
         with pytest.raises(
-            InputError, match=r"strategy\.train\(experiences\): .* not a experience"
+            InputError, match=r"strategy\.train\(experiences\): .* not an experience"
         ):
             strategy.train(given)
-        with pytest.raises(InputError, match=r"strategy\.eval\(experiences\): .* not a experience"):
+        with pytest.raises(
+            InputError, match=r"strategy\.eval\(experiences\): .* not an experience"
+        ):
             strategy.eval(given)
     with pytest.raises(InputError, match="holds no experience"):
         strategy.eval([])
-    with pytest.raises(InputError, match=r"strategy\.train\(eval_streams\): 3 is a int"):
+    with pytest.raises(InputError, match=r"strategy\.train\(eval_streams\): 3 is an int"):
         strategy.train(ours.train_stream[0], eval_streams=[3])
 
 
@@ -233,7 +244,7 @@ def test_probes_of_streams_that_are_none(ours, theirs, digit_datasets):
         probe_metrics(ours.train_stream, ours.test_stream, "flat")
     with pytest.raises(InputError, match=r"train_stream\): experience 0 has images without labels"):
         probe_metrics(ours.unlabeled_stream, ours.test_stream, flat)
-    with pytest.raises(InputError, match=r"test_stream\): 7 is a int, not a experience"):
+    with pytest.raises(InputError, match=r"test_stream\): 7 is an int, not an experience"):
         probe_metrics(ours.train_stream, 7, flat)
     one = ni_benchmark(*digit_datasets, 3, seed=0)
     with pytest.raises(InputError, match=r"1 experiences, but 3 are trained; .* for each that is"):
@@ -246,3 +257,38 @@ def test_a_stream_of_no_configuration(given):
 
     with pytest.raises(InputError, match=r"benchmark\(config\): .* not a configuration"):
         benchmark(given)
+
+
+def test_a_benchmark_that_has_few_labels_already(ours):
+    with pytest.raises(InputError, match=r"has few labels already, .* would be lost"):
+        semi_supervised(ours, label_ratio="50%")
+
+
+def test_bytes_of_zeros_and_ones():
+    bits = torch.ones(3, 4, 4, dtype=torch.uint8)
+    with pytest.raises(InputError, match="train_stream: holds bytes of 0 and 1 alone"):
+        semi_supervised(stream((bits, 0)), label_ratio="100%")
+    semi_supervised(stream((bits * 2, 0)), label_ratio="100%")
+
+
+def test_classes_that_are_tested_and_never_trained_are_said():
+    from avalanche.benchmarks import benchmark_from_datasets
+    from avalanche.benchmarks.utils import as_classification_dataset
+
+    both, more = ([(IMAGE, each) for each in ids] for ids in ([0, 1], [0, 1, 7, 7]))
+    train, test = (as_classification_dataset(Items(x, [y for _, y in x])) for x in (both, more))
+    with pytest.warns(UserWarning, match=r"2 images of test_stream .* no experience trains \(7\)"):
+        semi_supervised(benchmark_from_datasets(train=[train], test=[test]), label_ratio="100%")
+
+
+def test_an_optimiser_that_nothing_would_step(make_strategy):
+    strategy = make_strategy()
+    own = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    with pytest.raises(InputError, match=r"strategy\.optimizer: the learner makes its own"):
+        strategy.optimizer = own
+
+
+@pytest.mark.parametrize("given", [3, None, ""])
+def test_the_name_of_no_stream(given):
+    with pytest.raises(InputError, match=r"continual_metrics\(stream\): expected the name"):
+        continual_metrics(stream=given)

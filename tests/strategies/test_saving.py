@@ -35,6 +35,11 @@ def test_what_cannot_be_saved_or_restored(ours, theirs, make_strategy, tmp_path)
     from contsemi.strategies import semi_supervised
 
     strategy = make_strategy()
+    for name, call in (("save", save), ("restore", lambda *words: restore(*words, ours))):
+        with pytest.raises(InputError, match=rf"{name}\(folder\): None is a NoneType, not a path"):
+            call(strategy, None)
+        with pytest.raises(InputError, match=rf"{name}\(strategy\): expected a SemiSuper"):
+            call("strategy", tmp_path / "a")
     with pytest.raises(InputError, match="has not trained any experience"):
         save(strategy, tmp_path / "a")
     with pytest.raises(InputError, match="holds no state"):
@@ -43,7 +48,7 @@ def test_what_cannot_be_saved_or_restored(ours, theirs, make_strategy, tmp_path)
     save(strategy, tmp_path / "a")
     with pytest.raises(InputError, match="has been trained already"):
         restore(strategy, tmp_path / "a", ours)
-    with pytest.raises(InputError, match=r"restore\(benchmark\): 5 is a int, not a benchmark"):
+    with pytest.raises(InputError, match=r"restore\(benchmark\): 5 is an int, not a benchmark"):
         restore(make_strategy(), tmp_path / "a", 5)
     other = semi_supervised(theirs, label_ratio="5%", classes="task")
     with pytest.raises(InputError, match="its classes are not those that were trained"):

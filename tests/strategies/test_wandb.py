@@ -3,6 +3,7 @@
 import builtins
 import json
 import struct
+import time
 
 import pytest
 import torch
@@ -22,6 +23,8 @@ def records(log):
             at += left
             continue
         _, length, kind = struct.unpack("<IHB", log[at : at + 7])
+        if at + 7 + length > len(log):  # being written
+            return
         whole += log[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):  # whole, or the last part
@@ -29,14 +32,25 @@ def records(log):
             whole = b""
 
 
-def written(folder):
-    """The history of the offline run in a folder: ``{name: [(step, value)]}``."""
+def ended(file):
+    """The records of a run that has ended: wandb's own process may write on after finish()."""
     from wandb.proto.wandb_internal_pb2 import Record
 
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        found = [Record.FromString(data) for data in records(file.read_bytes())]
+        if any(record.HasField("exit") for record in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError("wandb has not written the end of the run in 60 s")
+
+
+def written(folder):
+    """The history of the offline run in a folder: ``{name: [(step, value)]}``."""
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     found = {}
-    for data in records(file.read_bytes()):
-        history = Record.FromString(data).history
+    for record in ended(file):
+        history = record.history
         for item in history.item:
             name = item.key or "/".join(item.nested_key)
             found.setdefault(name, []).append((history.step.num, json.loads(item.value_json)))

@@ -1,0 +1,98 @@
+"""What one lesson tests on no other learns from, whatever the folders say; lists of labels."""
+
+import shutil
+import unicodedata
+
+import pytest
+
+from contsemi.learn import teaching
+from contsemi.learn.__main__ import main as learn
+from contsemi.living.saved import read
+
+
+@pytest.fixture
+def learned(monkeypatch):
+    """The bytes of every image that a lesson has given to the loop."""
+    seen, fit = set(), teaching.fit
+
+    def watched(learner, experience, images):
+        seen.update(image.numpy().tobytes() for image in images)
+        fit(learner, experience, images)
+
+    monkeypatch.setattr(teaching, "fit", watched)
+    return seen
+
+
+def held(folder):
+    return [image.numpy().tobytes() for image in read(folder).state["held"]["images"]]
+
+
+def test_sides_that_are_exchanged_stay_as_they_were(
+    written, photos, quick, cache, learned, tmp_path, capsys
+):
+    folder, other = tmp_path / "model", tmp_path / "other"
+    assert learn([str(folder), str(photos / "first"), cache, *quick]) == 0
+    before = held(folder)
+    for new, old in (("train", "test"), ("test", "train")):
+        shutil.copytree(photos / "first" / old, other / new)
+    for name in ("cat", "dog"):
+        written(other / "train", (name,), 12, seed=2)  # eight of them over the old ones
+        old = photos / "first" / "test" / name
+        shutil.copytree(old, other / "train" / name, dirs_exist_ok=True)
+    capsys.readouterr()
+    assert learn([str(folder), str(other)]) == 0
+    assert held(folder) == before
+    assert len(before) == 8 and not set(before) & learned
+    said = capsys.readouterr().out
+    assert "note: 8 photos are tested on since an earlier lesson: not learned from" in said
+    assert "note: 16 test photos were learned from, now or earlier: not tested on" in said
+
+
+def test_a_folder_that_grows_tests_on_nothing_that_was_learned(
+    written, quick, cache, learned, tmp_path
+):
+    folder, place = tmp_path / "model", tmp_path / "photos"
+    written(place, ("cat", "dog"), 8)
+    assert learn([str(folder), str(place), cache, *quick]) == 0
+    written(tmp_path / "new", ("cat", "dog"), 40, seed=3)
+    for name in ("cat", "dog"):
+        for file in (tmp_path / "new" / name).iterdir():
+            shutil.copy(file, place / name / f"later-{file.name}")
+    assert learn([str(folder), str(place)]) == 0
+    assert len(held(folder)) > 4 and not set(held(folder)) & learned
+
+
+def test_a_list_does_not_take_what_is_tested_on(photos, model, learned, tmp_path, capsys):
+    folder, heap = tmp_path / "model", tmp_path / "heap"
+    shutil.copytree(model, folder)
+    shutil.copytree(photos / "first" / "test" / "cat", heap)
+    (heap / "labels.csv").write_text("000.jpg,dog\n")
+    assert learn([str(folder), str(heap)]) == 2
+    assert (
+        "labels only photos that earlier lessons test on; label others" in capsys.readouterr().err
+    )
+    shutil.copy(photos / "second" / "train" / "fox" / "000.jpg", heap / "new.jpg")
+    (heap / "labels.csv").write_text("000.jpg,dog\nnew.jpg,elk\n")
+    assert learn([str(folder), str(heap)]) == 0
+    assert read(folder).record["history"][-1]["labelled"] == 1
+    assert len(learned) == 1 and not set(held(folder)) & learned
+
+
+def test_a_photo_has_one_class_in_a_list(photos, model, tmp_path, capsys):
+    folder, heap = tmp_path / "model", tmp_path / "heap"
+    shutil.copytree(model, folder)
+    shutil.copytree(photos / "second" / "train" / "fox", heap)
+    (heap / "labels.csv").write_text("000.jpg,elk\n001.jpg,elk\n000.jpg,owl\n")
+    assert learn([str(folder), str(heap)]) == 2
+    line = "labels.csv line 3: calls 000.jpg owl, and a line above elk; leave one out"
+    assert capsys.readouterr().err.strip().endswith(line)
+
+
+def test_a_name_in_another_unicode_form_is_the_same_class(photos, model, tmp_path):
+    folder, heap = tmp_path / "model", tmp_path / "heap"
+    shutil.copytree(model, folder)
+    shutil.copytree(photos / "second" / "train" / "fox", heap)
+    forms = [unicodedata.normalize(form, "élan") for form in ("NFC", "NFD")]
+    (heap / "labels.csv").write_text(f"000.jpg,{forms[0]}\n001.jpg,{forms[1]}\n", "utf-8")
+    assert learn([str(folder), str(heap)]) == 0
+    assert read(folder).classes == ("cat", "dog", "fox", "owl", forms[0])
