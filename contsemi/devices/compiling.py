@@ -49,6 +49,7 @@ def compiler(mode: str, device: torch.device, ranks: Ranks = ALONE) -> Callable[
     # its import takes a second, and loads what no other run needs
     from torch import _dynamo
 
+    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # it, too
     _dynamo.config.recompile_limit = max(_dynamo.config.recompile_limit, GRAPHS)
     backbone = torch.compile(_backbone, mode=mode)
 

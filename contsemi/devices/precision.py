@@ -97,7 +97,8 @@ def set_deterministic(on: bool) -> None:
     if on:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(on)
+    # What torch.use_deterministic_algorithms does, which would import the compiler to tell it, too.
+    torch.set_deterministic_debug_mode("error" if on else "default")
     # Nothing here reads it. The module is an object of a class that no stub knows.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

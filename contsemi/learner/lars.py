@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from contsemi.learner.eager import Eager
+
 __all__ = ["Lars"]
 
 EPSILON = 1e-8  # of the official codes' denominator, when the norms are separate
 
 
-class Lars(torch.optim.Optimizer):
+class Lars(Eager):
     """SGD with momentum and layer-wise adapted rates, without a host synchronisation.
 
     The switches name where the published variants differ: PAWS and NNCSL have ``fold_rate`` and

@@ -25,7 +25,7 @@ from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
 from contsemi.learner.remember import remember
-from contsemi.learner.seeing import see
+from contsemi.learner.seeing import Looks, see
 from contsemi.learner.task import LabelledSource, TaskRows
 from contsemi.learner.terms import Learning, checked_terms
 from contsemi.learner.viewing import make_views
@@ -77,6 +77,7 @@ class Learner:
         self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
         self.blocks = [*blocks_of(self.objective), *blocks_of(self.distiller)]
         self.needs = parts.all_needs(self.objective, self.distiller, config.views)
+        self.looks = Looks.of(self.needs)
         parts.check_policies(self.needs, config.views)
         parts.refuse_unweighted(config, self.objective, self.distiller)
         network = parts.build_network(config, self.needs)
@@ -294,7 +295,7 @@ class Learner:
             # Batch statistics, or those of the first task where the configuration freezes them.
             self.networks.train(frozen=self.config.optim.freeze_batch_norm and experience.index > 0)
             runs = self.networks.runs(run, self.needs, self.progress)
-            seen = see(views, self.needs, runs, batch.coarse, self.ranks)
+            seen = see(views, self.looks, runs, batch.coarse, self.ranks)
         return Step(
             seen=seen,
             labels=batch.labels,
@@ -329,7 +330,7 @@ class Learner:
         """Fresh gradients of the loss."""
         if self.optimizer is None:
             raise RuntimeError("backward() before begin()")
-        self.optimizer.zero_grad(set_to_none=True)
+        optimisers.drop_gradients(self.optimizer)
         self.learning.see(self.task, loss)
         if loss.requires_grad:
             self.scaling.backward(loss)

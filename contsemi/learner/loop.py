@@ -92,7 +92,7 @@ class HookList(Hooks):
                 if getattr(type(hook), event) is not getattr(Hooks, event)
                 or isinstance(hook, HookList)
             ]
-            setattr(self, event, _call_each(active))
+            setattr(self, event, active[0] if len(active) == 1 else _call_each(active))
 
 
 def _call_each(active: list[Any]) -> Any:

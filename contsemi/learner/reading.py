@@ -48,8 +48,8 @@ class Reading:
     images themselves are not wanted then.
 
     Args:
-        sources: by kind of rows, the store, and the ids in it of what is drawn; ``None`` where
-            these are the same.
+        sources: by kind of rows that is asked for, the store, and the ids in it of what is drawn;
+            ``None`` where these are the same.
         views: that the method needs.
         policies: how they are made.
         seed: the run's, and the task.

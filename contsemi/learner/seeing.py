@@ -1,6 +1,6 @@
 """The networks of a step run over its views."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,45 @@ from contsemi.learner.forward import run_groups
 from contsemi.learner.viewing import Viewed
 from contsemi.types import Forward, Needs, Outputs, Seen, View
 
-__all__ = ["Forwards", "see"]
+__all__ = ["Forwards", "Looks", "see"]
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Who sees which views, by name: made once, as every step asks.
+
+    All names are in the order of a batch, in which mixed views follow those that they are made of.
+
+    Attributes:
+        views: all of them.
+        heads: to evaluate.
+        guesses: what the student sees without gradient.
+        lessons: what it learns from.
+        teacher: what the teacher sees, the unlabelled rows first.
+        pasts: what the frozen networks see.
+    """
+
+    views: Mapping[str, View]
+    heads: tuple[str, ...]
+    guesses: tuple[str, ...]
+    lessons: tuple[str, ...]
+    teacher: tuple[str, ...]
+    pasts: tuple[str, ...]
+
+    @staticmethod
+    def of(needs: Needs) -> "Looks":
+        """Those of a method."""
+        views = dict(sorted(needs.views.items(), key=lambda each: each[1].mix is not None))
+        student = {name: view.gradient for name, view in views.items() if "student" in view.seen_by}
+        teacher = [name for name, view in views.items() if "teacher" in view.seen_by]
+        return Looks(
+            views=views,
+            heads=needs.head_names,
+            guesses=tuple(name for name, learned in student.items() if not learned),
+            lessons=tuple(name for name, learned in student.items() if learned),
+            teacher=tuple(sorted(teacher, key=lambda name: views[name].rows != "unlabelled")),
+            pasts=tuple(name for name, view in views.items() if view.known_to_past),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,60 +71,53 @@ class Forwards:
 
 
 def see(
-    views: Viewed, needs: Needs, runs: Forwards, coarse: Mapping[str, Tensor], ranks: Ranks
+    views: Viewed, looks: Looks, runs: Forwards, coarse: Mapping[str, Tensor], ranks: Ranks
 ) -> dict[str, Seen]:
     """What the networks say of the views of a step.
 
-    Views of one side are one forward pass of a network. The teacher's batches have the unlabelled
-    rows first.
+    Views of one side are one forward pass of a network.
 
     Args:
         views: of the step, of this process's rows.
-        needs: who sees which of them.
+        looks: who sees which of them.
         runs: the networks.
         coarse: kind of rows -> int64 [n], the coarse classes of all of them.
         ranks: the processes, all of whose rows are in what comes back.
     """
-    heads = needs.head_names
 
     def run(network: Forward, names: Sequence[str]) -> dict[str, Outputs]:
-        if not names:
+        there = [name for name in names if name in views.images]
+        if not there:
             return {}
-        own = run_groups(network, views.by_side(names), heads)
-        everyone = gather_outputs(ranks, own, [views.blocks[name] for name in names])
-        return dict(zip(names, everyone, strict=True))
+        own = run_groups(network, views.by_side(there), looks.heads)
+        everyone = gather_outputs(ranks, own, [views.blocks[name] for name in there])
+        return dict(zip(there, everyone, strict=True))
 
-    def names(sees: Callable[[View], bool]) -> list[str]:
-        return [name for name in views.images if sees(needs.views[name])]
-
-    with torch.no_grad():
-        student = run(runs.student, names(lambda view: _sees(view) and not view.gradient))
-    student |= run(runs.student, names(lambda view: _sees(view) and view.gradient))
+    student: dict[str, Outputs] = {}
     teacher: dict[str, Outputs] = {}
-    with torch.no_grad():
-        if runs.teacher is not None:
-            shown = names(lambda view: "teacher" in view.seen_by)
-            unlabelled_first = sorted(shown, key=lambda n: needs.views[n].rows != "unlabelled")
-            teacher = run(runs.teacher, unlabelled_first)
-        known = names(lambda view: view.known_to_past) if runs.pasts or runs.start else []
-        pasts = [run(past, known) for past in runs.pasts]
-        start = {} if runs.start is None else run(runs.start, known)
+    pasts: list[dict[str, Outputs]] = []
+    start: dict[str, Outputs] = {}
+    if looks.guesses:
+        with torch.no_grad():
+            student = run(runs.student, looks.guesses)
+    student |= run(runs.student, looks.lessons)
+    if runs.teacher is not None or runs.pasts or runs.start is not None:
+        with torch.no_grad():
+            teacher = {} if runs.teacher is None else run(runs.teacher, looks.teacher)
+            pasts = [run(past, looks.pasts) for past in runs.pasts]
+            start = {} if runs.start is None else run(runs.start, looks.pasts)
     found = {}
     for name in views.images:
-        blend = views.blends.get(name)
+        view, blend = looks.views[name], views.blends.get(name)
         found[name] = Seen(
             student=student.get(name),
             teacher=teacher.get(name),
             past=tuple(past[name] for past in pasts if name in past),
             start=start.get(name),
-            rows=needs.views[name].rows,
-            number=needs.views[name].number,
-            coarse=coarse.get(needs.views[name].rows) if blend is None else None,
+            rows=view.rows,
+            number=view.number,
+            coarse=coarse.get(view.rows) if blend is None else None,
             share=1.0 if blend is None else blend.share,
             partners=None if blend is None else blend.partners,
         )
     return found
-
-
-def _sees(view: View) -> bool:
-    return "student" in view.seen_by

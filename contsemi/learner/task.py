@@ -20,6 +20,8 @@ from contsemi.views.background import swapped
 
 __all__ = ["LabelledSource", "TaskRows"]
 
+_NONE = torch.empty(0, dtype=torch.int64)
+
 LabelledSource = Callable[[], tuple[Tensor, Tensor]]
 
 
@@ -85,12 +87,14 @@ class TaskRows:
         self._unknown = None if (self.coarse >= 0).any() else self.coarse.new_full((1,), -1)
         self.columns = torch.tensor(experience.pool_columns, dtype=torch.int64, device=device)
         self.steps_per_epoch = steps_per_epoch(len(experience.unlabelled), self.sizes.unlabelled)
+        sources = {
+            "unlabelled": (images, experience.unlabelled),
+            "labelled": (self.labelled, None),
+            "coarse": (images, experience.coarse_only),
+        }
+        self._no_images = dict.fromkeys(sources, images.take(_NONE))
         self._reading = Reading(
-            {
-                "unlabelled": (images, experience.unlabelled),
-                "labelled": (self.labelled, None),
-                "coarse": (images, experience.coarse_only),
-            },
+            {kind: source for kind, source in sources.items() if kind in needs.rows},
             needs.views,
             config.views.policies,
             seed=(self.seed, experience.index),
@@ -142,7 +146,7 @@ class TaskRows:
             labels, ids = (each.index_select(0, rows) for each in (self.labels, self.ids))
             coarse = self._coarse(rows)
         return Batch(
-            images=images,
+            images=self._no_images | images,
             labels=labels,
             labelled_ids=ids,
             unlabelled_ids=self.pool_ids.index_select(0, known),
@@ -157,7 +161,7 @@ class TaskRows:
         """Which rows a step draws."""
         if self._following is not None and self._following[0] == (epoch, iteration):
             return self._following[1]
-        places = torch.empty(0, dtype=torch.int64)
+        places = _NONE
         if "unlabelled" in self.needs.rows:
             places = unlabelled_places(
                 len(self.experience.unlabelled),
@@ -167,14 +171,13 @@ class TaskRows:
                 seed=self.seed,
                 task=self.experience.index,
             )
-        none = torch.empty(0, dtype=torch.int64)
-        coarse = none
+        coarse = _NONE
         if self._coarse_pool is not None:
             coarse = self._coarse_pool.uniform(self.sizes.labelled, epoch, iteration)
         return Drawn(
             step=epoch * self.steps_per_epoch + iteration,
             places=places,
-            labelled=self._labelled_rows(epoch, iteration) if labelled else none,
+            labelled=self._labelled_rows(epoch, iteration) if labelled else _NONE,
             coarse=coarse,
         )
 
@@ -224,7 +227,7 @@ class TaskRows:
 
     def _labelled_rows(self, epoch: int, iteration: int) -> Tensor:
         if "labelled" not in self.needs.rows:
-            return torch.empty(0, dtype=torch.int64)
+            return _NONE
         if self.needs.supports_per_class:
             return self._pool.stratified(*self._wanted(epoch, iteration), epoch, iteration)
         return self._pool.uniform(self.sizes.labelled, epoch, iteration)

@@ -112,7 +112,7 @@ class Network(nn.Module):
                 source = features if head.on == "features" else outputs[head.on]
                 if head.detached:
                     source = source.detach()
-                module = self.get_submodule(name)
+                module: nn.Module = getattr(self, name)
                 if isinstance(module, Prototypes):
                     rows = module.rows()
                     outputs[name], directions[name] = module(source, rows), rows.detach()
@@ -156,7 +156,7 @@ class Network(nn.Module):
 
     def after_step(self) -> None:
         """To be called after each step of the optimiser: prototypes return to the unit sphere."""
-        for head in self.children():
+        for head in self._modules.values():
             if isinstance(head, Prototypes):
                 head.after_step()
 

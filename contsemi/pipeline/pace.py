@@ -1,6 +1,7 @@
 """Whether steps take longer than they should, and what is left of a run at this pace."""
 
 import shlex
+from collections import deque
 
 from contsemi.config import Config
 
@@ -22,7 +23,7 @@ class Pace:
     def begin(self) -> None:
         """A task begins, whose steps have their own length."""
         self._first: list[float] = []
-        self._last: list[float] = []
+        self._last: deque[float] = deque(maxlen=_STEPS)
 
     def step(self, seconds: float) -> float | None:
         """A step is over.
@@ -38,9 +39,12 @@ class Pace:
         if len(self._first) <= _STEPS:  # the very first one warms up
             self._first.append(seconds)
             return None
-        self._last = [*self._last, seconds][-_STEPS:]
-        ratio = sum(self._last) / max(sum(self._first[1:]), 1e-9)
-        if len(self._last) < _STEPS or ratio < _SLOWER or sum(self._last) < _SECONDS:
+        self._last.append(seconds)
+        taken = sum(self._last)
+        if len(self._last) < _STEPS or taken < _SECONDS:
+            return None
+        ratio = taken / max(sum(self._first[1:]), 1e-9)
+        if ratio < _SLOWER:
             return None
         self.said = True
         return ratio

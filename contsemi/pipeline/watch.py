@@ -94,13 +94,17 @@ class Watch(Hooks):
 
     def before_backward(self, loop: Loop) -> None:
         """Remembers, without waiting for the device, whether the loss was sound."""
+        loss = loop.loss.detach()
+        at_hand = loop.loss.device.type == "cpu"
+        if at_hand and abs(loss.item()) <= self.largest:  # false for NaN, too
+            return
         batch, experience = loop.batch, loop.learner.experience
         assert batch is not None
         assert experience is not None
         self._unseen.append(
             _Seen(
-                loss=loop.loss.detach(),
-                good=loop.loss.detach().abs() <= self.largest,  # false for NaN, too
+                loss=loss,
+                good=loss.abs() <= self.largest,
                 task=experience.index,
                 epoch=loop.epoch,
                 iteration=loop.iteration,
@@ -109,7 +113,7 @@ class Watch(Hooks):
                 ids=(batch.labelled_ids, batch.unlabelled_ids),
             )
         )
-        if loop.loss.device.type == "cpu":
+        if at_hand:
             self.check()
 
     def after_training_iteration(self, loop: Loop) -> None:

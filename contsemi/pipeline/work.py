@@ -1,7 +1,6 @@
 """How much a training step computes, before there is one."""
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from contsemi.config import Config
 from contsemi.devices.threads import Threads, choose_threads
@@ -22,6 +21,9 @@ def multiply_adds(config: Config) -> float:
     Args:
         config: the run.
     """
+    # Its import takes a while, which a run whose threads are given does without.
+    from torch.utils.flop_counter import FlopCounterMode
+
     backbone = build_backbone(config.model, generator(0, "work")).eval()
     side = config.views.test_size
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

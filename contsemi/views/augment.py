@@ -184,9 +184,11 @@ class Augment:
         Returns:
             float32 [N, 3, size, size], normalised, channels_last.
         """
-        return self._passes(
-            images, source, plan.size, lambda rows, span: plan.rows(span).apply(rows), out
-        )
+
+        def make(rows: Tensor, span: slice) -> Tensor:
+            return (plan if len(rows) == len(source) else plan.rows(span)).apply(rows)
+
+        return self._passes(images, source, plan.size, make, out)
 
     def _alike(self, asked: Asked) -> tuple[Crop, bool, int]:
         """Equal for kinds that can be made together."""

@@ -10,6 +10,7 @@ from contsemi.learner import learner as learner_module
 from contsemi.learner import parts as module
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
+from contsemi.learner.seeing import Looks
 from contsemi.objectives.objective import Objective
 from contsemi.types import Mix, Needs, Teacher, View
 
@@ -40,6 +41,24 @@ class Asking(Objective):
 
 
 LABELLED = View(rows="labelled", policy="labelled")
+
+
+def test_names_stand_in_the_order_of_a_batch():
+    """Mixed views come last, as they are made last, and the teacher has unlabelled rows first."""
+    both = ("student", "teacher")
+    views = {
+        "mixed": View(rows="labelled", seen_by=both, mix=Mix(of=("labelled",))),
+        "labelled": replace(LABELLED, seen_by=both),
+        "guessed": View(rows="unlabelled", policy="large", gradient=False),
+        "large": View(rows="unlabelled", policy="large", seen_by=("teacher", "past")),
+        "beside": View(rows="unlabelled", policy="large"),
+    }
+    looks = Looks.of(Needs(views=views, heads=("classifier",), teacher=0.9))
+    assert looks.lessons == ("labelled", "beside", "mixed")
+    assert looks.guesses == ("guessed",)
+    assert looks.teacher == ("large", "labelled", "mixed")
+    assert looks.pasts == ("labelled", "large", "beside")
+    assert looks.heads == ("classifier",)
 
 
 @pytest.fixture

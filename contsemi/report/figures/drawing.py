@@ -8,6 +8,8 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -117,10 +119,19 @@ def figure(drawing: Drawing, width: float = 7.2) -> Figure:
 def _saved(drawn: Figure, *endings: str) -> dict[str, bytes]:
     found = {}
     with rc_context(STYLE):  # ticks are made while a figure is saved
+        _lay_out(drawn, endings[0])
         for ending in endings:
             buffer = io.BytesIO()
             metadata = {"png": {"Software": None}, "svg": {"Date": None}}[ending]
             drawn.savefig(buffer, format=ending, dpi=DOTS_PER_INCH, metadata=metadata)
             found[ending] = buffer.getvalue()
-            drawn.set_layout_engine("none")  # once is enough, and it takes the most time
     return found
+
+
+def _lay_out(drawn: Figure, ending: str) -> None:
+    """Places the panels once; a figure that has an engine is drawn twice each time it is saved."""
+    canvas = {"png": FigureCanvasAgg, "svg": FigureCanvasSVG}[ending]
+    canvas(drawn)
+    if (engine := drawn.get_layout_engine()) is not None:
+        engine.execute(drawn)
+    drawn.set_layout_engine(None)

@@ -47,6 +47,12 @@ def test_the_split_is_fixed() -> None:
     assert not rows_of(train) & rows_of(test)
 
 
+def test_they_are_found_where_scikit_learn_keeps_them_elsewhere(monkeypatch) -> None:
+    whole = [part.digest for part in digits.load(None)]
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    assert [part.digest for part in digits.load(None)] == whole
+
+
 @pytest.mark.parametrize("size", [8, 5, 32])
 def test_sizes(size: int) -> None:
     train, _ = digits.load(size)
