@@ -63,15 +63,21 @@ def keyed_needs(
         supports_per_class: of :class:`~contsemi.types.Needs`.
         teacher: momentum of the slow network at the start and at the end of a task.
         key_policy: as there.
-        swapped: as there.
+        swapped: whether queries are told from negatives of the same background, where
+            backgrounds are swapped.
     """
+    told = View(
+        rows="unlabelled",
+        policy="large",
+        number=2 if both_ways else 1,
+        seen_by=("teacher",),
+        swapped=True,
+    )
     return Needs(
         views=keyed_views(
-            both_ways=both_ways,
-            labelled_views=labelled_views,
-            key_policy=key_policy,
-            swapped=swapped,
+            both_ways=both_ways, labelled_views=labelled_views, key_policy=key_policy
         ),
+        if_swapped={"swapped": told} if swapped else {},
         heads=heads,
         supports_per_class=supports_per_class,
         labelled_from="all",
@@ -80,7 +86,7 @@ def keyed_needs(
 
 
 def keyed_views(
-    *, both_ways: bool, labelled_views: int, key_policy: str = "large", swapped: bool = False
+    *, both_ways: bool, labelled_views: int, key_policy: str = "large"
 ) -> dict[str, View]:
     """The views that :func:`keyed` reads: a query and a key of each image.
 
@@ -88,8 +94,6 @@ def keyed_views(
         both_ways: whether each view is a query and a key, both of the policy of queries.
         labelled_views: queries of each labelled image; 0 leaves these out.
         key_policy: of the keys of unlabelled images, where they are not queries besides.
-        swapped: whether queries are told from negatives of the same background, where
-            backgrounds are swapped.
 
     Raises:
         InputError: another number of labelled views than of the others.
@@ -111,10 +115,6 @@ def keyed_views(
         else:
             views[query] = View(rows=rows, policy=policy)
             views[key] = View(rows=rows, policy=of_keys, seen_by=("teacher",))
-    if swapped:
-        views["swapped"] = View(
-            rows="unlabelled", policy="large", number=number, seen_by=("teacher",), swapped=True
-        )
     return views
 
 

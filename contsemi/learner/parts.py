@@ -122,8 +122,8 @@ def all_needs(objective: Objective, distiller: Distiller, views: Views) -> Needs
         for name, crop in views.policies.items()
         if crop.background == "swap" and crop.background_probability > 0
     }
-    kept = {name: v for name, v in needs.views.items() if not v.swapped or v.policy in swaps}
-    return replace(needs, views=kept)
+    more = {name: view for name, view in needs.if_swapped.items() if view.policy in swaps}
+    return replace(needs, views={**needs.views, **more})
 
 
 def check_policies(needs: Needs, views: Views) -> None:

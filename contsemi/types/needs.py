@@ -55,8 +55,7 @@ class View:
             of an image drawn from these. ``None`` for views of the image itself.
         mix: made of other views instead of images; ``policy`` and ``near`` do not count then.
         swapped: whether each view shows what another image of the task has in its foreground, on
-            the background of the image itself. A run has such views only where the policy's
-            backgrounds are swapped.
+            the background of the image itself.
     """
 
     rows: str
@@ -121,6 +120,7 @@ class Needs:
 
     Attributes:
         views: name -> view, in the order in which they are drawn and stand in the batch.
+        if_swapped: views that a step has besides where the backgrounds of their policy are swapped.
         heads: of the network: names of the usual ones (see :class:`~contsemi.models.heads.Heads`),
             or declarations.
         supports_per_class: rows drawn per seen class for the labelled part of the batch
@@ -136,6 +136,7 @@ class Needs:
     """
 
     views: Mapping[str, View] = field(default_factory=dict)
+    if_swapped: Mapping[str, View] = field(default_factory=dict)
     heads: tuple[str | Head, ...] = ()
     supports_per_class: int | None = None
     labelled_from: str | None = None
@@ -153,6 +154,7 @@ class Needs:
         sources = {self.labelled_from, other.labelled_from} - {None}
         return Needs(
             views=_both_views(self.views, other.views),
+            if_swapped=_both_views(self.if_swapped, other.if_swapped),
             heads=_both_heads((*self.heads, *other.heads)),
             supports_per_class=_agreed(
                 "supports_per_class", self.supports_per_class, other.supports_per_class

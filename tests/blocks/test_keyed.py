@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from contsemi.blocks.by_view import by_view, equal_views, labels_of_all
-from contsemi.blocks.keyed import keyed, keyed_views
+from contsemi.blocks.keyed import keyed, keyed_needs, keyed_views
 from contsemi.errors import InputError
 from contsemi.types import Outputs, Seen, Step
 
@@ -113,5 +113,7 @@ def test_negatives_of_the_own_background_are_the_slow_networks_unit_rows():
     found = keyed(step_of(seen | {"swapped": Seen(teacher=said(swapped))}, 3, [1])).swapped
     torch.testing.assert_close(found, unit(swapped.detach()))
     assert not found.requires_grad
-    view = keyed_views(both_ways=True, labelled_views=0, swapped=True)["swapped"]
+    given = {"both_ways": True, "labelled_views": 0, "supports_per_class": 0, "teacher": (0.9, 0.9)}
+    assert not keyed_needs("projector", **given).if_swapped
+    view = keyed_needs("projector", **given, swapped=True).if_swapped["swapped"]
     assert (view.number, view.seen_by, view.swapped) == (2, ("teacher",), True)

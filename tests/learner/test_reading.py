@@ -152,9 +152,9 @@ def test_processes_cut_their_share_of_one_draw(config, stream, images_of):
         rows.ranks = rows._reading.ranks = ranks
         batches.append(rows.batch(1, 0))
     whole, *parts = batches
-    assert whole.cut and not len(whole.unlabelled)
+    assert whole.cut and not len(whole.images["unlabelled"])
     for name, crops in whole.cut.items():
-        count = whole.of("labelled" if "label" in name else "unlabelled")[1]
+        count = whole.count("labelled" if "label" in name else "unlabelled")
         views = len(crops) // count
         for rank, part in enumerate(parts):
             own = crops.view(views, count, *crops.shape[1:])[:, Ranks(rank, 2).share(count)]
