@@ -32,7 +32,7 @@ def task_colours(tasks: int) -> list[str]:
     if tasks <= len(OKABE_ITO):
         return list(OKABE_ITO[:tasks])
     # Its end is too pale for a line on white paper.
-    return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0.1, 0.8, tasks))]
+    return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0.1, 0.78, tasks))]
 
 
 def in_the_dark(colour: str) -> str:
