@@ -14,7 +14,7 @@ def oracle_shrinkage(covariance: Tensor, count: float | Tensor) -> Tensor:
         count: rows behind it; fractional where rows are weighted.
 
     Returns:
-        A scalar in [0, 1]; 1 for no row.
+        A scalar in [0, 1]; 1 for no row, and for rows that are all alike.
 
     Source: Chen, Wiesel, Eldar and Hero 2010, eq. 23 (OAS).
     """
@@ -23,5 +23,4 @@ def oracle_shrinkage(covariance: Tensor, count: float | Tensor) -> Tensor:
     power = (covariance**2).mean()
     above = power + squared_width
     below = (count + 1) * (power - squared_width / size)
-    share = above / below.clamp_min(torch.finfo(covariance.dtype).tiny)
-    return share.clamp(0, 1)
+    return torch.where(below > 0, above / below, 1.0).clamp(0, 1)

@@ -51,6 +51,21 @@ def test_without_an_image_it_is_all_round():
     assert float(oracle_shrinkage(torch.eye(4), 0)) == 1
 
 
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_of_rows_that_are_alike_it_is_all_round(count):
+    assert float(oracle_shrinkage(torch.zeros(4, 4), count)) == 1
+
+
+@pytest.mark.parametrize("shrinkage", ["auto", 0.5])
+def test_one_image_of_each_class_makes_the_nearest_one_decide(shrinkage):
+    images = torch.eye(6)[:3]
+    moments = Moments.none(6, images.device).joined(images, torch.eye(3))
+    near = images[[2, 0, 1, 1]] + 0.1 * torch.randn(
+        4, 6, generator=torch.Generator().manual_seed(0)
+    )
+    assert moments.scores(near, shrinkage=shrinkage).argmax(1).tolist() == [2, 0, 1, 1]
+
+
 def test_scores_are_those_of_linear_discriminant_analysis(clouds):
     features, labels = clouds
     moments = empty(features).joined(features, one_hot(labels))
