@@ -49,7 +49,7 @@ def expected_classes(
 
     Args:
         features: [n, F] of images without a label, of this task's classes; n may be 0.
-        labelled: [L, F] of the labelled images.
+        labelled: [L, F] of the labelled images; where L is 0 the others count for no class.
         labels: int64 [L], their classes in [0, C).
         num_classes: C.
         rounds: of both steps; 0 takes the labelled images alone.
@@ -66,7 +66,7 @@ def expected_classes(
     probs = features.new_zeros(len(features), num_classes)
     if prior is None:
         prior = torch.full((num_classes,), 1 / num_classes, device=features.device)
-    for _ in range(rounds):
+    for _ in range(rounds if len(labels) else 0):
         scores = moments.scores(features, shrinkage=shrinkage)
         probs = balanced(scores, prior, passes=balance)
         moments = none.joined(torch.cat([features, labelled]), torch.cat([probs, given]))

@@ -141,6 +141,14 @@ def test_no_round_takes_the_labelled_images_alone(clouds):
     torch.testing.assert_close(found.moments.counts, torch.full((3,), 3.0))
 
 
+def test_without_a_label_no_image_counts(clouds):
+    features = clouds[0]
+    none = features[:0], torch.zeros(0, dtype=torch.int64)
+    found = expected_classes(features, *none, num_classes=3, rounds=5, balance=3, shrinkage="auto")
+    assert not found.probs.any() and not found.moments.counts.any()
+    assert found.moments.means.isfinite().all()
+
+
 @given(st.integers(1, 30), st.integers(2, 5), st.integers(1, 4), st.integers(0, 10_000))
 def test_balanced_rows_sum_to_one_and_columns_come_closer(rows, classes, passes, seed):
     draw = torch.Generator().manual_seed(seed)
