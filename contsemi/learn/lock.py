@@ -17,7 +17,7 @@ _LOCK = "model.lock"
 def _is_ours(lock: FolderLock, folder: Path, names: set[str]) -> bool:
     """Whether the lock, by what is in it, is that of a model; one just made has nothing in it."""
     manifest = folder / "generations" / "MANIFEST.json"
-    return lock.owned or (lock.empty and (names == {_LOCK} or manifest.is_file()))
+    return lock.owned(new=names == {_LOCK} or manifest.is_file())
 
 
 @contextmanager

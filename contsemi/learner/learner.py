@@ -347,11 +347,7 @@ class Learner:
         total = self.epochs * self.steps_per_epoch
         optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total, self.scaling)
         self.network.after_step()
-        if self.needs.teacher is not None:
-            start, end = self.needs.teacher.momentum
-            self.networks.follow(
-                schedules.cosine(self.step_in_task, total_steps=total, start=start, end=end)
-            )
+        self.networks.follow(self.step_in_task, total)
         self.objective.after_step()
         self.distiller.after_step()
         self.step_in_task += 1

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from contsemi.learner.schedules import cosine
 from contsemi.learner.seeing import Forwards
 from contsemi.models.ema import Ema, frozen_copy
 from contsemi.models.network import Network, freeze_batch_norm
@@ -81,10 +82,16 @@ class Networks:
             if self.teacher is not None:  # which gathers statistics of its own
                 freeze_batch_norm(self.teacher.network)
 
-    def follow(self, momentum: float) -> None:
-        """The teacher follows the student, whose optimiser has stepped."""
-        if self.teacher is not None:
-            self.teacher.momentum = momentum
+    def follow(self, done: int, total: int) -> None:
+        """The teacher follows the student, whose optimiser has stepped.
+
+        Args:
+            done: steps of the task before this one.
+            total: steps of the task.
+        """
+        if self.teacher is not None and self.follows is not None:
+            start, end = self.follows.momentum
+            self.teacher.momentum = cosine(done, total_steps=total, start=start, end=end)
             self.teacher.update(self.student)
 
     def freeze(self) -> None:

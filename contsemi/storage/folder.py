@@ -118,7 +118,7 @@ class OutputFolder:
 
         A run has said its name in the lock before it writes anything else.
         """
-        if self._lock.owned or (names == {_LOCK} and self._lock.empty):
+        if self._lock.owned(new=names == {_LOCK}):
             return True
         try:
             found = parse_json(read_once(self.path / "manifest.json", _MANIFEST_BYTES))

@@ -101,15 +101,14 @@ class FolderLock:
         except OSError:
             return True
 
-    @property
-    def owned(self) -> bool:
-        """Whether the file names an owner, present or past: then the folder is one of ours."""
-        return _LINE.match(self._content() or b"") is not None
+    def owned(self, *, new: bool = False) -> bool:
+        """Whether the file names an owner, present or past: then the folder is one of ours.
 
-    @property
-    def empty(self) -> bool:
-        """Whether it is a file that waits for its first owner to say its name."""
-        return self._content() == b""
+        Args:
+            new: whether a file does, too, that waits for its first owner to say its name.
+        """
+        content = self._content()  # once: that name may come at any time
+        return content is not None and (_LINE.match(content) is not None or (new and not content))
 
     def _content(self) -> bytes | None:
         try:

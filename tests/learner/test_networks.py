@@ -35,12 +35,12 @@ def same(one, other):
 
 @pytest.mark.parametrize("buffers", ["own", "copied", "averaged"])
 def test_the_statistics_of_the_teacher_are_its_own_or_the_student_s(buffers):
-    networks = made(teacher=Teacher((0.9, 0.9), buffers))
+    networks = made(teacher=Teacher((0.9, 0.5), buffers))
     networks.grow(2, draw(1))
     before = {name: value.clone() for name, value in networks.teacher.network.named_buffers()}
     weights = networks.teacher.network.classifier.weight.clone()
     moved(networks, 3)
-    networks.follow(0.9)
+    networks.follow(0, 5)
     student = dict(networks.student.named_buffers())
     for name, value in networks.teacher.network.named_buffers():
         if buffers == "averaged" and value.is_floating_point():

@@ -39,7 +39,7 @@ def test_two_do_not_hold_it_and_it_is_free_at_once_afterwards(no_flock, tmp_path
     path = tmp_path / "run.lock"
     first, second = FolderLock(path), FolderLock(path)
     first.acquire()
-    assert first.held and first.owned and not first.gone
+    assert first.held and first.owned() and not first.gone
     with pytest.raises(InUse, match=f"process {os.getpid()} on {socket.gethostname()} since"):
         second.acquire()
     assert first.held and not first.gone and not second.held
