@@ -50,8 +50,9 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
         if own_process and ranked():
             _leave(error)
         return _failed(error)
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as error:
+        first = error.__context__  # it came once more while the run was on its way out
+        return _failed(first) if isinstance(first, Interrupted) else 130
     except BrokenPipeError:
         # Nobody reads any more (`| head`): say nothing, not even when Python flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.distillers.distiller import Distiller
+from contsemi.errors import InputError
 from contsemi.losses.cross_entropy import soft_cross_entropy
 from contsemi.losses.decorrelation import decorrelation
 from contsemi.losses.distil import feature_distillation
@@ -23,6 +24,7 @@ from contsemi.types import Needs, Outputs, Step
 
 __all__ = ["Cassle"]
 
+KINDS = ("predictive", "contrastive", "decorrelative", "mse", "knowledge")
 Pairs = Sequence[tuple[Outputs, Outputs]]
 
 
@@ -51,6 +53,9 @@ class Cassle(Distiller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.kind not in KINDS:
+            problem = f"expected one of {', '.join(KINDS)}, got {self.kind!r}"
+            raise InputError("distiller.kind", problem, "use predictive")
         predictor = Head(
             name="predicted_past",
             on="projector",

@@ -11,6 +11,7 @@ import pytest
 
 from contsemi.errors import Interrupted
 from contsemi.pipeline.signals import WATCHED, Signals
+from contsemi.run import main
 
 
 def test_the_first_signal_is_remembered_and_handlers_come_back():
@@ -110,3 +111,17 @@ def test_outside_the_main_thread_signals_are_left_alone():
     thread.start()
     thread.join()
     assert said == ["worked"]
+
+
+def test_once_more_on_the_way_out_still_says_the_first(monkeypatch, capsys):
+    def work(*words):
+        try:
+            raise Interrupted(signal.SIGTERM, "goes on from here")
+        finally:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("contsemi.run._main", work)
+    assert main([]) == 143
+    assert (
+        "error: stopped by signal 15; the same command goes on from here" in capsys.readouterr().err
+    )

@@ -21,6 +21,12 @@ class Margin(ByEmbedding):
     # What to do while there is no classifier, or one with a single class: `random`, or `refuse`.
     at_first: str
 
+    def __post_init__(self) -> None:
+        if self.at_first not in ("random", "refuse"):
+            raise InputError(
+                "labels.at_first", f"{self.at_first!r} is unknown", "give random or refuse"
+            )
+
     def picks(self, candidates: Candidates, budget: int, generator: torch.Generator) -> Tensor:
         """Of equal margins the first in the pool."""
         scores = candidates.scores

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from contsemi.assign.lloyd import lloyd, spread_starts
 from contsemi.assign.picks import Repulsion, density, regularised_picks
+from contsemi.errors import InputError
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 
 __all__ = ["Usl"]
@@ -33,6 +34,12 @@ class Usl(ByEmbedding):
     own_cluster: bool  # whether the pick of its own cluster pushes an image
     avoid_labelled: bool  # whether images that are labelled already push, too
     masked_far: bool = False  # as released: what does not push is at distance 1e10
+
+    def __post_init__(self) -> None:
+        if self.starts not in ("spread", "random"):
+            raise InputError(
+                "labels.starts", f"{self.starts!r} is unknown", "give spread or random"
+            )
 
     def picks(self, candidates: Candidates, budget: int, generator: torch.Generator) -> Tensor:
         """In the order of the clusters; -1 for an empty one."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from contsemi.assign.distances import nearest_distances
 from contsemi.assign.picks import best_of_each, density
+from contsemi.errors import InputError
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 from contsemi.losses.cluster_heads import (
     confident_loss,
@@ -47,6 +48,12 @@ class UslT(ByEmbedding):
     over_batch: bool  # whether the mean is over the batch instead of the sure images
     scale: float  # of cosine heads; 0 for linear ones
     select: str  # probability: the surest of each cluster; density: its densest
+
+    def __post_init__(self) -> None:
+        if self.select not in ("probability", "density"):
+            raise InputError(
+                "labels.select", f"{self.select!r} is unknown", "give probability or density"
+            )
 
     def picks(self, candidates: Candidates, budget: int, generator: torch.Generator) -> Tensor:
         """In the order of the clusters of the first head; -1 for an empty one."""

@@ -124,6 +124,8 @@ def test_usl_with_starts_as_in_the_paper():
     rows, _ = blobs()
     found = Usl(**USL | {"starts": "random"}).choose(Candidates(embeddings=rows), 3, seeded())
     assert len(found.unique()) == 3
+    with pytest.raises(InputError, match="give spread or random"):
+        Usl(**USL | {"starts": "first"})
 
 
 def test_usl_without_repulsion_takes_the_densest_of_each_cluster():
@@ -143,6 +145,8 @@ def test_margin_takes_the_least_sure_first():
     assert Margin(at_first="refuse").choose(candidates, 2, seeded()).tolist() == [1, 2]
     with pytest.raises(InputError, match="before the first task is none"):
         Margin(at_first="refuse").choose(Candidates(embeddings=torch.zeros(3, 2)), 2, seeded())
+    with pytest.raises(InputError, match="give random or refuse"):
+        Margin(at_first="guess")
 
 
 def test_density_takes_the_densest():
@@ -205,6 +209,8 @@ def test_usl_t_by_density_with_views_and_linear_heads():
     options = USL_T | {"select": "density", "scale": 0.0, "balance": True, "threshold": 0.5}
     candidates = Candidates(embeddings=rows, views=views)
     assert len(UslT(**options).choose(candidates, 3, seeded()).unique()) == 3
+    with pytest.raises(InputError, match="give probability or density"):
+        UslT(**options | {"select": "edge"})
 
 
 def test_bad_embeddings_budgets_and_picks_are_refused():
