@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import pickle
 import shutil
-import signal
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,12 +38,6 @@ def _threads():
     """
     torch.set_num_threads(1)
     torch.zeros((), requires_grad=True).backward()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _hang_up():
-    """Under nohup a hang-up is ignored, by us too: tests of signals send one."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
