@@ -198,7 +198,7 @@ def test_a_slow_network_lives_on_or_begins_each_task_anew(restarts: bool) -> Non
     networks.grow(2, draw())
     first = networks.teacher
     shift(made, 3)
-    networks.follow(0.9)
+    networks.follow(0, total=1)
     networks.grow(4, draw())
     assert first is not None and networks.teacher is not None
     own, followed = (list(n.backbone.parameters()) for n in (networks.teacher.network, made))
