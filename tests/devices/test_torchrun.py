@@ -208,7 +208,11 @@ def test_two_processes_are_one_run(undisturbed, tmp_path):
     assert found == pytest.approx(first, rel=0.02)
     read = [json.loads((each.folder / "results.json").read_text()) for each in (undisturbed, alone)]
     assert read[0].keys() == read[1].keys()
-    assert read[0]["memory_bytes"] == read[1]["memory_bytes"]
+    kept = [each["memory"] for each in read]
+    # Some images are kept by a prediction, in which rounding has grown.
+    images = [each.pop("exemplars") for each in kept]
+    assert kept[0] == kept[1]
+    assert images[0] == pytest.approx(images[1], rel=0.2)
     accuracies = [each["class_incremental"]["average_accuracy"] for each in read]
     assert accuracies[0] == pytest.approx(accuracies[1], abs=0.1)
     assert undisturbed.said.count("task 1/2 done") == 1
