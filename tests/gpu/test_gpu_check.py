@@ -144,8 +144,8 @@ def test_a_wrong_number_is_found(gpu_check, monkeypatch):
 
     from contsemi.devices import synced_norm
 
-    real = synced_norm._Host.slope
-    monkeypatch.setattr(synced_norm._Host, "slope", lambda *a: 1.01 * real(*a))
+    real = synced_norm._slope
+    monkeypatch.setattr(synced_norm, "_slope", lambda *a: 1.01 * real(*a))
     assert not any(holds for _, holds, _, _ in norm.check("cpu", quick=True))
     monkeypatch.setattr(functions, "moved", lambda value, device: functools_off(value))
     names = {name: holds for name, holds, _, _ in functions.check("cpu", quick=True)}
