@@ -13,7 +13,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from torch import Tensor
 
 from contsemi import data
-from contsemi.errors import InputError, StateDamaged, article
+from contsemi.errors import InputError, article
+from contsemi.learner.fitting import fitting
 from contsemi.learner.learner import Learner
 from contsemi.learner.parts import from_state, known_features
 from contsemi.living.photos import arrays
@@ -177,11 +178,8 @@ def restored(saved: Saved, *, keeps: bool = False) -> Learner:
     nothing = torch.empty(0, dtype=torch.int64)
     seen = len(saved.classes)
     last = Experience(saved.tasks - 1, (), seen, seen, nothing, nothing, nothing)
-    try:
+    with fitting("model", "use the version that wrote it"):
         learner.restore(state, last, images, None)
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        problem = f"the saved state does not fit this version ({error!s:.150})"
-        raise StateDamaged(f"{problem}; use the version that wrote it") from error
     given = (saved.config, learner.network, learner.device, learner.precision)
     known = known_features(*given) if keeps else None
     learner.inference.embed = replace(learner.inference.embed, known=known)
