@@ -52,7 +52,7 @@ def _policy(by: str) -> ByEmbedding:
         return find_class(ROOMS["labels"], options["name"], ByEmbedding)(**given)
     except InputError:
         problem = f"{by} does not go by embeddings"
-        raise InputError("--by", problem, "use kmeans, kcenter, density or margin") from None
+        raise InputError("--by", problem, "use kmeans, kcenter, density, margin or usl") from None
 
 
 def _looked_at(model: Model, photos: Path) -> tuple[list[str], Candidates, list[int]]:
@@ -60,8 +60,8 @@ def _looked_at(model: Model, photos: Path) -> tuple[list[str], Candidates, list[
     names: list[str] = []
     features: list[Tensor] = []
     scores: list[Tensor] = []
-    place = {shown(path): relative(photos, path) for path in pool_files(photos).paths}
     paths = pool_files(photos).paths
+    place = {shown(path): relative(photos, path) for path in paths}
     for chunk in with_a_bar(in_chunks(paths, model.saved.side), "looking"):
         if len(chunk.images):
             with torch.no_grad():

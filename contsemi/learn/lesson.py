@@ -20,7 +20,7 @@ from contsemi.learn.apart import Past, digests
 from contsemi.stores.store import array_of
 from contsemi.types import Experience
 
-__all__ = ["Lesson", "opened"]
+__all__ = ["Lesson", "list_of", "opened"]
 
 LABELS = "labels.csv"
 
@@ -48,6 +48,12 @@ class Lesson:
     remarks: tuple[str, ...]
 
 
+def list_of(photos: Path, labels: Path | None) -> Path | None:
+    """The list that says which photos have a label: the one that is given, or that lies there."""
+    own = photos / LABELS
+    return own if labels is None and own.is_file() else labels
+
+
 def opened(
     photos: Path,
     config: Config,
@@ -61,19 +67,17 @@ def opened(
 
     Args:
         photos: a folder with a folder a class, and ``unlabelled/`` beside them; or any folder of
-            photos with a list of labels, ``labels`` or ``labels.csv`` in it: ``file,class`` a line.
+            photos with a list of labels: ``file,class`` a line.
         config: of the model.
         known: classes that it knows already, in the order of their columns.
         past: the photos of earlier lessons: what was tested on is not learned from, and the
             reverse.
         index: number of the lesson, from 0.
-        labels: the list.
+        labels: the list, see :func:`list_of`; ``None`` for a folder a class.
 
     Raises:
         InputError: there are no such photos, or the list does not fit them.
     """
-    if labels is None and (photos / LABELS).is_file():
-        labels = photos / LABELS
     if labels is not None:
         return _by_list(photos, labels, config, known, past, index)
     data = config.data
@@ -187,7 +191,10 @@ def _given(photos: Path, labels: Path) -> dict[int, str]:
 
 
 def _lines(labels: Path) -> list[tuple[str, str]]:
-    """File and class of each line; a first line ``file,class`` is none."""
+    """File and class of each line; a first line ``file,class`` is none.
+
+    A class is named as it can be shown: one line in each answer.
+    """
     try:
         with labels.open(newline="", encoding="utf-8-sig") as file:
             lines = [line for line in csv.reader(file) if line]
@@ -195,7 +202,7 @@ def _lines(labels: Path) -> list[tuple[str, str]]:
         reason = getattr(error, "strerror", None) or error
         problem = f"cannot be read ({reason})"
         raise InputError(shown(labels), problem, "write lines of file,class") from None
-    if lines and lines[0] == ["file", "class"]:
+    if lines and [word.strip().lower() for word in lines[0]] == ["file", "class"]:
         lines = lines[1:]
     for number, line in enumerate(lines, start=1):
         if len(line) != 2 or not line[1].strip():
@@ -203,7 +210,7 @@ def _lines(labels: Path) -> list[tuple[str, str]]:
             raise InputError(f"{shown(labels)} line {number}", problem, "mend it")
     if not lines:
         raise InputError(shown(labels), "holds no label", "write lines of file,class")
-    return [(file, same_name(name.strip())) for file, name in lines]
+    return [(file, shown(same_name(name.strip()))) for file, name in lines]
 
 
 def _columns(

@@ -114,6 +114,13 @@ def _together(paths: list[Path], found: Iterator[NDArray[np.uint8] | str], side:
     return Photos(listed, images[:number])
 
 
+def _as_array(given: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except ValueError:  # images of several sizes
+        return np.array([None])
+
+
 def arrays(given: Any, side: int) -> Iterator[NDArray[np.uint8]]:
     """Chunks uint8 [n, 3, side, side] of paths or of an array.
 
@@ -133,9 +140,9 @@ def arrays(given: Any, side: int) -> Iterator[NDArray[np.uint8]]:
                     raise InputError(name, problem, "leave it out")
             yield photos.images
         return
-    images = np.asarray(given)
-    if images.dtype == object or images.dtype.kind in "US":
-        yield from arrays([str(each) for each in images.ravel()], side)
+    images = _as_array(given)
+    if images.dtype.kind in "OU" and all(isinstance(each, str | Path) for each in images.flat):
+        yield from arrays(list(images.flat), side)
         return
     if images.ndim == 4 and images.shape[1] != 3 and images.shape[3] == 3:
         images = images.transpose(0, 3, 1, 2)
