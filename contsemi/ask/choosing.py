@@ -10,7 +10,7 @@ from torch import Tensor
 from contsemi import compose
 from contsemi.data.sources.listing import pool_files, relative, shown
 from contsemi.discovery import ROOMS, find_class
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
 from contsemi.living.model import Model
 from contsemi.living.photos import in_chunks
@@ -60,7 +60,10 @@ def _looked_at(model: Model, photos: Path) -> tuple[list[str], Candidates, list[
     names: list[str] = []
     features: list[Tensor] = []
     scores: list[Tensor] = []
-    paths = pool_files(photos).paths
+    files = pool_files(photos)
+    if files.problems:  # for which learn would refuse the folder afterwards
+        raise InputError(shown(photos), first_of(files.problems, 5), "repair or remove them")
+    paths = files.paths
     place = {shown(path): relative(photos, path) for path in paths}
     for chunk in with_a_bar(in_chunks(paths, model.saved.side), "looking"):
         if len(chunk.images):

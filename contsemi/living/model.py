@@ -135,11 +135,8 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
         trust = getattr(self.learner.inference.decides, "trust", None)
         if trust is None or not len(trust.strangeness):
             problem = "this model has not learned how far images of known classes are"
-            raise InputError(
-                "--unknown",
-                problem,
-                "it takes predict=moments, predict.folds above 0, and two labels of a class",
-            )
+            fix = "it takes predict=moments, predict.folds above 0 and two labels of a class"
+            raise InputError("--unknown", problem, fix)
         return float(torch.quantile(trust.strangeness.double(), 1 - share))
 
     def answers(self, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:

@@ -38,8 +38,8 @@ def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
     """The files that a word of the command line stands for, one by one.
 
     Args:
-        given: a file, a folder (all images in it and below it, by name), or ``-`` for names that
-            are read line by line.
+        given: a file, a folder (all images in it and below it, by name; linked files are read,
+            linked folders are not), or ``-`` for names that are read line by line.
         stream: where those come from; ``None`` for the standard input.
 
     Raises:
@@ -62,10 +62,11 @@ def _below(folder: Path) -> Iterator[Path]:
     # By their names alone: a hundred thousand paths would be many times as large.
     for name in sorted(os.listdir(folder)):  # noqa: PTH208
         path = folder / name
-        if name.startswith(".") or name.lower() in JUNK or path.is_symlink():
+        if name.startswith(".") or name.lower() in JUNK:
             continue
         if path.is_dir():
-            yield from _below(path)
+            if not path.is_symlink():  # which may lead round in a circle
+                yield from _below(path)
         elif path.suffix.lower() in SUFFIXES:
             yield path
 
@@ -94,6 +95,8 @@ def in_chunks(paths: Iterable[Path], side: int) -> Iterator[Photos]:
 
 def _decoded(path: Path, side: int) -> NDArray[np.uint8] | str:
     """Pixels, or why there are none."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        return "not a regular file"  # a pipe would be waited for
     try:
         return decode(path, side)
     except Unreadable as error:

@@ -36,6 +36,17 @@ def test_it_names_the_photos_and_needs_no_other_file(page, heap):
     assert "http" not in text and "<i>" not in text
 
 
+def test_a_folder_that_learn_would_refuse_is_refused_before_anybody_gives_labels(
+    model, heap, tmp_path, capsys
+):
+    (tmp_path / "heap").mkdir()
+    (tmp_path / "heap" / "linked.jpg").symlink_to(next(heap.iterdir()))
+    words = [str(model), str(tmp_path / "heap"), "--budget", "1"]
+    assert ask([*words, "--sheet", str(tmp_path / "ask.html")]) == 2
+    assert "linked.jpg is a link out of the folder" in capsys.readouterr().err
+    assert not (tmp_path / "ask.html").exists()
+
+
 @pytest.mark.slow
 def test_classes_are_clicked_typed_saved_and_learned(page, heap, model, browser, tmp_path):
     saved = tmp_path / "saved"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import struct
 import sys
@@ -73,7 +74,13 @@ def odd_photos(folder):
     )
     (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
     (folder / "notes.txt").write_text("no photo, and not asked")
+    (folder / "linked.jpg").symlink_to(folder / "plain.jpg")
+    (folder / "round").symlink_to(folder)
+    (folder / "to nothing.jpg").symlink_to(folder / "nothing.jpg")
+    os.mkfifo(folder / "pipe.jpg")
     return {
+        "to nothing.jpg": "No such file",
+        "pipe.jpg": "not a regular file",
         "moving.webp": "several frames",
         "text.jpg": "not a",
         "empty.png": "not a",
@@ -87,7 +94,7 @@ def test_odd_photos_have_a_class_or_a_reason_in_their_order(model, tmp_path, cap
     assert predict([str(model), str(tmp_path), "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     names = [Path(row["file"]).name for row in rows]
-    photos = {path.name for path in tmp_path.iterdir()} - {"notes.txt"}
+    photos = {path.name for path in tmp_path.iterdir()} - {"notes.txt", "round"}
     assert names == sorted(photos)
     for name, row in zip(names, rows, strict=True):
         assert bad.get(name, "") in row.get("problem", "")
