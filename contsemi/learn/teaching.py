@@ -15,12 +15,13 @@ from contsemi.data.sources.listing import shown
 from contsemi.devices.precision import choose_device
 from contsemi.errors import InputError, StorageFailed
 from contsemi.learn.apart import Past
-from contsemi.learn.lesson import Lesson, list_of, opened
+from contsemi.learn.lesson import Lesson, opened
 from contsemi.learn.lock import locked
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.learner.parts import origin_of
 from contsemi.living.card import card
+from contsemi.living.label_list import list_of
 from contsemi.living.model import restored
 from contsemi.living.saved import Saved, generations, read, taught
 from contsemi.pipeline.work import fix_threads

@@ -82,9 +82,9 @@ def test_a_photo_has_one_class_in_a_list(photos, model, tmp_path, capsys):
     folder, heap = tmp_path / "model", tmp_path / "heap"
     shutil.copytree(model, folder)
     shutil.copytree(photos / "second" / "train" / "fox", heap)
-    (heap / "labels.csv").write_text("000.jpg,elk\n001.jpg,elk\n000.jpg,owl\n")
+    (heap / "labels.csv").write_text("file,class\n000.jpg,elk\n\n000.jpg,owl\n")
     assert learn([str(folder), str(heap)]) == 2
-    line = "labels.csv line 3: calls 000.jpg owl, and a line above elk; leave one out"
+    line = "labels.csv line 4: calls 000.jpg owl, and a line above elk; leave one out"
     assert capsys.readouterr().err.strip().endswith(line)
 
 

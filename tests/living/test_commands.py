@@ -49,6 +49,21 @@ def test_names_are_read_from_the_input(model, photos, capsys, monkeypatch):
     assert any("cannot be read" in line for line in lines)
 
 
+def test_names_are_any_bytes_and_terminals_of_any_encoding(model, photos, tmp_path, monkeypatch):
+    name = os.fsencode(tmp_path) + b"/\xe9\xff.jpg"
+    shutil.copy(photos / "first" / "test" / "cat" / "000.jpg", name)
+    given, said = io.BytesIO(name + b"\n"), io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given, encoding="utf-8"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(said, encoding="ascii"))
+    assert predict([str(model), "-"]) == 0
+    folder = tmp_path / "é"
+    shutil.copytree(photos / "first" / "test" / "cat", folder)
+    assert predict([str(model), str(folder)]) == 0
+    lines = said.getvalue().decode("ascii").splitlines()
+    assert lines[0].startswith(rf"{tmp_path}/\udce9\udcff.jpg") and "cat" in lines[0]
+    assert lines[1].startswith(rf"{tmp_path}/\xe9/000.jpg")
+
+
 def odd_photos(folder):
     """What lies about in folders of photos: name, and what is said of it; empty for a class."""
     draw = np.random.default_rng(0)
