@@ -12,7 +12,7 @@ from torch import Tensor
 
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, TestSet
-from contsemi.evaluation.answers import Evaluation, Scored
+from contsemi.evaluation.answers import Evaluation
 from contsemi.evaluation.discovery import Discovery
 from contsemi.evaluation.predicts import HasFeatures, Predicts
 from contsemi.evaluation.probing import Probes
@@ -38,6 +38,10 @@ class Study:
         train_targets: int64 [N], true class ids of the training images.
         test_images: uint8 [N, 3, S, S], or a store.
         records: where to write.
+
+    Attributes:
+        hidden: int64 [N], the true column of each training image; -1 for classes not in use.
+        drawn: int64, rows of the test images of which embeddings are written.
     """
 
     def __init__(
@@ -51,8 +55,9 @@ class Study:
         self.asked, self.stream, self.records = config.evaluate, stream, records
         self.hidden = _columns(train_targets, stream)
         few = fixed_subset(stream.test, config.evaluate.embeddings, config.seed)
-        kept = torch.cat([task.indices for task in few]) if config.evaluate.embeddings else None
-        self.drawn = np.zeros(0, np.int64) if kept is None else kept.numpy()
+        self.drawn = torch.cat([task.indices for task in few]).numpy()
+        if not config.evaluate.embeddings:
+            self.drawn = self.drawn[:0]
         self.discovery = None
         if config.evaluate.discovery != "none":
             self.discovery = Discovery(
@@ -87,8 +92,8 @@ class Study:
             task: from 0.
             step: optimiser steps done since the start of the run.
         """
-        assert measured.answers is not None
-        answered = self._answered(measured.answers)
+        answered = measured.answers
+        assert answered is not None
         self.records.write_answers(answered, task, self.stream.test_files)
         calibration = {
             "expected_calibration_error": answered.reliability().error,
@@ -129,21 +134,6 @@ class Study:
             "coarse_accuracy": coarse_accuracy(*said, above),
             "distance_of_mistakes": distance_of_mistakes(*said, [above]),
         }
-
-    def _answered(self, answers: Scored) -> Answered:
-        embedded = np.flatnonzero(np.isin(answers.rows, self.drawn))
-        own = answers.log_probs[np.arange(len(answers.targets)), answers.targets]
-        return Answered(
-            rows=answers.rows.astype(np.int32),
-            targets=answers.targets.astype(np.int32),
-            predicted=answers.log_probs.argmax(1).astype(np.int32),
-            within=answers.within.astype(np.int32),
-            confidence=np.exp(answers.log_probs.max(1)),
-            log_prob=own,
-            embedded=embedded.astype(np.int32),
-            embeddings=answers.points[embedded].astype(np.float16),
-            centres=answers.centres.astype(np.float16),
-        )
 
     def _bank(self, images: int, seed: int) -> list[TestSet]:
         """Training images of each task with their true columns."""

@@ -80,13 +80,9 @@ class Trace(Hooks):
         learner = loop.learner
         steps = learner.steps_per_epoch
         if self.due(loop.epoch, loop.iteration, steps, learner.epochs):
-            experience = learner.experience
-            assert experience is not None
             asked = self.asked or learner
-            measured = evaluate(
-                asked, self.images, self.tasks, experience.index + 1, predictors=False
-            )
-            self.record(measured, experience.index)
+            measured = evaluate(asked, self.images, self.tasks, loop.task + 1, predictors=False)
+            self.record(measured, loop.task)
 
     def due(self, epoch: int, iteration: int, steps: int, epochs: int) -> bool:
         """Whether the step that is just over is one to evaluate after.

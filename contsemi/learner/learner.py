@@ -220,7 +220,7 @@ class Learner:
             modules = [self.network, self.objective, self.distiller]
             fresh = optimisers.make(self.config.optim, modules)
             if self.optimizer is not None:
-                optimisers.carry_state(self.optimizer, fresh)
+                optimisers.restore(fresh, optimisers.state(self.optimizer))
             self.optimizer = fresh
 
     def end(self) -> None:

@@ -13,6 +13,7 @@ from contsemi import compose
 from contsemi.benchmark.plan import Job
 from contsemi.benchmark.table import table
 from contsemi.benchmark.training import train
+from contsemi.compose.parts import at
 from contsemi.config import Config
 from contsemi.errors import InputError
 from contsemi.report.door import Parser
@@ -23,7 +24,7 @@ from contsemi.tune.chosen import write_experiment
 from contsemi.tune.rules import RULES, Place, trial_words
 from contsemi.tune.sampling import Sampling
 from contsemi.tune.search import Search, told
-from contsemi.tune.space import Space, at, space_of
+from contsemi.tune.space import Space, space_of
 from contsemi.tune.trials import Manifest
 
 __all__ = ["tune"]

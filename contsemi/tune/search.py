@@ -24,7 +24,7 @@ class Search:
         manifest: what is known so far, and kept up to date.
         sampling: says what to try.
         words: settings of every trial.
-        progress: prefix of the names in ``metrics.jsonl`` that tell how a trial goes.
+        progress: name of the accuracies by task in ``metrics.jsonl`` that tell how a trial goes.
         defaults: values of the searched keys as they are configured, which are tried first.
         say: prints a line.
     """

@@ -44,7 +44,7 @@ def test_equals_numpy(seen, seed):
     table = np.random.default_rng(seed).normal(size=(10, columns)).astype(np.float32)
     images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2)
     learner = Predicts(torch.from_numpy(table))
-    found = evaluate(learner, images, TASKS, seen)
+    found = evaluate(learner, images, TASKS, seen, embedded=np.arange(10))
     for j, task in enumerate(TASKS):
         if j >= seen:
             assert np.isnan(found.class_incremental[j]) and np.isnan(found.task_incremental[j])
@@ -60,12 +60,14 @@ def test_equals_numpy(seen, seed):
         said = found.answers
         mine = np.isin(said.targets, task.columns)
         assert said.rows[mine].tolist() == task.indices.tolist()
-        assert said.points[mine, 0].tolist() == task.indices.tolist()
+        assert said.embeddings[mine, 0].tolist() == task.indices.tolist()
         np.testing.assert_array_equal(
             said.within[mine], scores[:, list(task.columns)].argmax(1) + task.columns[0]
         )
         probs = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
-        np.testing.assert_allclose(np.exp(said.log_probs[mine]), probs, rtol=1e-5)
+        right = probs[np.arange(len(targets)), targets]
+        np.testing.assert_allclose(np.exp(said.log_prob[mine]), right, rtol=1e-5)
+        np.testing.assert_allclose(said.confidence[mine], probs.max(1), rtol=1e-5)
     # One pass, and no image of a task that has not come yet.
     assert learner.asked == [[int(i) for task in TASKS[:seen] for i in task.indices]]
 
