@@ -5,6 +5,7 @@ and without them.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -16,10 +17,11 @@ from contsemi.stores.store import Images
 __all__ = ["Probes"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Probes:
     """The probes of one run.
 
-    Args:
+    Attributes:
         probes: that are wanted.
         bank: images with true labels that the probes may learn from, by task.
         bank_images: uint8 [N, 3, S, S], or a store: what they point into.
@@ -28,19 +30,12 @@ class Probes:
         seed: of the run.
     """
 
-    def __init__(
-        self,
-        probes: Sequence[Probe],
-        *,
-        bank: Sequence[TestSet],
-        bank_images: Images,
-        test: Sequence[TestSet],
-        test_images: Images,
-        seed: int,
-    ) -> None:
-        self.probes, self.seed = probes, seed
-        self.bank, self.test = bank, test
-        self.bank_images, self.test_images = bank_images, test_images
+    probes: Sequence[Probe]
+    bank: Sequence[TestSet]
+    bank_images: Images
+    test: Sequence[TestSet]
+    test_images: Images
+    seed: int
 
     def ask(self, learner: HasFeatures, seen: int) -> Found:
         """Every number that the wanted probes give, by its name in the records.

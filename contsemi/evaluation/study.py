@@ -70,7 +70,7 @@ class Study:
         self.probes = None
         if config.evaluate.probes:
             self.probes = Probes(
-                list(Probe.several(config.evaluate.probes).values()),
+                probes=list(Probe.several(config.evaluate.probes).values()),
                 bank=self._bank(config.evaluate.probe_images, config.seed),
                 bank_images=stream.images,
                 test=fixed_subset(stream.test, config.evaluate.images, config.seed),

@@ -6,6 +6,7 @@ draws from no generator that training uses: the weights are the same with it and
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -46,13 +47,14 @@ def fixed_subset(
     return chosen
 
 
+@dataclass(eq=False)
 class Trace(Hooks):
     """Evaluates inside tasks and hands every row on.
 
     Besides every n-th step the last step of each task is measured, so that the fall at the next
     switch has something to fall from.
 
-    Args:
+    Attributes:
         images: uint8 [N, 3, S, S], or a store: the test images.
         tasks: of :func:`fixed_subset`.
         every_steps: evaluate after so many steps of a task; 0 for none by steps.
@@ -61,19 +63,12 @@ class Trace(Hooks):
         asked: what predicts; ``None`` for the learner of the loop.
     """
 
-    def __init__(
-        self,
-        images: Images,
-        tasks: Sequence[TestSet],
-        *,
-        every_steps: int,
-        every_epochs: int,
-        record: Callable[[Evaluation, int], None],
-        asked: Predicts | None = None,
-    ) -> None:
-        self.images, self.tasks = images, list(tasks)
-        self.every_steps, self.every_epochs, self.record = every_steps, every_epochs, record
-        self.asked = asked
+    images: Images
+    tasks: Sequence[TestSet]
+    every_steps: int
+    every_epochs: int
+    record: Callable[[Evaluation, int], None]
+    asked: Predicts | None = None
 
     def after_training_iteration(self, loop: Loop) -> None:
         """Evaluates where it is time."""

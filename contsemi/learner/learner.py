@@ -27,9 +27,8 @@ from contsemi.learner.networks import Networks
 from contsemi.learner.remember import remember
 from contsemi.learner.seeing import Looks, see
 from contsemi.learner.task import LabelledSource, TaskRows
-from contsemi.learner.terms import Learning, checked_terms
+from contsemi.learner.terms import Learning, checked_terms, weighted_sum
 from contsemi.learner.viewing import make_views
-from contsemi.learner.weighing import weighted_sum
 from contsemi.memory.anchors import Anchors
 from contsemi.memory.exemplars import Exemplars
 from contsemi.models.network import Network

@@ -113,8 +113,8 @@ class Account:
         if not (wish.every_steps or wish.every_epochs):
             return []
         trace = Trace(
-            setting.test_images,
-            fixed_subset(setting.stream.test, wish.images, setting.config.seed),
+            images=setting.test_images,
+            tasks=fixed_subset(setting.stream.test, wish.images, setting.config.seed),
             every_steps=wish.every_steps,
             every_epochs=wish.every_epochs,
             record=self._record_trace,

@@ -277,12 +277,12 @@ def _facts(
     precision = choose_precision(config.precision, device)
     return manifest(
         seed=config.seed,
-        class_order=stream.class_order,
-        label_digest=stream.label_digest,
+        class_order=list(stream.class_order),
+        class_names=list(stream.class_names),
         labelled=len(stream.label_indices),
+        label_digest=stream.label_digest,
         device=_device_name(device),
         threads=threads.number,
-        class_names=stream.class_names,
         tasks=[
             _held(experience, test, facts, len(stream.class_order))
             for experience, test, facts in zip(

@@ -81,8 +81,7 @@ def read_paths(folder: Path) -> list[str]:
     Raises:
         InputError: the file is damaged.
     """
-    fix = "restore the file, or remove it"
-    return read_written(folder / FOLDER / PATHS, _paths, missing=[], fix=fix)
+    return read_written(folder / FOLDER / PATHS, _paths, missing=[])
 
 
 def _paths(text: str) -> list[str]:

@@ -14,21 +14,17 @@ __all__ = ["as_written", "mapping", "read_written"]
 
 T = TypeVar("T")
 
-FIX = "restore the file, or run the same command again"
 DAMAGES = (ValueError, KeyError, TypeError, RecursionError, SafetensorError, yaml.YAMLError)
 
 
 @contextmanager
-def as_written(path: Path, fix: str = FIX) -> Iterator[None]:
+def as_written(path: Path) -> Iterator[None]:
     """Reads a file that contsemi wrote.
-
-    Args:
-        path: of the file.
-        fix: what to do where it is damaged.
 
     Raises:
         InputError: it cannot be read, or the block finds something else in it.
     """
+    fix = "restore the file, or run the same command again"
     try:
         if path.exists() and not path.is_file():
             raise ValueError("no regular file")  # a pipe would be waited for
@@ -40,23 +36,20 @@ def as_written(path: Path, fix: str = FIX) -> Iterator[None]:
         raise InputError(str(path), problem, fix) from error
 
 
-def read_written(
-    path: Path, parse: Callable[[str], T], *, missing: T | None = None, fix: str = FIX
-) -> T:
+def read_written(path: Path, parse: Callable[[str], T], *, missing: T | None = None) -> T:
     """The content of a text file that contsemi wrote.
 
     Args:
         path: of the file.
         parse: makes its content of its text; raises what :func:`as_written` takes for damage.
         missing: what is given back where there is no file; ``None`` if there has to be one.
-        fix: what to do where it is damaged.
 
     Raises:
         InputError: it cannot be read, or is damaged.
     """
     if missing is not None and not path.exists():
         return missing
-    with as_written(path, fix):
+    with as_written(path):
         return parse(path.read_text(encoding="utf-8"))
 
 

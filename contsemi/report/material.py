@@ -25,8 +25,6 @@ from contsemi.records.written import as_written, mapping, read_written
 
 __all__ = ["Material"]
 
-_WAIT = "wait for the run, or run it again"
-
 
 @dataclass(frozen=True)
 class Material:
@@ -65,7 +63,7 @@ class Material:
         """
 
         def content(name: str, parse: Callable[[str], Any]) -> dict[str, Any]:
-            return read_written(folder / name, mapping(parse), missing={}, fix=_WAIT)
+            return read_written(folder / name, mapping(parse), missing={})
 
         config = content("config.yaml", from_yaml)
         manifest = content("manifest.json", json.loads)
@@ -78,8 +76,8 @@ class Material:
         title = " · ".join(str(word) for word in words if word)
         matrix, path = None, folder / "accuracy_matrix.csv"
         if path.exists():
-            matrix = read_written(path, lambda text: as_matrix(from_csv(text)), fix=_WAIT)
-        with as_written(folder / "metrics.jsonl", _WAIT):
+            matrix = read_written(path, lambda text: as_matrix(from_csv(text)))
+        with as_written(folder / "metrics.jsonl"):
             trajectories = load_trajectories(folder)
         return Material(folder, title, matrix, trajectories, config, manifest, progress)
 

@@ -2,14 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from contsemi.benchmark.training import started
 from contsemi.records.lines import entries
-from contsemi.storage.atomic import make_folder
 
 __all__ = ["Process", "accuracies_on_the_way"]
 
@@ -24,18 +22,9 @@ class Process:
 
     def __init__(self, settings: Sequence[str], folder: Path) -> None:
         self.folder, self.log = folder, folder.with_suffix(".log")
-        make_folder(folder.parent)
-        command = [sys.executable, "-m", "contsemi.run", *settings]
-        command += [f"output={folder}", "display=plain", "resume=auto"]
         self._began = time.monotonic()
-        with self.log.open("w", encoding="utf-8") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                env=dict(os.environ, OMP_NUM_THREADS="1"),
-                start_new_session=True,  # Ctrl-C reaches it through us, once
-            )
+        # Ctrl-C reaches it through us, once.
+        self._process = started([*settings, "resume=auto"], folder, apart=True)
         self.code: int | None = None
         self._took = 0.0
 
