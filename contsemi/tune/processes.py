@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contsemi.benchmark.training import started
 from contsemi.records.lines import entries
+from contsemi.records.written import as_written
 
 __all__ = ["Process", "accuracies_on_the_way"]
 
@@ -71,7 +72,8 @@ def accuracies_on_the_way(folder: Path, name: str) -> list[float]:
     """
     group, kind = name.split("/")
     found: dict[tuple[int, int], list[float]] = {}
-    for entry in entries(folder, group):
-        if entry.name.startswith(f"{kind}/") and entry.value is not None:
-            found.setdefault((entry.task, entry.step), []).append(entry.value)
+    with as_written(folder / "metrics.jsonl"):
+        for entry in entries(folder, group):
+            if entry.name.startswith(f"{kind}/") and entry.value is not None:
+                found.setdefault((entry.task, entry.step), []).append(entry.value)
     return [sum(values) / len(values) for _, values in sorted(found.items())]
