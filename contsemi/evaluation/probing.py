@@ -37,24 +37,24 @@ class Probes:
     test_images: Images
     seed: int
 
-    def ask(self, learner: HasFeatures, seen: int) -> Found:
+    def ask(self, asked: HasFeatures, seen: int) -> Found:
         """Every number that the wanted probes give, by its name in the records.
 
         Args:
-            learner: whose features; those of all tasks are looked at, also of those to come.
+            asked: whose features; those of all tasks are looked at, also of those to come.
             seen: tasks learned so far; 0 asks only for what the untrained network can answer.
         """
-        bank = _by_task(learner, self.bank_images, self.bank)
-        test = _by_task(learner, self.test_images, self.test)
+        bank = _by_task(asked, self.bank_images, self.bank)
+        test = _by_task(asked, self.test_images, self.test)
         found: Found = {}
         for probe in self.probes:
             found |= probe.ask(bank, test, seen=seen, seed=self.seed)
         return found
 
 
-def _by_task(learner: HasFeatures, images: Images, tasks: Sequence[TestSet]) -> list[Rows]:
+def _by_task(asked: HasFeatures, images: Images, tasks: Sequence[TestSet]) -> list[Rows]:
     """Features and labels of each task's images; no others are read."""
-    features = learner.features(images, torch.cat([task.indices for task in tasks]))
+    features = asked.features(images, torch.cat([task.indices for task in tasks]))
     sizes = [len(task.indices) for task in tasks]
     parts = torch.split(features.float().cpu(), sizes)
     return [(part.numpy(), task.targets.numpy()) for part, task in zip(parts, tasks, strict=True)]

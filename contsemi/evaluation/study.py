@@ -78,16 +78,16 @@ class Study:
                 seed=config.seed,
             )
 
-    def begin(self, learner: HasFeatures) -> None:
+    def begin(self, asked: HasFeatures) -> None:
         """Asks the untrained network, which forward transfer is measured from."""
         if self.probes is not None:
-            self._write("probe", self.probes.ask(learner, 0), task=-1, step=0)
+            self._write("probe", self.probes.ask(asked, 0), task=-1, step=0)
 
-    def after_task(self, learner: Predicts, measured: Evaluation, task: int, step: int) -> None:
+    def after_task(self, asked: Predicts, measured: Evaluation, task: int, step: int) -> None:
         """Measures at the end of a task.
 
         Args:
-            learner: what is studied.
+            asked: what is studied.
             measured: its evaluation.
             task: from 0.
             step: optimiser steps done since the start of the run.
@@ -104,12 +104,12 @@ class Study:
         if self.stream.experiences[task].num_coarse:
             self._write("hierarchy", self._hierarchy(answered, task), task=task, step=step)
         if self.probes is not None:
-            self._write("probe", self.probes.ask(learner, task + 1), task=task, step=step)
+            self._write("probe", self.probes.ask(asked, task + 1), task=task, step=step)
         if self.discovery is not None:
-            found = self.discovery.after_task(learner, task)
+            found = self.discovery.after_task(asked, task)
             self._write("discovery", found, task=task, step=step)
         if self.asked.pseudo_labels is not None:
-            found = self._pseudo_labels(learner, task, self.asked.pseudo_labels)
+            found = self._pseudo_labels(asked, task, self.asked.pseudo_labels)
             self._write("pseudo_labels", found, task=task, step=step)
 
     def _write(
@@ -144,16 +144,16 @@ class Study:
         return fixed_subset(tasks, images, seed, "probes")
 
     def _pseudo_labels(
-        self, learner: Predicts, task: int, threshold: float
+        self, asked: Predicts, task: int, threshold: float
     ) -> dict[str, float | Undefined]:
-        """What the learner says of the task's images without a label, against the truth."""
+        """What is said of the task's images without a label, against the truth."""
         experience = self.stream.experiences[task]
         rows = experience.unlabelled[~torch.isin(experience.unlabelled, experience.labelled)]
         if not len(rows):
             nothing = Undefined("there are no unlabelled images")
             return {"precision": nothing, "coverage": nothing}
         with torch.no_grad():
-            probs = learner.scores(learner.look(self.stream.images, rows)).softmax(1).cpu()
+            probs = asked.scores(asked.look(self.stream.images, rows)).softmax(1).cpu()
         sure, given = probs.max(1)
         truth = torch.full((len(self.stream.images),), -1)
         truth[: len(self.hidden)] = self.hidden

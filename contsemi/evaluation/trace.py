@@ -75,7 +75,7 @@ class Trace(Hooks):
         learner = loop.learner
         steps = learner.steps_per_epoch
         if self.due(loop.epoch, loop.iteration, steps, learner.epochs):
-            asked = self.asked or learner
+            asked = self.asked or learner.inference
             measured = evaluate(asked, self.images, self.tasks, loop.task + 1, predictors=False)
             self.record(measured, loop.task)
 

@@ -37,7 +37,7 @@ from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.stores.choosing import Stores
 from contsemi.stores.store import Images
-from contsemi.types import Batch, Experience, Outputs, Step
+from contsemi.types import Batch, Experience, Step
 from contsemi.views import Augment
 
 __all__ = ["Learner"]
@@ -241,26 +241,6 @@ class Learner:
     def predict(self, images: Images) -> Tensor:
         """Scores [N, num_seen] of un-augmented images over all seen columns."""
         return self.inference.predict(images)
-
-    def look(self, images: Images, ids: Tensor | None = None) -> Outputs:
-        """Outputs of un-augmented images, or of those with the ids, by the predicting network."""
-        return self.inference.look(images, ids)
-
-    def features(self, images: Images, ids: Tensor | None = None) -> Tensor:
-        """Features [N, F] of un-augmented images, or of those with the ids; also between tasks."""
-        return self.inference.features(images, ids)
-
-    def scores(self, outputs: Outputs) -> Tensor:
-        """Scores [N, num_seen] of outputs of the network that predicts."""
-        return self.inference.scores(outputs)
-
-    def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
-        """Scores of outputs by every predictor; ``headline`` is our own."""
-        return self.inference.predictions(outputs)
-
-    def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
-        """The space in which the headline decides: images in it, and what stands for each class."""
-        return self.inference.space(outputs)
 
     # A step
 
