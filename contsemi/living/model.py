@@ -98,7 +98,7 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
     def features(self, X: Any) -> Floats:
         """Features [N, F] of the backbone."""
         width = self.learner.network.num_features
-        found = [self.learner.features(torch.from_numpy(each)) for each in self._chunks(X)]
+        found = [self.learner.inference.features(torch.from_numpy(x)) for x in self._chunks(X)]
         return _joined([each.float().cpu().numpy() for each in found], width)
 
     def transform(self, X: Any) -> Floats:
