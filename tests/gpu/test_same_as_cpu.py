@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from contsemi import compose, run
+from contsemi.assign.affinity import affinity_graph
 from contsemi.compose import resources
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
@@ -90,6 +91,16 @@ def test_the_same_steps_without_a_wait(words, stream_of, gpu):
     *found, waits = steps("cuda:0", words, stream_of, gpu)
     assert waits == Counter()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_graph_of_affinities_without_a_wait(gpu):
+    rows = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    expected = affinity_graph(rows, queries=6, neighbours=3, quantile=0.5)
+    there = rows.to("cuda:0")
+    gpu.waits.clear()
+    found = affinity_graph(there, queries=6, neighbours=3, quantile=0.5)
+    assert not gpu.waits
+    assert expected.any() and torch.equal(found.cpu(), expected)
 
 
 @pytest.mark.parametrize("name", marked(BASELINES))
