@@ -17,9 +17,9 @@ from contsemi.pipeline.standing import (
     changes,
     environment,
     identity,
-    rows_of,
 )
 from contsemi.pipeline.tally import Tally
+from contsemi.records.plain import plain
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.ledger import Mark
 
@@ -78,7 +78,7 @@ class Saver:
             metrics_bytes=mark.length,
             metrics_sha256=mark.sha256,
             predictors=self.account.predictors,
-            matrices={kind: rows_of(matrix) for kind, matrix in self.account.matrices.items()},
+            matrices={kind: plain(matrix) for kind, matrix in self.account.matrices.items()},
             pieces=self.learner.pieces,
             environment=self.environment,
             changes=self.account.changes,

@@ -64,7 +64,7 @@ def test_images_are_embedded_in_halves_that_fit(small, stream_of, monkeypatch):
     stream, test = stream_of(config)
     learner = Learner(config)
     learner.begin(stream.experiences[0], stream.images)
-    expected = learner.look(test.images[:50]).features
+    expected = learner.inference.look(test.images[:50]).features
     real, most = Network.forward, [5]
 
     def narrow(self, images, heads):
@@ -73,10 +73,10 @@ def test_images_are_embedded_in_halves_that_fit(small, stream_of, monkeypatch):
         return real(self, images, heads)
 
     monkeypatch.setattr(Network, "forward", narrow)
-    torch.testing.assert_close(learner.look(test.images[:50]).features, expected)
+    torch.testing.assert_close(learner.inference.look(test.images[:50]).features, expected)
     most[0] = 0
     with pytest.raises(OutOfDeviceMemory, match=r"features of 1 images; lower batch\.test"):
-        learner.look(test.images[:50])
+        learner.inference.look(test.images[:50])
 
 
 def test_a_step_without_room_outside_of_torch_is_too_large(small, stream_of, monkeypatch):
