@@ -149,18 +149,7 @@ def _open(
     signals: Signals,
     learners: _Learners,
 ) -> Setting:
-    """Loads the images and divides them; nothing is written yet.
-
-    Args:
-        config: the run.
-        plain: the same as plain values, its label budget written in one way.
-        given: keys that somebody asked for, and the values that they have else.
-        ranks: the processes.
-        display: the screen.
-        folder: the output folder, locked.
-        signals: what may ask to stop.
-        learners: made to make the first one, but for a baseline.
-    """
+    """Loads the images and divides them; nothing is written yet, and the folder is locked."""
     with all_or_none(ranks):
         device = choose_device(config.device, ranks)
         threads = fix_threads(config, device, ranks.local_size)
@@ -182,8 +171,7 @@ def _open(
         folder.refuse_other_images(facts)
         if learner is not None and ranks.first:
             image, classes = image_bytes(stream.images), len(stream.class_order)
-            size = state_bytes(learner, config, image, classes)
-            refuse_if_no_room(folder.path, size)
+            refuse_if_no_room(folder.path, state_bytes(learner, config, image, classes))
     records = (Records if ranks.first else NoRecords)(folder.path)
     records.tracker = tracker(config, folder.path) if ranks.first else None
     return Setting(
