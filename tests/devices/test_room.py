@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from contsemi.devices.ranks import alive
 from contsemi.devices.room import out_of_memory, outside_torch, with_room
-from contsemi.errors import OutOfDeviceMemory, StepTooLarge
+from contsemi.errors import OutOfDeviceMemory, RankLost, StepTooLarge
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.models.network import Network
@@ -19,6 +20,9 @@ OUTSIDE = [
     ": Error: 'err == cudaSuccess' failed: StandardGpuResources: alloc fail type IVFLists",
     "Error in faiss: Error: 'err == cudaSuccess' failed: cudaMalloc error out of memory [2]",
     "CUDA error: out of memory",
+    "NCCL error in: ProcessGroupNCCL.cpp:3384, unhandled cuda error, NCCL version 2.27.5\n"
+    "ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\n"
+    "Failed to CUDA calloc async 4 bytes: Cuda failure 2 'out of memory'",
 ]
 OTHERS = ["shapes do not match", "CUDA error: an illegal memory access was encountered"]
 
@@ -100,3 +104,10 @@ def test_the_same_step_is_tried_once_more_before_it_is_halved():
 
     assert with_smaller_parts(attempt, 1, notes.append) == "done"
     assert tried == [1, 1, 2, 4]
+
+
+@pytest.mark.parametrize("text", [*OUTSIDE, "torch", *OTHERS])
+def test_memory_that_runs_out_in_a_collective_operation_is_not_a_lost_rank(text):
+    error = torch.OutOfMemoryError() if text == "torch" else RuntimeError(text)
+    with pytest.raises(RankLost if text in OTHERS else type(error)), alive():
+        raise error
