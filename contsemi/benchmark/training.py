@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from contsemi.benchmark.plan import Job
 from contsemi.report.words import duration
+from contsemi.storage.atomic import make_folder
 
-__all__ = ["train"]
+__all__ = ["started", "train"]
 
 
 def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list[Job]:
@@ -31,7 +33,7 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
 
     def work(job: Job) -> None:
         start = time.monotonic()
-        code = _execute(job)
+        code = started(job.settings, job.folder, apart=False).wait()
         took.append(time.monotonic() - start)
         told = duration(took[-1])
         if code:
@@ -51,11 +53,17 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
     return failed
 
 
-def _execute(job: Job) -> int:
-    """One run in a process of its own; its screen goes to a file beside its folder."""
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "contsemi.run", *job.settings]
-    command += [f"output={job.folder}", "display=plain"]
-    with job.folder.with_suffix(".log").open("w", encoding="utf-8") as log:
+def started(settings: Sequence[str], folder: Path, *, apart: bool) -> subprocess.Popen[bytes]:
+    """One run in a process of its own; its screen goes to a file beside its folder.
+
+    Args:
+        settings: ``key=value`` words.
+        folder: of its output.
+        apart: whether Ctrl-C does not reach it by itself.
+    """
+    make_folder(folder.parent)
+    command = [sys.executable, "-m", "contsemi.run", *settings]
+    command += [f"output={folder}", "display=plain"]
+    with folder.with_suffix(".log").open("w", encoding="utf-8") as log:
         one = dict(os.environ, OMP_NUM_THREADS="1")
-        return subprocess.run(command, stdout=log, stderr=log, env=one, check=False).returncode
+        return subprocess.Popen(command, stdout=log, stderr=log, env=one, start_new_session=apart)

@@ -1,7 +1,7 @@
 """The closed schema: every value of a composed configuration has its type and its range."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,16 +12,7 @@ from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
 
-__all__ = ["keys", "known_key", "validate"]
-
-
-def keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Every dotted key of a composed configuration that can be given a value."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from keys(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
+__all__ = ["known_key", "validate"]
 
 
 def known_key(key: str, values: Mapping[str, Any], groups: Sequence[str]) -> None:
@@ -31,7 +22,8 @@ def known_key(key: str, values: Mapping[str, Any], groups: Sequence[str]) -> Non
         InputError: with the nearest key.
     """
     named = {f"{group}.name" for group in ROOMS if group not in SEVERAL}
-    known = {*keys(values), *groups} - named
+    known = {k for k, value in files.keys(values) if not isinstance(value, Mapping)}
+    known = {*known, *groups} - named
     if key in named:
         group = key.removesuffix(".name")
         raise InputError(key, "the name chooses a file", f"write {group}=NAME")

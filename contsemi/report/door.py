@@ -1,6 +1,7 @@
 """What the commands beside ``contsemi.run`` promise: one line for a wrong word, 130 for Ctrl-C."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -51,6 +52,10 @@ def enter(work: Callable[[], int]) -> int:
     Args:
         work: gives the exit code; what it raises becomes one line on the standard error.
     """
+    # Names of files may be any bytes, and those of classes any characters.
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
     try:
         code = work()
         sys.stdout.flush()

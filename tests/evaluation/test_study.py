@@ -110,8 +110,8 @@ def test_the_probes_by_other_hands(studied, small, stream_of, monkeypatch):
     rows = (columns >= 0).nonzero().squeeze(1)  # fewer than probe_images, so all of them
     asked = torch.cat([task.indices for task in stream.test])
     oracle = KNeighborsClassifier(1, metric="cosine", algorithm="brute")
-    oracle.fit(learner.features(stream.images[rows]).numpy(), columns[rows].numpy())
-    said = oracle.predict(learner.features(test.images[asked]).numpy())
+    oracle.fit(learner.inference.features(stream.images[rows]).numpy(), columns[rows].numpy())
+    said = oracle.predict(learner.inference.features(test.images[asked]).numpy())
     truth = torch.cat([task.targets for task in stream.test]).numpy()
     assert results["probe"]["knn_1"] == pytest.approx((said == truth).mean(), abs=0.005)
 
