@@ -27,11 +27,12 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
     waiting = [job for job in jobs if not job.finished]
     say(f"{len(jobs) - len(waiting)} of {len(jobs)} runs are finished")
     failed: list[Job] = []
+    started: list[subprocess.Popen[bytes]] = []
     took: list[float] = []
 
     def work(job: Job) -> None:
         start = time.monotonic()
-        code = _execute(job)
+        code = _execute(job, started)
         took.append(time.monotonic() - start)
         told = duration(took[-1])
         if code:
@@ -45,17 +46,21 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
         try:
             list(pool.map(work, waiting))
         except KeyboardInterrupt:
-            # Those that run have had the signal, too, and save themselves.
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in started:
+                process.terminate()  # it saves itself first
             raise
     return failed
 
 
-def _execute(job: Job) -> int:
+def _execute(job: Job, started: list["subprocess.Popen[bytes]"]) -> int:
     """One run in a process of its own; its screen goes to a file beside its folder."""
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "contsemi.run", *job.settings]
     command += [f"output={job.folder}", "display=plain"]
     with job.folder.with_suffix(".log").open("w", encoding="utf-8") as log:
         one = dict(os.environ, OMP_NUM_THREADS="1")
-        return subprocess.run(command, stdout=log, stderr=log, env=one, check=False).returncode
+        # A session of its own: a signal reaches it through us, once.
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=one, start_new_session=True)
+        started.append(process)
+        return process.wait()

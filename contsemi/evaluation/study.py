@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.config import Config
@@ -141,8 +142,8 @@ class Study:
             confidence=np.exp(answers.log_probs.max(1)),
             log_prob=own,
             embedded=embedded.astype(np.int32),
-            embeddings=answers.points[embedded].astype(np.float16),
-            centres=answers.centres.astype(np.float16),
+            embeddings=_halves(answers.points[embedded]),
+            centres=_halves(answers.centres),
         )
 
     def _bank(self, images: int, seed: int) -> list[TestSet]:
@@ -171,6 +172,12 @@ class Study:
             given.numpy(), truth[rows].numpy(), sure.numpy(), threshold=threshold
         )
         return {"precision": quality.precision, "coverage": quality.coverage}
+
+
+def _halves(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    """As float16, whose range ends at 65504: beyond it stands its end, not infinity."""
+    largest = np.finfo(np.float16).max
+    return values.clip(-largest, largest).astype(np.float16)
 
 
 def _columns(targets: Tensor, stream: Stream) -> Tensor:

@@ -106,9 +106,6 @@ def run(config: Config, given: Mapping[str, Any] | None = None) -> dict[str, Any
         asked = _Asked(given or {}, choose_device(config.device, ranks).type == "cpu", ranks.size)
         with all_or_none(ranks):
             asked.refuse_without_room(config)
-        config, remark = settled(config, ranks)
-        if remark:
-            display.note(remark)
         learners = _Learners(config, ranks, asked)
         setting = _open(config, plain, ranks, display, folder, signals, learners)
         with setting.records:
@@ -142,9 +139,10 @@ class _Learners:
         self.config, self.ranks, self.asked = config, ranks, asked
         self.first: Learner | None = None
 
-    def make_first(self) -> Learner:
-        """Makes the learner of the first attempt."""
-        self.first = Learner(self.config, self.ranks, reads_again=True)
+    def make_first(self, config: Config) -> Learner:
+        """Makes the learner of the first attempt, and all others by the same configuration."""
+        self.config = config
+        self.first = self()
         return self.first
 
     def __call__(self) -> Learner:
@@ -179,10 +177,12 @@ def _open(
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         train, test, stream, budget = _divided(config, ranks, budget, choice, learners.asked)
         annotator = _annotator(config, stream, budget, choice, train, test)
-        learner = None if _is_baseline(config) else learners.make_first()
+    config, found = settled(config, ranks)  # on the threads of the run; it takes seconds
+    with all_or_none(ranks):
+        learner = None if _is_baseline(config) else learners.make_first(config)
         idle = [] if learner is None else notes(learner, learners.asked.given)
-        for remark in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle):
-            display.note(remark)
+        for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
+            display.note(each)
     facts = _facts(config, stream, device, threads) | {
         "ranks": ranks.size,
         "dataset_digests": {"train": train.digest, "test": test.digest},

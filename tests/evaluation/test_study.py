@@ -9,7 +9,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from contsemi import data, pipeline
-from contsemi.evaluation.study import _columns
+from contsemi.evaluation.study import _columns, _halves
 from contsemi.metrics.matrix import Undefined
 from contsemi.pipeline.standing import bound, identity
 from contsemi.records.answers import read_all
@@ -94,6 +94,13 @@ def test_embeddings_lie_around_their_centres(plain):
     points, centres = last.embeddings.astype(float), last.centres.astype(float)
     distances = np.linalg.norm(points[:, None] - centres[None], axis=2)
     assert (distances.argmin(1) == last.targets[last.embedded]).mean() > 0.5
+
+
+def test_features_beyond_float16_end_at_its_range():
+    given = np.array([1e9, -1e9, np.nan, 0.5], np.float32)
+    with np.errstate(all="raise"):
+        found = _halves(given)
+    np.testing.assert_array_equal(found, np.array([65504, -65504, np.nan, 0.5], np.float16))
 
 
 def test_the_probes_by_other_hands(studied, small, stream_of, monkeypatch):
