@@ -6,6 +6,7 @@ Compose, check, run, exit code; no logic of its own. torch is imported only afte
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from contsemi.devices.process import prepare
 from contsemi.errors import (
     ENDINGS,
     ContsemiError,
+    Elsewhere,
     InputError,
     Interrupted,
     MethodFailed,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from contsemi.compose import Composed
 
 __all__ = ["main"]
+
+_LAST_WORDS = 20.0  # seconds that another process of the same machine may be behind
 
 
 def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int:
@@ -160,9 +164,18 @@ def _failed(error: ContsemiError | Interrupted) -> int:
 
 
 def _leave(error: ContsemiError | Interrupted) -> None:
-    """Out of a run of several processes: torchrun ends the others as soon as one has ended."""
+    """Out of a run of several processes: torchrun ends the others as soon as one has ended.
+
+    So who has nothing to say waits until that is asked of it: another has the line to say, and
+    would be ended before it has said it.
+    """
+    asked: list[int] = []
     # Each of them is on its way out with the exit code that says why.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    silent = isinstance(error, Elsewhere) and error.exit_code < 128  # above, all were asked
+    deadline = time.monotonic() + _LAST_WORDS
+    while silent and not asked and time.monotonic() < deadline:
+        time.sleep(0.05)
     if isinstance(error, RankLost):
         # What waits for the one that is gone must not hold the end up.
         _failed(error)

@@ -152,7 +152,7 @@ class Ours:
                     network.classifier(network.backbone(pixels)).argmax(1)
 
         def ours() -> None:
-            evaluate(learner, images, tasks, len(tasks), predictors=False)
+            evaluate(learner.inference, images, tasks, len(tasks), predictors=False)
 
         return ours, bare
 

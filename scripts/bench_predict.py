@@ -24,7 +24,7 @@ import numpy as np
 from measuring import machine, show, spread
 from PIL import Image
 
-FILES = 128  # that are there; more photos are the same ones again
+FILES = 128  # of different content; more photos are further names of the same
 BATCH = 128
 SIDE = 96
 
@@ -45,17 +45,25 @@ def write(folder: Path, width: int, height: int) -> list[Path]:
     return files
 
 
-def ours(model: Path, files: list[Path], photos: int) -> None:
+def named(files: list[Path], folder: Path, photos: int) -> Path:
+    """A folder of so many names."""
+    folder.mkdir()
+    for number, file in enumerate(islice(cycle(files), photos)):
+        (folder / f"{number:06}.jpg").hardlink_to(file)
+    return folder
+
+
+def ours(model: Path, folder: Path, photos: int) -> None:
     """What the command does."""
     import contsemi
+    from contsemi.living.photos import found
     from contsemi.predict.answers import answers
 
-    loaded = contsemi.load(model)
-    with_them = answers(loaded, islice(cycle(files), photos), top=1, limit=None)
-    assert sum(1 for _ in with_them) == photos
+    paths = islice(found(str(folder)), photos)
+    assert sum(1 for _ in answers(contsemi.load(model), paths, top=1, limit=None)) == photos
 
 
-def plain(model: Path, files: list[Path], photos: int) -> None:
+def plain(model: Path, folder: Path, photos: int) -> None:
     """What most people write."""
     import torch
     from torch.utils.data import DataLoader, Dataset
@@ -72,12 +80,14 @@ def plain(model: Path, files: list[Path], photos: int) -> None:
         ]
     )
 
+    files = sorted(folder.iterdir())
+
     class Photos(Dataset):  # type: ignore[type-arg]
         def __len__(self) -> int:
             return photos
 
         def __getitem__(self, index: int) -> torch.Tensor:
-            with Image.open(files[index % len(files)]) as image:
+            with Image.open(files[index]) as image:
                 tensor: torch.Tensor = to_tensor(image.convert("RGB"))
             return tensor
 
@@ -92,9 +102,9 @@ def plain(model: Path, files: list[Path], photos: int) -> None:
 WORKS = {"contsemi.predict": ours, "plain loop": plain}
 
 
-def measured(name: str, model: Path, files: Path, photos: int) -> dict[str, float]:
+def measured(name: str, model: Path, folder: Path, photos: int) -> dict[str, float]:
     """Of a process of its own: photos a second, photos a processor-second, MiB at the most."""
-    words = [sys.executable, __file__, "--one", name, str(model), str(files), str(photos)]
+    words = [sys.executable, __file__, "--one", name, str(model), str(folder), str(photos)]
     found: dict[str, float] = json.loads(subprocess.run(words, check=True, stdout=-1).stdout)
     return found
 
@@ -107,10 +117,9 @@ def spent() -> float:
 
 def one(name: str, model: str, folder: str, photos: str) -> None:
     """A child: a short run for all that starts up, then the one that counts."""
-    files = sorted(Path(folder).rglob("*.jpg"))
-    WORKS[name](Path(model), files, BATCH)
+    WORKS[name](Path(model), Path(folder), BATCH)
     start, before = time.perf_counter(), spent()
-    WORKS[name](Path(model), files, int(photos))
+    WORKS[name](Path(model), Path(folder), int(photos))
     rate, by_processor = (
         int(photos) / (time.perf_counter() - start),
         int(photos) / (spent() - before),
@@ -132,23 +141,27 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
     os.environ["OMP_NUM_THREADS"] = str(given.cores)
     with TemporaryDirectory() as place:
-        files, model = Path(place, "photos"), Path(place, "model")
-        write(files, given.width, given.height)
-        words = ["-m", "contsemi.learn", str(model), str(files), f"data.cache={place}/cache"]
+        photos, model = Path(place, "photos"), Path(place, "model")
+        files = write(photos, given.width, given.height)
+        words = ["-m", "contsemi.learn", str(model), str(photos), f"data.cache={place}/cache"]
         subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
         print(machine(given.cores))
         title = f"{given.width}x{given.height} JPEG, {given.cores} cores"
         if given.memory:
-            peaks = [measured("contsemi.predict", model, files, n)["peak"] for n in given.memory]
-            rows = [[n, f"{peak:.0f}"] for n, peak in zip(given.memory, peaks, strict=True)]
+            rows = []
+            for number in given.memory:
+                folder = named(files, Path(place, str(number)), number)
+                found = measured("contsemi.predict", model, folder, number)
+                rows.append([number, f"{found['peak']:.0f}"])
             show(title, ["photos", "MiB at the most"], rows)
             return
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in WORKS}
+        folder = named(files, Path(place, "many"), given.photos)
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in WORKS}
         for turn in range(given.rounds):
             for name in list(WORKS)[:: 1 if turn % 2 == 0 else -1]:
-                found[name].append(measured(name, model, files, given.photos))
-        table = [[name, *_columns(each)] for name, each in found.items()]
-        pairs = list(zip(*found.values(), strict=True))
+                runs[name].append(measured(name, model, folder, given.photos))
+        table = [[name, *_columns(each)] for name, each in runs.items()]
+        pairs = list(zip(*runs.values(), strict=True))
         ratios = [
             spread([mine[what] / theirs[what] for mine, theirs in pairs], 2)
             for what in ("rate", "by processor")

@@ -10,11 +10,13 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,22 +97,29 @@ def main(words: Sequence[str] | None = None) -> int:
             print("finding " + json.dumps(asdict(finding)), flush=True)
         return 0
     start, findings = time.monotonic(), []
-    for part in given.only or PARTS:
+    parts = list(given.only or PARTS)
+    for place, part in enumerate(parts, 1):
         left = given.seconds - (time.monotonic() - start)
         found = list(_apart(part, given, min(PARTS[part], left)))
         findings += found
         print(table(found), flush=True)
-    given.output.mkdir(parents=True, exist_ok=True)
-    bad = [each for each in findings if each.holds is False]
+        # after each part, so that a check that is cut short leaves what it has found
+        _write(given.output, findings, time.monotonic() - start, parts[place:])
+    bad = sum(each.holds is False for each in findings)
+    print(f"{len(findings)} findings, {bad} of them bad; see {given.output}")
+    return 1 if bad else 0
+
+
+def _write(output: Path, findings: list[Finding], seconds: float, left: list[str]) -> None:
     record = {
-        "seconds": time.monotonic() - start,
-        "holds": not bad,
+        "seconds": seconds,
+        "holds": not left and all(each.holds is not False for each in findings),
+        "left": left,
         "findings": [asdict(each) for each in findings],
     }
-    (given.output / "gpu_check.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    (given.output / "gpu_check.md").write_text(table(findings) + "\n", encoding="utf-8")
-    print(f"{len(findings)} findings, {len(bad)} of them bad; see {given.output}")
-    return 1 if bad else 0
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "gpu_check.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (output / "gpu_check.md").write_text(table(findings) + "\n", encoding="utf-8")
 
 
 def _apart(part: str, given: argparse.Namespace, seconds: float) -> Iterator[Finding]:
@@ -122,13 +131,24 @@ def _apart(part: str, given: argparse.Namespace, seconds: float) -> Iterator[Fin
     words += ["--quick"] if given.quick else []
     environment = os.environ | {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
     began = time.monotonic()
+    # A session of its own: what it has started itself ends with it.
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, timeout=seconds, env=environment, check=False
-        )
-        said, errors, code = done.stdout, done.stderr, done.returncode
+        said, errors = process.communicate(timeout=seconds)
+        code: int | None = process.returncode
     except subprocess.TimeoutExpired as error:
         said, errors, code = _text(error.stdout), _text(error.stderr), None
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     for line in said.splitlines():
         if line.startswith("finding "):
             yield Finding(**json.loads(line.removeprefix("finding ")))

@@ -371,7 +371,7 @@ def make_run(tmp_path):
             records.write_manifest(
                 manifest(
                     seed=seed,
-                    class_order=range(10),
+                    class_order=list(range(10)),
                     label_digest="9f" * 32,
                     labelled=71,
                     device="cpu",

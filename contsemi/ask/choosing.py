@@ -10,8 +10,9 @@ from torch import Tensor
 from contsemi import compose
 from contsemi.data.sources.listing import pool_files, relative, shown
 from contsemi.discovery import ROOMS, find_class
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
+from contsemi.living.label_list import given_classes, list_of
 from contsemi.living.model import Model
 from contsemi.living.photos import in_chunks
 from contsemi.living.progress import with_a_bar
@@ -26,7 +27,7 @@ def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[str, 
 
     Args:
         model: what is known.
-        photos: folder of photos, none of which needs a label.
+        photos: folder of photos; those in its list of labels are not asked for.
         budget: photos to ask for.
         by: the policy, a name of ``conf/labels/`` that goes by embeddings.
 
@@ -39,7 +40,7 @@ def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[str, 
     if not photos.is_dir():
         raise InputError(shown(photos), "no such folder", "name a folder of photos")
     policy = _policy(by)
-    names, candidates, likeliest = _looked_at(model, photos)
+    names, candidates, likeliest = _looked_at(model, photos, _without_label(photos))
     draw = generator(model.saved.config.seed, "ask")
     places = policy.choose(candidates, budget, draw).tolist()
     return [(names[place], model.classes[likeliest[place]]) for place in places]
@@ -52,16 +53,27 @@ def _policy(by: str) -> ByEmbedding:
         return find_class(ROOMS["labels"], options["name"], ByEmbedding)(**given)
     except InputError:
         problem = f"{by} does not go by embeddings"
-        raise InputError("--by", problem, "use kmeans, kcenter, density or margin") from None
+        raise InputError("--by", problem, "use kmeans, kcenter, density, margin or usl") from None
 
 
-def _looked_at(model: Model, photos: Path) -> tuple[list[str], Candidates, list[int]]:
+def _without_label(photos: Path) -> list[Path]:
+    """The photos in a folder that its list of labels does not name."""
+    files = pool_files(photos)
+    if files.problems:  # for which learn would refuse the folder afterwards
+        raise InputError(shown(photos), first_of(files.problems, 5), "repair or remove them")
+    labels = list_of(photos, None)
+    named = given_classes(photos, labels) if labels else {}
+    return [path for path in files.paths if relative(photos, path) not in named]
+
+
+def _looked_at(
+    model: Model, photos: Path, paths: list[Path]
+) -> tuple[list[str], Candidates, list[int]]:
     asked = model.learner.inference
     names: list[str] = []
     features: list[Tensor] = []
     scores: list[Tensor] = []
-    place = {shown(path): relative(photos, path) for path in pool_files(photos).paths}
-    paths = pool_files(photos).paths
+    place = {shown(path): relative(photos, path) for path in paths}
     for chunk in with_a_bar(in_chunks(paths, model.saved.side), "looking"):
         if len(chunk.images):
             with torch.no_grad():
@@ -70,7 +82,8 @@ def _looked_at(model: Model, photos: Path) -> tuple[list[str], Candidates, list[
             features.append(outputs.features.float().cpu())
             names += [place[name] for name, problem in chunk.listed if not problem]
     if not names:
-        raise InputError(shown(photos), "holds no photo that can be read", "name another folder")
+        problem = "holds no photo that can be read and has no label"
+        raise InputError(shown(photos), problem, "name another folder")
     known = None
     if isinstance(asked.decides, Gathered) and not asked.decides.normalise:
         found = asked.space(outputs)[1].cpu()

@@ -132,7 +132,8 @@ def _threshold(found: Tensor, quantile: float) -> Tensor:
     above = values > mean
     ordered = values.masked_fill(~above, torch.inf).sort().values
     at = quantile * (above.sum() - 1).clamp(min=0).to(values.dtype)
-    low, high = ordered[at.floor().long()], ordered[at.ceil().long()]
+    # an index of no dimension would be asked for as a number
+    low, high = ordered[torch.stack([at.floor(), at.ceil()]).long()]
     return torch.lerp(low, high, at.frac())
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from contsemi.assign.distances import squared_distances
 
-__all__ = ["Clusters", "lloyd", "spread_starts", "starts_with_classes"]
+__all__ = ["Clusters", "lloyd", "member_means", "spread_starts", "starts_with_classes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,31 @@ def lloyd(
         if fixed is not None:
             assignment = torch.where(fixed >= 0, fixed, assignment)
         inertia = nearest.gather(1, assignment[:, None]).sum()
-        moved = _means(rows, assignment, centres)
+        moved = member_means(rows, assignment, centres)
         shift, centres = (moved - centres).norm(dim=1).sum(), moved
         if tolerance and shift.square() < tolerance:
             break
     return Clusters(assignment, centres, inertia)
 
 
-def _means(rows: Tensor, assignment: Tensor, centres: Tensor) -> Tensor:
-    sums = torch.zeros_like(centres).index_add_(0, assignment, rows)
-    counts = torch.bincount(assignment, minlength=len(centres)).to(rows.dtype)[:, None]
-    return torch.where(counts > 0, sums / counts.clamp(min=1), centres)
+def member_means(rows: Tensor, cluster: Tensor, otherwise: Tensor) -> Tensor:
+    """The mean row of each cluster, not normalised.
+
+    Args:
+        rows: [N, D].
+        cluster: int64 [N], in [0, K).
+        otherwise: [K, D], for clusters without a row.
+
+    Returns:
+        [K, D].
+
+    >>> member_means(torch.tensor([[1.0], [3.0]]), torch.tensor([1, 1]), torch.zeros(2, 1))
+    tensor([[0.],
+            [2.]])
+    """
+    total = torch.zeros_like(otherwise).index_add(0, cluster, rows.to(otherwise))
+    number = torch.bincount(cluster, minlength=len(otherwise))[:, None]
+    return torch.where(number > 0, total / number.clamp(min=1), otherwise)
 
 
 def spread_starts(
@@ -135,5 +149,5 @@ def starts_with_classes(
     known = int(labels.max()) + 1 if len(labels) else 0
     if clusters < known:
         raise ValueError(f"{clusters} clusters cannot hold {known} known classes")
-    means = _means(labelled, labels, labelled.new_zeros(known, labelled.shape[1]))
+    means = member_means(labelled, labels, labelled.new_zeros(known, labelled.shape[1]))
     return spread_starts(free, clusters - known, generator=generator, first=means)

@@ -1,34 +1,11 @@
-"""Clusters that live on while their rows move: new centroids, and none too small."""
+"""Clusters that live on while their rows move: none is to become too small."""
 
 import torch
 from torch import Tensor
 
 from contsemi.assign.kmeans import Clustering, kmeans
 
-__all__ = ["member_means", "without_small"]
-
-
-@torch.no_grad()
-def member_means(rows: Tensor, cluster: Tensor, otherwise: Tensor) -> Tensor:
-    """The mean row of each cluster, not normalised.
-
-    Args:
-        rows: [N, D].
-        cluster: int64 [N], in [0, K).
-        otherwise: [K, D], for clusters without a row.
-
-    Returns:
-        [K, D].
-
-    Source: Xie et al. 2022, section 3.2 (InterCLR).
-
-    >>> member_means(torch.tensor([[1.0], [3.0]]), torch.tensor([1, 1]), torch.zeros(2, 1))
-    tensor([[0.],
-            [2.]])
-    """
-    total = torch.zeros_like(otherwise).index_add(0, cluster, rows.to(otherwise))
-    number = torch.bincount(cluster, minlength=len(otherwise))[:, None]
-    return torch.where(number > 0, total / number.clamp(min=1), otherwise)
+__all__ = ["without_small"]
 
 
 @torch.no_grad()

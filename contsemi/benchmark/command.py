@@ -13,17 +13,14 @@ from contsemi.report.door import Parser
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.own import refuse_others
 
-__all__ = ["benchmark"]
+__all__ = ["benchmark", "refuse_words"]
 
 
 def benchmark(arguments: Sequence[str] | None) -> int:
     """Train what is missing and write the table; 1 where a run failed."""
     given = _parser().parse_intermixed_args(arguments)
     plan = read(given.benchmark)
-    if given.jobs < 1:
-        raise InputError("--jobs", f"expected 1 or more, got {given.jobs}", "give another")
-    if bad := [word for word in given.settings if "=" not in word]:
-        raise InputError(bad[0], "is no key=value", "--help shows how it is called")
+    refuse_words(given.settings, jobs=given.jobs)
     jobs = plan.jobs(given.output.resolve(), given.settings)
     chosen = _chosen(jobs, {"only": given.only, "labels": given.labels, "seeds": given.seeds})
     refuse_others(
@@ -36,6 +33,19 @@ def benchmark(arguments: Sequence[str] | None) -> int:
     print(text)
     write_atomically(given.output / "table.md", f"{text}\n".encode())
     return 1 if failed else 0
+
+
+def refuse_words(settings: Sequence[str], **counts: int) -> None:
+    """Refuses settings that are no ``key=value``, and an option below 1.
+
+    Raises:
+        InputError: one of them is.
+    """
+    for name, value in counts.items():
+        if value < 1:
+            raise InputError(f"--{name}", f"expected 1 or more, got {value}", "give another")
+    if bad := [word for word in settings if "=" not in word]:
+        raise InputError(bad[0], "is no key=value", "--help shows how it is called")
 
 
 def _parser() -> Parser:

@@ -1,10 +1,11 @@
 """The results of a benchmark as Markdown."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, stdev
 
 from contsemi.benchmark.plan import Job
 from contsemi.metrics.matrix import Undefined
-from contsemi.metrics.paired import mean_and_deviation, paired_difference
+from contsemi.metrics.paired import paired_difference
 from contsemi.records.finished import FinishedRun, load_run
 
 __all__ = ["table"]
@@ -55,12 +56,11 @@ def _mean(by_seed: Mapping[int, FinishedRun]) -> float:
 
 
 def _spread(by_seed: Mapping[int, FinishedRun], kind: str, name: str) -> str:
-    spread = mean_and_deviation(list(_values(by_seed, kind, name).values()))
-    if isinstance(spread, Undefined):
+    values = list(_values(by_seed, kind, name).values())
+    if not values:
         return "-"
-    if isinstance(spread.deviation, Undefined):
-        return f"{spread.mean:.1f}"
-    return f"{spread.mean:.1f} ± {spread.deviation:.1f}"
+    mean = f"{fmean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {stdev(values):.1f}"
 
 
 def _ahead(reference: Mapping[int, FinishedRun], other: Mapping[int, FinishedRun]) -> str:

@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from contsemi.benchmark.plan import Job
 from contsemi.report.words import duration
+from contsemi.storage.atomic import make_folder
 
-__all__ = ["train"]
+__all__ = ["started", "train"]
 
 
 def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list[Job]:
@@ -27,12 +29,14 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
     waiting = [job for job in jobs if not job.finished]
     say(f"{len(jobs) - len(waiting)} of {len(jobs)} runs are finished")
     failed: list[Job] = []
-    started: list[subprocess.Popen[bytes]] = []
+    running: list[subprocess.Popen[bytes]] = []
     took: list[float] = []
 
     def work(job: Job) -> None:
         start = time.monotonic()
-        code = _execute(job, started)
+        process = started(job.settings, job.folder)
+        running.append(process)
+        code = process.wait()
         took.append(time.monotonic() - start)
         told = duration(took[-1])
         if code:
@@ -47,20 +51,24 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
             list(pool.map(work, waiting))
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in started:
+            for process in running:
                 process.terminate()  # it saves itself first
             raise
     return failed
 
 
-def _execute(job: Job, started: list["subprocess.Popen[bytes]"]) -> int:
-    """One run in a process of its own; its screen goes to a file beside its folder."""
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "contsemi.run", *job.settings]
-    command += [f"output={job.folder}", "display=plain"]
-    with job.folder.with_suffix(".log").open("w", encoding="utf-8") as log:
+def started(settings: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+    """One run in a process of its own; its screen goes to a file beside its folder.
+
+    A signal reaches it through whoever started it, once.
+
+    Args:
+        settings: ``key=value`` words.
+        folder: of its output.
+    """
+    make_folder(folder.parent)
+    command = [sys.executable, "-m", "contsemi.run", *settings]
+    command += [f"output={folder}", "display=plain"]
+    with folder.with_suffix(".log").open("w", encoding="utf-8") as log:
         one = dict(os.environ, OMP_NUM_THREADS="1")
-        # A session of its own: a signal reaches it through us, once.
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=one, start_new_session=True)
-        started.append(process)
-        return process.wait()
+        return subprocess.Popen(command, stdout=log, stderr=log, env=one, start_new_session=True)

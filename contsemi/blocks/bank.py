@@ -179,8 +179,8 @@ class Bank(Block):
     def mean(self, neighbours: Neighbours, otherwise: Tensor) -> Tensor:
         """The mean [N, D] of the rows found, and the row of ``otherwise`` [N, D] if none was."""
         number = neighbours.found.sum(1, keepdim=True)
-        weights = neighbours.found / number.clamp(min=1)
-        mean = (weights.to(self.rows)[:, :, None] * self.rows[neighbours.index]).sum(1)
+        weights = neighbours.found.to(self.rows) / number.clamp(min=1)
+        mean = (weights[:, :, None] * self.rows[neighbours.index]).sum(1)
         return torch.where(number > 0, mean, otherwise.to(mean))
 
     def _store(self, column: str) -> Tensor:

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.assign.kmeans import Clustering, kmeans
-from contsemi.assign.upkeep import member_means, without_small
+from contsemi.assign.lloyd import member_means
+from contsemi.assign.upkeep import without_small
 from contsemi.blocks.sized import Sized
 from contsemi.types import Experience, Pool
 

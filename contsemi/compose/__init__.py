@@ -158,7 +158,7 @@ def _named(config: Config, combination: Sequence[overrides.Override]) -> Config:
     if not {"objective", "distiller", "baseline"} & {override.key for override in combination}:
         return config
     name = f"{config.objective['name']}+{config.distiller['name']}"
-    if config.baseline["name"] != "none":
+    if config.is_baseline:
         name = config.baseline["name"]
     return config.model_copy(update={"method": name})
 

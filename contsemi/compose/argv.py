@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from contsemi.compose import groups, schema, suggest
 from contsemi.config import Config
 from contsemi.errors import InputError
+from contsemi.report.words import TURNING
 
 __all__ = ["LAUNCHERS", "LAUNCHER_KEYS", "Arguments", "Token", "split"]
 
@@ -32,7 +33,6 @@ LAUNCHER_KEYS = (
 )
 # Values of several words: lines of a shell, and options of sbatch by name.
 _SEVERAL = {"setup": ("[", "]"), "additional_parameters": ("{", "}")}
-_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 _LONGEST = 20_000  # characters of a value: Hydra's grammar takes a second for so many
 _HELP, _VERSION, _CONFIG, _SWEEP = (
     ("--help", "-h"),
@@ -149,7 +149,7 @@ def _is_odd(character: str) -> bool:
     Others that cannot be seen, such as a no-break space, stand in the names of real folders.
     """
     kind = unicodedata.category(character)
-    return kind in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in _TURNS
+    return kind in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in TURNING
 
 
 def _pair(text: str) -> str:

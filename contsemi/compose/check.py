@@ -1,7 +1,7 @@
 """The closed schema: every value of a composed configuration has its type and its range."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -13,16 +13,7 @@ from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
 
-__all__ = ["keys", "known_key", "validate"]
-
-
-def keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Every dotted key of a composed configuration that can be given a value."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from keys(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
+__all__ = ["known_key", "validate"]
 
 
 def known_key(given: Override, values: Mapping[str, Any], groups: Sequence[str]) -> None:
@@ -32,7 +23,7 @@ def known_key(given: Override, values: Mapping[str, Any], groups: Sequence[str])
         InputError: with the nearest key.
     """
     named = {f"{group}.name" for group in ROOMS if group not in SEVERAL}
-    known, key = {*keys(values), *groups} - named, given.key
+    known, key = {*_leaves(values), *groups} - named, given.key
     if key in named:
         group = key.removesuffix(".name")
         raise InputError(key, "the name chooses a file", f"write {group}=NAME")
@@ -43,6 +34,10 @@ def known_key(given: Override, values: Mapping[str, Any], groups: Sequence[str])
     chooses = next((g for g in ROOMS if key.startswith(f"{g}.") and _names(g, given.value)), None)
     fix = f"write {chooses}={given.value}" if chooses else _other_key(key, known, values)
     raise InputError(suggest.bare(key), "unknown key", fix)
+
+
+def _leaves(values: Mapping[str, Any]) -> set[str]:
+    return {key for key, value in files.keys(values) if not isinstance(value, Mapping)}
 
 
 def _names(group: str, value: object) -> bool:
@@ -101,7 +96,7 @@ def _explain(
     where = f"{file}: {key}" if file else key
     if finding["type"] == "extra_forbidden":
         known = {name for name, _, _ in schema.fields(model) if ".NAME" not in name}
-        near = suggest.key(key, (known | {*keys(values)}) - {key})
+        near = suggest.key(key, (known | _leaves(values)) - {key})
         fix = f"did you mean {near}?" if near else "remove it"
         if "." in str(path[-1]) and schema.field_at(key.split("."), model) is not None:
             fix = f"write {_nested(key.split('.'))}"  # dots are for the command line

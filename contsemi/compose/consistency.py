@@ -152,7 +152,7 @@ def _check_truth(config: Config) -> None:
     if not config.evaluate.truth:
         return
     scenario, key = config.scenario, "evaluate.truth"
-    if config.predict["name"] != "moments" or config.baseline["name"] != "none":
+    if config.predict["name"] != "moments" or config.is_baseline:
         problem = f"is about class moments, and {config.method} predicts otherwise"
         raise InputError(key, problem, "add predict=moments, or set it to false")
     apart = scenario.lists, scenario.recurrence, scenario.blur, scenario.novel
@@ -163,7 +163,7 @@ def _check_truth(config: Config) -> None:
 
 def _check_backgrounds(config: Config) -> None:
     changing = [name for name, crop in config.views.policies.items() if crop.background != "none"]
-    if changing and config.baseline["name"] != "none":
+    if changing and config.is_baseline:
         problem = "is a strategy of Avalanche, whose views keep their background"
         fix = f"use views.policies.{changing[0]}.background=none"
         raise InputError(f"baseline={config.baseline['name']}", problem, fix)

@@ -25,6 +25,7 @@ __all__ = [
     "find",
     "groups",
     "holding",
+    "keys",
     "named",
     "names",
     "read",

@@ -1,9 +1,9 @@
 """The schema of a run whose parts are chosen: the keys that their YAML files declare, with ranges.
 
 A part's file gives each key its type by its value, and what it may be under ``ranges``: the lowest
-and the highest number (``null`` for no limit; of a list, of each of its items), the words that a
-text may be, words before two numbers for what may be either, or, under the name of a group of keys,
-one range for all or a range for each.
+and the highest number (``null`` for no limit; of a list, of each of its items, whose type it says
+where the list is empty), the words that a text may be, words before two numbers for what may be
+either, or, under the name of a group of keys, one range for all or a range for each.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from contsemi.config.values import Section
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
 
-__all__ = ["chosen", "defaults", "part_schema", "run_schema"]
+__all__ = ["at", "chosen", "defaults", "part_schema", "run_schema"]
 
 WEIGHTS = [0, 1_000_000]  # of the terms of a loss, where a file says nothing
 
@@ -147,7 +147,8 @@ def _type(value: Any, given: Any, where: str) -> Any:
     if isinstance(value, list):
         items = [_type(each, given, where) for each in value]
         kinds = {bool: 0, int: 1, float: 2, str: 3}
-        usual = max(value, key=lambda each: kinds.get(type(each), 4), default=1.0)
+        end = given[0] if given and type(given[0]) in kinds else 1.0
+        usual = max(value, key=lambda each: kinds.get(type(each), 4), default=end)
         return list[_type(usual, given, where)] if items or given else list[Any]  # type: ignore[misc]
     if isinstance(value, bool):
         return bool

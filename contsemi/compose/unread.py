@@ -5,6 +5,7 @@ from typing import Any
 
 from contsemi.compose.idle import why_idle
 from contsemi.compose.overrides import Override
+from contsemi.compose.parts import at
 from contsemi.config import Config
 from contsemi.errors import InputError
 
@@ -49,7 +50,7 @@ def refuse_unread(runs: Sequence[tuple[Config, Sequence[Override], Mapping[str, 
     ]
     for keys, (config, _, _) in zip(unread, runs, strict=True):
         idle = [key for key in keys if all(key in others for others in unread)]
-        if idle and config.baseline["name"] != "none":
+        if idle and config.is_baseline:
             raise _by_baseline(config, idle)
         if idle:
             why, fix = why_idle(config, idle[0]) or ("", "leave it out")
@@ -68,9 +69,7 @@ def _by_baseline(config: Config, idle: Sequence[str]) -> InputError:
 
 def _changes(override: Override, before: Mapping[str, Any]) -> bool:
     """Whether a key gets another value than it has without the word; a file is always chosen."""
-    value: Any = before
-    for part in override.key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+    value = at(before, override.key)
     return isinstance(value, Mapping) or bool(value != override.value)
 
 

@@ -24,7 +24,8 @@ Examples
 
 The same command goes on where it was interrupted; Avalanche's strategies start anew.
 Exit codes: 0 done, 2 wrong input, 3 diverged, 4 saved state damaged, 5 storage failed,
-6 device out of memory, 130/143 interrupted, 1 a bug."""
+6 device out of memory, 7 another process of the run is gone, 8 a method's own code is at fault,
+130/143 interrupted, 1 a bug."""
 
 
 def text() -> str:

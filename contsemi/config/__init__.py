@@ -378,3 +378,8 @@ class Config(Section):
         description="where the numbers of metrics.jsonl go besides; extra: track",
         json_schema_extra=NOTHING,
     )
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether a strategy of Avalanche learns, in place of objective and distiller."""
+        return bool(self.baseline["name"] != "none")

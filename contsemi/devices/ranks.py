@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from contsemi.devices.room import out_of_memory
 from contsemi.errors import RankLost
 
 __all__ = ["ALONE", "Ranks", "alive", "share_of_rank"]
@@ -131,6 +132,8 @@ def alive() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if out_of_memory(error):  # of this process: NCCL takes memory of its own when it connects
+            raise
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise RankLost(
             f"ranks: another rank is gone or did not answer in time ({first}); "

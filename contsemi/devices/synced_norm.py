@@ -1,6 +1,6 @@
 """BatchNorm over the rows of all ranks, on CPUs and GPUs; torch's own runs on GPUs alone."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ class _Normalise(torch.autograd.Function):
         scale, count = (variance + eps).rsqrt(), counts.sum()
         normed = x.clone()
         if x.numel():
-            normed = _kernels(x).normalise(x, weight, bias, mean, variance, eps)
+            normed = _normalised(x, weight, bias, mean, variance, eps)
         ctx.save_for_backward(x, weight, mean, scale, counts)
         ctx.ranks = ranks
         ctx.mark_non_differentiable(mean, variance, count)
@@ -104,11 +104,11 @@ class _Normalise(torch.autograd.Function):
         grad = grad.contiguous(memory_format=_format(x))
         own = mean.new_zeros(2, len(mean))
         if x.numel():
-            own[0], own[1] = _kernels(x).sums(grad, x, weight, mean, scale)
+            own[0], own[1] = _sums(grad, x, weight, mean, scale)
         sums = ctx.ranks.sum(own.clone())
         slope = grad.clone()
         if x.numel():
-            slope = _kernels(x).slope(grad, x, weight, mean, scale, sums, counts)
+            slope = _slope(grad, x, weight, mean, scale, sums, counts)
         return slope, own[1] * scale, own[0], None, None
 
 
@@ -122,7 +122,7 @@ def _moments(x: Tensor, weight: Tensor, eps: float, ranks: Ranks) -> tuple[Tenso
     """
     own = weight.new_zeros(2, len(weight))
     if x.numel():
-        own[0], own[1] = _kernels(x).moments(x, weight, eps)
+        own[0], own[1] = _own_moments(x, weight, eps)
     values = own.new_full((1,), x.numel() / len(weight))
     everyone = ranks.gather(torch.cat([own.flatten(), values])[None])
     means, variances = everyone[:, :-1].view(ranks.size, 2, -1).unbind(1)
@@ -133,123 +133,74 @@ def _moments(x: Tensor, weight: Tensor, eps: float, ranks: Ranks) -> tuple[Tenso
     return mean, variance, counts
 
 
-class _Kernels(Protocol):
-    """What is done with whole tensors [N, C, ...]; ``scale`` [C] is 1 / sqrt(variance + eps)."""
-
-    def moments(self, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-        """Mean and variance [C] of the own rows, in the weight's precision."""
-        ...
-
-    def normalise(
-        self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
-    ) -> Tensor:
-        """(x - mean) / sqrt(variance + eps) * weight + bias."""
-        ...
-
-    def sums(
-        self, grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, scale: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The sums [C] of grad and of grad * (x - mean) over the own rows."""
-        ...
-
-    def slope(
-        self,
-        grad: Tensor,
-        x: Tensor,
-        weight: Tensor,
-        mean: Tensor,
-        scale: Tensor,
-        sums: Tensor,
-        counts: Tensor,
-    ) -> Tensor:
-        """The gradient with respect to x, given both sums [2, C] over the rows of all ranks."""
-        ...
+# Four things are done with whole tensors [N, C, ...]: on GPUs by the kernels of torch's own
+# SyncBatchNorm, which runs there alone, elsewhere by operations that every device has. ``scale``
+# [C] is 1 / sqrt(variance + eps).
 
 
-class _Host:
-    """By operations that every device has."""
-
-    def moments(self, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-        # the scratch says in which precision: statistics of bfloat16 rows are float32
-        scratch = weight.new_zeros(2, len(weight))
-        mean, variance = torch.batch_norm_update_stats(x, scratch[0], scratch[1], 0.0)
-        return mean, variance
-
-    def normalise(
-        self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
-    ) -> Tensor:
-        return torch.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
-
-    def sums(
-        self, grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, scale: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        variance = scale.square().reciprocal()
-        # CPUs read the running statistics here, GPUs the saved ones: both are given
-        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            grad, x, weight, mean, variance, mean, scale, False, 0.0, [False, True, True]
-        )
-        return of_bias, of_weight / scale
-
-    def slope(
-        self,
-        grad: Tensor,
-        x: Tensor,
-        weight: Tensor,
-        mean: Tensor,
-        scale: Tensor,
-        sums: Tensor,
-        counts: Tensor,
-    ) -> Tensor:
-        factor = weight * scale
-        of_bias, of_x = sums / counts.sum()
-        steepness = -factor * scale.square() * of_x
-        offset = -factor * of_bias - steepness * mean
-        shape = (1, -1, *(1 for _ in x.shape[2:]))
-        constant = torch.addcmul(offset.view(shape), x, steepness.view(shape))
-        return torch.addcmul(constant, grad, factor.view(shape)).to(grad.dtype)
+def _on_gpu(x: Tensor) -> bool:
+    return x.is_cuda
 
 
-class _Cuda:
-    """By the kernels of torch's own SyncBatchNorm, which runs on GPUs alone."""
-
-    def moments(self, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def _own_moments(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Mean and variance [C] of the own rows, in the weight's precision."""
+    if _on_gpu(x):
         mean, scale = torch.batch_norm_stats(x, eps)
         return mean, (scale.square().reciprocal() - eps).clamp(min=0)
+    # the scratch says in which precision: statistics of bfloat16 rows are float32
+    scratch = weight.new_zeros(2, len(weight))
+    mean, variance = torch.batch_norm_update_stats(x, scratch[0], scratch[1], 0.0)
+    return mean, variance
 
-    def normalise(
-        self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
-    ) -> Tensor:
+
+def _normalised(
+    x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias."""
+    if _on_gpu(x):
         return torch.batch_norm_elemt(x, weight, bias, mean, (variance + eps).rsqrt(), eps)
+    return torch.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
 
-    def sums(
-        self, grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, scale: Tensor
-    ) -> tuple[Tensor, Tensor]:
+
+def _sums(
+    grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The sums [C] of grad and of grad * (x - mean) over the own rows."""
+    if _on_gpu(x):
         of_bias, of_x, _, _ = torch.batch_norm_backward_reduce(
             grad, x, mean, scale, weight, True, False, False
         )
         return of_bias, of_x
+    variance = scale.square().reciprocal()
+    # CPUs read the running statistics here, GPUs the saved ones: both are given
+    _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+        grad, x, weight, mean, variance, mean, scale, False, 0.0, [False, True, True]
+    )
+    return of_bias, of_weight / scale
 
-    def slope(
-        self,
-        grad: Tensor,
-        x: Tensor,
-        weight: Tensor,
-        mean: Tensor,
-        scale: Tensor,
-        sums: Tensor,
-        counts: Tensor,
-    ) -> Tensor:
+
+def _slope(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    scale: Tensor,
+    sums: Tensor,
+    counts: Tensor,
+) -> Tensor:
+    """The gradient with respect to x, given both sums [2, C] over the rows of all ranks."""
+    if _on_gpu(x):
         numbers = counts.flatten().int()
         return torch.batch_norm_backward_elemt(
             grad, x, mean, scale, weight, sums[0], sums[1], numbers
         )
-
-
-_HOST, _CUDA = _Host(), _Cuda()
-
-
-def _kernels(x: Tensor) -> _Kernels:
-    return _CUDA if x.is_cuda else _HOST
+    factor = weight * scale
+    of_bias, of_x = sums / counts.sum()
+    steepness = -factor * scale.square() * of_x
+    offset = -factor * of_bias - steepness * mean
+    shape = (1, -1, *(1 for _ in x.shape[2:]))
+    constant = torch.addcmul(offset.view(shape), x, steepness.view(shape))
+    return torch.addcmul(constant, grad, factor.view(shape)).to(grad.dtype)
 
 
 def _format(x: Tensor) -> torch.memory_format:

@@ -9,32 +9,13 @@ from numpy.typing import NDArray
 
 from contsemi.data.scenario import TestSet
 from contsemi.evaluation.predicts import Predicts
-from contsemi.metrics.accuracy import accuracy_rows
+from contsemi.metrics.accuracy import accuracy_rows, within_task
+from contsemi.metrics.answers import Answered
 from contsemi.stores.store import Images
 
-__all__ = ["Evaluation", "Scored", "evaluate"]
+__all__ = ["Evaluation", "evaluate"]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """What was said of each test image of the tasks seen so far; only the evaluator sees it.
-
-    Attributes:
-        rows: int64 [N], rows of the test images.
-        targets: int64 [N], their columns.
-        log_probs: float32 [N, C], logarithms of the headline's probabilities: its scores, taken
-            for logits as everywhere.
-        within: int64 [N], the best column among those of the image's own task.
-        points: float32 [N, D], images in the space in which the headline decides.
-        centres: float32 [C, D], what stands for each class there; NaN for none.
-    """
-
-    rows: NDArray[np.int64]
-    targets: NDArray[np.int64]
-    log_probs: NDArray[np.float32]
-    within: NDArray[np.int64]
-    points: NDArray[np.float32]
-    centres: NDArray[np.float32]
+_NONE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +35,7 @@ class Evaluation:
     predictors: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(
         default_factory=dict
     )
-    answers: Scored | None = None
+    answers: Answered | None = None
 
 
 @torch.no_grad()
@@ -65,6 +46,7 @@ def evaluate(
     seen: int,
     *,
     predictors: bool = True,
+    embedded: NDArray[np.int64] = _NONE,
 ) -> Evaluation:
     """Evaluates the first ``seen`` tasks.
 
@@ -74,6 +56,7 @@ def evaluate(
         tasks: the test tasks of the whole stream.
         seen: how many of them have been trained on.
         predictors: whether to measure the other predictors, too, and to keep every answer.
+        embedded: int64, rows of the test images of which the embeddings are kept, too.
     """
     class_row, task_row = np.full(len(tasks), np.nan), np.full(len(tasks), np.nan)
     chosen = tasks[:seen]
@@ -91,17 +74,25 @@ def evaluate(
     class_row[:seen], task_row[:seen] = rows["headline"]
     if not predictors:
         return Evaluation(class_row, task_row, rows)
-    own = torch.zeros(seen, predicted["headline"].shape[1], dtype=torch.bool)
-    for task, listed in enumerate(columns):
-        own[task, list(listed)] = True
     scores = predicted["headline"].float().cpu()
+    log_probs = scores.log_softmax(1).numpy()
     points, centres = asked.space(outputs)
-    answers = Scored(
-        rows=indices.numpy(),
-        targets=targets,
-        log_probs=scores.log_softmax(1).numpy(),
-        within=scores.where(own[torch.from_numpy(task_of_sample)], -torch.inf).argmax(1).numpy(),
-        points=points.cpu().numpy(),
-        centres=centres.cpu().numpy(),
+    kept = np.flatnonzero(np.isin(indices.numpy(), embedded))
+    answers = Answered(
+        rows=indices.numpy().astype(np.int32),
+        targets=targets.astype(np.int32),
+        predicted=log_probs.argmax(1).astype(np.int32),
+        within=within_task(scores.numpy(), task_of_sample, columns).astype(np.int32),
+        confidence=np.exp(log_probs.max(1)),
+        log_prob=log_probs[np.arange(len(targets)), targets],
+        embedded=kept.astype(np.int32),
+        embeddings=_halves(points.cpu().numpy()[kept]),
+        centres=_halves(centres.cpu().numpy()),
     )
     return Evaluation(class_row, task_row, rows, answers)
+
+
+def _halves(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    """As float16, whose range ends at 65504: beyond it stands its end, not infinity."""
+    largest = np.finfo(np.float16).max
+    return values.clip(-largest, largest).astype(np.float16)

@@ -43,14 +43,14 @@ class Discovery:
         self._images = images // max(1, len(stream.experiences)) if images else 0
         self._classes = torch.tensor([*stream.class_order, *stream.novel])
 
-    def after_task(self, learner: Predicts, task: int) -> dict[str, float | Undefined]:
+    def after_task(self, asked: Predicts, task: int) -> dict[str, float | Undefined]:
         """What is found, all by names that begin with ``discovered_``.
 
         ``all``, ``old`` and ``new`` are of all tasks so far, with ``task_`` of the newest alone;
         ``nmi``, ``ari``, ``purity``, and the number of ``classes`` where it is not given.
 
         Args:
-            learner: whose features.
+            asked: whose features.
             task: from 0.
         """
         parts = [self._free(number) for number in range(task + 1)]
@@ -58,7 +58,7 @@ class Discovery:
         free = torch.cat(parts)
         if not len(free):
             return {"discovered_all": Undefined("there are no unlabelled images")}
-        labelled, rows = (self._features(learner, each) for each in (known, free))
+        labelled, rows = (self._features(asked, each) for each in (known, free))
         truth, labels = self.targets[free], self.targets[known]
         clusters = self._number(labelled, labels, rows, truth, task)
         draw = generator(self.seed, "discovery", task, device=rows.device)
@@ -93,9 +93,9 @@ class Discovery:
             pool = pool[torch.randperm(len(pool), generator=draw)[: self._images]]
         return pool
 
-    def _features(self, learner: Predicts, rows: Tensor) -> Tensor:
+    def _features(self, asked: Predicts, rows: Tensor) -> Tensor:
         with torch.no_grad():
-            features = learner.look(self.stream.images, rows).features.float()
+            features = asked.look(self.stream.images, rows).features.float()
         return torch.nn.functional.normalize(features, dim=1)
 
     def _number(

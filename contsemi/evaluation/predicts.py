@@ -1,4 +1,4 @@
-"""What the evaluator asks of anything that predicts: a learner, a baseline, or a user's own."""
+"""What the evaluator asks of all that predicts: a run's inference, a baseline, a user's own."""
 
 from typing import Protocol
 

@@ -5,6 +5,7 @@ and without them.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -16,10 +17,11 @@ from contsemi.stores.store import Images
 __all__ = ["Probes"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Probes:
     """The probes of one run.
 
-    Args:
+    Attributes:
         probes: that are wanted.
         bank: images with true labels that the probes may learn from, by task.
         bank_images: uint8 [N, 3, S, S], or a store: what they point into.
@@ -28,38 +30,31 @@ class Probes:
         seed: of the run.
     """
 
-    def __init__(
-        self,
-        probes: Sequence[Probe],
-        *,
-        bank: Sequence[TestSet],
-        bank_images: Images,
-        test: Sequence[TestSet],
-        test_images: Images,
-        seed: int,
-    ) -> None:
-        self.probes, self.seed = probes, seed
-        self.bank, self.test = bank, test
-        self.bank_images, self.test_images = bank_images, test_images
+    probes: Sequence[Probe]
+    bank: Sequence[TestSet]
+    bank_images: Images
+    test: Sequence[TestSet]
+    test_images: Images
+    seed: int
 
-    def ask(self, learner: HasFeatures, seen: int) -> Found:
+    def ask(self, asked: HasFeatures, seen: int) -> Found:
         """Every number that the wanted probes give, by its name in the records.
 
         Args:
-            learner: whose features; those of all tasks are looked at, also of those to come.
+            asked: whose features; those of all tasks are looked at, also of those to come.
             seen: tasks learned so far; 0 asks only for what the untrained network can answer.
         """
-        bank = _by_task(learner, self.bank_images, self.bank)
-        test = _by_task(learner, self.test_images, self.test)
+        bank = _by_task(asked, self.bank_images, self.bank)
+        test = _by_task(asked, self.test_images, self.test)
         found: Found = {}
         for probe in self.probes:
             found |= probe.ask(bank, test, seen=seen, seed=self.seed)
         return found
 
 
-def _by_task(learner: HasFeatures, images: Images, tasks: Sequence[TestSet]) -> list[Rows]:
+def _by_task(asked: HasFeatures, images: Images, tasks: Sequence[TestSet]) -> list[Rows]:
     """Features and labels of each task's images; no others are read."""
-    features = learner.features(images, torch.cat([task.indices for task in tasks]))
+    features = asked.features(images, torch.cat([task.indices for task in tasks]))
     sizes = [len(task.indices) for task in tasks]
     parts = torch.split(features.float().cpu(), sizes)
     return [(part.numpy(), task.targets.numpy()) for part, task in zip(parts, tasks, strict=True)]

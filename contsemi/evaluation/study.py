@@ -8,12 +8,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.config import Config
 from contsemi.data.scenario import Stream, TestSet
-from contsemi.evaluation.answers import Evaluation, Scored
+from contsemi.evaluation.answers import Evaluation
 from contsemi.evaluation.discovery import Discovery
 from contsemi.evaluation.predicts import HasFeatures, Predicts
 from contsemi.evaluation.probing import Probes
@@ -39,6 +38,10 @@ class Study:
         train_targets: int64 [N], true class ids of the training images.
         test_images: uint8 [N, 3, S, S], or a store.
         records: where to write.
+
+    Attributes:
+        hidden: int64 [N], the true column of each training image; -1 for classes not in use.
+        drawn: int64, rows of the test images of which embeddings are written.
     """
 
     def __init__(
@@ -52,8 +55,9 @@ class Study:
         self.asked, self.stream, self.records = config.evaluate, stream, records
         self.hidden = _columns(train_targets, stream)
         few = fixed_subset(stream.test, config.evaluate.embeddings, config.seed)
-        kept = torch.cat([task.indices for task in few]) if config.evaluate.embeddings else None
-        self.drawn = np.zeros(0, np.int64) if kept is None else kept.numpy()
+        self.drawn = torch.cat([task.indices for task in few]).numpy()
+        if not config.evaluate.embeddings:
+            self.drawn = self.drawn[:0]
         self.discovery = None
         if config.evaluate.discovery != "none":
             self.discovery = Discovery(
@@ -66,7 +70,7 @@ class Study:
         self.probes = None
         if config.evaluate.probes:
             self.probes = Probes(
-                list(Probe.several(config.evaluate.probes).values()),
+                probes=list(Probe.several(config.evaluate.probes).values()),
                 bank=self._bank(config.evaluate.probe_images, config.seed),
                 bank_images=stream.images,
                 test=fixed_subset(stream.test, config.evaluate.images, config.seed),
@@ -74,22 +78,22 @@ class Study:
                 seed=config.seed,
             )
 
-    def begin(self, learner: HasFeatures) -> None:
+    def begin(self, asked: HasFeatures) -> None:
         """Asks the untrained network, which forward transfer is measured from."""
         if self.probes is not None:
-            self._write("probe", self.probes.ask(learner, 0), task=-1, step=0)
+            self._write("probe", self.probes.ask(asked, 0), task=-1, step=0)
 
-    def after_task(self, learner: Predicts, measured: Evaluation, task: int, step: int) -> None:
+    def after_task(self, asked: Predicts, measured: Evaluation, task: int, step: int) -> None:
         """Measures at the end of a task.
 
         Args:
-            learner: what is studied.
+            asked: what is studied.
             measured: its evaluation.
             task: from 0.
             step: optimiser steps done since the start of the run.
         """
-        assert measured.answers is not None
-        answered = self._answered(measured.answers)
+        answered = measured.answers
+        assert answered is not None
         self.records.write_answers(answered, task, self.stream.test_files)
         calibration = {
             "expected_calibration_error": answered.reliability().error,
@@ -100,12 +104,12 @@ class Study:
         if self.stream.experiences[task].num_coarse:
             self._write("hierarchy", self._hierarchy(answered, task), task=task, step=step)
         if self.probes is not None:
-            self._write("probe", self.probes.ask(learner, task + 1), task=task, step=step)
+            self._write("probe", self.probes.ask(asked, task + 1), task=task, step=step)
         if self.discovery is not None:
-            found = self.discovery.after_task(learner, task)
+            found = self.discovery.after_task(asked, task)
             self._write("discovery", found, task=task, step=step)
         if self.asked.pseudo_labels is not None:
-            found = self._pseudo_labels(learner, task, self.asked.pseudo_labels)
+            found = self._pseudo_labels(asked, task, self.asked.pseudo_labels)
             self._write("pseudo_labels", found, task=task, step=step)
 
     def _write(
@@ -131,21 +135,6 @@ class Study:
             "distance_of_mistakes": distance_of_mistakes(*said, [above]),
         }
 
-    def _answered(self, answers: Scored) -> Answered:
-        embedded = np.flatnonzero(np.isin(answers.rows, self.drawn))
-        own = answers.log_probs[np.arange(len(answers.targets)), answers.targets]
-        return Answered(
-            rows=answers.rows.astype(np.int32),
-            targets=answers.targets.astype(np.int32),
-            predicted=answers.log_probs.argmax(1).astype(np.int32),
-            within=answers.within.astype(np.int32),
-            confidence=np.exp(answers.log_probs.max(1)),
-            log_prob=own,
-            embedded=embedded.astype(np.int32),
-            embeddings=_halves(answers.points[embedded]),
-            centres=_halves(answers.centres),
-        )
-
     def _bank(self, images: int, seed: int) -> list[TestSet]:
         """Training images of each task with their true columns."""
         tasks = []
@@ -155,16 +144,16 @@ class Study:
         return fixed_subset(tasks, images, seed, "probes")
 
     def _pseudo_labels(
-        self, learner: Predicts, task: int, threshold: float
+        self, asked: Predicts, task: int, threshold: float
     ) -> dict[str, float | Undefined]:
-        """What the learner says of the task's images without a label, against the truth."""
+        """What is said of the task's images without a label, against the truth."""
         experience = self.stream.experiences[task]
         rows = experience.unlabelled[~torch.isin(experience.unlabelled, experience.labelled)]
         if not len(rows):
             nothing = Undefined("there are no unlabelled images")
             return {"precision": nothing, "coverage": nothing}
         with torch.no_grad():
-            probs = learner.scores(learner.look(self.stream.images, rows)).softmax(1).cpu()
+            probs = asked.scores(asked.look(self.stream.images, rows)).softmax(1).cpu()
         sure, given = probs.max(1)
         truth = torch.full((len(self.stream.images),), -1)
         truth[: len(self.hidden)] = self.hidden
@@ -172,12 +161,6 @@ class Study:
             given.numpy(), truth[rows].numpy(), sure.numpy(), threshold=threshold
         )
         return {"precision": quality.precision, "coverage": quality.coverage}
-
-
-def _halves(values: NDArray[np.float32]) -> NDArray[np.float16]:
-    """As float16, whose range ends at 65504: beyond it stands its end, not infinity."""
-    largest = np.finfo(np.float16).max
-    return values.clip(-largest, largest).astype(np.float16)
 
 
 def _columns(targets: Tensor, stream: Stream) -> Tensor:

@@ -6,6 +6,7 @@ draws from no generator that training uses: the weights are the same with it and
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -46,13 +47,14 @@ def fixed_subset(
     return chosen
 
 
+@dataclass(eq=False)
 class Trace(Hooks):
     """Evaluates inside tasks and hands every row on.
 
     Besides every n-th step the last step of each task is measured, so that the fall at the next
     switch has something to fall from.
 
-    Args:
+    Attributes:
         images: uint8 [N, 3, S, S], or a store: the test images.
         tasks: of :func:`fixed_subset`.
         every_steps: evaluate after so many steps of a task; 0 for none by steps.
@@ -61,32 +63,21 @@ class Trace(Hooks):
         asked: what predicts; ``None`` for the learner of the loop.
     """
 
-    def __init__(
-        self,
-        images: Images,
-        tasks: Sequence[TestSet],
-        *,
-        every_steps: int,
-        every_epochs: int,
-        record: Callable[[Evaluation, int], None],
-        asked: Predicts | None = None,
-    ) -> None:
-        self.images, self.tasks = images, list(tasks)
-        self.every_steps, self.every_epochs, self.record = every_steps, every_epochs, record
-        self.asked = asked
+    images: Images
+    tasks: Sequence[TestSet]
+    every_steps: int
+    every_epochs: int
+    record: Callable[[Evaluation, int], None]
+    asked: Predicts | None = None
 
     def after_training_iteration(self, loop: Loop) -> None:
         """Evaluates where it is time."""
         learner = loop.learner
         steps = learner.steps_per_epoch
         if self.due(loop.epoch, loop.iteration, steps, learner.epochs):
-            experience = learner.experience
-            assert experience is not None
-            asked = self.asked or learner
-            measured = evaluate(
-                asked, self.images, self.tasks, experience.index + 1, predictors=False
-            )
-            self.record(measured, experience.index)
+            asked = self.asked or learner.inference
+            measured = evaluate(asked, self.images, self.tasks, loop.task + 1, predictors=False)
+            self.record(measured, loop.task)
 
     def due(self, epoch: int, iteration: int, steps: int, epochs: int) -> bool:
         """Whether the step that is just over is one to evaluate after.

@@ -60,9 +60,7 @@ class Truth(Hooks):
     @torch.no_grad()
     def after_training_exp(self, loop: Loop) -> None:
         """Works out every course of the moments, asks the test images, and writes it down."""
-        inference = loop.learner.inference
-        assert loop.learner.experience is not None
-        task = loop.learner.experience.index
+        inference, task = loop.learner.inference, loop.task
         head = inference.decides
         assert isinstance(head, ClassMoments)
         kept = self._load(task - 1, loop.learner.device) if task else {}

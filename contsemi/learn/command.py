@@ -8,6 +8,8 @@ from contsemi.report.door import Parser
 
 __all__ = ["learn"]
 
+_LIST = "labels="
+
 
 def learn(arguments: Sequence[str] | None) -> int:
     """Teach a model the classes of a folder of photos, or take the last lesson back."""
@@ -25,14 +27,14 @@ def learn(arguments: Sequence[str] | None) -> int:
         return 0
     if given.photos is None:
         raise InputError("PHOTOS", "is missing", "name a folder of photos")
-    words, labels = [], None
-    for word in given.words:
-        if "=" not in word:
-            raise InputError(word, "is not key=value", "write label_ratio=4/class, for example")
-        if word.startswith("labels="):
-            labels = Path(word.removeprefix("labels=")).expanduser()
-        else:
-            words.append(word)
+    if bad := [word for word in given.words if "=" not in word]:
+        raise InputError(bad[0], "is not key=value", "write label_ratio=4/class, for example")
+    lists = [word.removeprefix(_LIST) for word in given.words if word.startswith(_LIST)]
+    if len(lists) > 1:
+        problem = f"is given twice ({lists[0]} and {lists[1]})"
+        raise InputError("labels", problem, "leave one out, or join the two files")
+    labels = Path(lists[0]).expanduser() if lists else None
+    words = [word for word in given.words if not word.startswith(_LIST)]
     from contsemi.learn.teaching import teach
     from contsemi.living.card import lessons
 
@@ -51,7 +53,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("model", metavar="MODEL", help="folder of the model")
     parser.add_argument("photos", metavar="PHOTOS", nargs="?", help="folder of the photos")
-    help_words = "label_ratio=4/class, labels=FILE; for the first lesson all keys of a run"
+    help_words = "label_ratio=4/class or labels=FILE; for the first lesson also keys of its model"
     parser.add_argument("words", metavar="key=value", nargs="*", default=[], help=help_words)
     parser.add_argument("--undo", action="store_true", help="take the last lesson back")
     return parser

@@ -1,6 +1,5 @@
 """The photos of one lesson: which have a label, and which are left for a test."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,19 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.config import Config
-from contsemi.data.classes import same_name
 from contsemi.data.sources import folder as folders
 from contsemi.data.sources.listing import pool_files, relative, shown
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.learn.apart import Past, digests
+from contsemi.living.label_list import given_classes
 from contsemi.stores.store import array_of
 from contsemi.types import Experience
 
 __all__ = ["Lesson", "opened"]
-
-LABELS = "labels.csv"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,19 +58,17 @@ def opened(
 
     Args:
         photos: a folder with a folder a class, and ``unlabelled/`` beside them; or any folder of
-            photos with a list of labels, ``labels`` or ``labels.csv`` in it: ``file,class`` a line.
+            photos with a list of labels: ``file,class`` a line.
         config: of the model.
         known: classes that it knows already, in the order of their columns.
         past: the photos of earlier lessons: what was tested on is not learned from, and the
             reverse.
         index: number of the lesson, from 0.
-        labels: the list.
+        labels: the list; ``None`` for a folder a class.
 
     Raises:
         InputError: there are no such photos, or the list does not fit them.
     """
-    if labels is None and (photos / LABELS).is_file():
-        labels = photos / LABELS
     if labels is not None:
         return _by_list(photos, labels, config, known, past, index)
     data = config.data
@@ -142,11 +137,12 @@ def _by_list(
     images = torch.from_numpy(
         folders.load_pool(photos, size=data.size, cache=data.cache, workers=data.workers)
     )
-    given = _given(photos, labels)
+    place = {relative(photos, path): row for row, path in enumerate(pool_files(photos).paths)}
+    given = {place[file]: name for file, name in given_classes(photos, labels).items()}
     free = past.free(images)
     if not free.all():
-        place = {row: new for new, row in enumerate(free.nonzero()[:, 0].tolist())}
-        given = {place[row]: name for row, name in given.items() if free[row]}
+        left = {row: new for new, row in enumerate(free.nonzero()[:, 0].tolist())}
+        given = {left[row]: name for row, name in given.items() if free[row]}
         images = images[free]
     if not given:
         problem = "labels only photos that earlier lessons test on"
@@ -168,42 +164,6 @@ def _by_list(
             *_left_out(free, torch.ones(0, dtype=torch.bool)),
         ),
     )
-
-
-def _given(photos: Path, labels: Path) -> dict[int, str]:
-    """The class of each row of the photos, by their paths, that a list names."""
-    names = [relative(photos, path) for path in pool_files(photos).paths]
-    place = {name: row for row, name in enumerate(names)}
-    given: dict[int, str] = {}
-    for number, (file, name) in enumerate(_lines(labels), start=1):
-        where = f"{shown(labels)} line {number}"
-        if file not in place:
-            problem = f"names {shown(file)}, which is no photo in {shown(photos)}"
-            raise InputError(where, problem, "leave it out")
-        if given.setdefault(place[file], name) != name:
-            problem = f"calls {shown(file)} {shown(name)}, and a line above {given[place[file]]}"
-            raise InputError(where, problem, "leave one out")
-    return given
-
-
-def _lines(labels: Path) -> list[tuple[str, str]]:
-    """File and class of each line; a first line ``file,class`` is none."""
-    try:
-        with labels.open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        problem = f"cannot be read ({reason})"
-        raise InputError(shown(labels), problem, "write lines of file,class") from None
-    if lines and lines[0] == ["file", "class"]:
-        lines = lines[1:]
-    for number, line in enumerate(lines, start=1):
-        if len(line) != 2 or not line[1].strip():
-            problem = f"expected file,class, got {shown(','.join(line))[:60]}"
-            raise InputError(f"{shown(labels)} line {number}", problem, "mend it")
-    if not lines:
-        raise InputError(shown(labels), "holds no label", "write lines of file,class")
-    return [(file, same_name(name.strip())) for file, name in lines]
 
 
 def _columns(

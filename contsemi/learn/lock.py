@@ -24,7 +24,8 @@ def _is_ours(lock: FolderLock, folder: Path, names: set[str]) -> bool:
 def locked(folder: Path) -> Iterator[None]:
     """Holds a model's folder, which is made if it is not there.
 
-    The system takes the lock back when its owner ends, however it ends.
+    The system takes the lock back when its owner ends, however it ends. A folder in which nothing
+    was written is removed again.
 
     Raises:
         InputError: another process holds it, or the folder holds something else than a model.
@@ -39,7 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
         problem = f"holds files of something else ({shown(min(names))}, ...)"
         raise InputError(where, problem, "name a folder of its own")
     with storage(folder):
-        make_folder(folder)
+        made = make_folder(folder)
         try:
             lock.acquire()
         except InUse as error:
@@ -50,4 +51,4 @@ def locked(folder: Path) -> Iterator[None]:
             sweep(each)
         yield
     finally:
-        lock.release()
+        lock.release(made)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.learner.parts import origin_of
 from contsemi.living.card import card
+from contsemi.living.label_list import list_of
 from contsemi.living.model import restored
-from contsemi.living.saved import Saved, generations, is_taught, read
+from contsemi.living.saved import Saved, generations, read, taught
 from contsemi.pipeline.work import fix_threads
 from contsemi.storage.atomic import write_atomically
 
@@ -32,6 +33,11 @@ CARD = "card.md"
 HELD = 20  # test photos of each class that are kept, to see later what was forgotten
 # Words that a lesson may have of its own; the others belong to the model.
 _OF_A_LESSON = ("label_ratio", "data.cache", "data.workers", "threads", "device")
+# What a model is made of: sections, and keys of others. The rest is read by runs alone.
+_OF_A_MODEL = (
+    *("data", "device", "init", "label_ratio", "method", "model", "objective", "precision"),
+    *("predict", "seed", "threads", "views", "batch.test", "scenario.label_seed"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,23 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
     Raises:
         ContsemiError: see :mod:`contsemi.errors`.
     """
+    if folder.resolve().is_relative_to(photos.resolve()):
+        problem = f"lies in {shown(photos)}, where it would be taken for a class"
+        raise InputError(shown(folder), problem, "name a folder elsewhere")
+    labels = list_of(photos, labels)
+    if labels is not None and any(word.startswith("label_ratio=") for word in words):
+        problem = f"has no effect: {shown(labels)} says which photos have a label"
+        raise InputError("label_ratio", problem, "leave it out, or move that file away")
     with locked(folder):
-        before = read(folder) if is_taught(folder) else None
+        before = taught(folder)
         config = _config(before, photos, words)
         fix_threads(config, choose_device(config.device))
         known = () if before is None else before.classes
         history = [] if before is None else list(before.record["history"])
-        learner = Learner(config) if before is None else restored(_with(before, config), keeps=True)
+        if before is None:
+            learner = Learner(config)
+        else:
+            learner = restored(replace(before, config=config), keeps=True)
         _refuse_trained(learner, config)
         past = Past.of({} if before is None else before.state)
         lesson = opened(photos, config, known, past, index=len(history), labels=labels)
@@ -111,30 +127,25 @@ def undo(folder: Path) -> Taught:
 
 
 def _config(before: Saved | None, photos: Path, words: Sequence[str]) -> Config:
+    keys = [word.partition("=")[0] for word in words]
+    settled = [key for key in keys if before is not None and key not in _OF_A_LESSON]
+    if settled:
+        fix = f"leave it out; a lesson takes {', '.join(_OF_A_LESSON)}"
+        raise InputError(settled[0], "was settled when the model was made", fix)
+    given = compose.load(["experiment=photos", f"data.root={photos}", *words])
+    if idle := [k for k in keys if not {k, k.partition(".")[0]} & {*_OF_A_MODEL}]:
+        fix = f"leave it out; a model takes {', '.join(_OF_A_MODEL)}"
+        raise InputError(idle[0], "has no effect on a lesson", fix)
     if before is None:
-        return compose.load(["experiment=photos", f"data.root={photos}", *words])
-    for word in words:
-        if word.partition("=")[0] not in _OF_A_LESSON:
-            fix = f"leave it out; a lesson takes {', '.join(_OF_A_LESSON)}"
-            raise InputError(word.partition("=")[0], "was settled when the model was made", fix)
-    given = dict(word.partition("=")[::2] for word in words)
-    plain = before.config.model_dump()
-    plain["data"]["root"] = str(photos)
-    for key, value in given.items():
-        changed = compose.load(["experiment=photos", f"data.root={photos}", f"{key}={value}"])
-        if key.startswith("data."):
-            plain["data"][key[5:]] = changed.model_dump()["data"][key[5:]]
+        return given
+    plain, new = before.config.model_dump(), given.model_dump()
+    for key in ("data.root", *keys):
+        section, _, name = key.rpartition(".")
+        if section:
+            plain[section][name] = new[section][name]
         else:
-            plain[key] = changed.model_dump()[key]
+            plain[name] = new[name]
     return Config.model_validate(plain)
-
-
-def _with(before: Saved, config: Config) -> Saved:
-    photos = ("held", "learned")
-    state = {name: value for name, value in before.state.items() if name not in photos}
-    return Saved(
-        config, before.classes, state, before.record, before.facts, before.side, before.tasks
-    )
 
 
 def _refuse_trained(learner: Learner, config: Config) -> None:

@@ -1,6 +1,7 @@
 """What a run says of un-augmented images, in evaluation mode."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -28,10 +29,11 @@ from contsemi.types import Outputs
 __all__ = ["Inference"]
 
 
+@dataclass(eq=False)
 class Inference:
     """Scores of images by the network that predicts, the labelled images at hand and the memory.
 
-    Args:
+    Attributes:
         config: the run.
         decides: from outputs to the scores that count.
         objective: what is learned.
@@ -40,27 +42,22 @@ class Inference:
         embed: runs them.
         exemplars, embeddings, anchors: what is remembered of earlier tasks.
         draw: gives a generator for a purpose.
+        task: the rows at hand; ``None`` between tasks.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        decides: Predictor,
-        objective: Objective,
-        heads: tuple[str, ...],
-        networks: Networks,
-        embed: Embedder,
-        exemplars: Exemplars,
-        embeddings: Embeddings,
-        anchors: Anchors,
-        draw: Callable[[str], torch.Generator],
-    ) -> None:
-        self.config, self.decides = config, decides
-        self.objective, self.heads = objective, heads
-        self.networks, self.embed = networks, embed
-        self.exemplars, self.embeddings, self.draw = exemplars, embeddings, draw
-        self.anchors = anchors
-        self.task: TaskRows | None = None
+    config: Config
+    decides: Predictor
+    objective: Objective
+    heads: tuple[str, ...]
+    networks: Networks
+    embed: Embedder
+    exemplars: Exemplars
+    embeddings: Embeddings
+    anchors: Anchors
+    draw: Callable[[str], torch.Generator]
+    task: TaskRows | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
         self.forget()
 
     def enter(self, task: TaskRows | None) -> None:

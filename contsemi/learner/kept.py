@@ -12,7 +12,7 @@ def network_bytes(network: nn.Module | None) -> int:
     """Bytes of a network's weights and statistics; 0 for none."""
     if network is None:
         return 0
-    return sum(x.nbytes for part in (network.parameters(), network.buffers()) for x in part)
+    return sum(each.nbytes for each in (*network.parameters(), *network.buffers()))
 
 
 def kept_bytes(learner: Learner) -> dict[str, int]:
@@ -39,8 +39,8 @@ def kept_bytes(learner: Learner) -> dict[str, int]:
             kept[f"{owner}.{name}"] = getattr(module, "memory_bytes", 0)
     networks = learner.networks
     kept["past"] = sum(map(network_bytes, networks.pasts))
-    kept["average"] = 0 if networks.teacher is None else network_bytes(networks.teacher.network)
-    kept["start"] = 0 if networks.start is None else network_bytes(networks.start)
+    kept["average"] = network_bytes(networks.teacher and networks.teacher.network)
+    kept["start"] = network_bytes(networks.start)
     return {name: size for name, size in kept.items() if size}
 
 

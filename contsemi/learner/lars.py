@@ -12,6 +12,8 @@ __all__ = ["Lars"]
 
 EPSILON = 1e-8  # of the official codes' denominator, when the norms are separate
 
+_Factors = Tensor | float  # [n], one for each of n tensors, or one for all
+
 
 class Lars(Eager):
     """SGD with momentum and layer-wise adapted rates, without a host synchronisation.
@@ -74,27 +76,30 @@ class Lars(Eager):
 
     def _move(self, params: list[Tensor], grads: list[Tensor], group: dict[str, Any]) -> None:
         """Momentum and the step itself, all in place: new tensors would cost more than the sums."""
-        momentum, rate = group["momentum"], group["lr"]
+        momentum, rate, nesterov = group["momentum"], group["lr"], group["nesterov"]
+        buffers = [self._buffer(p) for p in params]
         of_grads, of_params = self._factors(params, grads, group)
         if self.fold_rate:
             of_grads, of_params, rate = of_grads * -rate, of_params * -rate, -1.0
-        buffers = [self._buffer(p) for p in params]
-        factors = list(of_grads.unbind()), list(of_params.unbind())
-        if params[0].device.type != "cpu" or not group["adapt"]:
-            _advance(params, grads, buffers, *factors, momentum, rate, group["nesterov"])
+        rest = momentum, rate, nesterov
+        one_by_one = params[0].device.type == "cpu"
+        if not one_by_one or isinstance(of_grads, float) or isinstance(of_params, float):
+            _advance(params, grads, buffers, of_grads, of_params, *rest)
             return
         # matrices one by one, so that one is still in the cache when its next sum is made
-        for param, grad, buffer, a, b in zip(params, grads, buffers, *factors, strict=True):
-            _advance([param], [grad], [buffer], [a], [b], momentum, rate, group["nesterov"])
+        for i in range(len(params)):
+            one = slice(i, i + 1)
+            own = params[one], grads[one], buffers[one], of_grads[one], of_params[one]
+            _advance(*own, *rest)
 
     def _factors(
         self, params: list[Tensor], grads: list[Tensor], group: dict[str, Any]
-    ) -> tuple[Tensor, Tensor]:
-        """Two numbers a, b for each tensor: a g + b p takes the place of the gradient."""
+    ) -> tuple[_Factors, _Factors]:
+        """Numbers a, b: for each tensor a g + b p takes the place of the gradient."""
         decay, trust = group["weight_decay"], group["trust"]
-        sizes = torch.stack(torch._foreach_norm(params))
         if not group["adapt"]:
-            return torch.ones_like(sizes), torch.full_like(sizes, decay)
+            return 1.0, decay
+        sizes = torch.stack(torch._foreach_norm(params))
         measured = grads
         if self.joint_norm:
             measured = list(torch._foreach_add(grads, params, alpha=decay))
@@ -117,18 +122,26 @@ def _advance(
     params: list[Tensor],
     grads: list[Tensor],
     buffers: list[Tensor],
-    of_grads: list[Tensor],
-    of_params: list[Tensor],
+    of_grads: _Factors,
+    of_params: _Factors,
     momentum: float,
     rate: float,
     nesterov: bool,
 ) -> None:
     """Each buffer takes a g + b p in, and each parameter moves by it."""
     torch._foreach_mul_(buffers, momentum)
-    torch._foreach_addcmul_(buffers, grads, of_grads)
-    torch._foreach_addcmul_(buffers, params, of_params)
+    _add(buffers, grads, of_grads)
+    _add(buffers, params, of_params)
     if nesterov:
-        torch._foreach_addcmul_(params, params, list(torch._foreach_mul(of_params, -rate)))
-        torch._foreach_addcmul_(params, grads, list(torch._foreach_mul(of_grads, -rate)))
+        _add(params, params, of_params * -rate)
+        _add(params, grads, of_grads * -rate)
         rate = rate * momentum
     torch._foreach_add_(params, buffers, alpha=-rate)
+
+
+def _add(sums: list[Tensor], terms: list[Tensor], factors: _Factors) -> None:
+    """Adds each term, times its factor, to its sum."""
+    if isinstance(factors, Tensor):
+        torch._foreach_addcmul_(sums, terms, list(factors.unbind()))
+    elif factors:  # one for all of them is one kernel on a GPU
+        torch._foreach_add_(sums, terms, alpha=factors)

@@ -27,9 +27,8 @@ from contsemi.learner.networks import Networks
 from contsemi.learner.remember import remember
 from contsemi.learner.seeing import Looks, see
 from contsemi.learner.task import LabelledSource, TaskRows
-from contsemi.learner.terms import Learning, checked_terms
+from contsemi.learner.terms import Learning, checked_terms, weighted_sum
 from contsemi.learner.viewing import make_views
-from contsemi.learner.weighing import weighted_sum
 from contsemi.memory.anchors import Anchors
 from contsemi.memory.exemplars import Exemplars
 from contsemi.models.network import Network
@@ -38,7 +37,7 @@ from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.stores.choosing import Stores
 from contsemi.stores.store import Images
-from contsemi.types import Batch, Experience, Outputs, Step
+from contsemi.types import Batch, Experience, Step
 from contsemi.views import Augment
 
 __all__ = ["Learner"]
@@ -220,7 +219,7 @@ class Learner:
             modules = [self.network, self.objective, self.distiller]
             fresh = optimisers.make(self.config.optim, modules)
             if self.optimizer is not None:
-                optimisers.carry_state(self.optimizer, fresh)
+                optimisers.restore(fresh, optimisers.state(self.optimizer))
             self.optimizer = fresh
 
     def end(self) -> None:
@@ -242,26 +241,6 @@ class Learner:
     def predict(self, images: Images) -> Tensor:
         """Scores [N, num_seen] of un-augmented images over all seen columns."""
         return self.inference.predict(images)
-
-    def look(self, images: Images, ids: Tensor | None = None) -> Outputs:
-        """Outputs of un-augmented images, or of those with the ids, by the predicting network."""
-        return self.inference.look(images, ids)
-
-    def features(self, images: Images, ids: Tensor | None = None) -> Tensor:
-        """Features [N, F] of un-augmented images, or of those with the ids; also between tasks."""
-        return self.inference.features(images, ids)
-
-    def scores(self, outputs: Outputs) -> Tensor:
-        """Scores [N, num_seen] of outputs of the network that predicts."""
-        return self.inference.scores(outputs)
-
-    def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
-        """Scores of outputs by every predictor; ``headline`` is our own."""
-        return self.inference.predictions(outputs)
-
-    def space(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
-        """The space in which the headline decides: images in it, and what stands for each class."""
-        return self.inference.space(outputs)
 
     # A step
 

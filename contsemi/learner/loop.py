@@ -38,6 +38,13 @@ class Loop:
     terms: dict[str, Tensor] = field(default_factory=dict)
     stop: bool = False
 
+    @property
+    def task(self) -> int:
+        """The task in training, from 0."""
+        experience = self.learner.experience
+        assert experience is not None
+        return experience.index
+
 
 class Hooks:
     """What may happen between the parts of an iteration; names and order are Avalanche's."""

@@ -14,7 +14,7 @@ from contsemi.learner import schedules
 from contsemi.learner.eager import SGD, AdamW
 from contsemi.learner.lars import Lars
 
-__all__ = ["SLOTS", "carry_state", "drop_gradients", "make", "restore", "state", "step"]
+__all__ = ["SLOTS", "drop_gradients", "make", "restore", "state", "step"]
 
 SLOTS = {"adamw": 2, "sgd": 1, "lars": 1}  # copies of every weight that an optimiser keeps
 TRUST = 1e-3  # of LARS, in all published code
@@ -197,16 +197,6 @@ def _rest(optimizer: torch.optim.Optimizer) -> None:
             state: dict[str, Tensor] = optimizer.state[param]
             if state.get("momentum_buffer") is None:
                 state["momentum_buffer"] = torch.zeros_like(param)
-
-
-def carry_state(old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> None:
-    """Goes on in ``new`` with the momenta of ``old``, after heads have grown.
-
-    Args:
-        old: the optimiser before; it may hold parameters that were replaced.
-        new: made by :func:`make` from the same modules.
-    """
-    restore(new, state(old))
 
 
 def _named(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

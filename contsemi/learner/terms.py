@@ -1,9 +1,10 @@
-"""The terms of a loss are what the contract says, and some of them teach something."""
+"""The terms of a loss: what the contract says, their weighted sum, and that some of them teach."""
 
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from contsemi.errors import InputError, MethodFailed, article
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from contsemi.learner.task import TaskRows
     from contsemi.objectives.objective import Objective
 
-__all__ = ["Learning", "checked_terms"]
+__all__ = ["Learning", "checked_terms", "weighted_sum"]
 
 _PATIENCE = 20  # steps without a gradient, at most an epoch
 
@@ -51,6 +52,26 @@ def _failed(part: "Objective | Distiller", problem: str) -> MethodFailed:
     line = inspect.getsourcelines(type(part).terms)[1]
     module = type(part).terms.__module__.replace(".", "/")
     return MethodFailed(f"{group} {name}", f"{problem} ({module}.py line {line})")
+
+
+def weighted_sum(
+    terms: Mapping[str, Tensor], weights: Mapping[str, float], device: torch.device
+) -> Tensor:
+    """The weighted sum of scalar terms; zero on the device if there is none.
+
+    Raises:
+        InputError: a term has no weight in the configuration.
+    """
+    unknown = terms.keys() - weights.keys()
+    if unknown:
+        raise InputError(
+            "objective.weights",
+            f"the term {min(unknown)!r} has no weight",
+            f"add weights: {{{min(unknown)}: 1.0}} to the method's YAML",
+        )
+    # of few operations: each has its own in the backward pass
+    parts = [v if (w := weights[name]) == 1 else w * v for name, v in terms.items()]
+    return sum(parts[1:], parts[0]) if parts else torch.zeros((), device=device)
 
 
 class Learning:

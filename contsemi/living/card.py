@@ -10,7 +10,7 @@ __all__ = ["card", "lessons"]
 
 def card(saved: Saved) -> str:
     """Markdown; names of classes are shown as one line each."""
-    config, origin = saved.config, saved.facts.get("origin") or saved.facts.get("pretrained")
+    config = saved.config
     parts = [
         f"# A classifier of {len(saved.classes)} classes",
         f"Made by contsemi: method {config.method}, backbone {config.model['name']}, "
@@ -19,17 +19,17 @@ def card(saved: Saved) -> str:
         "## Classes",
         ", ".join(one_line(name) for name in saved.classes),
         "## Weights",
-        _weights(origin),
+        _weights(saved.facts.get("pretrained")),
     ]
     if history := saved.record.get("history"):
         parts += ["## Lessons", lessons(history)]
     if matrix := saved.record.get("matrices", {}).get("class_incremental"):
         parts += ["## Accuracy [%] on each task after each task", _matrix(matrix)]
-    digests = saved.facts.get("dataset_digests") or {
-        f"lesson {n}": each["digest"] for n, each in enumerate(history or [], start=1)
-    }
-    known = [f"- {name}: SHA-256 `{digest}`" for name, digest in digests.items() if digest]
-    if known:
+    if digest := saved.facts.get("label_digest"):
+        said = f"Of {saved.facts['labelled']} images, whose numbers have SHA-256 `{digest}`."
+        parts += ["## Labels", said]
+    digests = saved.facts.get("dataset_digests", {})
+    if known := [f"- {name}: SHA-256 `{digest}`" for name, digest in digests.items() if digest]:
         parts += ["## Images", "\n".join(known)]
     return "\n\n".join(parts) + "\n"
 
@@ -50,13 +50,17 @@ def lessons(history: list[dict[str, Any]]) -> str:
     lines.append("|---|---|---|---|---|---|---|")
     for number, each in enumerate(history):
         values = [later["accuracy"][number] for later in history[number:]]
-        known = [value for value in values if value is not None]
-        lost = max(known) - known[-1] if known else None
-        names = ", ".join(one_line(name) for name in each["classes"])
+        names = ", ".join(one_line(name).replace("|", "\\|") for name in each["classes"])
         cells = [number + 1, names, each["photos"], each["labelled"], _share(values[0])]
-        cells += [_share(values[-1]), _share(lost)]
+        cells += [_share(values[-1]), _share(_lost(values))]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def _lost(values: list[float | None]) -> float | None:
+    """By how much the last of them is less than the best."""
+    known = [value for value in values if value is not None]
+    return max(known) - known[-1] if known else None
 
 
 def _share(value: float | None) -> str:
@@ -69,4 +73,6 @@ def _matrix(matrix: list[list[float | None]]) -> str:
         f"| {n + 1} | " + " | ".join("" if x is None else percent(x) for x in row) + " |"
         for n, row in enumerate(matrix)
     ]
+    lost = [_lost([row[n] for row in matrix[n:]]) for n in range(len(matrix))]
+    rows.append(f"| forgotten | {' | '.join(map(percent, lost))} |")
     return "\n".join([head, "|---" * (len(matrix) + 1) + "|", *rows])

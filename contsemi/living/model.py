@@ -13,7 +13,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from torch import Tensor
 
 from contsemi import data
-from contsemi.errors import InputError, StateDamaged, article
+from contsemi.errors import InputError, article
+from contsemi.learner.fitting import fitting
 from contsemi.learner.learner import Learner
 from contsemi.learner.parts import from_state, known_features
 from contsemi.living.photos import arrays
@@ -97,7 +98,7 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
     def features(self, X: Any) -> Floats:
         """Features [N, F] of the backbone."""
         width = self.learner.network.num_features
-        found = [self.learner.features(torch.from_numpy(each)) for each in self._chunks(X)]
+        found = [self.learner.inference.features(torch.from_numpy(x)) for x in self._chunks(X)]
         return _joined([each.float().cpu().numpy() for each in found], width)
 
     def transform(self, X: Any) -> Floats:
@@ -112,7 +113,7 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
             share: of photos of known classes that may be called unknown.
 
         Raises:
-            InputError: the model has not learned how far known images are.
+            InputError: see :meth:`limit`.
         """
         limit = self.limit(share)
         found = [self.answers(chunk)[1] > limit for chunk in self._chunks(X)]
@@ -125,11 +126,18 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
         return 1.0 if trust is None else float(trust.temperature)
 
     def limit(self, share: float) -> float:
-        """The strangeness that this share of images of known classes exceeds."""
+        """The strangeness that this share of images of known classes exceeds.
+
+        Raises:
+            InputError: it is no share, or the model has not learned how far known images are.
+        """
+        if not 0 < share < 1:
+            raise InputError("--unknown", f"is {share}", "give a share between 0 and 1")
         trust = getattr(self.learner.inference.decides, "trust", None)
         if trust is None or not len(trust.strangeness):
             problem = "this model has not learned how far images of known classes are"
-            raise InputError("--unknown", problem, "use predict=moments with predict.folds=4")
+            fix = "it takes predict=moments, predict.folds above 0 and two labels of a class"
+            raise InputError("--unknown", problem, fix)
         return float(torch.quantile(trust.strangeness.double(), 1 - share))
 
     def answers(self, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
@@ -177,11 +185,8 @@ def restored(saved: Saved, *, keeps: bool = False) -> Learner:
     nothing = torch.empty(0, dtype=torch.int64)
     seen = len(saved.classes)
     last = Experience(saved.tasks - 1, (), seen, seen, nothing, nothing, nothing)
-    try:
+    with fitting("model", "use the version that wrote it"):
         learner.restore(state, last, images, None)
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        problem = f"the saved state does not fit this version ({error!s:.150})"
-        raise StateDamaged(f"{problem}; use the version that wrote it") from error
     given = (saved.config, learner.network, learner.device, learner.precision)
     known = known_features(*given) if keeps else None
     learner.inference.embed = replace(learner.inference.embed, known=known)

@@ -38,8 +38,8 @@ def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
     """The files that a word of the command line stands for, one by one.
 
     Args:
-        given: a file, a folder (all images in it and below it, by name), or ``-`` for names that
-            are read line by line.
+        given: a file, a folder (all images in it and below it, by name; linked files are read,
+            linked folders are not), or ``-`` for names that are read line by line.
         stream: where those come from; ``None`` for the standard input.
 
     Raises:
@@ -62,10 +62,11 @@ def _below(folder: Path) -> Iterator[Path]:
     # By their names alone: a hundred thousand paths would be many times as large.
     for name in sorted(os.listdir(folder)):  # noqa: PTH208
         path = folder / name
-        if name.startswith(".") or name.lower() in JUNK or path.is_symlink():
+        if name.startswith(".") or name.lower() in JUNK:
             continue
         if path.is_dir():
-            yield from _below(path)
+            if not path.is_symlink():  # which may lead round in a circle
+                yield from _below(path)
         elif path.suffix.lower() in SUFFIXES:
             yield path
 
@@ -94,6 +95,8 @@ def in_chunks(paths: Iterable[Path], side: int) -> Iterator[Photos]:
 
 def _decoded(path: Path, side: int) -> NDArray[np.uint8] | str:
     """Pixels, or why there are none."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        return "not a regular file"  # a pipe would be waited for
     try:
         return decode(path, side)
     except Unreadable as error:
@@ -112,6 +115,13 @@ def _together(paths: list[Path], found: Iterator[NDArray[np.uint8] | str], side:
             images[number] = pixels
             number += 1
     return Photos(listed, images[:number])
+
+
+def _as_array(given: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except ValueError:  # images of several sizes
+        return np.array([None])
 
 
 def arrays(given: Any, side: int) -> Iterator[NDArray[np.uint8]]:
@@ -133,9 +143,9 @@ def arrays(given: Any, side: int) -> Iterator[NDArray[np.uint8]]:
                     raise InputError(name, problem, "leave it out")
             yield photos.images
         return
-    images = np.asarray(given)
-    if images.dtype == object or images.dtype.kind in "US":
-        yield from arrays([str(each) for each in images.ravel()], side)
+    images = _as_array(given)
+    if images.dtype.kind in "OU" and all(isinstance(each, str | Path) for each in images.flat):
+        yield from arrays(list(images.flat), side)
         return
     if images.ndim == 4 and images.shape[1] != 3 and images.shape[3] == 3:
         images = images.transpose(0, 3, 1, 2)

@@ -16,7 +16,7 @@ from contsemi.pipeline.standing import Standing, bound, identity
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["LIVING", "Saved", "config_of", "generations", "is_taught", "read"]
+__all__ = ["LIVING", "Saved", "config_of", "generations", "read", "taught"]
 
 LIVING = "a model that is taught by python -m contsemi.learn"
 _ALL = 1_000_000  # every generation is kept
@@ -34,7 +34,7 @@ class Saved:
         classes: names of the classes seen, in the order of their columns.
         state: tensors by name, nested, of a learner.
         record: everything else that was saved with them.
-        facts: what is known of images, labels and origin, for a card.
+        facts: what a manifest says of images, labels and origin, for a card.
         side: of the images, in pixels.
         tasks: learned so far.
     """
@@ -53,17 +53,6 @@ def generations(folder: Path) -> Checkpoints:
     return Checkpoints(folder / "generations", LIVING, keep=_ALL)
 
 
-def is_taught(folder: Path) -> bool:
-    """Whether a model is there that has learned something; all its lessons may be taken back.
-
-    Raises:
-        StateDamaged: it has learned, and no state of it is whole.
-    """
-    if not (folder / "generations" / "MANIFEST.json").is_file():
-        return False
-    return generations(folder).load() is not None
-
-
 def read(folder: Path) -> Saved:
     """The newest whole state in a folder.
 
@@ -75,7 +64,9 @@ def read(folder: Path) -> Saved:
     if not folder.is_dir():
         raise InputError(where, "no such folder", _FIX)
     if (folder / "generations").is_dir():
-        return _of_living(folder)
+        if (saved := taught(folder)) is None:
+            raise InputError(where, "holds no state", "teach it: python -m contsemi.learn")
+        return saved
     if not (folder / "manifest.json").is_file():
         raise InputError(where, "holds neither a run nor a model", _FIX)
     return _of_run(folder)
@@ -106,14 +97,19 @@ def config_of(plain: dict[str, Any]) -> Config:
     return Config.model_validate(filled)
 
 
-def _of_living(folder: Path) -> Saved:
+def taught(folder: Path) -> Saved | None:
+    """A model after its last lesson; ``None`` where there is none, or all were taken back.
+
+    Raises:
+        StateDamaged: it has learned, and that state cannot be trusted.
+    """
     checkpoints = generations(folder)
-    found = checkpoints.load()
+    found = checkpoints.load() if checkpoints.manifest.is_file() else None
     if checkpoints.passed_over:  # an older one would be a model that knows less, silently
         problem = f"{folder}: its last lesson is damaged ({checkpoints.passed_over[0]})"
         raise StateDamaged(f"{problem}; restore it from a copy, or take it back with --undo")
     if found is None:
-        raise InputError(shown(folder), "holds no state", "teach it: python -m contsemi.learn")
+        return None
     state, record = found
     try:
         return Saved(
@@ -121,7 +117,12 @@ def _of_living(folder: Path) -> Saved:
             classes=tuple(record["classes"]),
             state=state,
             record=record,
-            facts={"origin": record["origin"], "tasks": record["history"]},
+            facts={
+                "pretrained": record["origin"],
+                "dataset_digests": {
+                    f"lesson {n}": each["digest"] for n, each in enumerate(record["history"], 1)
+                },
+            },
             side=int(record["side"]),
             tasks=len(record["history"]),
         )
@@ -149,9 +150,7 @@ def _of_run(folder: Path) -> Saved:
     if found is None:
         raise InputError(where, "has saved no state yet", "wait until its first task is over")
     state, record = found
-    tasks = int(record["task"]) + (bool(record["trained"]) or record["place"] is not None)
-    standing = Standing.of(record, len(record["matrices"]["class_incremental"]))
-    if standing.place is not None:
+    if Standing.of(record, len(record["matrices"]["class_incremental"])).place is not None:
         raise InputError(where, "is in the middle of a task", "wait until the task is over")
     seen = _classes_seen(state, len(names))
     return Saved(
@@ -161,7 +160,7 @@ def _of_run(folder: Path) -> Saved:
         record=record,
         facts=dict(facts),
         side=config.data.size or _SIDES.get(config.scenario.dataset, config.views.test_size),
-        tasks=tasks,
+        tasks=int(record["task"]) + bool(record["trained"]),
     )
 
 

@@ -102,13 +102,18 @@ class Moments:
         grown = len(probs.T) - len(self.counts)
         before = torch.nn.functional.pad(self.counts, (0, grown))
         old_means = torch.nn.functional.pad(self.means, (0, 0, 0, grown))
-        counts = before + probs.sum(0)
+        more, tiny = probs.sum(0), torch.finfo(features.dtype).tiny
+        counts = before + more
         sums = before[:, None] * old_means + probs.T @ features
-        means = sums / counts.clamp_min(torch.finfo(sums.dtype).tiny)[:, None]
-        own_means = probs.T @ features / probs.sum(0).clamp_min(1e-6)[:, None]
+        means = sums / counts.clamp_min(tiny)[:, None]
+        own_means = probs.T @ features / more.clamp_min(1e-6)[:, None]
         # Sum of p (x - m)(x - m)^T over images and classes, without an [n, C, F] array.
         scatter = features.T @ (probs.sum(1, keepdim=True) * features)
-        scatter = scatter - own_means.T @ (probs.sum(0)[:, None] * own_means)
+        scatter = scatter - own_means.T @ (more[:, None] * own_means)
+        # Of a class that comes again both means lie away from the one of all its images.
+        apart = own_means - old_means
+        both = (before / counts.clamp_min(tiny) * more)[:, None]
+        scatter = scatter + apart.T @ (both * apart)
         total = self.counts.sum() + probs.sum()
         covariance = (self.counts.sum() * self.covariance + scatter) / total.clamp_min(1e-6)
         return Moments(means, covariance, counts)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from contsemi.errors import Diverged
 
-__all__ = ["accuracy_per_task", "accuracy_rows"]
+__all__ = ["accuracy_per_task", "accuracy_rows", "within_task"]
 
 Integers = NDArray[np.integer]
 
@@ -66,16 +66,26 @@ def accuracy_rows(
     if np.isnan(scores).any():
         raise Diverged("the scores of test images are not numbers; lower optim.lr")
     num_seen = scores.shape[1]
-    own = np.zeros((len(columns), num_seen), dtype=bool)
     seen = np.array([bool(task) and max(task) < num_seen for task in columns], dtype=bool)
-    for task, listed in enumerate(columns):
-        own[task, [column for column in listed if column < num_seen]] = True
-
     kept = seen[task_of_sample]
     scores, targets, task_of_sample = scores[kept], targets[kept], task_of_sample[kept]
-    within = np.where(own[task_of_sample], scores, -np.inf)
     class_row, task_row = (
-        accuracy_per_task(candidates.argmax(axis=1), targets, task_of_sample, tasks=len(columns))
-        for candidates in (scores, within)
+        accuracy_per_task(predicted, targets, task_of_sample, tasks=len(columns))
+        for predicted in (scores.argmax(axis=1), within_task(scores, task_of_sample, columns))
     )
     return class_row, task_row
+
+
+def within_task(
+    scores: NDArray[np.floating], task_of_sample: Integers, columns: Sequence[Sequence[int]]
+) -> NDArray[np.int64]:
+    """The best column [N] among those of each image's own task; see :func:`accuracy_rows`.
+
+    >>> within_task(np.array([[0.4, 0.1, 0.5]]), np.array([0]), columns=[(0, 1), (2,)])
+    array([0])
+    """
+    own = np.zeros((len(columns), scores.shape[1]), dtype=bool)
+    for task, listed in enumerate(columns):
+        own[task, [column for column in listed if column < scores.shape[1]]] = True
+    best: NDArray[np.int64] = np.where(own[task_of_sample], scores, -np.inf).argmax(axis=1)
+    return best

@@ -3,7 +3,7 @@
 from numpy.typing import ArrayLike
 
 from contsemi.metrics.average_accuracy import average_accuracy
-from contsemi.metrics.matrix import Undefined, as_matrix
+from contsemi.metrics.matrix import Undefined, as_matrix, mean_of
 
 __all__ = ["average_incremental_accuracy"]
 
@@ -18,10 +18,4 @@ def average_incremental_accuracy(matrix: ArrayLike) -> float | Undefined:
     0.8125
     """
     values = as_matrix(matrix)
-    total = 0.0
-    for task in range(len(values)):
-        average = average_accuracy(values, task)
-        if isinstance(average, Undefined):
-            return average
-        total += average
-    return total / len(values)
+    return mean_of(average_accuracy(values, task) for task in range(len(values)))

@@ -7,11 +7,7 @@ from numpy.typing import NDArray
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["Reliability", "negative_log_likelihood", "reliability"]
-
-Integers = NDArray[np.integer]
-Floats = NDArray[np.floating]
-
+__all__ = ["Reliability", "reliability"]
 
 BINS = 15  # as in Guo et al. 2017
 
@@ -41,7 +37,9 @@ class Reliability:
         return float((gaps * self.images[self.images > 0]).sum() / self.images.sum())
 
 
-def reliability(confidence: Floats, right: NDArray[np.bool_], *, bins: int = BINS) -> Reliability:
+def reliability(
+    confidence: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = BINS
+) -> Reliability:
     """Sorts predictions by how sure they are.
 
     Args:
@@ -66,37 +64,3 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], *, bins: int = BIN
         means = np.bincount(place, weights=sure, minlength=bins) / images
         shares = np.bincount(place, weights=right, minlength=bins) / images
     return Reliability(images, means, shares)
-
-
-def negative_log_likelihood(log_probs: Floats, targets: Integers) -> float | Undefined:
-    """Mean of −log p(true class), in nats.
-
-    Args:
-        log_probs: [N, C], natural logarithms of probabilities.
-        targets: [N], true columns.
-
-    Raises:
-        ValueError: rows are no logarithms of probabilities.
-
-    >>> round(negative_log_likelihood(np.log([[0.5, 0.5]]), np.array([0])), 4)
-    0.6931
-    """
-    values = np.asarray(log_probs, dtype=np.float64)
-    _probabilities(np.exp(values), targets)
-    if not len(values):
-        return Undefined("there are no images")
-    own = values[np.arange(len(values)), targets]
-    if np.isinf(own).any():
-        return Undefined("an image was given probability 0 of its own class")
-    return float(-own.mean())
-
-
-def _probabilities(probs: Floats, targets: Integers) -> NDArray[np.float64]:
-    values = np.asarray(probs, dtype=np.float64)
-    if values.ndim != 2 or len(values) != len(targets):
-        raise ValueError(f"expected [N, C] and [N], got {list(values.shape)} and {len(targets)}")
-    if len(values) and not (
-        (values >= 0).all() and np.allclose(values.sum(axis=1), 1, rtol=0, atol=1e-4)
-    ):
-        raise ValueError("rows must be probabilities that sum to 1; are these scores?")
-    return values

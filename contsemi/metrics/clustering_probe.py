@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from contsemi.metrics.knn_probe import unit_rows
 from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.novel_classes import matched_classes
 
 __all__ = ["Clustering", "clustering_quality", "kmeans"]
 
@@ -41,35 +42,25 @@ def clustering_quality(
     >>> clustering_quality(np.array([0, 0, 1, 1]), np.array([5, 5, 3, 3]))
     Clustering(accuracy=1.0, nmi=1.0, ari=1.0)
     """
-    from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-    if len(clusters) != len(labels):
-        raise ValueError(f"{len(clusters)} images in clusters, {len(labels)} labels")
+    matched = matched_classes(clusters, labels)
     if not len(labels):
         return Undefined("there are no images")
-    found, cluster = np.unique(clusters, return_inverse=True)
-    known, column = np.unique(labels, return_inverse=True)
-    counts = np.zeros((len(found), len(known)), dtype=np.int64)
-    np.add.at(counts, (cluster, column), 1)
-    matched = counts[linear_sum_assignment(counts, maximize=True)].sum()
     return Clustering(
-        accuracy=float(matched / len(labels)),
+        accuracy=float((matched == labels).mean()),
         nmi=float(normalized_mutual_info_score(labels, clusters)),
         ari=float(adjusted_rand_score(labels, clusters)),
     )
 
 
-def kmeans(
-    features: NDArray[np.floating], *, clusters: int, seed: int, starts: int = 10
-) -> NDArray[np.int64]:
-    """Clusters of unit-length features by scikit-learn's k-means.
+def kmeans(features: NDArray[np.floating], *, clusters: int, seed: int) -> NDArray[np.int64]:
+    """Clusters of unit-length features by scikit-learn's k-means, the best of ten starts.
 
     Args:
         features: [N, D], N ≥ ``clusters``.
         clusters: their number.
         seed: of the starts.
-        starts: best of so many k-means++ starts.
 
     Returns:
         [N], numbers of clusters from 0.
@@ -80,5 +71,5 @@ def kmeans(
     """
     from sklearn.cluster import KMeans
 
-    model = KMeans(n_clusters=clusters, n_init=starts, random_state=seed)
+    model = KMeans(n_clusters=clusters, n_init=10, random_state=seed)
     return np.asarray(model.fit_predict(unit_rows(features)), dtype=np.int64)

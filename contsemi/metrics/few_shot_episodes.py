@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 SIMILARITIES = ("sns", "dot", "cosine", "euclidean")
+CHUNK = 64  # episodes that are scored at a time
 Floats = NDArray[np.floating]
 
 
@@ -134,16 +135,13 @@ def episode_interval(accuracies: Floats) -> FewShot:
     return FewShot(float(accuracies.mean()), float(half), len(accuracies))
 
 
-def episode_accuracy(
-    features: Floats, episodes: Episodes, *, similarity: str = "sns", chunk: int = 64
-) -> FewShot:
+def episode_accuracy(features: Floats, episodes: Episodes, *, similarity: str = "sns") -> FewShot:
     """Accuracy of the nearest prototype over all episodes.
 
     Args:
         features: [N, D].
         episodes: as :func:`draw_episodes` gives them.
         similarity: of :func:`episode_scores`.
-        chunk: episodes that are scored at a time.
 
     >>> one = Episodes(np.array([[[0, 1]]]), np.array([[[0, 1]]]))
     >>> episode_accuracy(np.eye(2), one)
@@ -152,8 +150,8 @@ def episode_accuracy(
     ways, queries = episodes.query.shape[2], episodes.query.shape[1]
     right = np.tile(np.arange(ways), queries)
     found = np.empty(len(episodes.query))
-    for at in range(0, len(found), chunk):
-        span = slice(at, at + chunk)
+    for at in range(0, len(found), CHUNK):
+        span = slice(at, at + CHUNK)
         part = Episodes(episodes.support[span], episodes.query[span])
         best = episode_scores(features, part, similarity=similarity).argmax(axis=2)
         found[span] = (best == right).mean(axis=1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Matrix", "Undefined", "as_matrix", "lacking"]
+__all__ = ["Matrix", "Undefined", "as_matrix", "lacking", "mean_of", "or_none"]
 
 Matrix = NDArray[np.float64]
 """[T, T] accuracies in [0, 1]; row = after task i, column = test task j; NaN where not measured."""
@@ -58,3 +58,26 @@ def lacking(matrix: Matrix, cells: Iterable[tuple[int, int]]) -> Undefined | Non
         if np.isnan(matrix[row, column]):
             return Undefined(f"task {column + 1} was not measured after task {row + 1}")
     return None
+
+
+def mean_of(values: Iterable[float | Undefined]) -> float | Undefined:
+    """The mean of some metrics, one at least; of those that are not defined the first.
+
+    >>> mean_of([0.25, 0.75]), mean_of([0.25, Undefined("it was not measured")])
+    (0.5, Undefined(reason='it was not measured'))
+    """
+    found = []
+    for value in values:
+        if isinstance(value, Undefined):
+            return value
+        found.append(value)
+    return float(np.mean(found))
+
+
+def or_none(metric: float | Undefined) -> float | None:
+    """A metric as files and templates take it.
+
+    >>> or_none(0.5), or_none(Undefined("it was not measured"))
+    (0.5, None)
+    """
+    return None if isinstance(metric, Undefined) else metric

@@ -1,28 +1,22 @@
 """Embeddings in two dimensions."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Way", "project"]
-
-Way = Literal["pca", "tsne"]
+__all__ = ["project"]
 
 
 def project(
-    points: NDArray[np.floating], centres: NDArray[np.floating], *, way: Way = "pca"
-) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float] | None]:
-    """The plane of greatest variance, or scikit-learn's t-SNE.
+    points: NDArray[np.floating], centres: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float]]:
+    """The plane of greatest variance, by PCA of the points.
 
     Args:
         points: [N, D].
         centres: [C, D]; rows that are not finite stay so.
-        way: ``pca`` is linear and keeps distances in the plane; ``tsne`` keeps neighbours alone.
 
     Returns:
-        Points [N, 2], centres [C, 2], and the shares of the variance that the two axes of PCA
-        hold, ``None`` for t-SNE.
+        Points [N, 2], centres [C, 2], and the shares of the variance that the two axes hold.
 
     >>> points, centres, shares = project(np.array([[0, 0], [2, 0]]), np.array([[1, 0]]))
     >>> abs(points[:, 0]), centres.round(6) + 0, shares
@@ -32,14 +26,6 @@ def project(
     marks = np.asarray(centres, dtype=np.float64).reshape(-1, rows.shape[1])
     known = np.isfinite(marks).all(axis=1)
     placed = np.full((len(marks), 2), np.nan)
-    if way == "tsne":
-        from sklearn.manifold import TSNE
-
-        together = np.concatenate([rows, marks[known]])
-        perplexity = min(30.0, max(1.0, (len(together) - 1) / 3))
-        flat = TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(together)
-        placed[known] = flat[len(rows) :]
-        return flat[: len(rows)].astype(np.float64), placed, None
     middle = rows.mean(axis=0)
     _, lengths, axes = np.linalg.svd(rows - middle, full_matrices=False)
     axes = axes[:2] * np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-300)

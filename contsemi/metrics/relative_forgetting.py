@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from contsemi.metrics.forgetting import forgetting_per_task
-from contsemi.metrics.matrix import Undefined, as_matrix, lacking
+from contsemi.metrics.forgetting import forgetting, forgetting_per_task
+from contsemi.metrics.matrix import Undefined, as_matrix
 
 __all__ = ["relative_forgetting"]
 
@@ -19,11 +19,7 @@ def relative_forgetting(matrix: ArrayLike) -> float | Undefined:
     0.5
     """
     values = as_matrix(matrix)
-    last = len(values) - 1
-    if not last:
-        return Undefined("a stream of one task has nothing to forget")
-    undefined = lacking(values, ((row, task) for task in range(last) for row in (task, last)))
-    if undefined:
+    if isinstance(undefined := forgetting(values), Undefined):
         return undefined
     drops = forgetting_per_task(values)[:-1]
     best = drops + values[-1, :-1]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from contsemi.metrics.matrix import Undefined, as_matrix
+from contsemi.metrics.matrix import Undefined, as_matrix, mean_of
 from contsemi.metrics.sample_weighted_accuracy import sample_weighted_accuracy
 
 __all__ = ["sample_weighted_incremental_accuracy"]
@@ -28,10 +28,7 @@ def sample_weighted_incremental_accuracy(matrix: ArrayLike, images: ArrayLike) -
     values, counts = as_matrix(matrix), np.asarray(images)
     if counts.shape != (len(values),):
         raise ValueError(f"expected one count for each of {len(values)} tasks, got {counts}")
-    total = 0.0
-    for last in range(1, len(values) + 1):
-        accuracy = sample_weighted_accuracy(values[:last, :last], counts[:last])
-        if isinstance(accuracy, Undefined):
-            return accuracy
-        total += accuracy
-    return total / len(values)
+    return mean_of(
+        sample_weighted_accuracy(values[:last, :last], counts[:last])
+        for last in range(1, len(values) + 1)
+    )

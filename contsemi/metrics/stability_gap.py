@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.matrix import Undefined, mean_of
 from contsemi.metrics.trajectory import Trajectory
 
 __all__ = ["Gap", "gap_depth", "gaps", "recovery_steps"]
 
-RECOVERED = 0.95
+RECOVERED = 0.95  # of the accuracy before
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,11 @@ class Gap:
         return self.before - self.lowest
 
 
-def gaps(trajectory: Trajectory, *, recovered: float = RECOVERED) -> list[Gap]:
+def gaps(trajectory: Trajectory) -> list[Gap]:
     """Every switch and every task before it, as far as both sides were measured.
 
     Args:
         trajectory: evaluations while the stream was learned.
-        recovered: share of the accuracy before that counts as recovered.
 
     >>> from contsemi.metrics.trajectory import as_trajectory
     >>> gaps(as_trajectory([1, 2, 3], [0, 1, 1], [[0.75, 0], [0.5, 0.5], [0.75, 0.75]]))
@@ -58,9 +57,9 @@ def gaps(trajectory: Trajectory, *, recovered: float = RECOVERED) -> list[Gap]:
             if np.isnan(before) or np.isnan(series).any():
                 continue
             bottom = int(series.argmin())
-            back = np.flatnonzero(series[bottom:] >= recovered * before)
+            back = np.flatnonzero(series[bottom:] >= RECOVERED * before)
             recovery: int | Undefined = Undefined(
-                f"task {task + 1} did not come back to {recovered:.0%} during task {switch + 1}"
+                f"task {task + 1} did not come back to {RECOVERED:.0%} during task {switch + 1}"
             )
             if back.size:
                 at = trajectory.steps[during[bottom + back[0]]]
@@ -108,8 +107,4 @@ def recovery_steps(trajectory: Trajectory) -> float | Undefined:
     found = gaps(trajectory)
     if not found:
         return Undefined("no switch of tasks was measured on both sides")
-    lengths = [gap.recovery for gap in found]
-    missing = [length for length in lengths if isinstance(length, Undefined)]
-    if missing:
-        return missing[0]
-    return float(np.mean([length for length in lengths if not isinstance(length, Undefined)]))
+    return mean_of(gap.recovery for gap in found)

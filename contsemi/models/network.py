@@ -134,7 +134,7 @@ class Network(nn.Module):
         """Adds classes on the right until there are ``num_classes``; old rows stay bit-equal.
 
         The grown parameters are new objects: an optimiser has to be made anew, and its state
-        carried over by ``contsemi.learner.optimisers.carry_state``.
+        carried over by ``contsemi.learner.optimisers.restore``.
 
         Args:
             num_classes: at least the present number.

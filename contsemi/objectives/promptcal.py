@@ -121,7 +121,7 @@ class Promptcal(Objective):
         share = affinity = rows.new_zeros(())
         if (whole := self._affinity_share(step)) and stored.allocated:
             affinity = self._affinity(step, rows, slow, labels, stored)
-            share = torch.where(stored.filled.all(), whole, 0.0)  # zeros are of no one's kind
+            share = rows.new_full((), whole) * stored.filled.all()  # zeros are of no one's kind
         stored.push(functional.normalize(wide(slow), dim=1), labels=labels.repeat(2))
         views = views_contrast(rows, others, temperature=self.temperature)
         classes = label_contrast(rows, others, labels, temperature=self.label_temperature)

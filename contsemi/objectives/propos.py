@@ -41,7 +41,7 @@ class Propos(Objective):
     noise: float  # standard deviation of the noise
     noise_in: str  # own: on the projection, before the predictor; other: on the target (NCC)
     temperature: float  # of the centres' cosines
-    empty: float  # logit of a cluster that the batch has no image of; -.inf leaves it out
+    empty: float  # logit of a cluster that the batch has no image of; -10000 leaves it out
     clusters: float  # for each class of the task
     iterations: int  # of k-means
     warmup: int  # epochs of a task without noise and scattering
@@ -113,7 +113,7 @@ class Propos(Objective):
                 theirs = self.found(self.stored["places"], self.stored["labels"])[0]
                 clusters = torch.cat([clusters, theirs])
         shares = hard_shares(clusters, len(self.found.known))
-        empty = torch.full_like(shares[0], self.empty).masked_fill(~self.found.known, -torch.inf)
+        empty = own.new_full(shares[0].shape, self.empty).masked_fill(~self.found.known, -torch.inf)
         losses = [
             scattering(
                 centres(torch.cat([own[view], stored]), shares),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contsemi.devices.meeting import tell_json
 from contsemi.errors import first_of
@@ -13,20 +14,18 @@ from contsemi.evaluation.study import Study
 from contsemi.evaluation.trace import Trace, fixed_subset
 from contsemi.evaluation.truth import Truth
 from contsemi.metrics.forgetting import forgetting
-from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.matrix import or_none
 from contsemi.pipeline.finished import show_results
 from contsemi.pipeline.setting import Setting
 from contsemi.pipeline.switches import switches
 from contsemi.pipeline.tally import Tally
 from contsemi.records.measured import load_measured, summarise_measured
 from contsemi.records.results import results
-from contsemi.records.trajectories import load_trajectories
+from contsemi.records.trajectories import KINDS, load_trajectories
 from contsemi.report.screen.events import TaskDone
 from contsemi.storage.checkpoint import Checkpoints
 
 __all__ = ["Account"]
-
-KINDS = ("class_incremental", "task_incremental")
 
 
 class Account:
@@ -114,8 +113,8 @@ class Account:
         if not (wish.every_steps or wish.every_epochs):
             return []
         trace = Trace(
-            setting.test_images,
-            fixed_subset(setting.stream.test, wish.images, setting.config.seed),
+            images=setting.test_images,
+            tasks=fixed_subset(setting.stream.test, wish.images, setting.config.seed),
             every_steps=wish.every_steps,
             every_epochs=wish.every_epochs,
             record=self._record_trace,
@@ -133,15 +132,13 @@ class Account:
 
     def _record_truth(self, task: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            self.setting.records.metric(
-                step=self.tally.steps, task=task, name=f"truth/{name}", value=value
-            )
+            self._write(f"truth/{name}", value, task=task)
 
     def _record_trace(self, measured: Evaluation, task: int) -> None:
         """Writes an evaluation inside a task down; its step is not counted yet."""
         for kind in KINDS:
-            values = getattr(measured, kind)[: task + 1].tolist()
-            self._write(f"trace/{kind}", values, task=task, step=self.tally.steps + 1)
+            row, step = getattr(measured, kind)[: task + 1], self.tally.steps + 1
+            self._write_row(f"trace/{kind}", row, task=task, step=step)
 
     def measure(self, asked: Predicts, task: int, seconds: float) -> None:
         """Evaluates on every task so far, and writes and shows it.
@@ -152,10 +149,11 @@ class Account:
             seconds: that learning it took.
         """
         setting, step = self.setting, self.tally.steps
-        measured = evaluate(asked, setting.test_images, setting.stream.test, task + 1)
+        tests, drawn = setting.stream.test, self.study.drawn
+        measured = evaluate(asked, setting.test_images, tests, task + 1, embedded=drawn)
         for kind, matrix in self.matrices.items():
             matrix[task] = getattr(measured, kind)
-            self._write(f"accuracy/{kind}", matrix[task, : task + 1].tolist(), task=task, step=step)
+            self._write_row(f"accuracy/{kind}", matrix[task, : task + 1], task=task, step=step)
         self._note_predictors(measured, task)
         self.study.after_task(asked, measured, task, step)
         setting.records.write_matrices(**self.matrices)
@@ -166,16 +164,14 @@ class Account:
                 task=task,
                 tasks=setting.tasks,
                 class_incremental=row,
-                forgetting=None if isinstance(forgotten, Undefined) else forgotten,
+                forgetting=or_none(forgotten),
                 seconds=seconds,
             )
         )
 
     def note_left_out(self, share: float, task: int) -> None:
         """Says how much of a pool that may hold anything fitted no class, in [0, 1]."""
-        self.setting.records.metric(
-            step=self.tally.steps, task=task, name="pool/left_out", value=share
-        )
+        self._write("pool/left_out", share, task=task)
         said = f"{share:.0%} of the new images of the pool fit no class and count for none"
         self.setting.display.note(f"task {task + 1}: {said}")
 
@@ -184,12 +180,7 @@ class Account:
         if not columns:
             return
         names = self.setting.stream.class_names
-        self.setting.records.metric(
-            step=self.tally.steps,
-            task=task,
-            name="memory/classes_without_exemplars",
-            value=float(len(columns)),
-        )
+        self._write("memory/classes_without_exemplars", float(len(columns)), task=task)
         some = first_of([names[column] for column in columns], 5, ", ")
         self.setting.display.note(
             f"task {task + 1}: the memory has no image of {len(columns)} classes ({some}), "
@@ -208,15 +199,15 @@ class Account:
         }
         for name, rows in measured.predictors.items():
             if name != "headline":
-                values = rows[0].tolist()
-                self._write(f"accuracy/{name}", values, task=task, step=self.tally.steps)
+                self._write_row(f"accuracy/{name}", rows[0], task=task, step=self.tally.steps)
 
-    def _write(self, name: str, values: list[float], *, task: int, step: int) -> None:
+    def _write(self, name: str, value: float, *, task: int) -> None:
+        self.setting.records.metric(step=self.tally.steps, task=task, name=name, value=value)
+
+    def _write_row(self, name: str, values: NDArray[np.float64], *, task: int, step: int) -> None:
         """One number for each task so far."""
-        for j, value in enumerate(values):
-            self.setting.records.metric(
-                step=step, task=task, name=f"{name}/task_{j + 1}", value=value
-            )
+        for j, value in enumerate(values.tolist(), start=1):
+            self.setting.records.metric(step=step, task=task, name=f"{name}/task_{j}", value=value)
 
     def finish(
         self, *, memory: dict[str, int], pieces: int, without_exemplars: list[int]

@@ -15,6 +15,7 @@ from contsemi.blocks.bank import Bank
 from contsemi.config import Config
 from contsemi.errors import InputError
 from contsemi.learner import parts
+from contsemi.learner.kept import network_bytes
 from contsemi.learner.optimisers import SLOTS
 from contsemi.models import build_backbone
 from contsemi.objectives.objective import Objective
@@ -70,7 +71,7 @@ def asked_bytes(config: Config, images: int, ranks: int = 1) -> dict[str, int]:
         Empty where it cannot be told, as for a part that is at fault: that is said elsewhere.
     """
     with suppress(Exception), torch.device("meta"):
-        return _networks(config) if _is_baseline(config) else _all(config, images, ranks)
+        return _networks(config) if config.is_baseline else _all(config, images, ranks)
     return {}
 
 
@@ -83,11 +84,11 @@ def _all(config: Config, images: int, ranks: int) -> dict[str, int]:
     )
     copies = 1 + (1 + SLOTS[config.optim.name]) * needs.trains
     copies += (needs.teacher is not None) + needs.pasts + (needs.start > 0)
-    found = {"model": _weights(network.backbone) * (1 if network.frozen else copies)}
+    found = {"model": network_bytes(network.backbone) * (1 if network.frozen else copies)}
     for name, child in network.named_children():
         if child is not network.backbone:
             key = name if name in ("projector", "predictor") else "objective"
-            found[key] = found.get(key, 0) + _weights(child) * copies
+            found[key] = found.get(key, 0) + network_bytes(child) * copies
     width = config.projector[-1]
     banks = [each for each in objective.modules() if isinstance(each, Bank)]
     found["objective"] = found.get("objective", 0) + sum(4 * bank.slots * width for bank in banks)
@@ -98,7 +99,7 @@ def _all(config: Config, images: int, ranks: int) -> dict[str, int]:
 
 def _networks(config: Config) -> dict[str, int]:
     """Of a strategy of Avalanche: its backbone, with gradients and an optimiser."""
-    return {"model": _weights(build_backbone(config.model, generator(0, "asked"))) * 3}
+    return {"model": network_bytes(build_backbone(config.model, generator(0, "asked"))) * 3}
 
 
 def _step(
@@ -146,10 +147,6 @@ def _kept(backbone: nn.Module, side: int) -> float:
     return sum(storage.nbytes() for storage in kept.values()) / 2
 
 
-def _weights(module: nn.Module) -> int:
-    return sum(each.nbytes for each in (*module.parameters(), *module.buffers()))
-
-
 def _surely_small(config: Config, images: int) -> bool:
     """Whether no number is large, so that nothing need be built to see that there is room."""
     product = 1
@@ -192,7 +189,3 @@ def _with(plain: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     """The values with another one at a dotted key."""
     head, _, rest = key.partition(".")
     return {**plain, head: _with(plain[head], rest, value) if rest else value}
-
-
-def _is_baseline(config: Config) -> bool:
-    return bool(config.baseline["name"] != "none")

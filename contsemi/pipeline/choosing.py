@@ -112,13 +112,14 @@ def _remembered(learner: Learner, by: str) -> Tensor | None:
     """Embeddings of the exemplars, which have their labels already."""
     if by == PIXELS or not len(learner.exemplars):
         return None
-    return learner.features(learner.exemplars.store)
+    return learner.inference.features(learner.exemplars.store)
 
 
 def _scores(setting: Setting, learner: Learner, rows: Tensor, task: int) -> Tensor | None:
     if not task:
         return None
-    return learner.scores(learner.look(setting.stream.images, rows))
+    asked = learner.inference
+    return asked.scores(asked.look(setting.stream.images, rows))
 
 
 def _distance(embeddings: Tensor, offered: Tensor, rows: list[int]) -> float | Undefined:

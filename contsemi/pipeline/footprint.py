@@ -1,6 +1,7 @@
 """How large the saved state of a run will be, before there is one."""
 
 from contsemi.config import Config
+from contsemi.learner.kept import network_bytes
 from contsemi.learner.learner import Learner
 from contsemi.learner.optimisers import SLOTS
 
@@ -16,9 +17,7 @@ def state_bytes(learner: Learner, config: Config, image_bytes: int, classes: int
         image_bytes: of one image.
         classes: of the stream.
     """
-    own = [*learner.network.parameters(), *learner.network.buffers()]
-    own += [*learner.objective.parameters(), *learner.objective.buffers()]
-    weights = sum(tensor.nbytes for tensor in own)
+    weights = network_bytes(learner.network) + network_bytes(learner.objective)
     copies = 1 + SLOTS[config.optim.name] * learner.needs.trains
     copies += (learner.needs.teacher is not None) + learner.networks.keep
     copies += learner.needs.start > 0

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def run(config: Config, given: Mapping[str, Any] | None = None) -> dict[str, Any
         raise InputError("output", "is required", "give output=FOLDER")
     plain = config.model_dump() | {"label_ratio": str(LabelBudget.parse(config.label_ratio))}
     set_deterministic(config.deterministic)
-    ranks = meet(config.device, baseline=_is_baseline(config))
+    ranks = meet(config.device, baseline=config.is_baseline)
     signals = Signals(ranks.agree)
     with said_once(Diverged, Interrupted), signals.caught(), ExitStack() as stack:
         display = stack.enter_context(shown_by(config.display, ranks.first, stack))
@@ -103,40 +102,27 @@ def run(config: Config, given: Mapping[str, Any] | None = None) -> dict[str, Any
                 stack.enter_context(folder)
         if ranks.agree(folder.finished):
             return tell_json(ranks, _show_finished(display, folder) if ranks.first else {})
-        asked = _Asked(given or {}, choose_device(config.device, ranks).type == "cpu", ranks.size)
         with all_or_none(ranks):
-            asked.refuse_without_room(config)
-        learners = _Learners(config, ranks, asked)
-        setting = _open(config, plain, ranks, display, folder, signals, learners)
+            _refuse_without_room(config, ranks, given or {})
+        learners = _Learners(config, ranks)
+        setting = _open(config, plain, given or {}, ranks, display, folder, signals, learners)
         with setting.records:
             return _learn(setting, learners)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What somebody asked for, and whether it fits.
-
-    Attributes:
-        given: keys -> the values that they have else.
-        here: whether the networks lie in the machine's own memory.
-        ranks: processes of the run.
-    """
-
-    given: Mapping[str, Any]
-    here: bool
-    ranks: int
-
-    def refuse_without_room(self, config: Config, images: int | None = None) -> None:
-        """See :func:`~contsemi.pipeline.asked.refuse_without_room`."""
-        if self.here:
-            refuse_without_room(config, self.given, images, self.ranks)
+def _refuse_without_room(
+    config: Config, ranks: Ranks, given: Mapping[str, Any], images: int | None = None
+) -> None:
+    """Refuses what the machine's own memory cannot hold, where the networks lie in it."""
+    if choose_device(config.device, ranks).type == "cpu":
+        refuse_without_room(config, given, images, ranks.size)
 
 
 class _Learners:
     """Makes a learner for each attempt; the first one also shows whether one can be made."""
 
-    def __init__(self, config: Config, ranks: Ranks, asked: "_Asked") -> None:
-        self.config, self.ranks, self.asked = config, ranks, asked
+    def __init__(self, config: Config, ranks: Ranks) -> None:
+        self.config, self.ranks = config, ranks
         self.first: Learner | None = None
 
     def make_first(self, config: Config) -> Learner:
@@ -154,6 +140,7 @@ class _Learners:
 def _open(
     config: Config,
     plain: dict[str, Any],
+    given: Mapping[str, Any],
     ranks: Ranks,
     display: Display,
     folder: OutputFolder,
@@ -165,6 +152,7 @@ def _open(
     Args:
         config: the run.
         plain: the same as plain values, its label budget written in one way.
+        given: keys that somebody asked for, and the values that they have else.
         ranks: the processes.
         display: the screen.
         folder: the output folder, locked.
@@ -175,12 +163,12 @@ def _open(
         device = choose_device(config.device, ranks)
         threads = fix_threads(config, device, ranks.local_size)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
-        train, test, stream, budget = _divided(config, ranks, budget, choice, learners.asked)
+        train, test, stream, budget = _divided(config, ranks, budget, choice, given)
         annotator = _annotator(config, stream, budget, choice, train, test)
     config, found = settled(config, ranks)  # on the threads of the run; it takes seconds
     with all_or_none(ranks):
-        learner = None if _is_baseline(config) else learners.make_first(config)
-        idle = [] if learner is None else notes(learner, learners.asked.given)
+        learner = None if config.is_baseline else learners.make_first(config)
+        idle = [] if learner is None else notes(learner, given)
         for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
             display.note(each)
     facts = _facts(config, stream, device, threads) | {
@@ -216,13 +204,17 @@ def _open(
 
 
 def _divided(
-    config: Config, ranks: Ranks, budget: LabelBudget, choice: Choice, asked: _Asked
+    config: Config,
+    ranks: Ranks,
+    budget: LabelBudget,
+    choice: Choice,
+    given: Mapping[str, Any],
 ) -> tuple[ImageSet, ImageSet, Stream, LabelBudget]:
     """The images for training and for the test, the stream made of them, and the labels for it."""
 
     def check(train: Named, test: Named) -> None:
         refuse_unfit(config.scenario, budget, choice, config.seed, train, test)
-        asked.refuse_without_room(config, len(train.targets))
+        _refuse_without_room(config, ranks, given, len(train.targets))
 
     load = partial(data.load, config.data, config.scenario.dataset, check)
     train, test = one_first(ranks, load)
@@ -268,7 +260,7 @@ def _annotator(
     """
     if not choice.asks_network or len(stream.label_indices):
         return None
-    if _is_baseline(config):
+    if config.is_baseline:
         name = config.labels["name"]
         problem = f"{name} asks the network before each task, and a strategy of Avalanche is not"
         fix = "give it the labels.txt of another run: scenario.labels=FILE"
@@ -285,12 +277,12 @@ def _facts(
     precision = choose_precision(config.precision, device)
     return manifest(
         seed=config.seed,
-        class_order=stream.class_order,
-        label_digest=stream.label_digest,
+        class_order=list(stream.class_order),
+        class_names=list(stream.class_names),
         labelled=len(stream.label_indices),
+        label_digest=stream.label_digest,
         device=_device_name(device),
         threads=threads.number,
-        class_names=stream.class_names,
         tasks=[
             _held(experience, test, facts, len(stream.class_order))
             for experience, test, facts in zip(
@@ -308,7 +300,7 @@ def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
     config, ranks = setting.config, setting.ranks
 
     def attempt(pieces: int) -> dict[str, Any]:
-        if _is_baseline(config):
+        if config.is_baseline:
             return learn_baseline(setting)
         meet(config.device)  # again, where they have parted
         with too_large_for_all(ranks):
@@ -326,10 +318,6 @@ def _learn(setting: Setting, learners: _Learners) -> dict[str, Any]:
         raise OutOfDeviceMemory(
             f"device={device}: out of memory; lower batch.unlabelled, batch.labelled or batch.test"
         ) from error
-
-
-def _is_baseline(config: Config) -> bool:
-    return bool(config.baseline["name"] != "none")
 
 
 def _show_finished(display: Display, folder: OutputFolder) -> dict[str, Any]:

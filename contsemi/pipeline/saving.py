@@ -1,13 +1,11 @@
 """What is written so that the same command goes on, and how it is taken back."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from contsemi.devices.meeting import all_or_none, tell_state
 from contsemi.errors import StateDamaged
+from contsemi.learner.fitting import fitting
 from contsemi.learner.learner import Learner
 from contsemi.pipeline.account import Account
 from contsemi.pipeline.interval import Interval
@@ -19,9 +17,9 @@ from contsemi.pipeline.standing import (
     changes,
     environment,
     identity,
-    rows_of,
 )
 from contsemi.pipeline.tally import Tally
+from contsemi.records.plain import plain
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.ledger import Mark
 
@@ -80,7 +78,7 @@ class Saver:
             metrics_bytes=mark.length,
             metrics_sha256=mark.sha256,
             predictors=self.account.predictors,
-            matrices={kind: rows_of(matrix) for kind, matrix in self.account.matrices.items()},
+            matrices={kind: plain(matrix) for kind, matrix in self.account.matrices.items()},
             pieces=self.learner.pieces,
             environment=self.environment,
             changes=self.account.changes,
@@ -130,7 +128,8 @@ class Saver:
         learner.pieces = max(learner.pieces, record.pieces)
         experience = stream.experiences[place.task - (not place.begun)]
         step = None if place.inside is None else record.step_in_task
-        with _fitting(self.checkpoints.folder):
+        remedy = "restore the folder from a copy, or start anew with resume=never"
+        with fitting(self.checkpoints.folder, remedy):
             learner.restore(state, experience, stream.images, step)
 
     def _take_record(self, record: Standing) -> None:
@@ -155,19 +154,3 @@ class Saver:
         except StateDamaged as error:
             return str(error)
         return self.setting.records.lacks(Mark(record.metrics_bytes, record.metrics_sha256))
-
-
-@contextmanager
-def _fitting(folder: Path) -> Iterator[None]:
-    """A state with the right digest that does not fit this run's network, memory or optimiser.
-
-    Raises:
-        StateDamaged: it does not.
-    """
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise StateDamaged(
-            f"{folder}: the saved state does not fit this run ({str(error)[:200]}); "
-            "restore the folder from a copy, or start anew with resume=never"
-        ) from error

@@ -22,7 +22,6 @@ def with_smaller_parts(
     attempt: Callable[[int], _T],
     pieces: int,
     note: Callable[[str], None],
-    halvings: int = MOST_HALVINGS,
 ) -> _T:
     """Calls ``attempt(pieces)``, with twice as many pieces after each step that was too large.
 
@@ -33,20 +32,19 @@ def with_smaller_parts(
             call nothing may stay on the device that this module's caller still refers to.
         pieces: at first.
         note: tells the user.
-        halvings: after which it is given up.
 
     Raises:
-        OutOfDeviceMemory: so many halvings were not enough.
+        OutOfDeviceMemory: five halvings were not enough.
     """
-    most, patient = pieces << halvings, True
+    most, patient = pieces << MOST_HALVINGS, True
     while True:
         try:
             return attempt(pieces)
         except StepTooLarge as error:
-            again, patient = patient and error.again and halvings > 0, False
+            again, patient = patient and error.again, False
             if error.pieces >= most and not again:
                 raise OutOfDeviceMemory(
-                    f"{error.problem} even in {error.pieces} pieces, after {halvings} "
+                    f"{error.problem} even in {error.pieces} pieces, after {MOST_HALVINGS} "
                     "halvings; lower batch.unlabelled or batch.labelled, or raise batch.pieces"
                 ) from error
             pieces, problem = error.pieces if again else 2 * error.pieces, error.problem

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contsemi.errors import StateDamaged, StorageFailed
@@ -24,7 +22,6 @@ __all__ = [
     "environment",
     "identity",
     "refuse_if_no_room",
-    "rows_of",
 ]
 
 Count = Annotated[int, Field(ge=0)]
@@ -118,11 +115,6 @@ class Standing(BaseModel):
         if record.task > tasks - inside or not square:
             raise StateDamaged(f"record: is not one of a run of {tasks} tasks")
         return record
-
-
-def rows_of(matrix: NDArray[np.float64]) -> list[list[float | None]]:
-    """A matrix with ``None`` where it has NaN, which JSON lacks."""
-    return [[None if np.isnan(x) else float(x) for x in row] for row in matrix]
 
 
 def bound(config: Mapping[str, Any]) -> dict[str, Any]:

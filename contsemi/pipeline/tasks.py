@@ -47,11 +47,12 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
     watch = Watch(setting, tally, interval, save=saver.save)
     watch.accuracies = account.accuracies(place.task)
     # The watch saves and may stop the run, so what a step leaves behind is written before it.
-    hooks = HookList([*account.traces(learner), watch, *account.truth()])
+    asked = learner.inference
+    hooks = HookList([*account.traces(asked), watch, *account.truth()])
     tally.begin()
     interval.begin()
     if restored is None:
-        account.study.begin(learner)
+        account.study.begin(asked)
     show_chosen(setting)
     noted = [""]
     for task in range(place.task, setting.tasks):
@@ -70,7 +71,7 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
             noted.append(learner.embeddings.reason)
             setting.display.note(f"memory.index={noted[-1]}")
         _note_memory(account, learner, experience.index)
-        account.measure(learner, experience.index, time.monotonic() - began)
+        account.measure(asked, experience.index, time.monotonic() - began)
         place = Place(experience.index + 1)
         watch.accuracies = account.accuracies(place.task)
         with signals.patient():

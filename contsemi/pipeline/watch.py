@@ -98,14 +98,13 @@ class Watch(Hooks):
         at_hand = loop.loss.device.type == "cpu"
         if at_hand and abs(loss.item()) <= self.largest:  # false for NaN, too
             return
-        batch, experience = loop.batch, loop.learner.experience
+        batch = loop.batch
         assert batch is not None
-        assert experience is not None
         self._unseen.append(
             _Seen(
                 loss=loss,
                 good=loss.abs() <= self.largest,
-                task=experience.index,
+                task=loop.task,
                 epoch=loop.epoch,
                 iteration=loop.iteration,
                 rate=loop.learner.rate,
@@ -134,20 +133,17 @@ class Watch(Hooks):
         if asked or self.interval.due:
             self.check()
             inside = (loop.epoch + last, 0 if last else loop.iteration + 1)
-            assert learner.experience is not None
-            self.save(Place(learner.experience.index, inside))
+            self.save(Place(loop.task, inside))
         if asked:
             raise self.signals.interruption(asked)
 
     def look(self, loop: Loop) -> None:
         """Reads the losses, shows them and writes them down."""
-        experience = loop.learner.experience
-        assert experience is not None
         self.check()
         losses = self._losses(loop)
         for name, value in losses.items():
             self.records.metric(
-                step=self.tally.steps, task=experience.index, name=f"loss/{name}", value=value
+                step=self.tally.steps, task=loop.task, name=f"loss/{name}", value=value
             )
         self._show(loop, losses, loop.iteration + 1)
 
@@ -157,13 +153,11 @@ class Watch(Hooks):
 
     def _show(self, loop: Loop, losses: dict[str, float], step: int) -> None:
         learner = loop.learner
-        experience = learner.experience
-        assert experience is not None
         self._shown = time.monotonic()
         known = self.tally.steps_here >= ESTIMATED_FROM
         self.display.progress(
             place := Progress(
-                task=experience.index,
+                task=loop.task,
                 tasks=self.tasks,
                 epoch=loop.epoch,
                 epochs=learner.epochs,
@@ -178,10 +172,9 @@ class Watch(Hooks):
         self.records.write_progress(asdict(place))
 
     def _seconds_left(self, loop: Loop) -> float:
-        learner, experience = loop.learner, loop.learner.experience
-        assert experience is not None
+        learner = loop.learner
         per_task = learner.epochs * learner.steps_per_epoch
-        left = (self.tasks - experience.index) * per_task - learner.step_in_task
+        left = (self.tasks - loop.task) * per_task - learner.step_in_task
         return left * self.tally.seconds_a_step
 
     def _say_days(self, loop: Loop) -> None:

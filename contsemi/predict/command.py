@@ -15,11 +15,9 @@ def predict(arguments: Sequence[str] | None) -> int:
     given = _parser().parse_args(arguments)
     if given.top < 1:
         raise InputError("--top", f"is {given.top}", "ask for at least one class")
-    if given.unknown is not None and not 0 < given.unknown < 1:
-        raise InputError("--unknown", f"is {given.unknown}", "give a share between 0 and 1")
-    if given.csv and given.json:
+    if given.csv is not None and given.json:
         raise InputError("--json", "and --csv are both given", "leave one out")
-    if given.csv:
+    if given.csv is not None:
         refuse_others(Path(given.csv).expanduser(), "--csv", b"file,class_1,confidence_1,")
     from contsemi.devices.precision import choose_device
     from contsemi.living.model import load
@@ -32,7 +30,7 @@ def predict(arguments: Sequence[str] | None) -> int:
     fix_threads(model.saved.config, choose_device(model.saved.config.device))
     limit = None if given.unknown is None else model.limit(given.unknown)
     rows = answers(model, paths, top=given.top, limit=limit)
-    if given.csv:
+    if given.csv is not None:
         as_table(rows, Path(given.csv).expanduser(), given.top)
     elif given.json:
         as_json(rows)

@@ -13,7 +13,7 @@ from contsemi.memory.trust import Trust
 from contsemi.predictors.predictor import Asked, Material, Predictor
 from contsemi.types import Outputs
 
-__all__ = ["Gathered", "Statistics", "Unit", "as_linear", "unit"]
+__all__ = ["Gathered", "Statistics", "as_linear", "unit"]
 
 
 class Statistics(Protocol):
@@ -33,14 +33,6 @@ _S = TypeVar("_S", bound=Statistics)
 def unit(features: Tensor) -> Tensor:
     """Rows [n, F] of length one."""
     return functional.normalize(features.float(), dim=1)
-
-
-class Unit(nn.Module):
-    """:func:`unit` as a layer."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[N, F] to [N, F]."""
-        return unit(features)
 
 
 def as_linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.memory.class_sums import ClassSums
-from contsemi.predictors.gathered import Gathered, Unit, as_linear, unit
+from contsemi.models.expendable import Unit
+from contsemi.predictors.gathered import Gathered, as_linear, unit
 from contsemi.predictors.predictor import Asked
 from contsemi.types import Outputs
 

@@ -11,12 +11,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from contsemi.errors import InputError
 from contsemi.metrics.answers import Answered
 from contsemi.records.plain import to_json
+from contsemi.records.written import as_written, read_written
 from contsemi.storage.atomic import storage, write_atomically
 
 __all__ = ["FOLDER", "read", "read_all", "read_paths", "remove", "write", "write_paths"]
@@ -51,21 +50,12 @@ def read(path: Path) -> Answered:
     Raises:
         InputError: the file is missing or damaged.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise ValueError("no regular file")  # a pipe would be waited for
+    with as_written(path):
         arrays = load_file(path)
         found = Answered(**{name: arrays[name] for name in NAMES})
-        sizes = {len(getattr(found, name)) for name in ("rows", "targets", "predicted", "within")}
-        if sizes != {len(found.confidence)} or sizes != {len(found.log_prob)}:
+        if len({len(arrays[name]) for name in NAMES[:6]}) > 1:
             raise ValueError("arrays of different lengths")
         return found
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise InputError(
-            str(path),
-            f"expected a file as contsemi writes it, got: {error}",
-            "restore the file, or run the same command again",
-        ) from error
 
 
 def read_all(folder: Path) -> dict[int, Answered]:
@@ -91,16 +81,13 @@ def read_paths(folder: Path) -> list[str]:
     Raises:
         InputError: the file is damaged.
     """
-    path = folder / FOLDER / PATHS
-    if not path.is_file():
-        return []
-    try:
-        paths = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(paths, list) or not all(isinstance(each, str) for each in paths):
-            raise ValueError("no list of names")
-    except (OSError, ValueError, RecursionError) as error:
-        problem = f"expected a file as contsemi writes it, got: {error}"
-        raise InputError(str(path), problem, "restore the file, or remove it") from error
+    return read_written(folder / FOLDER / PATHS, _paths, missing=[])
+
+
+def _paths(text: str) -> list[str]:
+    paths = json.loads(text)
+    if not isinstance(paths, list) or not all(isinstance(each, str) for each in paths):
+        raise ValueError("no list of names")
     return paths
 
 

@@ -3,12 +3,9 @@
 import json
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml  # type: ignore[import-untyped,unused-ignore]
+from typing import Any
 
 from contsemi.errors import InputError
 from contsemi.metrics.matrix import Matrix, as_matrix
@@ -18,10 +15,9 @@ from contsemi.records.matrix_csv import from_csv
 from contsemi.records.names import Names
 from contsemi.records.plain import from_yaml
 from contsemi.records.trajectories import load_trajectories
+from contsemi.records.written import as_written, mapping, read_written
 
 __all__ = ["FinishedRun", "load_run"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,60 +83,27 @@ def load_run(folder: str | os.PathLike[str]) -> FinishedRun:
             else "there is no such folder",
             "give the output= folder of a run that came to its end",
         )
-    results = _read(path / "results.json", _results)
+    results = read_written(path / "results.json", _results)
     matrices = [
-        _read(path / f"accuracy_matrix{kind}.csv", lambda text: as_matrix(from_csv(text)))
+        read_written(path / f"accuracy_matrix{kind}.csv", lambda text: as_matrix(from_csv(text)))
         for kind in ("", "_task_incremental")
     ]
+    with as_written(path / "metrics.jsonl"):
+        trajectories = load_trajectories(path)
     return FinishedRun(
         folder=path,
         results=results,
         class_incremental=matrices[0],
         task_incremental=matrices[1],
-        config=_read(path / "config.yaml", _mapping(from_yaml), missing={}),
-        manifest=_read(path / "manifest.json", _mapping(json.loads), missing={}),
-        trajectories=_trajectories(path),
+        config=read_written(path / "config.yaml", mapping(from_yaml), missing={}),
+        manifest=read_written(path / "manifest.json", mapping(json.loads), missing={}),
+        trajectories=trajectories,
     )
-
-
-def _trajectories(path: Path) -> dict[str, Trajectory]:
-    try:
-        return load_trajectories(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            str(path / "metrics.jsonl"),
-            f"expected a file as contsemi writes it, got: {error}",
-            "restore the file, or run the same command again",
-        ) from error
-
-
-def _read(path: Path, parse: Callable[[str], T], *, missing: T | None = None) -> T:
-    if missing is not None and not path.exists():
-        return missing
-    try:
-        if path.exists() and not path.is_file():
-            raise ValueError("no regular file")  # a pipe would be waited for
-        return parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        problem = error.strerror or str(error)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        problem = f"expected a file as contsemi writes it, got: {str(error) or 'nested too deep'}"
-    raise InputError(str(path), problem, "restore the file, or run the same command again")
-
-
-def _mapping(parse: Callable[[str], Any]) -> Callable[[str], dict[str, Any]]:
-    def checked(text: str) -> dict[str, Any]:
-        value = parse(text)
-        if not isinstance(value, dict):
-            raise ValueError("not a mapping of keys to values")
-        return value
-
-    return checked
 
 
 def _results(text: str) -> dict[str, Any]:
     """Check what the report reads, so that a damaged file is one line and not a traceback."""
-    value = _mapping(json.loads)(text)
+    value = mapping(json.loads)(text)
     for key in ("method", "scenario", "seed", "label_ratio", "memory_bytes", "seconds"):
         if key not in value:
             raise ValueError(f"key {key!r} is missing")

@@ -1,11 +1,8 @@
 """The manifest: what a run was made with, so that it can be made again."""
 
 import platform
-from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
-
-import numpy as np
 
 from contsemi import __version__
 
@@ -36,38 +33,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def manifest(
-    *,
-    seed: int,
-    class_order: Sequence[int],
-    label_digest: str,
-    labelled: int,
-    device: str,
-    threads: int,
-    class_names: Sequence[str] = (),
-    **more: Any,
-) -> dict[str, Any]:
-    """The content of ``manifest.json``.
+def manifest(**facts: Any) -> dict[str, Any]:
+    """The content of ``manifest.json``: where it was made, then what is known of the run.
 
     Args:
-        seed: of every random draw.
-        class_order: dataset class id of each column.
-        label_digest: SHA-256 of the chosen label indices.
-        labelled: number of labels.
-        device: as torch names it, with the model of the accelerator.
-        threads: CPU threads.
-        class_names: name of each column.
-        more: further facts, for example ``dataset_digest=``.
+        facts: by name; every run has ``seed``, ``class_order`` and ``class_names`` (id and name of
+            each column), ``labelled`` (how many) and ``label_digest`` (SHA-256 of their rows),
+            ``device`` and ``threads``.
     """
-    return {
-        "versions": versions(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "seed": seed,
-        "class_order": np.asarray(class_order, dtype=int).tolist(),
-        "class_names": list(class_names),
-        "labelled": labelled,
-        "label_digest": label_digest,
-        "device": device,
-        "threads": threads,
-        **more,
-    }
+    where = f"{platform.system()} {platform.machine()}"
+    return {"versions": versions(), "platform": where, **facts}

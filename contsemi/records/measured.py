@@ -8,7 +8,7 @@ import numpy as np
 from contsemi.metrics.backward_transfer import backward_transfer
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.forward_transfer import forward_transfer
-from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.matrix import Undefined, mean_of
 from contsemi.records.lines import entries
 
 __all__ = ["GROUPS", "Series", "load_measured", "summarise_measured"]
@@ -65,12 +65,7 @@ def summarise_measured(
 
 
 def _mean(values: Mapping[int, float | Undefined]) -> float | Undefined:
-    if not values:
-        return Undefined("every class has been learned")
-    numbers = [value for value in values.values() if not isinstance(value, Undefined)]
-    if len(numbers) < len(values):
-        return next(value for value in values.values() if isinstance(value, Undefined))
-    return float(np.mean(numbers))
+    return mean_of(values.values()) if values else Undefined("every class has been learned")
 
 
 def _within(series: Series, tasks: int) -> dict[str, float | Undefined]:

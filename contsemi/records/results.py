@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.matrix import Undefined, or_none
 from contsemi.metrics.stability import summarise_trajectory
 from contsemi.metrics.summary import summarise
 from contsemi.metrics.trajectory import Trajectory
@@ -99,9 +99,7 @@ def _told(
 
 
 def _numbers(summary: Mapping[str, float | Undefined]) -> dict[str, float | None]:
-    return {
-        name: None if isinstance(value, Undefined) else value for name, value in summary.items()
-    }
+    return {name: or_none(value) for name, value in summary.items()}
 
 
 def _reasons(

@@ -5,6 +5,7 @@ and what they have started ends with them.
 """
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -73,6 +74,10 @@ def enter(work: Callable[[], int]) -> int:
     Args:
         work: gives the exit code; what it raises becomes one line on the standard error.
     """
+    # Names of files may be any bytes, and those of classes any characters.
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
     try:
         code = work()
         sys.stdout.flush()

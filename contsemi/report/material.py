@@ -5,13 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import yaml  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
 
-from contsemi.errors import InputError
 from contsemi.metrics.answers import Answered
 from contsemi.metrics.matrix import Matrix, as_matrix
 from contsemi.metrics.trajectory import Trajectory
@@ -23,10 +21,9 @@ from contsemi.records.measured import Series, load_measured
 from contsemi.records.names import Names
 from contsemi.records.plain import from_yaml
 from contsemi.records.trajectories import load_trajectories
+from contsemi.records.written import as_written, mapping, read_written
 
 __all__ = ["Material"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,24 +61,25 @@ class Material:
         Raises:
             InputError: a file is damaged.
         """
-        try:
-            config = _mapping(folder / "config.yaml", from_yaml)
-            scenario = config.get("scenario")
-            name = scenario.get("name") if isinstance(scenario, dict) else None
-            words = (config.get("method", "run"), name)
-            matrix = folder / "accuracy_matrix.csv"
-            return Material(
-                folder,
-                " · ".join(str(word) for word in words if word),
-                as_matrix(from_csv(matrix.read_text("utf-8"))) if matrix.is_file() else None,
-                load_trajectories(folder),
-                config,
-                _mapping(folder / "manifest.json", json.loads),
-                _mapping(folder / "progress.json", json.loads),
-            )
-        except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
-            problem = f"expected files as contsemi writes them, got: {error}"
-            raise InputError(str(folder), problem, "wait for the run, or run it again") from error
+
+        def content(name: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+            return read_written(folder / name, mapping(parse), missing={})
+
+        config = content("config.yaml", from_yaml)
+        manifest = content("manifest.json", json.loads)
+        progress = content("progress.json", json.loads)
+        scenario = config.get("scenario")
+        words = (
+            config.get("method", "run"),
+            scenario.get("name") if isinstance(scenario, dict) else None,
+        )
+        title = " · ".join(str(word) for word in words if word)
+        matrix, path = None, folder / "accuracy_matrix.csv"
+        if path.exists():
+            matrix = read_written(path, lambda text: as_matrix(from_csv(text)))
+        with as_written(folder / "metrics.jsonl"):
+            trajectories = load_trajectories(folder)
+        return Material(folder, title, matrix, trajectories, config, manifest, progress)
 
     @cached_property
     def names(self) -> Names:
@@ -106,26 +104,11 @@ class Material:
     @cached_property
     def measured(self) -> dict[str, Series]:
         """What was measured beside the matrices, by group and name."""
-        return self._lines(load_measured)
+        with as_written(self.folder / "metrics.jsonl"):
+            return load_measured(self.folder)
 
     @cached_property
     def losses(self) -> dict[str, NDArray[np.float64]]:
         """Each term of the loss over steps, [n, 2]."""
-        return self._lines(load_losses)
-
-    def _lines(self, load: Callable[[Path], T]) -> T:
-        """What a reader of ``metrics.jsonl`` makes of it."""
-        try:
-            return load(self.folder)
-        except (OSError, ValueError) as error:
-            where, fix = str(self.folder / "metrics.jsonl"), "restore the file, or run it again"
-            raise InputError(where, str(error), fix) from error
-
-
-def _mapping(path: Path, parse: Any) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    value = parse(path.read_text(encoding="utf-8"))
-    if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is no mapping of keys to values")
-    return value
+        with as_written(self.folder / "metrics.jsonl"):
+            return load_losses(self.folder)

@@ -109,10 +109,13 @@ def in_pieces(
     Returns:
         scores [B, k] in descending order, and int64 places [B, k].
     """
+    each = max(1, len(queries))  # numbers that are made for a row: its scores, or the row itself
+    if not isinstance(rows, Tensor) or rows.dtype != queries.dtype:
+        each = max(each, queries.shape[1])
     if rows.device.type == "cpu":
-        most = BYTES // ((4 if half is None else 2) * min(QUERIES, max(1, len(queries))))
+        most = BYTES // ((4 if half is None else 2) * min(QUERIES, each))
     else:
-        most = _SCORES_GPU // max(1, len(queries))
+        most = _SCORES_GPU // each
     piece = max(k, 1, most)
     best: tuple[Tensor, Tensor] | None = None
     for start in range(0, max(len(rows), 1), piece):

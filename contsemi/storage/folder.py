@@ -2,7 +2,6 @@
 
 import errno
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,21 +63,21 @@ class OutputFolder:
             fix = "wait for it or give another output="
             raise self._error(f"in use by another run ({error})", fix) from error
         except (FileExistsError, NotADirectoryError) as error:
-            self._release()
+            self._lock.release(self._made)
             raise self._error("is not a folder") from error
         except OSError as error:
-            self._release()
+            self._lock.release(self._made)
             if error.errno in _DISK:
                 with storage(self.path):
                     raise
             raise self._error(f"cannot be written ({error.strerror})") from error
         except BaseException:
-            self._release()
+            self._lock.release(self._made)
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._release()
+        self._lock.release(self._made)
 
     @property
     def finished(self) -> bool:
@@ -156,17 +155,6 @@ class OutputFolder:
             first = sorted(differing, key=lambda each: (each.partition(" ")[0].count("."), each))
             changed = ", ".join(first[:3])
             raise self._error(f"holds a run with another {changed}", anew)
-
-    def _release(self) -> None:
-        """Gives the lock back, and the folder where nothing was written."""
-        if not self._lock.held:
-            return
-        with suppress(OSError):
-            if [each.name for each in self.path.iterdir()] == [_LOCK]:
-                (self.path / _LOCK).unlink()
-                for folder in self._made:
-                    folder.rmdir()
-        self._lock.release()
 
     def _error(self, problem: str, fix: str = "give another output=") -> InputError:
         return InputError(f"output={self.path}", problem, fix)

@@ -7,6 +7,7 @@ import secrets
 import socket
 import stat
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,8 +74,17 @@ class FolderLock:
                 raise
             self._acquire_alone()
 
-    def release(self) -> None:
-        """Gives it back; may be called twice."""
+    def release(self, made: Sequence[Path] = ()) -> None:
+        """Gives it back, and its folder where nothing was written; may be called twice.
+
+        Args:
+            made: folders that were made for it, the innermost first.
+        """
+        with suppress(OSError):
+            if self.held and [each.name for each in self.path.parent.iterdir()] == [self.path.name]:
+                self.path.unlink()
+                for folder in made:
+                    folder.rmdir()
         self._file = None
         if self._heartbeat is not None:
             self._heartbeat.stop()

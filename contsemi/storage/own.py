@@ -24,8 +24,7 @@ def refuse_others(path: Path, key: str, *marks: bytes) -> None:
     try:
         state = path.stat()
         if not stat.S_ISREG(state.st_mode):
-            if stat.S_ISCHR(state.st_mode):  # /dev/null and the terminal take anything
-                return
+            # A device, too: the new file would take its name from it.
             raise InputError(key, f"{path} is not a regular file", "name another")
         with path.open("rb") as file:
             begin = file.read(_LOOK)

@@ -26,8 +26,8 @@ class Resident(ImageStore):
 
     def take(self, ids: Tensor) -> Tensor:
         """Some of the images, without waiting for the device."""
-        rows = self.images.index_select(0, ids.to(self.images.device, non_blocking=True))
-        return rows.to(self.device, non_blocking=True)
+        rows = self.images.index_select(0, _sent(ids, self.images.device))
+        return _sent(rows, self.device)
 
     def on(self, device: torch.device, share: int = 1) -> "Resident":
         """The same array for another device."""
@@ -39,4 +39,9 @@ class Resident(ImageStore):
 
     def all(self) -> Tensor:
         """Every image."""
-        return self.images.to(self.device, non_blocking=True)
+        return _sent(self.images, self.device)
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On a device; on the way home the host waits, as it may read what is not there yet."""
+    return tensor.to(device, non_blocking=device.type != "cpu")

@@ -57,7 +57,8 @@ class LoaderSource:
         if batch is None:
             raise InputError("strategy.dataloader", "gave no batch", "check the plugin that set it")
         columns = columns_of(batch[1].cpu(), self.table, "strategy.dataloader")
-        return as_uint8(batch[0]).to(self.device), columns.to(self.device)
+        images = as_uint8(batch[0]).to(self.device, non_blocking=True)
+        return images, columns.to(self.device, non_blocking=True)
 
 
 class AvalancheHooks(Hooks):

@@ -79,7 +79,7 @@ def probe_metrics(
     bank, bank_images = _gathered(train_exps, images, seed)
     test, test_images = _gathered(test_exps, images, seed)
     asked = Probes(
-        probes,
+        probes=probes,
         bank=bank,
         bank_images=bank_images,
         test=test,

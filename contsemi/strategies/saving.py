@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from contsemi.errors import InputError, StateDamaged, article
+from contsemi.errors import InputError, article
+from contsemi.learner.fitting import fitting
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.strategies.doors import folder_of, stream_of
 from contsemi.strategies.strategy import SemiSupervisedStrategy
@@ -73,11 +74,8 @@ def restore(strategy: SemiSupervisedStrategy, folder: str | Path, benchmark: Any
     if task is None or list(task.class_ids) != record["class_ids"]:
         problem = "its classes are not those that were trained"
         raise InputError("restore(benchmark)", problem, "make the same benchmark, with its seed")
-    try:
+    with fitting(folder, "restore the folder from a copy"):
         strategy.learner.restore(state, task.experience, task.images, None)
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        problem = f"the state does not fit this strategy ({str(error)[:200]})"
-        raise StateDamaged(f"{folder}: {problem}; restore the folder from a copy") from error
     strategy.take(task)
     strategy.clock.train_exp_counter = done
     strategy.clock.train_iterations = record["iterations"]

@@ -99,4 +99,4 @@ class ScoresById(nn.Module):
         views = learner.augment.test(pixels.to(learner.device))
         with autocast(learner.device, learner.precision):
             outputs = self.network(views, self.objective.needs.heads).float()
-        return self.by_id(learner.scores(outputs))
+        return self.by_id(learner.inference.scores(outputs))

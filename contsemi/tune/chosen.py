@@ -7,11 +7,11 @@ from typing import Any
 from contsemi import compose
 from contsemi.compose import groups
 from contsemi.compose.argv import split
+from contsemi.compose.parts import at
 from contsemi.config import Config
 from contsemi.records.plain import to_yaml
 from contsemi.report.words import percent
 from contsemi.storage.atomic import write_atomically
-from contsemi.tune.space import at
 from contsemi.tune.trials import Manifest, Trial
 
 __all__ = ["write_experiment"]

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from contsemi import compose
+from contsemi.benchmark.command import refuse_words
 from contsemi.benchmark.plan import Job
 from contsemi.benchmark.table import table
 from contsemi.benchmark.training import train
+from contsemi.compose.parts import at
 from contsemi.config import Config
 from contsemi.errors import InputError
 from contsemi.report.door import Parser
@@ -22,7 +24,7 @@ from contsemi.tune.chosen import write_experiment
 from contsemi.tune.rules import RULES, Place, trial_words
 from contsemi.tune.sampling import Sampling
 from contsemi.tune.search import Search, told
-from contsemi.tune.space import Space, at, space_of
+from contsemi.tune.space import Space, space_of
 from contsemi.tune.trials import Manifest
 
 __all__ = ["tune"]
@@ -94,7 +96,8 @@ def _parser() -> Parser:
         "--budget", type=float, default=24.0, help="processor hours; then no trial begins"
     )
     parser.add_argument("--seeds", default="0,1,2", help="run with what was chosen, comma between")
-    parser.add_argument("--jobs", type=int, default=_processors(), help="runs side by side")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--jobs", type=int, default=cores, help="runs side by side")
     parser.add_argument("--classes", help="other classes, [20,21,...]; else they are found")
     parser.add_argument(
         "--validation", type=float, default=0.25, help="share of the labels that rule first tests"
@@ -104,22 +107,14 @@ def _parser() -> Parser:
     return parser
 
 
-def _processors() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def _check_words(given: Namespace) -> None:
-    for name, value in (("--jobs", given.jobs), ("--trials", given.trials)):
-        if value < 1:
-            raise InputError(name, f"expected 1 or more, got {value}", "give another")
+    refuse_words(given.settings, jobs=given.jobs, trials=given.trials)
     if not given.budget > 0:
         raise InputError("--budget", f"expected hours above 0, got {given.budget}", "give another")
     if not 0 < given.validation < 1:
         problem = f"expected a share between 0 and 1, got {given.validation}"
         raise InputError("--validation", problem, "give another")
     keys = [word.partition("=")[0] for word in given.settings]
-    if bad := [word for word in given.settings if "=" not in word]:
-        raise InputError(bad[0], "is no key=value", "--help shows how it is called")
     own = {"output": "--output", "seed": "--seeds", "resume": "", "display": ""}
     if taken := [key for key in keys if key in own]:
         fix = f"use {own[taken[0]]}" if own[taken[0]] else "leave it out"

@@ -1,15 +1,14 @@
 """One trial as a process of its own: started, watched, stopped, and its processor time taken."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from contsemi.storage.atomic import make_folder
+from contsemi.benchmark.training import started
+from contsemi.records.lines import entries
+from contsemi.records.written import as_written
 
 __all__ = ["Process", "accuracies_on_the_way"]
 
@@ -24,18 +23,9 @@ class Process:
 
     def __init__(self, settings: Sequence[str], folder: Path) -> None:
         self.folder, self.log = folder, folder.with_suffix(".log")
-        make_folder(folder.parent)
-        command = [sys.executable, "-m", "contsemi.run", *settings]
-        command += [f"output={folder}", "display=plain", "resume=auto"]
         self._began = time.monotonic()
-        with self.log.open("w", encoding="utf-8") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                env=dict(os.environ, OMP_NUM_THREADS="1"),
-                start_new_session=True,  # Ctrl-C reaches it through us, once
-            )
+        # Ctrl-C reaches it through us, once.
+        self._process = started([*settings, "resume=auto"], folder)
         self.code: int | None = None
         self._took = 0.0
 
@@ -70,26 +60,20 @@ class Process:
         return (errors or lines)[-1].removeprefix("error: ")
 
 
-def accuracies_on_the_way(folder: Path, prefix: str) -> list[float]:
+def accuracies_on_the_way(folder: Path, name: str) -> list[float]:
     """What a run that is not over has reached so far.
 
     Args:
         folder: of the run.
-        prefix: of the names of accuracies by task, such as ``accuracy/class_incremental/``.
+        name: of accuracies by task, such as ``accuracy/class_incremental``.
 
     Returns:
         The mean over the tasks seen so far at each evaluation, in their order.
     """
-    path, found = folder / "metrics.jsonl", dict[tuple[int, int], list[float]]()
-    if not path.is_file():
-        return []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if prefix not in line:  # most are of another kind, and are not parsed
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break  # a line that is being written
-        if str(row["name"]).startswith(prefix) and row["value"] is not None:
-            found.setdefault((row["task"], row["step"]), []).append(row["value"])
+    group, kind = name.split("/")
+    found: dict[tuple[int, int], list[float]] = {}
+    with as_written(folder / "metrics.jsonl"):
+        for entry in entries(folder, group):
+            if entry.name.startswith(f"{kind}/") and entry.value is not None:
+                found.setdefault((entry.task, entry.step), []).append(entry.value)
     return [sum(values) / len(values) for _, values in sorted(found.items())]

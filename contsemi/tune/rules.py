@@ -19,7 +19,7 @@ class Place:
     Attributes:
         settings: ``key=value`` words that make a run a trial there.
         said: what it is, in one sentence, for the records.
-        progress: prefix of the names in ``metrics.jsonl`` that tell how a trial goes.
+        progress: name of the accuracies by task in ``metrics.jsonl`` that tell how a trial goes.
     """
 
     settings: tuple[str, ...]
@@ -36,7 +36,7 @@ def _other(config: Config, seeds: Sequence[int], share: float, classes: str | No
         (f"scenario.classes={found}", f"seed={OTHER_SEED}"),
         f"average accuracy after the last task on classes {found}, of which none is in the "
         f"scenario, seed {OTHER_SEED}",
-        "accuracy/class_incremental/",
+        "accuracy/class_incremental",
     )
 
 
@@ -54,7 +54,7 @@ def _first(config: Config, seeds: Sequence[int], share: float, classes: str | No
         ),
         f"accuracy on {share:.0%} of the label budget of the first task, which was not trained "
         f"on, seed {seeds[0]}",
-        "trace/class_incremental/",
+        "trace/class_incremental",
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from contsemi.errors import InputError
@@ -17,30 +18,26 @@ BAD_INPUT = 2  # exit code
 SECONDS_BETWEEN_LOOKS = 2.0
 
 
+@dataclass(eq=False)
 class Search:
     """Runs the trials of a manifest.
 
-    Args:
+    Attributes:
         manifest: what is known so far, and kept up to date.
         sampling: says what to try.
         words: settings of every trial.
-        progress: prefix of the names in ``metrics.jsonl`` that tell how a trial goes.
+        progress: name of the accuracies by task in ``metrics.jsonl`` that tell how a trial goes.
         defaults: values of the searched keys as they are configured, which are tried first.
         say: prints a line.
     """
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        sampling: Sampling,
-        words: Sequence[str],
-        progress: str,
-        defaults: dict[str, Any],
-        say: Callable[[str], None],
-    ) -> None:
-        self.manifest, self.sampling, self.words = manifest, sampling, words
-        self.progress, self.defaults, self.say = progress, defaults, say
-        self._running: dict[int, tuple[Process, float]] = {}
+    manifest: Manifest
+    sampling: Sampling
+    words: Sequence[str]
+    progress: str
+    defaults: dict[str, Any]
+    say: Callable[[str], None]
+    _running: dict[int, tuple[Process, float]] = field(default_factory=dict, init=False)
 
     def run(self, *, trials: int, budget: float, jobs: int) -> None:
         """Train what is missing.

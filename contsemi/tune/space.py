@@ -10,10 +10,11 @@ from typing import Any
 
 from contsemi import compose
 from contsemi.compose import files
+from contsemi.compose.parts import at
 from contsemi.config import Config
 from contsemi.errors import InputError
 
-__all__ = ["Choice", "Range", "Space", "at", "space_of"]
+__all__ = ["Choice", "Range", "Space", "space_of"]
 
 _FIX = "write [a, b] for values to choose from, {low: 0.1, high: 1, log: true}, or {times: 4}"
 
@@ -106,13 +107,6 @@ def space_of(config: Config, words: Sequence[str]) -> Space:
             problem = f"{ends} cannot be tried ({error})"
             raise InputError(where, problem, "mend the file") from None
     return space
-
-
-def at(values: Any, key: str) -> Any:
-    """What stands at a dotted key; ``None`` for nothing."""
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, Mapping) else None
-    return values
 
 
 def _entry(value: Any, where: str, present: Any) -> Choice | Range:

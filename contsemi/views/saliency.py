@@ -77,13 +77,11 @@ def otsu(values: Tensor) -> Tensor:
     return torch.where(best.values > 1e-9, edge, torch.ones_like(edge)).to(values.dtype)
 
 
-def spectral_masks(images: Tensor, *, box: int = 3, blur_share: float = 0.08) -> Tensor:
+def spectral_masks(images: Tensor) -> Tensor:
     """Foreground: the pixels whose saliency is above Otsu's threshold.
 
     Args:
         images: uint8 [N, 3, S, S].
-        box: of :func:`spectral_saliency`.
-        blur_share: of :func:`spectral_saliency`.
 
     Returns:
         uint8 [N, S, S], 255 for foreground, else 0.
@@ -91,7 +89,7 @@ def spectral_masks(images: Tensor, *, box: int = 3, blur_share: float = 0.08) ->
     made = torch.zeros(len(images), *images.shape[2:], dtype=torch.uint8, device=images.device)
     for start in range(0, len(images), CHUNK):
         span = slice(start, start + CHUNK)
-        saliency = spectral_saliency(images[span], box=box, blur_share=blur_share)
+        saliency = spectral_saliency(images[span])
         made[span] = (saliency >= otsu(saliency)[:, None, None]) * 255
     return made
 

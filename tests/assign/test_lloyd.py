@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contsemi.assign.distances import nearest_distances, squared_distances
-from contsemi.assign.lloyd import lloyd, spread_starts, starts_with_classes
+from contsemi.assign.lloyd import lloyd, member_means, spread_starts, starts_with_classes
 from contsemi.assign.semi_kmeans import estimated_classes, semi_kmeans
 
 FOLDER = Path(__file__).parents[1] / "reference" / "parts"
@@ -135,3 +135,13 @@ def test_too_few_clusters_are_refused():
         estimated_classes(
             rows, labels, rows, most=2, trials=2, starts=1, iterations=1, generator=draw
         )
+
+
+def test_means_of_members():
+    rows = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    cluster = torch.arange(60) % 4
+    kept = torch.full((5, 5), 7.0)
+    found = member_means(rows, cluster, kept)
+    for k in range(4):
+        torch.testing.assert_close(found[k], rows[cluster == k].mean(dim=0))
+    assert torch.equal(found[4], kept[4])

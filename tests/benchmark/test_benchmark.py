@@ -164,7 +164,8 @@ def test_wrong_words_are_one_line(tmp_path, capsys, words):
 def test_it_says_what_is_left_and_stops_at_ctrl_c(tmp_path, monkeypatch, capsys):
     jobs = plan(tmp_path).jobs(tmp_path)
     codes = iter([0, 3, 0])
-    monkeypatch.setattr("contsemi.benchmark.training._execute", lambda *_: next(codes))
+    ended = SimpleNamespace(wait=lambda: next(codes))
+    monkeypatch.setattr("contsemi.benchmark.training.started", lambda *_: ended)
     lines = []
     failed = train(jobs[:3], 1, lines.append)
     assert failed == [jobs[1]]
@@ -175,7 +176,7 @@ def test_it_says_what_is_left_and_stops_at_ctrl_c(tmp_path, monkeypatch, capsys)
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("contsemi.benchmark.training._execute", stop)
+    monkeypatch.setattr("contsemi.benchmark.training.started", stop)
     assert main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path), "--jobs", "1"]) == 130
 
 

@@ -13,6 +13,7 @@ from contsemi.compose import argv, groups, parts
 from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL, parts_of
 from contsemi.errors import InputError
+from contsemi.objectives.objective import Objective
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,6 +89,36 @@ def test_every_choice_composes_and_passes_the_schema(group: str, tmp_path: Path)
         if group in ROOMS:
             assert choice in parts.chosen(config.model_dump())[group]
             assert parts.part_schema(group, choice).model_fields.keys() >= {"name"}
+
+
+def test_an_empty_list_is_filled_with_what_its_range_says() -> None:
+    section = compose.load(["objective=promptcal", "objective.prompt_projector=[32,16]"]).objective
+    assert list(map(type, section["prompt_projector"])) == [int, int]
+    assert Objective.named(section).prompt_projector == [32, 16]
+    section = compose.load(["objective=fixmatch", "objective.teacher=[0.9,1]"]).objective
+    assert list(map(type, section["teacher"])) == [float, float]
+
+
+# What a method's limits are at: MoCo, every row a negative, an empty cluster that is left out
+LIMITS = (
+    "ascl neighbours=0",
+    "promptcal negatives=-1",
+    "propos empty=-10000",
+    "mira beta=[0,0.9999]",
+)
+
+
+@pytest.mark.parametrize("words", LIMITS)
+def test_a_limit_that_a_comment_names_is_in_range(words: str) -> None:
+    name, key = words.split()
+    assert Objective.named(compose.load([f"objective={name}", f"objective.{key}"]).objective)
+
+
+@pytest.mark.parametrize("words", ["mira beta=[1,1]", "suave beta=1", "promptcal diffusion=0"])
+def test_what_a_method_would_divide_by_is_out_of_range(words: str) -> None:
+    name, key = words.split()
+    with pytest.raises(InputError, match=f"objective.{key.split('=')[0]}.*expected"):
+        compose.load([f"objective={name}", f"objective.{key}"])
 
 
 def test_the_command_line_wins_over_what_a_choice_brings() -> None:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from contsemi.devices.ranks import alive
 from contsemi.devices.room import out_of_memory, outside_torch, with_room
-from contsemi.errors import OutOfDeviceMemory, StepTooLarge
+from contsemi.errors import OutOfDeviceMemory, RankLost, StepTooLarge
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.models.network import Network
@@ -19,6 +20,9 @@ OUTSIDE = [
     ": Error: 'err == cudaSuccess' failed: StandardGpuResources: alloc fail type IVFLists",
     "Error in faiss: Error: 'err == cudaSuccess' failed: cudaMalloc error out of memory [2]",
     "CUDA error: out of memory",
+    "NCCL error in: ProcessGroupNCCL.cpp:3384, unhandled cuda error, NCCL version 2.27.5\n"
+    "ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\n"
+    "Failed to CUDA calloc async 4 bytes: Cuda failure 2 'out of memory'",
 ]
 OTHERS = ["shapes do not match", "CUDA error: an illegal memory access was encountered"]
 
@@ -60,7 +64,7 @@ def test_images_are_embedded_in_halves_that_fit(small, stream_of, monkeypatch):
     stream, test = stream_of(config)
     learner = Learner(config)
     learner.begin(stream.experiences[0], stream.images)
-    expected = learner.look(test.images[:50]).features
+    expected = learner.inference.look(test.images[:50]).features
     real, most = Network.forward, [5]
 
     def narrow(self, images, heads):
@@ -69,10 +73,10 @@ def test_images_are_embedded_in_halves_that_fit(small, stream_of, monkeypatch):
         return real(self, images, heads)
 
     monkeypatch.setattr(Network, "forward", narrow)
-    torch.testing.assert_close(learner.look(test.images[:50]).features, expected)
+    torch.testing.assert_close(learner.inference.look(test.images[:50]).features, expected)
     most[0] = 0
     with pytest.raises(OutOfDeviceMemory, match=r"features of 1 images; lower batch\.test"):
-        learner.look(test.images[:50])
+        learner.inference.look(test.images[:50])
 
 
 def test_a_step_without_room_outside_of_torch_is_too_large(small, stream_of, monkeypatch):
@@ -100,3 +104,10 @@ def test_the_same_step_is_tried_once_more_before_it_is_halved():
 
     assert with_smaller_parts(attempt, 1, notes.append) == "done"
     assert tried == [1, 1, 2, 4]
+
+
+@pytest.mark.parametrize("text", [*OUTSIDE, "torch", *OTHERS])
+def test_memory_that_runs_out_in_a_collective_operation_is_not_a_lost_rank(text):
+    error = torch.OutOfMemoryError() if text == "torch" else RuntimeError(text)
+    with pytest.raises(RankLost if text in OTHERS else type(error)), alive():
+        raise error

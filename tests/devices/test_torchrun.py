@@ -11,17 +11,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from contsemi import run
 from contsemi.compose import argv, expand
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import all_or_none, one_first, refuse_differing, tell_state
 from contsemi.devices.ranks import Ranks
-from contsemi.errors import ContsemiError, InputError, StorageFailed
+from contsemi.errors import ContsemiError, Elsewhere, InputError, StorageFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
@@ -187,6 +189,23 @@ def test_what_all_have_in_common_is_said_once(rank, said, monkeypatch):
     assert _refused(None, fail)[:2] == (said, 5)
 
 
+@pytest.mark.parametrize(("code", "asked"), [(2, True), (2, False), (143, False)])
+def test_who_has_nothing_to_say_leaves_after_who_has(code, asked, monkeypatch):
+    """torchrun ends all of them when the first one has ended, by a signal."""
+    monkeypatch.setattr(run, "_LAST_WORDS", 60.0 if asked or code > 128 else 0.05)
+    said = []
+    timer = threading.Timer(0.3, lambda: (said.append(1), os.kill(os.getpid(), signal.SIGTERM)))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        if asked:
+            timer.start()
+        run._leave(Elsewhere(code))
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGTERM, before)
+    assert bool(said) is asked
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_of_the_page_is_a_right_one(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -208,7 +227,11 @@ def test_two_processes_are_one_run(undisturbed, tmp_path):
     assert found == pytest.approx(first, rel=0.02)
     read = [json.loads((each.folder / "results.json").read_text()) for each in (undisturbed, alone)]
     assert read[0].keys() == read[1].keys()
-    assert read[0]["memory_bytes"] == read[1]["memory_bytes"]
+    kept = [each["memory"] for each in read]
+    # Some images are kept by a prediction, in which rounding has grown.
+    images = [each.pop("exemplars") for each in kept]
+    assert kept[0] == kept[1]
+    assert images[0] == pytest.approx(images[1], rel=0.2)
     accuracies = [each["class_incremental"]["average_accuracy"] for each in read]
     assert accuracies[0] == pytest.approx(accuracies[1], abs=0.1)
     assert undisturbed.said.count("task 1/2 done") == 1
@@ -306,7 +329,8 @@ def test_one_of_two_agents_is_killed_and_comes_back(undisturbed, tmp_path):
 def test_a_wrong_command_ends_all_with_one_line(words, said, tmp_path):
     with Command(tmp_path / "run", *words) as command:
         assert command.wait() == 1
-    assert command.codes == [2, 2]
+    # torchrun may end the one that has nothing to say before it knows that the command is wrong
+    assert command.codes in ([2, 2], [-15, 2])
     assert re.findall(r"^error: .*", command.said, re.MULTILINE)[0].startswith(said)
     assert command.said.count("error: ") == 1
     assert not command.folder.exists()

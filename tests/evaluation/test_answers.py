@@ -6,7 +6,8 @@ import torch
 
 from contsemi import pipeline
 from contsemi.data.scenario import TestSet
-from contsemi.evaluation.answers import evaluate
+from contsemi.evaluation.answers import _halves, evaluate
+from contsemi.learner.inference import Inference
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.types import Outputs
@@ -44,7 +45,7 @@ def test_equals_numpy(seen, seed):
     table = np.random.default_rng(seed).normal(size=(10, columns)).astype(np.float32)
     images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2)
     learner = Predicts(torch.from_numpy(table))
-    found = evaluate(learner, images, TASKS, seen)
+    found = evaluate(learner, images, TASKS, seen, embedded=np.arange(10))
     for j, task in enumerate(TASKS):
         if j >= seen:
             assert np.isnan(found.class_incremental[j]) and np.isnan(found.task_incremental[j])
@@ -60,12 +61,14 @@ def test_equals_numpy(seen, seed):
         said = found.answers
         mine = np.isin(said.targets, task.columns)
         assert said.rows[mine].tolist() == task.indices.tolist()
-        assert said.points[mine, 0].tolist() == task.indices.tolist()
+        assert said.embeddings[mine, 0].tolist() == task.indices.tolist()
         np.testing.assert_array_equal(
             said.within[mine], scores[:, list(task.columns)].argmax(1) + task.columns[0]
         )
         probs = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
-        np.testing.assert_allclose(np.exp(said.log_probs[mine]), probs, rtol=1e-5)
+        right = probs[np.arange(len(targets)), targets]
+        np.testing.assert_allclose(np.exp(said.log_prob[mine]), right, rtol=1e-5)
+        np.testing.assert_allclose(said.confidence[mine], probs.max(1), rtol=1e-5)
     # One pass, and no image of a task that has not come yet.
     assert learner.asked == [[int(i) for task in TASKS[:seen] for i in task.indices]]
 
@@ -81,7 +84,7 @@ def test_one_forward_per_chunk_and_the_network_is_not_touched(small, stream_of, 
         lambda module, inputs, outputs: sizes.append(len(inputs[0]))
     )
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
-    found = evaluate(learner, test.images, stream.test, 2)
+    found = evaluate(learner.inference, test.images, stream.test, 2)
     hook.remove()
     images = sum(len(task.indices) for task in stream.test[:2])
     supports = len(learner.exemplars)  # once, for all predictors that vote by them
@@ -99,14 +102,22 @@ def test_a_run_of_ten_tasks_looks_once_at_what_was_seen(small, stream_of, tmp_pa
     config = small(
         "method=pixel_knn", "scenario.tasks=10", "batch.test=400", f"output={tmp_path}/run"
     )
-    looked, look = [], Learner.look
+    looked, look = [], Inference.look
 
-    def counted(learner, images, ids):
-        looked.append(len(ids))
-        return look(learner, images, ids)
+    def counted(asked, images, ids=None):
+        if ids is not None:  # the images at hand are looked at without
+            looked.append(len(ids))
+        return look(asked, images, ids)
 
-    monkeypatch.setattr(Learner, "look", counted)
+    monkeypatch.setattr(Inference, "look", counted)
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
     pipeline.run(config)
     stream, _ = stream_of(config)
     assert looked == np.cumsum([len(task.indices) for task in stream.test]).tolist()
+
+
+def test_features_beyond_float16_end_at_its_range():
+    given = np.array([1e9, -1e9, np.nan, 0.5], np.float32)
+    with np.errstate(all="raise"):
+        found = _halves(given)
+    np.testing.assert_array_equal(found, np.array([65504, -65504, np.nan, 0.5], np.float16))

@@ -9,7 +9,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from contsemi import data, pipeline
-from contsemi.evaluation.study import _columns, _halves
+from contsemi.evaluation.study import _columns
 from contsemi.metrics.matrix import Undefined
 from contsemi.pipeline.standing import bound, identity
 from contsemi.records.answers import read_all
@@ -96,13 +96,6 @@ def test_embeddings_lie_around_their_centres(plain):
     assert (distances.argmin(1) == last.targets[last.embedded]).mean() > 0.5
 
 
-def test_features_beyond_float16_end_at_its_range():
-    given = np.array([1e9, -1e9, np.nan, 0.5], np.float32)
-    with np.errstate(all="raise"):
-        found = _halves(given)
-    np.testing.assert_array_equal(found, np.array([65504, -65504, np.nan, 0.5], np.float16))
-
-
 def test_the_probes_by_other_hands(studied, small, stream_of, monkeypatch):
     """k-NN by scikit-learn, on the features that the last checkpoint gives."""
     folder, results = studied
@@ -117,8 +110,8 @@ def test_the_probes_by_other_hands(studied, small, stream_of, monkeypatch):
     rows = (columns >= 0).nonzero().squeeze(1)  # fewer than probe_images, so all of them
     asked = torch.cat([task.indices for task in stream.test])
     oracle = KNeighborsClassifier(1, metric="cosine", algorithm="brute")
-    oracle.fit(learner.features(stream.images[rows]).numpy(), columns[rows].numpy())
-    said = oracle.predict(learner.features(test.images[asked]).numpy())
+    oracle.fit(learner.inference.features(stream.images[rows]).numpy(), columns[rows].numpy())
+    said = oracle.predict(learner.inference.features(test.images[asked]).numpy())
     truth = torch.cat([task.targets for task in stream.test]).numpy()
     assert results["probe"]["knn_1"] == pytest.approx((said == truth).mean(), abs=0.005)
 

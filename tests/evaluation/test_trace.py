@@ -18,14 +18,15 @@ def digits(small, stream_of):
 
 
 class Counted:
-    """Counts the images that a learner looks at to predict."""
+    """Counts the test images that are looked at; those at hand are looked at without ids."""
 
-    def __init__(self, learner):
-        self.images, self.look = [], learner.look
-        learner.look = self
+    def __init__(self, inference):
+        self.images, self.look = [], inference.look
+        inference.look = self
 
     def __call__(self, images, ids=None):
-        self.images.append(len(images if ids is None else ids))
+        if ids is not None:
+            self.images.append(len(ids))
         return self.look(images, ids)
 
 
@@ -33,7 +34,7 @@ def trained(digits, hooks=None, **cadence):
     """Weights at the end, and (step, task, row) of each evaluation."""
     config, stream, test = digits
     learner, rows = Learner(config), []
-    asked = Counted(learner)
+    asked = Counted(learner.inference)
     trace = Trace(
         test.images,
         fixed_subset(stream.test, 40, config.seed),
@@ -88,7 +89,7 @@ def test_all_images_give_the_row_of_the_matrix(digits):
         record=lambda measured, task: rows.append(measured),
     )
     fit(learner, stream.experiences[0], stream.images, trace)
-    expected = evaluate(learner, test.images, stream.test, 1)
+    expected = evaluate(learner.inference, test.images, stream.test, 1)
     assert rows[0].class_incremental[0] == expected.class_incremental[0]
 
 

@@ -146,6 +146,8 @@ class Gpu(TorchDispatchMode):
         if there:
             self._check(name, [each for each in tensors if not isinstance(each, OnGpu)])
             if self._waits(name, args, asked):
+                late = name in MOVES and (kwargs.get("non_blocking") or args[2:3] == (True,))
+                assert not late, f"{name}: read at home before the copy is there"
                 self.waits[f"{name} at {place()}"] += 1
         home = asked == HOST or (name == "copy_" and not isinstance(args[0], OnGpu))
         if asked is not None:
@@ -179,6 +181,19 @@ def place():
     return "no line" if not lines else f"{lines[-1].filename}:{lines[-1].lineno}"
 
 
+class Event:
+    """A point that the pretended GPU has always passed."""
+
+    def record(self):
+        pass
+
+    def query(self):
+        return True
+
+    def synchronize(self):
+        pass
+
+
 class Generator(torch.Generator):
     """The host's, by another name: so the same numbers are drawn on both."""
 
@@ -197,7 +212,7 @@ def gpu(monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("a real GPU is here")
     torch._C._ensureCUDADeviceGuardSet()  # one that does nothing, as there is no driver to ask
-    real_tensor, real_as_tensor = torch.tensor, torch.as_tensor
+    real_tensor, real_as_tensor, real_empty = torch.tensor, torch.as_tensor, torch.empty
 
     def tensor(data, *, device=None, **rest):
         made = real_tensor(data, **rest)
@@ -206,6 +221,9 @@ def gpu(monkeypatch):
     def as_tensor(data, dtype=None, device=None):
         made = data if isinstance(data, OnGpu) else real_as_tensor(data)
         return made.to(device or made.device, dtype or made.dtype)
+
+    def empty(*size, pin_memory=False, **rest):
+        return real_empty(*size, **rest)
 
     def compatible(input: torch.Tensor, from_: torch.Tensor) -> bool:
         return isinstance(input, OnGpu) == isinstance(from_, OnGpu)
@@ -226,6 +244,8 @@ def gpu(monkeypatch):
     monkeypatch.setattr(torch, "Generator", Generator)
     monkeypatch.setattr(torch, "tensor", tensor)
     monkeypatch.setattr(torch, "as_tensor", as_tensor)
+    monkeypatch.setattr(torch, "empty", empty)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # whose tensors have no versions
     monkeypatch.setattr(torch, "_has_compatible_shallow_copy_type", compatible)
     monkeypatch.setattr(Tensor, "pin_memory", lambda self, *_: self)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -71,6 +72,43 @@ def test_one_file_one_table_one_exit_code(gpu_check, monkeypatch, tmp_path):
     assert outcome(True) == 0 and outcome(None) == 0 and outcome(False) == 1
 
 
+def test_a_check_that_is_cut_short_leaves_what_it_has_found(gpu_check, monkeypatch, tmp_path):
+    def found(part, *_):
+        if part == "index":
+            raise KeyboardInterrupt
+        yield gpu_check.Finding(part, "layout", True)
+
+    monkeypatch.setattr(gpu_check, "_apart", found)
+    with pytest.raises(KeyboardInterrupt):
+        gpu_check.main(["--output", str(tmp_path), "--only", "norm", "memory", "index"])
+    record = json.loads((tmp_path / "gpu_check.json").read_text())
+    assert [each["part"] for each in record["findings"]] == ["norm", "memory"]
+    assert record["left"] == ["index"] and record["holds"] is False
+
+
+def test_a_part_that_hangs_takes_what_it_has_started_along(gpu_check, monkeypatch, tmp_path):
+    """Else the part after it would find the GPU in use, by a process that nobody ends."""
+    script = tmp_path / "part.py"
+    script.write_text(
+        "import json, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "found = {'part': 'norm', 'name': 'a', 'holds': True, 'numbers': {'child': child.pid}}\n"
+        "print('finding', json.dumps(found), flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    monkeypatch.setattr(gpu_check, "__file__", str(script))
+    given = gpu_check._parser().parse_args([])
+    first, last = gpu_check._apart("norm", given, 5.0)
+    assert (first.name, last.holds) == ("a", False) and "took more than 5 s" in last.detail
+    state = Path(f"/proc/{first.numbers['child']}/stat")
+    for _ in range(100):
+        gone = not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+        if gone:
+            break
+        time.sleep(0.05)
+    assert gone
+
+
 @pytest.mark.slow
 def test_parts_that_end_badly_or_never_are_named(gpu_check, tmp_path, monkeypatch):
     words = ["--output", str(tmp_path), "--only", "versions", "--device", "nowhere"]
@@ -106,8 +144,8 @@ def test_a_wrong_number_is_found(gpu_check, monkeypatch):
 
     from contsemi.devices import synced_norm
 
-    real = synced_norm._Host.slope
-    monkeypatch.setattr(synced_norm._Host, "slope", lambda *a: 1.01 * real(*a))
+    real = synced_norm._slope
+    monkeypatch.setattr(synced_norm, "_slope", lambda *a: 1.01 * real(*a))
     assert not any(holds for _, holds, _, _ in norm.check("cpu", quick=True))
     monkeypatch.setattr(functions, "moved", lambda value, device: functools_off(value))
     names = {name: holds for name, holds, _, _ in functions.check("cpu", quick=True)}

@@ -50,6 +50,17 @@ def test_what_comes_home_is_a_copy(gpu):
     assert there.to(CUDA) is there
 
 
+def test_a_copy_home_has_to_be_waited_for(gpu):
+    there = torch.zeros(3, device=CUDA)
+    for late in (
+        lambda: there.to("cpu", non_blocking=True),
+        lambda: torch.empty(3).copy_(there, non_blocking=True),
+    ):
+        with pytest.raises(AssertionError, match="read at home"):
+            late()
+    assert torch.zeros(3).to(CUDA, non_blocking=True).is_cuda
+
+
 def test_views_and_gradients(gpu):
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
     images = torch.randn(2, 3, 5, 5)

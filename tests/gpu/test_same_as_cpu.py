@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from contsemi import compose, run
+from contsemi.assign.affinity import affinity_graph
 from contsemi.compose import resources
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.storage.checkpoint import Checkpoints
+from contsemi.stores.resident import Resident
 from contsemi.strategies.baselines import Baseline
 from contsemi.views import Augment
 from contsemi.views.draws import Draws
@@ -90,6 +92,31 @@ def test_the_same_steps_without_a_wait(words, stream_of, gpu):
     *found, waits = steps("cuda:0", words, stream_of, gpu)
     assert waits == Counter()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("words", ["contsemi", "nncsl"])
+def test_images_that_do_not_fit_are_read_ahead_without_a_wait(words, stream_of, gpu, monkeypatch):
+    *expected, _ = steps("cuda:0", words, stream_of)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 10, 1 << 10))
+    *found, waits = steps("cuda:0", words, stream_of, gpu)
+    assert waits == Counter()
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_an_array_on_the_gpu_is_read_at_home_when_it_is_there(gpu):
+    array = torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2)
+    home = Resident(array.to("cuda:0"), torch.device("cpu"))
+    assert torch.equal(home.take(torch.tensor([1])), array[1:]) and torch.equal(home.all(), array)
+
+
+def test_the_same_graph_of_affinities_without_a_wait(gpu):
+    rows = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    expected = affinity_graph(rows, queries=6, neighbours=3, quantile=0.5)
+    there = rows.to("cuda:0")
+    gpu.waits.clear()
+    found = affinity_graph(there, queries=6, neighbours=3, quantile=0.5)
+    assert not gpu.waits
+    assert expected.any() and torch.equal(found.cpu(), expected)
 
 
 @pytest.mark.parametrize("name", marked(BASELINES))

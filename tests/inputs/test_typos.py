@@ -6,7 +6,7 @@ import string
 import pytest
 
 from contsemi import compose
-from contsemi.compose import check, files, groups, suggest
+from contsemi.compose import files, groups, suggest
 from contsemi.discovery import ROOMS, SEVERAL
 
 SEED = 0
@@ -14,11 +14,11 @@ SEED = 0
 
 def known_keys():
     """Every key there is: those of the default run, and of each method, model and scenario."""
-    keys = set(check.keys(compose.load().model_dump()))
+    keys = set(dict(files.keys(compose.load().model_dump())))
     for group in ROOMS:
         for name in files.names(group):
             prefix = f"{group}.{name}." if group in SEVERAL else f"{group}."
-            keys |= set(check.keys(files.declared(group, name)[0], prefix))
+            keys |= set(dict(files.keys(files.declared(group, name)[0], prefix)))
     return sorted(keys)
 
 
@@ -49,7 +49,7 @@ def of_names():
 
 
 def test_nearly_every_typo_finds_its_key() -> None:
-    keys = sorted(check.keys(compose.load().model_dump()))
+    keys = sorted(dict(files.keys(compose.load().model_dump())))
     share, tried = share_found(keys, lambda typo: suggest.key(typo, keys), most=300)
     assert tried == 300
     assert share >= 0.95, f"{share:.1%} (seed {SEED})"

@@ -29,7 +29,7 @@ def test_places_are_positions_in_the_pool(learner):
     pool, places = learner.inference.pool, torch.tensor([5, 0, 7])
     rows = learner.task.images.take(learner.experience.unlabelled[places])
     assert torch.equal(pool.images(places), rows)
-    alone = learner.look(rows)["projector"]
+    alone = learner.inference.look(rows)["projector"]
     torch.testing.assert_close(pool.outputs("predicting")["projector"][places], alone)
 
 
@@ -71,7 +71,9 @@ def test_its_labelled_images_are_those_at_hand_exemplars_among_them(learner):
     pool, task = learner.inference.pool, learner.task
     outputs, columns = pool.labelled("predicting", "projector")
     assert torch.equal(columns, task.labels) and task.from_memory.any()
-    torch.testing.assert_close(outputs["projector"], learner.look(task.labelled)["projector"])
+    torch.testing.assert_close(
+        outputs["projector"], learner.inference.look(task.labelled)["projector"]
+    )
 
 
 def test_the_nearest_rows_are_those_of_greatest_cosine(learner):

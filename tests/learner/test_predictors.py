@@ -100,8 +100,8 @@ def test_a_learner_has_them_all_and_embeds_the_labelled_images_once(small, strea
     rows = []
     hook = learner.network.register_forward_hook(lambda *seen: rows.append(len(seen[1][0])))
     images = stream.images[:30]
-    found = learner.predictions(learner.look(images))
-    again = learner.predictions(learner.look(images))
+    found = learner.inference.predictions(learner.inference.look(images))
+    again = learner.inference.predictions(learner.inference.look(images))
     hook.remove()
     assert found.keys() == {"headline", "classifier", "neighbours", "index"}
     assert sum(rows) == 2 * 30 + len(learner.exemplars)
@@ -115,4 +115,7 @@ def test_nothing_labelled_is_left_without_exemplars(small, stream_of):
     stream, _ = stream_of(config)
     learner = Learner(config)
     fit(learner, stream.experiences[0], stream.images)
-    assert learner.predictions(learner.look(stream.images[:3])).keys() == {"headline", "classifier"}
+    assert learner.inference.predictions(learner.inference.look(stream.images[:3])).keys() == {
+        "headline",
+        "classifier",
+    }

@@ -87,8 +87,8 @@ def train(config, stream, images, ranks=ALONE):
     losses = Losses()
     for experience in stream:
         fit(learner, experience, images, losses)
-    outputs = learner.look(images, torch.tensor([3, 0, 39, 3]))
-    return losses.values, learner.scores(outputs).tolist()
+    outputs = learner.inference.look(images, torch.tensor([3, 0, 39, 3]))
+    return losses.values, learner.inference.scores(outputs).tolist()
 
 
 @pytest.mark.parametrize("form", ["mapped", "squares"])

@@ -71,7 +71,7 @@ def test_rows_of_kept_images_are_the_present_networks(small, stream_of, drift):
     row = {
         int(i): row for i, row in zip(learner.embeddings.ids, learner.embeddings.rows, strict=True)
     }
-    fresh = learner.look(images)["projector"]
+    fresh = learner.inference.look(images)["projector"]
     both = [(row[int(i)].float(), f) for i, f in zip(ids, fresh, strict=True) if int(i) in row]
     assert both
     for stored, now in both:

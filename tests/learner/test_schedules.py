@@ -8,7 +8,7 @@ import pytest
 
 from contsemi.assign.centre import linear
 from contsemi.config import Optim
-from contsemi.learner.schedules import cosine, learning_rate, part_of_cosine, warmup_cosine
+from contsemi.learner.schedules import cosine, learning_rate, part_of_cosine
 
 DATA = np.load(Path(__file__).parents[1] / "reference" / "core" / "schedules.npz")
 
@@ -85,8 +85,7 @@ def test_warmup_alone_and_one_step_are_defined() -> None:
 
 @pytest.mark.parametrize("step", [100, 101, 10_000])
 def test_the_end_is_kept(step: int) -> None:
-    rate = warmup_cosine(step, warmup_steps=10, total_steps=100, start=0.0, peak=1.0, final=0.25)
-    assert rate == 0.25
+    assert learning_rate(optim(lr=1.0, final_lr=0.25), step, 100) == 0.25
     assert linear(step, steps=100, start=1.0, end=3.0) == 3.0
     assert linear(step, steps=0, start=1.0, end=3.0) == 3.0
 

@@ -82,9 +82,9 @@ def test_a_photo_has_one_class_in_a_list(photos, model, tmp_path, capsys):
     folder, heap = tmp_path / "model", tmp_path / "heap"
     shutil.copytree(model, folder)
     shutil.copytree(photos / "second" / "train" / "fox", heap)
-    (heap / "labels.csv").write_text("000.jpg,elk\n001.jpg,elk\n000.jpg,owl\n")
+    (heap / "labels.csv").write_text("file,class\n000.jpg,elk\n\n000.jpg,owl\n")
     assert learn([str(folder), str(heap)]) == 2
-    line = "labels.csv line 3: calls 000.jpg owl, and a line above elk; leave one out"
+    line = "labels.csv line 4: calls 000.jpg owl, and a line above elk; leave one out"
     assert capsys.readouterr().err.strip().endswith(line)
 
 
@@ -96,3 +96,13 @@ def test_a_name_in_another_unicode_form_is_the_same_class(photos, model, tmp_pat
     (heap / "labels.csv").write_text(f"000.jpg,{forms[0]}\n001.jpg,{forms[1]}\n", "utf-8")
     assert learn([str(folder), str(heap)]) == 0
     assert read(folder).classes == ("cat", "dog", "fox", "owl", forms[0])
+
+
+def test_a_class_has_one_line_whatever_its_name_is(photos, model, tmp_path, capsys):
+    folder, heap = tmp_path / "model", tmp_path / "heap"
+    shutil.copytree(model, folder)
+    shutil.copytree(photos / "second" / "train" / "fox", heap)
+    (heap / "labels.csv").write_text('000.jpg,"a|b\nc"\n001.jpg,"a|b\nc"\n')
+    assert learn([str(folder), str(heap)]) == 0
+    assert read(folder).classes[-1] == "a|b\\nc"
+    assert r"| 3 | a\|b\nc | 8 | 2 |" in capsys.readouterr().out

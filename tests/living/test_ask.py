@@ -36,6 +36,28 @@ def test_it_names_the_photos_and_needs_no_other_file(page, heap):
     assert "http" not in text and "<i>" not in text
 
 
+def test_photos_that_have_a_label_are_not_asked_for(model, heap, tmp_path, capsys):
+    shutil.copytree(heap, tmp_path / "heap")
+    (tmp_path / "heap" / "labels.csv").write_text("1.jpg,fox\n2.jpg,elk\n")
+    words = [str(model), str(tmp_path / "heap"), "--sheet", str(tmp_path / "ask.html")]
+    assert ask([*words, "--budget", "99"]) == 0
+    asked = capsys.readouterr().out.splitlines()
+    assert len(asked) == 6 and not {"1.jpg", "2.jpg"} & {*asked}
+    (tmp_path / "heap" / "labels.csv").write_text("nowhere.jpg,fox\n")
+    assert ask([*words, "--budget", "99"]) == 2
+
+
+def test_a_folder_that_learn_would_refuse_is_refused_before_anybody_gives_labels(
+    model, heap, tmp_path, capsys
+):
+    (tmp_path / "heap").mkdir()
+    (tmp_path / "heap" / "linked.jpg").symlink_to(next(heap.iterdir()))
+    words = [str(model), str(tmp_path / "heap"), "--budget", "1"]
+    assert ask([*words, "--sheet", str(tmp_path / "ask.html")]) == 2
+    assert "linked.jpg is a link out of the folder" in capsys.readouterr().err
+    assert not (tmp_path / "ask.html").exists()
+
+
 @pytest.mark.slow
 def test_classes_are_clicked_typed_saved_and_learned(page, heap, model, browser, tmp_path):
     saved = tmp_path / "saved"

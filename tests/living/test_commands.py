@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import struct
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 
 from contsemi import compose, pipeline
 from contsemi.learn.__main__ import main as learn
+from contsemi.living.card import card
 from contsemi.living.saved import read
 from contsemi.predict.__main__ import main as predict
 
@@ -47,6 +49,21 @@ def test_names_are_read_from_the_input(model, photos, capsys, monkeypatch):
     assert any("cannot be read" in line for line in lines)
 
 
+def test_names_are_any_bytes_and_terminals_of_any_encoding(model, photos, tmp_path, monkeypatch):
+    name = os.fsencode(tmp_path) + b"/\xe9\xff.jpg"
+    shutil.copy(photos / "first" / "test" / "cat" / "000.jpg", name)
+    given, said = io.BytesIO(name + b"\n"), io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given, encoding="utf-8"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(said, encoding="ascii"))
+    assert predict([str(model), "-"]) == 0
+    folder = tmp_path / "é"
+    shutil.copytree(photos / "first" / "test" / "cat", folder)
+    assert predict([str(model), str(folder)]) == 0
+    lines = said.getvalue().decode("ascii").splitlines()
+    assert lines[0].startswith(rf"{tmp_path}/\udce9\udcff.jpg") and "cat" in lines[0]
+    assert lines[1].startswith(rf"{tmp_path}/\xe9/000.jpg")
+
+
 def odd_photos(folder):
     """What lies about in folders of photos: name, and what is said of it; empty for a class."""
     draw = np.random.default_rng(0)
@@ -72,7 +89,13 @@ def odd_photos(folder):
     )
     (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
     (folder / "notes.txt").write_text("no photo, and not asked")
+    (folder / "linked.jpg").symlink_to(folder / "plain.jpg")
+    (folder / "round").symlink_to(folder)
+    (folder / "to nothing.jpg").symlink_to(folder / "nothing.jpg")
+    os.mkfifo(folder / "pipe.jpg")
     return {
+        "to nothing.jpg": "No such file",
+        "pipe.jpg": "not a regular file",
         "moving.webp": "several frames",
         "text.jpg": "not a",
         "empty.png": "not a",
@@ -86,7 +109,7 @@ def test_odd_photos_have_a_class_or_a_reason_in_their_order(model, tmp_path, cap
     assert predict([str(model), str(tmp_path), "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     names = [Path(row["file"]).name for row in rows]
-    photos = {path.name for path in tmp_path.iterdir()} - {"notes.txt"}
+    photos = {path.name for path in tmp_path.iterdir()} - {"notes.txt", "round"}
     assert names == sorted(photos)
     for name, row in zip(names, rows, strict=True):
         assert bad.get(name, "") in row.get("problem", "")
@@ -122,6 +145,7 @@ def test_a_table_is_there_whole_or_not_at_all(model, photos, tmp_path, capsys, m
         ["nowhere", "PHOTOS"],
         ["MODEL", "PHOTOS", "--top", "0"],
         ["MODEL", "PHOTOS", "--unknown", "2"],
+        ["MODEL", "PHOTOS", "--csv", ""],
         ["MODEL"],
     ],
 )
@@ -136,30 +160,58 @@ def tensors(folder):
     return {f"{o}|{n}": v for o in ("network", "predictor") for n, v in state.get(o, {}).items()}
 
 
-def test_lessons_are_the_same_to_the_bit_as_the_stream_in_one_run(
-    model, photos, cache, quick, tmp_path, monkeypatch
-):
+@pytest.fixture
+def in_one_run(photos, cache, quick, tmp_path, monkeypatch):
+    """Runs both weeks as one stream of two tasks with these labels; the tensors that it keeps."""
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
-    whole = tmp_path / "whole"
+    whole, output = tmp_path / "whole", tmp_path / "run"
     for week in ("first", "second"):
         shutil.copytree(photos / week, whole, dirs_exist_ok=True)
-    config = compose.load(
-        [
-            "experiment=photos",
-            f"data.root={whole}",
-            cache,
-            *quick,
-            "scenario.task_classes=[[cat,dog],[fox,owl]]",
-            "label_ratio=[4/class,4/class]",
-            "display=quiet",
-            f"output={tmp_path / 'run'}",
-        ]
-    )
-    pipeline.run(config)
-    ours, theirs = tensors(model), tensors(tmp_path / "run")
+
+    def run(*labels):
+        words = ["experiment=photos", f"data.root={whole}", cache, *quick, *labels]
+        words += ["scenario.task_classes=[[cat,dog],[fox,owl]]", "label_ratio=[4/class,4/class]"]
+        pipeline.run(compose.load([*words, "display=quiet", f"output={output}"]))
+        return tensors(output)
+
+    return run
+
+
+def assert_same(ours, theirs):
     assert ours.keys() == theirs.keys() and len(ours) > 3
     for name, value in ours.items():
         assert torch.equal(value, theirs[name]), name
+
+
+def test_lessons_are_the_same_to_the_bit_as_the_stream_in_one_run(model, in_one_run):
+    assert_same(tensors(model), in_one_run())
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["labels=", "labels.csv"])
+def test_so_are_lessons_whose_labels_stand_in_a_list(
+    photos, in_one_run, cache, quick, tmp_path, beside
+):
+    model, chosen = tmp_path / "model", (1, 2, 4, 7)
+    for week, classes in (("first", ("cat", "dog")), ("second", ("fox", "owl"))):
+        heap = tmp_path / week
+        shutil.copytree(photos / week / "train", heap)
+        given = (heap if beside else tmp_path) / "labels.csv"
+        lines = [f"{name}/{n:03}.jpg,{name}\n" for n in reversed(chosen) for name in classes]
+        given.write_text("File,Class\n" + "".join(lines))
+        words = [] if beside else [f"labels={given}"]
+        words += [cache, *quick] if week == "first" else []
+        assert learn([str(model), str(heap), *words]) == 0
+    (tmp_path / "rows").write_text("\n".join(str(8 * c + n) for c in range(4) for n in chosen))
+    assert_same(tensors(model), in_one_run(f"scenario.labels={tmp_path / 'rows'}"))
+
+
+def test_the_card_of_a_run_says_what_from_and_what_it_is_worth(in_one_run, tmp_path):
+    in_one_run()
+    saved = read(tmp_path / "run")
+    saved.record["matrices"]["class_incremental"] = [[0.75, None], [0.5, 1.0]]
+    text = card(saved)
+    assert "Of 16 images, whose numbers have SHA-256 `" in text and "- test: SHA-256" in text
+    assert text.count("| 1 | 75.0 |  |\n| 2 | 50.0 | 100 |\n| forgotten | 25.0 | 0.0 |\n") == 1
 
 
 def test_a_lesson_says_what_was_learned_and_forgotten(model, capsys):
@@ -211,6 +263,13 @@ def test_a_list_gives_labels_to_a_folder_of_any_photos(model, photos, tmp_path):
         ([], "required: MODEL;"),
         (["MODEL", "SECOND", "labels=nowhere.csv"], "cannot be read"),
         (["NEW", "SECOND", "objective=supervised", "model=pixels"], "trains its network"),
+        (["NEW", "SECOND", "label_ratoi=4/class"], "did you mean label_ratio?"),
+        (["NEW", "SECOND", "scenario.tasks=2"], "scenario.tasks: has no effect on a lesson"),
+        (["NEW", "SECOND", "output=elsewhere"], "output: has no effect on a lesson"),
+        (["MODEL", "SECOND", "label_ratio=1/class", "label_ratio=2/class"], "is given twice"),
+        (["MODEL", "SECOND", "labels=a.csv", "labels=b.csv"], "is given twice (a.csv and b.csv)"),
+        (["MODEL", "SECOND", "labels=LIST", "label_ratio=2/class"], "label_ratio: has no effect"),
+        (["SECOND/model", "SECOND"], "where it would be taken for a class"),
     ],
 )
 def test_a_lesson_that_cannot_be_is_refused_in_one_line(
@@ -222,10 +281,13 @@ def test_a_lesson_that_cannot_be_is_refused_in_one_line(
         "SECOND": str(photos / "second"),
         "PHOTOS": str(photos),
         "NEW": str(tmp_path / "new"),
+        "SECOND/model": str(photos / "second" / "model"),
+        "labels=LIST": f"labels={tmp_path / 'list.csv'}",
     }
     assert learn([places.get(word, word) for word in words]) == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and said in error
+    assert not (tmp_path / "new").exists() and not (photos / "second" / "model").exists()
     assert tensors(tmp_path / "copy").keys() == tensors(model).keys()
 
 
@@ -256,6 +318,16 @@ def test_a_damaged_model_is_said_in_one_line_and_keeps_its_other_lessons(
     undone = learn([str(copy), "--undo"])
     assert undone == (4 if "manifest" in damage else 0)
     assert undone or read(copy).classes == ("cat", "dog")
+
+
+def test_one_photo_of_a_class_is_learned_and_nothing_is_tested(
+    written, cache, quick, tmp_path, capsys
+):
+    folder = tmp_path / "model"
+    written(tmp_path / "photos", ("cat", "dog"), 1)
+    assert learn([str(folder), str(tmp_path / "photos"), "label_ratio=1/class", cache, *quick]) == 0
+    assert "| 1 | cat, dog | 2 | 2 | not known |" in capsys.readouterr().out
+    assert read(folder).record["history"][0]["held"] == 0
 
 
 def test_what_is_no_model_is_not_taught(photos, tmp_path, capsys):

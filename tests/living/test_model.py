@@ -71,9 +71,30 @@ def test_photos_are_read_no_more_than_two_chunks_ahead(photos):
     chunks.close()
 
 
-def test_what_is_no_photo_is_refused(loaded, tmp_path):
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.zeros((2, 5)),
+        np.zeros((8, 8, 3), np.uint8),
+        [np.zeros((8, 8, 3), np.uint8), np.zeros((9, 9, 3), np.uint8)],
+        None,
+        b"a.jpg",
+        iter(["a.jpg"]),
+    ],
+    ids=["flat", "one image", "several sizes", "nothing", "bytes", "iterator"],
+)
+def test_what_is_neither_names_nor_images_is_refused(loaded, given):
     with pytest.raises(InputError, match="expected paths or uint8"):
-        loaded.predict(np.zeros((2, 5)))
+        loaded.predict(given)
+
+
+@pytest.mark.parametrize("share", [0, 1, 2, float("nan")])
+def test_what_is_no_share_is_refused(loaded, share):
+    with pytest.raises(InputError, match="give a share between 0 and 1"):
+        loaded.unknown([], share)
+
+
+def test_what_is_no_photo_is_refused(loaded, tmp_path):
     (tmp_path / "odd.jpg").write_bytes(b"no photo")
     with pytest.raises(InputError, match=r"odd\.jpg"):
         loaded.predict([tmp_path / "odd.jpg"])

@@ -39,15 +39,23 @@ def test_the_scores_are_those_of_linear_discriminant_analysis():
 
 
 @pytest.mark.parametrize("cut", [1, 40, 77, 159])
-def test_joining_in_two_parts_is_joining_at_once_where_classes_are_not_split(cut):
+def test_joining_in_two_parts_is_joining_at_once(cut):
     rows, labels = blobs()
     probs = one_hot(labels, 4)
     whole = nothing(6).joined(rows, probs)
     parts = nothing(6).joined(rows[:cut], probs[:cut]).joined(rows[cut:], probs[cut:])
     torch.testing.assert_close(parts.means, whole.means)
     torch.testing.assert_close(parts.counts, whole.counts)
-    if cut == 40:  # no class stands in both parts, so that the covariance is the same, too
-        torch.testing.assert_close(parts.covariance, whole.covariance)
+    torch.testing.assert_close(parts.covariance, whole.covariance)
+
+
+def test_a_class_that_comes_one_image_at_a_time_has_its_covariance():
+    rows, labels = blobs(classes=2, each=8)
+    probs = torch.cat([one_hot(labels, 2)[:8], torch.full((8, 2), 0.5).double()])  # soft ones, too
+    found = nothing(6)
+    for row, prob in zip(rows, probs, strict=True):
+        found = found.joined(row[None], prob[None])
+    torch.testing.assert_close(found.covariance, nothing(6).joined(rows, probs).covariance)
 
 
 def test_classes_may_come_later():

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as theirs
 
-from contsemi.metrics.calibration import negative_log_likelihood, reliability
+from contsemi.metrics.answers import Answered
+from contsemi.metrics.calibration import reliability
 from contsemi.metrics.confusion import confusion_matrix
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.pseudo_labels import pseudo_label_quality
@@ -22,6 +23,12 @@ def drawn(seed, images=80, classes=5):
     return logs, targets
 
 
+def answered(logs, targets):
+    """The answers of a learner with these log-probabilities, as far as their likelihood goes."""
+    none = np.empty(0, dtype=int)
+    return Answered(none, targets, none, none, none, logs[np.arange(len(targets)), targets])
+
+
 @settings(max_examples=40, deadline=None)
 @given(seeds)
 def test_confusion_against_scikit_learn(seed):
@@ -34,7 +41,7 @@ def test_confusion_against_scikit_learn(seed):
 def test_no_images_give_no_accuracy():
     empty = np.empty(0, dtype=int)
     assert isinstance(reliability(np.empty(0), empty > 0).error, Undefined)
-    assert isinstance(negative_log_likelihood(np.empty((0, 2)), empty), Undefined)
+    assert isinstance(answered(np.empty((0, 2)), empty).negative_log_likelihood(), Undefined)
 
 
 @pytest.mark.parametrize(("predicted", "targets"), [([0, 2], [0, 1]), ([0, -1], [0, 1]), ([0], [])])
@@ -56,7 +63,7 @@ def test_calibration_by_a_plain_loop(seed, bins):
             error += inside.mean() * abs(right[inside].mean() - sure[inside].mean())
     assert reliability(sure, right, bins=bins).error == pytest.approx(error, abs=1e-9)
     expected = theirs.log_loss(targets, probs / probs.sum(1, keepdims=True), labels=range(5))
-    assert negative_log_likelihood(logs, targets) == pytest.approx(expected)
+    assert answered(logs, targets).negative_log_likelihood() == pytest.approx(expected)
 
 
 def test_calibration_by_hand():
@@ -66,15 +73,8 @@ def test_calibration_by_hand():
     assert reliability(np.ones(4), np.array([0, 1, 0, 1]) > 0).error == 0.5
     assert reliability(np.full(4, 0.75), np.array([1, 1, 1, 0]) > 0).error == 0
     with np.errstate(divide="ignore"):
-        impossible = negative_log_likelihood(np.log(sure), np.array([0, 1, 0, 1]))
-    assert isinstance(impossible, Undefined)
-
-
-def test_scores_are_no_probabilities():
-    with pytest.raises(ValueError, match="sum to 1"):
-        negative_log_likelihood(np.log([[2.0, 1.0]]), np.array([0]))
-    with pytest.raises(ValueError, match="expected"):
-        negative_log_likelihood(np.zeros((2, 2)), np.array([0]))
+        impossible = answered(np.log(sure), np.array([0, 1, 0, 1]))
+    assert isinstance(impossible.negative_log_likelihood(), Undefined)
 
 
 def test_pseudo_labels_by_hand():

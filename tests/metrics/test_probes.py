@@ -12,9 +12,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from contsemi.metrics.clustering_probe import clustering_quality, kmeans
 from contsemi.metrics.knn_probe import knn_accuracy, knn_predict
-from contsemi.metrics.linear_probe import linear_probe_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.probes.few_shot import FewShot
+from contsemi.metrics.probes.linear import linear_probe_accuracy
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,12 @@ def files(pattern, key):
     return [path for path in found if key in np.load(path, allow_pickle=False)]
 
 
+def settings(name):
+    """The numbers of the settings that a file of reference/objectives/ has."""
+    with np.load(REFERENCE.parent / "objectives" / f"{name}.npz", allow_pickle=False) as file:
+        return sorted({key.partition("_")[0] for key in file.files})
+
+
 def over(pattern, key, least):
     """A test of each of those files, of which there are at least so many."""
     found = files(pattern, key)

@@ -1,17 +1,12 @@
 """ASCL against six steps of the official code in each variant, and MoCo as its limit."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from replayed import settings
 from torch.nn import functional
 
 from contsemi.objectives.ascl import Ascl
-
-FILE = Path(__file__).parents[1] / "reference" / "objectives" / "ascl.npz"
-with np.load(FILE, allow_pickle=False) as file:
-    SETTINGS = sorted({key.partition("_")[0] for key in file.files})
 
 VARIANTS = {"ascl": "soft", "ahcl": "confident", "hard": "hard", "normal": "soft"}
 OPTIONS = {
@@ -36,7 +31,7 @@ def moco(query, key, queue, temperature):
     return functional.cross_entropy(logits, torch.zeros(len(q), dtype=torch.int64))
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", settings("ascl"))
 def test_all_steps_equal_the_official_code(setting, arrays, seen, step_of):
     at = arrays("ascl", setting)
     base, variant = str(at["variant"]).split("/")

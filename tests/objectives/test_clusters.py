@@ -179,5 +179,5 @@ def test_without_a_stream_it_is_a_semi_supervised_learner(method, stream_of):
     stream, test = stream_of(config)
     learner = Learner(config)
     fit(learner, stream.experiences[0], stream.images)
-    accuracy = evaluate(learner, test.images, stream.test, 1).class_incremental[0]
+    accuracy = evaluate(learner.inference, test.images, stream.test, 1).class_incremental[0]
     assert accuracy > 0.7

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from replayed import settings
 from torch.nn import functional
 
 from contsemi.errors import InputError
@@ -39,27 +40,25 @@ def visit(visits, name, rows):
     visits.ids = torch.arange(len(rows))
 
 
-@pytest.mark.parametrize("setting", [0, 1])
+@pytest.mark.parametrize("setting", settings("cmsf_self"))
 def test_self_equals_the_official_code(setting, arrays, outputs, make_step):
     at = arrays("cmsf_self", setting)
-    size = at["pool_initial"].shape[1]
-    objective = Cmsf(
-        **OPTIONS
-        | {"variant": "self", "neighbours": int(at["topk"]), "candidates": int(at["topkp"])}
-    )
+    number, size, bank = int(at["topk"]), at["pool_initial"].shape[1], len(at["queue_initial"])
+    options = {"neighbours": number, "candidates": int(at["topkp"]), "bank": bank}
+    objective = Cmsf(**OPTIONS | options | {"variant": "self"})
     # The official code begins with random rows, whose id of -1 reads the last image's visits.
     objective.stored.push(
         torch.from_numpy(at["queue_initial"]),
-        labels=torch.full((64,), -1),
-        ids=torch.full((64,), size - 1),
+        labels=torch.full((bank,), -1),
+        ids=torch.full((bank,), size - 1),
     )
     visit(objective.visits, "before", at["pool_initial"][0])
     visit(objective.visits, "latest", at["pool_initial"][1])
-    true_labels = np.full(64, -1)
+    true_labels = np.full(bank, -1)
     for i, (query, target) in enumerate(zip(at["query"], at["target"], strict=True)):
         query = torch.from_numpy(query).requires_grad_()
         step = make_step(
-            large=outputs(predictor=torch.ones(len(target), 128)),
+            large=outputs(predictor=np.ones_like(target)),
             small=outputs(predictor=query),
             teacher=outputs(projector=target),
             batch_size=len(target),
@@ -69,9 +68,9 @@ def test_self_equals_the_official_code(setting, arrays, outputs, make_step):
         loss.backward()
         np.testing.assert_allclose(loss.item(), at["loss"][i], rtol=1e-5)
         np.testing.assert_allclose(query.grad, at["grad_query"][i], atol=1e-6)
-        true_labels[(16 * i + np.arange(16)) % 64] = at["labels"][i]
+        true_labels[(len(target) * i + np.arange(len(target))) % bank] = at["labels"][i]
         unit = functional.normalize(torch.from_numpy(target), dim=1)
-        near = objective.stored.search(unit, int(at["topk"])).index
+        near = objective.stored.search(unit, number).index
         purity = (true_labels[near] == at["labels"][i][:, None]).mean()
         np.testing.assert_allclose(purity, at["purity"][i], rtol=1e-6)
     np.testing.assert_allclose(objective.stored.rows, at["queue_final"], atol=1e-6)
@@ -85,14 +84,14 @@ def test_self_equals_the_official_code(setting, arrays, outputs, make_step):
 def labelled_part(rows, at, i, outputs):
     """A labelled group whose one target view is predicted by the other view."""
     query = torch.from_numpy(at["query"][i][rows]).requires_grad_()
-    other = torch.ones_like(query)
+    other, classes = torch.ones_like(query), int(at["labels"].max()) + 1
     return query, {
         "labelled": outputs(
-            predictor=torch.cat([other, query]), classifier=torch.zeros(2 * len(query), 6)
+            predictor=torch.cat([other, query]), classifier=torch.zeros(2 * len(query), classes)
         ),
         "teacher_labelled": outputs(projector=at["target"][i][rows]),
         "labels": torch.from_numpy(at["labels"][i][rows]),
-        "num_seen": 6,
+        "num_seen": classes,
     }
 
 
@@ -110,13 +109,14 @@ def compare(loss, queries, rows, at, i):
 
 def test_sup_equals_the_official_code(arrays, outputs, make_step):
     at = arrays("cmsf_sup")
-    assert int(at["topk"]) == 5
-    objective = Cmsf(**OPTIONS | {"variant": "sup"})
-    unknown = torch.full((64,), -1)
+    size = len(at["queue_initial"])
+    options = {"variant": "sup", "neighbours": int(at["topk"]), "bank": size}
+    objective = Cmsf(**OPTIONS | options)
+    unknown = torch.full((size,), -1)
     objective.stored.push(torch.from_numpy(at["queue_initial"]), labels=unknown, ids=unknown)
     whole = []
     for i in range(len(at["query"])):
-        rows = np.arange(16)
+        rows = np.arange(len(at["query"][i]))
         query, given = labelled_part(rows, at, i, outputs)
         loss = objective.terms(make_step(**given))["shift"]
         loss.backward()
@@ -126,7 +126,7 @@ def test_sup_equals_the_official_code(arrays, outputs, make_step):
     assert np.array_equal(objective.stored["labels"], at["queue_labels_final"])
 
 
-@pytest.mark.parametrize("setting", [0, 1])
+@pytest.mark.parametrize("setting", settings("cmsf_semi"))
 def test_semi_equals_the_official_code(setting, arrays, outputs, make_step):
     at = arrays("cmsf_semi", setting)
     size = len(at["queue_initial"])
@@ -154,7 +154,8 @@ def test_semi_equals_the_official_code(setting, arrays, outputs, make_step):
         loss.backward()
         whole.append(compare(loss, [unlabelled, labelled], rows, at, i))
         # Ours stores the unlabelled rows of a step first.
-        order[(16 * i + np.concatenate(rows)) % size] = (16 * i + np.arange(16)) % size
+        batch = len(hidden)
+        order[(batch * i + np.concatenate(rows)) % size] = (batch * i + np.arange(batch)) % size
     assert all(some for _, some in whole)
     np.testing.assert_allclose(objective.stored.rows[order], at["queue_final"], atol=1e-6)
     assert np.array_equal(objective.stored["labels"][order], at["queue_labels_final"])

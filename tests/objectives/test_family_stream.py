@@ -58,5 +58,5 @@ def test_two_classes_of_digits_are_learned(words, small, stream_of):
     learner = Learner(config)
     fit(learner, stream.experiences[0], stream.images)
     learner.begin(stream.experiences[1], stream.images)
-    measured = evaluate(learner, test.images, stream.test, 1)
+    measured = evaluate(learner.inference, test.images, stream.test, 1)
     assert measured.class_incremental[0] > 0.8

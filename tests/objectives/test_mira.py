@@ -1,11 +1,11 @@
 """MIRA against the official code, and its rule for labels."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from replayed import settings
 from torch.nn import functional
 
 from contsemi.assign.mira import mira
@@ -13,10 +13,6 @@ from contsemi.errors import InputError
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.objectives.mira import Mira
 from contsemi.types import Outputs, Seen
-
-FILE = Path(__file__).parents[1] / "reference" / "objectives" / "mira.npz"
-with np.load(FILE, allow_pickle=False) as file:
-    SETTINGS = sorted({key.partition("_")[0] for key in file.files})
 
 OPTIONS = {
     "clusters": 8,
@@ -53,7 +49,7 @@ def with_scores(scores, scale=2.0**-7):
     return torch.cat([short, rest], dim=1), directions
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", settings("mira"))
 def test_it_equals_the_official_code(setting, arrays, step_of):
     at = arrays("mira", setting)
     slow, directions = with_scores(

@@ -1,21 +1,17 @@
 """ProPos against the official code, and BYOL as its limit."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from replayed import settings
 from torch import nn
 from torch.nn import functional
 
 from contsemi.losses.regression import swapped_regression
 from contsemi.objectives.propos import Propos
 from contsemi.types import Head
-
-FILE = Path(__file__).parents[1] / "reference" / "objectives" / "propos.npz"
-with np.load(FILE, allow_pickle=False) as file:
-    SETTINGS = sorted({key.partition("_")[0] for key in file.files})
 
 OPTIONS = {
     "predictor": [8],
@@ -51,7 +47,7 @@ def clustered(objective, cluster, clusters, *, num_seen=4):
     return objective
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", settings("propos"))
 def test_it_equals_the_official_code(setting, arrays, seen, step_of):
     at = arrays("propos", setting)
     views = [torch.from_numpy(at[f"view{v}"]).requires_grad_() for v in (1, 2)]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from replayed import settings
 from torch.nn import functional
 
 from contsemi.errors import InputError
@@ -30,7 +31,7 @@ def step_of(at, outputs, make_step):
     return make_step(large=outputs(**heads), batch_size=len(heads["projector"]) // 2), heads
 
 
-@pytest.mark.parametrize("setting", [0, 1])
+@pytest.mark.parametrize("setting", settings("wcl"))
 def test_both_losses_equal_the_official_code(setting, arrays, outputs, make_step):
     at = arrays("wcl", setting)
     step, heads = step_of(at, outputs, make_step)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from contsemi.search import top_products
 from contsemi.search import torch_rows as index_torch
-from contsemi.search.torch_rows import TorchRows
+from contsemi.search.torch_rows import TorchRows, in_pieces
 
 FORMS = ["float32", "bfloat16"]
 
@@ -106,3 +106,25 @@ def test_a_margin_that_is_too_small_would_lose_rows():
     bare = half[0], half[1], top_products.Margin(torch.zeros(200), 0.0)
     found = index_torch._search(queries, rows, bare, 10)[0]
     assert not torch.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("queries", [1, 5])
+def test_rows_that_are_made_for_the_search_are_made_a_few_at_a_time(queries, monkeypatch):
+    """However few ask: what is made is as large as the rows themselves."""
+    draw = torch.Generator().manual_seed(0)
+    rows, asked = torch.randn(3000, 24, generator=draw), torch.randn(queries, 24, generator=draw)
+    monkeypatch.setattr(index_torch, "BYTES", 4 * 24 * 500)
+    made = []
+
+    class Made:
+        device = rows.device
+
+        def __len__(self):
+            return len(rows)
+
+        def __getitem__(self, part):
+            made.append(len(rows[part]))
+            return rows[part]
+
+    assert_best(rows, asked, 7, *in_pieces(asked, Made(), 7))
+    assert max(made) <= 500

@@ -23,7 +23,8 @@ def test_what_somebody_else_wrote_is_left_alone(tmp_path):
     (tmp_path / "data.csv").write_text("precious\n")
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
     (tmp_path / "folder").mkdir()
-    for name in ("data.csv", "pipe", "folder"):
+    (tmp_path / "device").symlink_to("/dev/null")  # as root one could replace it by a file
+    for name in ("data.csv", "pipe", "folder", "device"):
         with pytest.raises(InputError, match=rf"--csv: .*{name}"):
             refuse_others(tmp_path / name, "--csv", OURS)
     assert (tmp_path / "data.csv").read_text() == "precious\n"

@@ -9,8 +9,8 @@ from torch import nn
 
 from contsemi.errors import InputError
 from contsemi.metrics.knn_probe import knn_accuracy
-from contsemi.metrics.linear_probe import linear_probe_accuracy
 from contsemi.metrics.probes.knn import Knn
+from contsemi.metrics.probes.linear import linear_probe_accuracy
 from contsemi.strategies import probe_metrics
 
 

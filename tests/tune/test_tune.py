@@ -10,12 +10,13 @@ import yaml
 
 from contsemi import compose
 from contsemi.compose import files
+from contsemi.compose.parts import at
 from contsemi.errors import InputError
 from contsemi.tune.__main__ import main
 from contsemi.tune.processes import accuracies_on_the_way
 from contsemi.tune.rules import RULES, other_classes
 from contsemi.tune.search import Search
-from contsemi.tune.space import Choice, Range, at, space_of
+from contsemi.tune.space import Choice, Range, space_of
 from contsemi.tune.trials import Manifest, Trial
 
 METHODS = [
@@ -128,9 +129,9 @@ def test_accuracies_on_the_way_are_means_over_the_tasks_seen(tmp_path):
     text = "\n".join(json.dumps(row) for row in rows)
     (tmp_path / "metrics.jsonl").write_text(text + '\n{"step": 9, "ta')
     np.testing.assert_allclose(
-        accuracies_on_the_way(tmp_path, "accuracy/class_incremental/"), [0.9, 0.6]
+        accuracies_on_the_way(tmp_path, "accuracy/class_incremental"), [0.9, 0.6]
     )
-    assert accuracies_on_the_way(tmp_path / "none", "accuracy/") == []
+    assert accuracies_on_the_way(tmp_path / "none", "accuracy/x") == []
 
 
 class Fake:

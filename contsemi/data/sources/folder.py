@@ -177,7 +177,7 @@ def _decode(
     root: Path, files: Files, *, size: int, cache: str | None, workers: int, title: str
 ) -> Cached | list[Failure]:
     if not files.paths:
-        return []
+        return Cached(np.zeros((0, 3, size, size), np.uint8), np.zeros(0, np.uint64), key("none"))
     names = [path.relative_to(root).as_posix() for path in files.paths]
     states = list(zip(names, files.states, strict=True))
 

@@ -9,6 +9,7 @@ from contsemi.assign.lloyd import lloyd, spread_starts
 from contsemi.assign.picks import Repulsion, density, regularised_picks
 from contsemi.errors import InputError
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
+from contsemi.losses.numerics import wide
 
 __all__ = ["Usl"]
 
@@ -21,6 +22,7 @@ class Usl(ByEmbedding):
     semi-supervised learning", section 3.
     """
 
+    unit: bool  # whether embeddings are brought to length 1, which the horizon is a measure of
     neighbours: int  # least number of neighbours that make the density, the image itself counted
     neighbours_share: float  # of the pool, where that is more
     starts: str  # of k-means: spread (k-means++), or random rows as in the paper
@@ -43,7 +45,7 @@ class Usl(ByEmbedding):
 
     def picks(self, candidates: Candidates, budget: int, generator: torch.Generator) -> Tensor:
         """In the order of the clusters; -1 for an empty one."""
-        rows = unit_rows(candidates.embeddings)
+        rows = self._taken(candidates.embeddings)
         number = max(self.neighbours, round(self.neighbours_share * len(rows)))
         device = rows.device
         if self.starts == "random":
@@ -53,7 +55,7 @@ class Usl(ByEmbedding):
         clusters = lloyd(rows, starts, iterations=self.kmeans_iterations).assignment
         known = None
         if self.avoid_labelled and candidates.labelled is not None:
-            known = unit_rows(candidates.labelled)
+            known = self._taken(candidates.labelled)
         return regularised_picks(
             rows,
             density(rows, number),
@@ -71,3 +73,6 @@ class Usl(ByEmbedding):
             own_cluster=self.own_cluster,
             known=known,
         )[0]
+
+    def _taken(self, rows: Tensor) -> Tensor:
+        return unit_rows(rows) if self.unit else wide(rows.detach())

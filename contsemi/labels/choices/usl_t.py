@@ -45,6 +45,7 @@ class UslT(ByEmbedding):
     local_weight: float  # of the agreement with a neighbour
     momentum: float  # of the shares of the clusters
     balance: bool  # whether images of rare clusters weigh more
+    divide_by_present: bool  # so too, and the weights' mean over the clusters that occur is 1
     over_batch: bool  # whether the mean is over the batch instead of the sure images
     scale: float  # of cosine heads; 0 for linear ones
     select: str  # probability: the surest of each cluster; density: its densest
@@ -98,15 +99,22 @@ class UslT(ByEmbedding):
                 with torch.no_grad():
                     weak = self._logits(rows[index], directions)
                     neighbour = self._logits(strong_partner, directions)
-                loss, shares = self._loss(logits, weak, neighbour, shares)
+                loss, shares = self.loss(logits, weak, neighbour, shares)
                 (directions.grad,) = torch.autograd.grad(loss, directions)
                 adam.step()
         return directions.detach()
 
-    def _loss(
+    def loss(
         self, strong: Tensor, weak: Tensor, neighbour: Tensor, shares: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The loss of all heads, and the shares after it."""
+        """The loss of all heads, and the shares of the clusters after it.
+
+        Args:
+            strong: [heads, N, K] logits of strong views, which learn.
+            weak: [heads, N, K], of the images as they are.
+            neighbour: [heads, N, K], of strong views of a neighbour of each.
+            shares: [heads, K], of the clusters so far.
+        """
         targets = sharpened_guess(
             neighbour, shares, adjustment=self.adjustment, temperature=self.temperature
         )
@@ -117,6 +125,7 @@ class UslT(ByEmbedding):
                 guesses,
                 threshold=self.threshold,
                 balance=self.balance,
+                divide_by_present=self.divide_by_present,
                 over_batch=self.over_batch,
             )
             for logits, guesses in zip(strong, weak, strict=True)

@@ -80,9 +80,8 @@ def _plane(
         below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08)}
         axes.legend(handles, words, ncols=2, fontsize=6, title="task", **below)
     axes.set_title(f"after task {task + 1}")
-    for name, share in zip("xy", shares or (), strict=shares is not None):
-        axes.set(**{f"{name}label": f"component {'xy'.index(name) + 1} ({100 * share:.0f}%)"})
-        getattr(axes, f"{name}axis").label.set_fontsize(SMALL)
+    axes.set_xlabel(f"component 1 ({100 * shares[0]:.0f}%)", fontsize=SMALL)
+    axes.set_ylabel(f"component 2 ({100 * shares[1]:.0f}%)", fontsize=SMALL)
     axes.spines[["top", "right"]].set_visible(True)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -9,7 +9,7 @@ import numpy as np
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.by_class import ByClass
 from contsemi.metrics.forgetting import forgetting, forgetting_per_task
-from contsemi.metrics.matrix import Matrix, Undefined
+from contsemi.metrics.matrix import Matrix, Undefined, or_none
 from contsemi.metrics.stability_gap import gaps
 from contsemi.metrics.trajectory import Trajectory
 from contsemi.records.finished import FinishedRun
@@ -41,9 +41,9 @@ def matrix_cells(matrix: Matrix, names: Names) -> dict[str, Any]:
     return {
         "names": [names.of_task(task) for task in tasks],
         "rows": [[None if np.isnan(cell) else float(cell) for cell in row] for row in matrix],
-        "means": [_known(average_accuracy(matrix, task)) for task in tasks],
+        "means": [or_none(average_accuracy(matrix, task)) for task in tasks],
         "drops": forgetting_per_task(matrix),
-        "forgetting": _known(forgetting(matrix)),
+        "forgetting": or_none(forgetting(matrix)),
     }
 
 
@@ -124,7 +124,3 @@ def by_class_table(found: ByClass, names: Names) -> Table:
     ]
     head = ("class", "task", "test images", *(f"after {task + 1}" for task in found.tasks))
     return Table("Accuracy by class [%]", head, rows, folded=len(rows) > 20)
-
-
-def _known(metric: float | Undefined) -> float | None:
-    return None if isinstance(metric, Undefined) else metric

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.forgetting import forgetting, forgetting_per_task
-from contsemi.metrics.matrix import Matrix, Undefined
+from contsemi.metrics.matrix import Matrix, or_none
 from contsemi.records.finished import FinishedRun
 from contsemi.records.measured import GROUPS
 from contsemi.report.screen.grid import grid, least_width
@@ -121,11 +121,11 @@ def _accuracies(matrix: Matrix, width: int) -> RenderableType:
         [
             str(row + 1),
             *("" if np.isnan(value) else percent(value) for value in matrix[row]),
-            _percent(average_accuracy(matrix, row)),
+            percent(or_none(average_accuracy(matrix, row))),
         ]
         for row in range(tasks)
     ]
-    footer = ["forgetting", *drops, _percent(forgetting(matrix))]
+    footer = ["forgetting", *drops, percent(or_none(forgetting(matrix)))]
     if least_width([header, *rows, footer], gap=1) <= width:
         return grid(title, header, rows, width=width, footer=footer)
 
@@ -137,7 +137,3 @@ def _accuracies(matrix: Matrix, width: int) -> RenderableType:
         for task in range(tasks)
     ]
     return grid(title, header, rows, width=width)
-
-
-def _percent(metric: float | Undefined) -> str:
-    return percent(None if isinstance(metric, Undefined) else metric)

@@ -159,7 +159,7 @@ def test_density_takes_the_densest():
 USL_FILES = [
     path
     for path in sorted(PARTS.glob("usl_*.npz"))
-    if {"neighbours", "selected"} <= set(np.load(path)) and "no_horizon" not in path.stem
+    if {"neighbours", "selected"} <= set(np.load(path))
 ]
 
 
@@ -174,6 +174,7 @@ def test_usl_chooses_as_the_official_code(path, official, monkeypatch):
         known = SimpleNamespace(assignment=data["cluster"])
         monkeypatch.setattr(f"{room}.lloyd", lambda *a, **k: known)
     keys = {
+        "unit": bool(torch.isclose(rows.norm(dim=1), rows.new_ones(1)).all()),
         "neighbours": int(data["neighbours"]),
         "neighbours_share": 0.0,
         "kmeans_iterations": int(data.get("kmeans_iterations", 1)),
@@ -181,7 +182,7 @@ def test_usl_chooses_as_the_official_code(path, official, monkeypatch):
         "weight": float(data["reg_weight"]),
         "momentum": float(data["reg_momentum"]),
         "alpha": float(data["alpha"]),
-        "horizon": float(data.get("horizon", 0)),
+        "horizon": max(float(data.get("horizon", 0)), 0.0),
         "nearest": int(data.get("nearest_picks", 0)),
         "own_cluster": int(data.get("exclude_same_cluster", 1)) == 0,
     }
@@ -190,17 +191,46 @@ def test_usl_chooses_as_the_official_code(path, official, monkeypatch):
     assert torch.equal(found, data["selected"][-1])
 
 
-def test_usl_t_selects_as_the_official_code(official):
-    from contsemi.assign.picks import best_of_each
-
-    path = Path(__file__).parents[2] / "reference" / "parts" / "uslt_selection_f64.npz"
-    data = official.load(path)
+def test_usl_t_selects_as_the_official_code(official, monkeypatch):
+    """Its logits are the products of unit rows and what the heads then are."""
+    data = official.load(PARTS / "uslt_selection_f64.npz")
     logits = data["logits"]
-    clusters, number = logits[0].argmax(1), logits.shape[2]
-    mean = best_of_each(logits.softmax(2).amax(2).mean(0), clusters, number)
-    assert torch.equal(mean, data["selected_mean_prob"])
-    head = best_of_each(logits[0].softmax(1).amax(1), clusters, number)
-    assert torch.equal(head, data["selected_head_prob"])
+    budget, rows = logits.shape[2], torch.eye(logits.shape[1], dtype=logits.dtype)
+    for heads, name in ((logits, "mean"), (logits[:1], "head")):
+        choice = UslT(**USL_T | {"scale": 0.0})
+        monkeypatch.setattr(choice, "_trained", lambda *args, heads=heads: heads.mT)
+        found = choice.choose(Candidates(embeddings=rows), budget, seeded())
+        assert torch.equal(found, data[f"selected_{name}_prob"])
+
+
+USL_T_FILES = [path for path in sorted(PARTS.glob("uslt_*.npz")) if "steps" in np.load(path)]
+
+
+@pytest.mark.parametrize("path", USL_T_FILES, ids=lambda path: path.stem)
+def test_usl_t_learns_as_the_official_code(path, official):
+    data = official.load(path)
+    one = {name: value.item() for name, value in data.items() if not value.dim()}
+    choice = UslT(
+        **USL_T
+        | {
+            "adjustment": one["adjustment_weight"],
+            "temperature": one["sharpen_temperature"],
+            "threshold": one["threshold"],
+            "local_weight": one["local_weight"],
+            "momentum": one["ema_momentum"],
+            "balance": bool(one["reweight"]),
+            "divide_by_present": bool(one["reweight_renorm"]),
+            "over_batch": bool(one["mean_outside_mask"]),
+        }
+    )
+    shares = data["prob_ema_0"]
+    for step in range(one["steps"]):
+        strong = data["logits_strong"][step].clone().requires_grad_()
+        weak, neighbour = data["logits_weak"][step], data["logits_neighbour"][step]
+        loss, shares = choice.loss(strong, weak, neighbour, shares)
+        official.close(loss, data["loss"][step])
+        official.close(torch.autograd.grad(loss, strong)[0], data["grad_strong"][step])
+        official.close(shares, data[f"prob_ema_{step + 1}"])
 
 
 def test_usl_t_by_density_with_views_and_linear_heads():

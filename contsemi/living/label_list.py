@@ -1,0 +1,65 @@
+"""A list of labels, ``file,class`` a line: beside the photos as ``labels.csv``, or anywhere."""
+
+import csv
+from pathlib import Path
+
+from contsemi.data.classes import same_name
+from contsemi.data.sources.listing import pool_files, relative, shown
+from contsemi.errors import InputError
+
+__all__ = ["given_classes", "list_of"]
+
+LABELS = "labels.csv"
+
+
+def list_of(photos: Path, labels: Path | None) -> Path | None:
+    """The list that says which photos have a label: the one that is given, or that lies there."""
+    own = photos / LABELS
+    return own if labels is None and own.is_file() else labels
+
+
+def given_classes(photos: Path, labels: Path) -> dict[str, str]:
+    """The class of each photo that a list names, by its path below the folder.
+
+    Args:
+        photos: the folder.
+        labels: the list.
+
+    Raises:
+        InputError: the list cannot be read, is none, or does not fit the photos.
+    """
+    names = {relative(photos, path) for path in pool_files(photos).paths}
+    given: dict[str, str] = {}
+    for number, file, name in _lines(labels):
+        where = f"{shown(labels)} line {number}"
+        if file not in names:
+            problem = f"names {shown(file)}, which is no photo in {shown(photos)}"
+            raise InputError(where, problem, "leave it out")
+        if given.setdefault(file, name) != name:
+            problem = f"calls {shown(file)} {name}, and a line above {given[file]}"
+            raise InputError(where, problem, "leave one out")
+    return given
+
+
+def _lines(labels: Path) -> list[tuple[int, str, str]]:
+    """Number, file and class of each line; a first line ``file,class`` is none.
+
+    A class is named as it can be shown: one line in each answer.
+    """
+    try:
+        with labels.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            lines = [(reader.line_num, line) for line in reader if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        problem = f"cannot be read ({reason})"
+        raise InputError(shown(labels), problem, "write lines of file,class") from None
+    if lines and [word.strip().lower() for word in lines[0][1]] == ["file", "class"]:
+        lines = lines[1:]
+    for number, line in lines:
+        if len(line) != 2 or not line[1].strip():
+            problem = f"expected file,class, got {shown(','.join(line))[:60]}"
+            raise InputError(f"{shown(labels)} line {number}", problem, "mend it")
+    if not lines:
+        raise InputError(shown(labels), "holds no label", "write lines of file,class")
+    return [(number, line[0], shown(same_name(line[1].strip()))) for number, line in lines]
