@@ -1,4 +1,4 @@
-"""Novel classes: the official numbers of the assignment, of pairs and of purity, and limits."""
+"""Novel classes: the official numbers of the assignment, NMI, ARI and purity, and limits."""
 
 import math
 from pathlib import Path
