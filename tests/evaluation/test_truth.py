@@ -13,7 +13,7 @@ from contsemi.errors import InputError, StateDamaged
 from contsemi.evaluation.study import _columns
 from contsemi.evaluation.truth import Truth
 from contsemi.learner.learner import Learner
-from contsemi.learner.loop import HookList, fit
+from contsemi.learner.loop import HookList, Loop, fit
 from contsemi.pipeline.standing import bound, identity
 from contsemi.records.measured import load_measured
 from contsemi.report.figures.truth import drawing
@@ -131,8 +131,7 @@ def test_the_drift_is_fitted_on_the_old_tasks_own_images(runs, small, stream_of)
 
     inference.embed = moved
     inference.forget()
-    loop = type("L", (), {"learner": learner})()
-    panel.after_training_exp(loop)
+    panel.after_training_exp(Loop(learner))
     courses = told[1]
     torch.testing.assert_close(
         courses["with_labels_and_drift"].means[:4],

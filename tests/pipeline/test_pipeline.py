@@ -159,7 +159,7 @@ def test_a_diverged_run_says_so_and_saves_no_such_state(small, tmp_path, saved_i
 
 
 def test_too_little_device_memory_says_what_to_lower(start, tmp_path, monkeypatch):
-    def full(*args):
+    def full(*args, **options):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     monkeypatch.setattr("contsemi.pipeline.account.evaluate", full)

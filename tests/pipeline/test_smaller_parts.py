@@ -109,7 +109,7 @@ class Stopped(Exception):
     """Stands for a kill."""
 
 
-def stop(*args):
+def stop(*args, **options):
     raise Stopped
 
 
@@ -124,7 +124,7 @@ def test_after_five_halvings_it_ends(start, plant, tmp_path):
 def test_outside_of_a_step_nothing_is_halved(start, tmp_path, monkeypatch):
     calls = []
 
-    def full(*args):
+    def full(*args, **options):
         calls.append(1)
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
