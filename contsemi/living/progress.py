@@ -1,5 +1,6 @@
 """A bar of photos on a terminal; nothing elsewhere."""
 
+import sys
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -20,7 +21,12 @@ def with_a_bar(chunks: Iterator[Photos], title: str) -> Iterator[Photos]:
         TimeElapsedColumn(),
     )
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        # Lines go above the bar; those that a file or a pipe is to have must not go with them.
+        redirect_stdout=sys.stdout.isatty(),
     ) as bar:
         task = bar.add_task(title, total=None)
         for chunk in chunks:

@@ -104,9 +104,6 @@ def run(config: Config, given: Mapping[str, Any] | None = None) -> dict[str, Any
             return tell_json(ranks, _show_finished(display, folder) if ranks.first else {})
         with all_or_none(ranks):
             _refuse_without_room(config, ranks, given or {})
-        config, remark = settled(config, ranks)
-        if remark:
-            display.note(remark)
         learners = _Learners(config, ranks)
         setting = _open(config, plain, given or {}, ranks, display, folder, signals, learners)
         with setting.records:
@@ -128,9 +125,10 @@ class _Learners:
         self.config, self.ranks = config, ranks
         self.first: Learner | None = None
 
-    def make_first(self) -> Learner:
-        """Makes the learner of the first attempt."""
-        self.first = Learner(self.config, self.ranks, reads_again=True)
+    def make_first(self, config: Config) -> Learner:
+        """Makes the learner of the first attempt, and all others by the same configuration."""
+        self.config = config
+        self.first = self()
         return self.first
 
     def __call__(self) -> Learner:
@@ -156,10 +154,12 @@ def _open(
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         train, test, stream, budget = _divided(config, ranks, budget, choice, given)
         annotator = _annotator(config, stream, budget, choice, train, test)
-        learner = None if config.is_baseline else learners.make_first()
+    config, found = settled(config, ranks)  # on the threads of the run; it takes seconds
+    with all_or_none(ranks):
+        learner = None if config.is_baseline else learners.make_first(config)
         idle = [] if learner is None else notes(learner, given)
-        for remark in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle):
-            display.note(remark)
+        for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
+            display.note(each)
     facts = _facts(config, stream, device, threads) | {
         "ranks": ranks.size,
         "dataset_digests": {"train": train.digest, "test": test.digest},

@@ -7,7 +7,9 @@ import os
 import shutil
 import struct
 import sys
+import threading
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,24 @@ def test_names_are_read_from_the_input(model, photos, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert any("cannot be read" in line for line in lines)
+
+
+def test_answers_go_into_a_file_while_the_bar_is_on_a_terminal(
+    model, photos, tmp_path, monkeypatch
+):
+    leader, follower = os.openpty()
+
+    def watched():  # somebody has to, or the terminal takes no more
+        with suppress(OSError):  # its end
+            while os.read(leader, 999):
+                pass
+
+    threading.Thread(target=watched, daemon=True).start()
+    with os.fdopen(follower, "w") as terminal, (tmp_path / "answers").open("w") as answers:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setattr(sys, "stdout", answers)
+        assert predict([str(model), str(photos / "second" / "test")]) == 0
+    assert len((tmp_path / "answers").read_text().splitlines()) == 8
 
 
 def test_names_are_any_bytes_and_terminals_of_any_encoding(model, photos, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from contsemi.errors import InputError
 from contsemi.models import build_backbone
+from contsemi.models.efficientnet_lite0 import EfficientNetLite0
 from contsemi.models.network import Network
 from contsemi.models.pretrained import load_weights
 from contsemi.models.vit_small import VitSmall
@@ -213,6 +214,17 @@ def test_our_own_state(saved):
     load_weights(made, saved(state, "state-000003.safetensors"), projector=True)
     for name, value in made.state_dict().items():
         assert torch.equal(value, start.state_dict()[name]) != (name == "prototypes.weight"), name
+
+
+def test_a_backbone_that_a_run_has_fine_tuned_starts_another(saved):
+    tuned, frozen = EfficientNetLite0(), EfficientNetLite0()
+    state = drawn(tuned.state_dict())
+    wanted = Network(frozen, (), (8, 4), torch.Generator())
+    load_weights(
+        wanted, saved({f"network|backbone.{n}": v for n, v in state.items()}), projector=False
+    )
+    for name, value in frozen.state_dict().items():
+        assert torch.equal(value, state[name]), name
 
 
 @pytest.mark.parametrize("name", ["resnet50", "vit_small"])
