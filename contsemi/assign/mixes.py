@@ -43,7 +43,7 @@ def mixes_of_pairs(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     >>> mixes_of_pairs(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), torch.tensor(0.5))
     tensor([0.7071, 0.7071])
     """
-    share = share[..., None]
+    share = share[..., None].to(first)
     return functional.normalize(share * first + (1 - share) * second, dim=-1)
 
 

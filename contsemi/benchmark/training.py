@@ -29,11 +29,14 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
     waiting = [job for job in jobs if not job.finished]
     say(f"{len(jobs) - len(waiting)} of {len(jobs)} runs are finished")
     failed: list[Job] = []
+    running: list[subprocess.Popen[bytes]] = []
     took: list[float] = []
 
     def work(job: Job) -> None:
         start = time.monotonic()
-        code = started(job.settings, job.folder, apart=False).wait()
+        process = started(job.settings, job.folder)
+        running.append(process)
+        code = process.wait()
         took.append(time.monotonic() - start)
         told = duration(took[-1])
         if code:
@@ -47,23 +50,25 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
         try:
             list(pool.map(work, waiting))
         except KeyboardInterrupt:
-            # Those that run have had the signal, too, and save themselves.
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in running:
+                process.terminate()  # it saves itself first
             raise
     return failed
 
 
-def started(settings: Sequence[str], folder: Path, *, apart: bool) -> subprocess.Popen[bytes]:
+def started(settings: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     """One run in a process of its own; its screen goes to a file beside its folder.
+
+    A signal reaches it through whoever started it, once.
 
     Args:
         settings: ``key=value`` words.
         folder: of its output.
-        apart: whether Ctrl-C does not reach it by itself.
     """
     make_folder(folder.parent)
     command = [sys.executable, "-m", "contsemi.run", *settings]
     command += [f"output={folder}", "display=plain"]
     with folder.with_suffix(".log").open("w", encoding="utf-8") as log:
         one = dict(os.environ, OMP_NUM_THREADS="1")
-        return subprocess.Popen(command, stdout=log, stderr=log, env=one, start_new_session=apart)
+        return subprocess.Popen(command, stdout=log, stderr=log, env=one, start_new_session=True)

@@ -14,6 +14,7 @@ from contsemi.compose.names import run_name
 from contsemi.compose.parts import at
 from contsemi.compose.unread import refuse_unread
 from contsemi.config import Config
+from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
 from contsemi.records.effects import with_effect
 
@@ -68,7 +69,7 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Comp
         if words not in composed:
             _refuse_hidden(chosen)
             composed[words] = groups.compose(words)
-            _turn_off(composed[words], {o.key for o in chosen})
+            _leave_behind(composed[words], {o.key for o in chosen})
             _share_out(composed[words])
         config = _named(_checked(composed[words], combination, list(choices)), combination)
         before = plain(composed[words])
@@ -90,7 +91,7 @@ def _checked(
     changed = composed.copy()
     for override in combination:
         if override.key not in choices:
-            check.known_key(override.key, defaults, choices)
+            check.known_key(override, defaults, choices)
             OmegaConf.update(changed, override.key, override.value)
     chosen = {o.key: str(o.value) for o in combination if o.key in choices}
     given = {o.key for o in combination if o.key not in choices}
@@ -104,23 +105,37 @@ def _checked(
 
 
 def _refuse_hidden(chosen: Sequence[overrides.Override]) -> None:
-    """A scenario that an experiment then renames or changes is not the one that was asked for."""
+    """An experiment that says nothing, or hides the scenario that was asked for by another name."""
     names = {override.key: override.value for override in chosen}
-    if not (names.get("scenario") and names.get("experiment")):
+    name = names.get("experiment")
+    file = files.find("experiment", name) if name else None
+    if file is None:
         return
-    file = files.find("experiment", names["experiment"])
-    own = file and files.read(file).get("scenario")
-    if isinstance(own, Mapping):
+    said = files.read(file)
+    if not said:
+        raise InputError(files.shown(file), "sets nothing", "write keys into it, or leave it out")
+    own = said.get("scenario")
+    if names.get("scenario") and isinstance(own, Mapping):
         keys = " and ".join(f"scenario.{key}" for key in list(own)[:2])
         problem = f"sets {keys}, and scenario={names['scenario']} is given too"
         fix = "leave one out, or write a scenario file of your own"
-        raise InputError(f"experiment={names['experiment']}", problem, fix)
+        raise InputError(f"experiment={name}", problem, fix)
 
 
-def _turn_off(composed: Any, chosen: Collection[str]) -> None:
-    """Takes out what an experiment says of a distiller that the command line leaves out."""
-    if {"method", "distiller"} & set(chosen) and composed.distiller.name == "none":
-        composed.distiller = {"name": "none"}
+def _leave_behind(composed: Any, chosen: Collection[str]) -> None:
+    """Takes out what files say of a part that the command line exchanges for another."""
+    from omegaconf import OmegaConf, open_dict
+
+    method = ("objective", "distiller") if "method" in chosen else ()
+    for group in {*chosen, *method} & set(ROOMS) - {*SEVERAL}:
+        section = OmegaConf.select(composed, group)
+        names = files.named(group, section.name)
+        odd = set(section) - set(files.declared(group, names[0])[0]) if len(names) == 1 else set()
+        if odd:  # of another part; what no part has is a slip, and is refused
+            others = {key for name in files.names(group) for key in files.declared(group, name)[0]}
+            with open_dict(composed):
+                for key in odd & others:
+                    del section[key]
 
 
 def _share_out(composed: Any) -> None:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from contsemi.compose import consistency, files, parts, schema, suggest
+from contsemi.compose.overrides import Override
 from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
@@ -15,15 +16,14 @@ from contsemi.errors import InputError
 __all__ = ["known_key", "validate"]
 
 
-def known_key(key: str, values: Mapping[str, Any], groups: Sequence[str]) -> None:
+def known_key(given: Override, values: Mapping[str, Any], groups: Sequence[str]) -> None:
     """Refuses a key that the composed configuration does not have.
 
     Raises:
         InputError: with the nearest key.
     """
     named = {f"{group}.name" for group in ROOMS if group not in SEVERAL}
-    known = {k for k, value in files.keys(values) if not isinstance(value, Mapping)}
-    known = {*known, *groups} - named
+    known, key = {*_leaves(values), *groups} - named, given.key
     if key in named:
         group = key.removesuffix(".name")
         raise InputError(key, "the name chooses a file", f"write {group}=NAME")
@@ -31,7 +31,17 @@ def known_key(key: str, values: Mapping[str, Any], groups: Sequence[str]) -> Non
         return
     if inside := [k for k in known if k.startswith(f"{key}.")]:
         raise InputError(key, "is a section", f"set its keys one by one, as {min(inside)}=...")
-    raise InputError(suggest.bare(key), "unknown key", _other_key(key, known, values))
+    chooses = next((g for g in ROOMS if key.startswith(f"{g}.") and _names(g, given.value)), None)
+    fix = f"write {chooses}={given.value}" if chooses else _other_key(key, known, values)
+    raise InputError(suggest.bare(key), "unknown key", fix)
+
+
+def _leaves(values: Mapping[str, Any]) -> set[str]:
+    return {key for key, value in files.keys(values) if not isinstance(value, Mapping)}
+
+
+def _names(group: str, value: object) -> bool:
+    return isinstance(value, str) and value in files.names(group)
 
 
 def _other_key(key: str, known: Collection[str], values: Mapping[str, Any]) -> str:
@@ -85,8 +95,11 @@ def _explain(
     file = files.holding(key, chosen) if value == default else None
     where = f"{file}: {key}" if file else key
     if finding["type"] == "extra_forbidden":
-        near = suggest.key(key, (name for name, _, _ in schema.fields(model)))
+        known = {name for name, _, _ in schema.fields(model) if ".NAME" not in name}
+        near = suggest.key(key, (known | _leaves(values)) - {key})
         fix = f"did you mean {near}?" if near else "remove it"
+        if "." in str(path[-1]) and schema.field_at(key.split("."), model) is not None:
+            fix = f"write {_nested(key.split('.'))}"  # dots are for the command line
         return InputError(where, "unknown key in the YAML file", fix)
     if finding["type"] == "missing" or field is None:
         meaning = f" ({field.description})" if field and field.description else ""
@@ -100,6 +113,9 @@ def _explain(
     expected, words = schema.expected(field), schema.options(field)
     if finding["type"] == "finite_number":
         expected = re.sub(r"\bnumber", "finite number", expected, count=1)
+    if isinstance(value, list) and "names" in expected:
+        odd = "a name that YAML reads as something else (true, null, 1.5) is quoted twice"
+        fix = f"{odd}: \"{key}=['true',...]\"; {fix}"
     near = suggest.name(str(value), words) if isinstance(value, str) else None
     meaning = "" if field.description in (expected, None, "") else f"{_lower(field.description)}, "
     return InputError(
@@ -134,10 +150,16 @@ def _declared(group: str | None, key: str, values: Mapping[str, Any]) -> Any:
     return parts.at(declared, key.removeprefix(f"{group}."))
 
 
+def _nested(parts: Sequence[str]) -> str:
+    return f"{parts[0]}: " + (f"{{{_nested(parts[1:])}}}" if parts[1:] else "...")
+
+
 def _example(key: str, field: FieldInfo, value: Any) -> str:
     """An example that is allowed: a value that was checked, or one of the words."""
     if value is None and (words := schema.options(field)):
         value = words[0]
+    if value is None and type(None) not in get_args(field.annotation):
+        return files.FIX  # what the file says is all that is known, and it is wrong
     return f"for example {key}={_written(value)}"
 
 

@@ -48,6 +48,7 @@ _RULES: dict[str, tuple[_Idle, tuple[str, str]]] = {
     "memory.selection": (_no_images, _NO_IMAGES),
     "memory.pseudo_labels": (_no_images, _NO_IMAGES),
     "memory.drift": (_no_rows, _NO_ROWS),
+    "memory.top_labels": (_no_rows, _NO_ROWS),
     "memory.code_bytes": (
         lambda config: config.memory.index != "pq",
         ("memory.index keeps no codes", "set memory.index=pq"),

@@ -36,8 +36,7 @@ class Scenario(Section):
         description="seed of a shuffled class order; null takes the run's seed"
     )
     task_classes: list[int] | list[list[int | str]] | None = Field(
-        description="sizes of the tasks, or the classes of each; null for equal tasks; a name that "
-        "YAML reads as something else (true, null, 1.5) is quoted twice: \"[['true'],['null']]\""
+        description="sizes of the tasks, or the classes of each; null for equal tasks"
     )
     labels: str | None = Field(
         description="file of labelled image indices, one a line (frozen list); null draws them"

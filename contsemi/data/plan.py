@@ -1,5 +1,6 @@
 """Which image has its label: what is known of a stream before an image is decoded."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contsemi.config import Scenario
+from contsemi.data.classes import same_name
 from contsemi.data.coming import Coming, coming
 from contsemi.data.imageset import Named
 from contsemi.data.lists import Lists, read_lists
@@ -53,6 +55,9 @@ def plan(
     """
     if train.classes != test.classes:
         raise InputError("data.root", "train and test differ in classes", "give one dataset")
+    if twins := [name for name, n in Counter(map(same_name, train.classes)).items() if n > 1]:
+        problem = f"two classes are called {twins[0][:60]!r}"
+        raise InputError("data.root", problem, "give each class a name of its own")
     lists = read_lists(scenario, train.targets, train.classes)
     found = coming(scenario, train.targets, train.classes, seed, lists)
     _refuse_missing(found.order, train.targets, test.targets, train.classes)

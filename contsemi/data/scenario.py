@@ -135,7 +135,7 @@ def build(
     refuse_without_coarse(coarse_ratio, train)
     order = made.coming.order
     column_of = _columns(order, len(train.classes))
-    foreign = _foreign(scenario, test, data)
+    foreign, remarks = _without_tested(_foreign(scenario, test, data), test)
     cache = None if data is None else data.cache
     images = train.images if foreign is None else _with_foreign(train.images, foreign, cache)
     outside = None if foreign is None else np.arange(len(train), len(images))
@@ -156,7 +156,7 @@ def build(
         label_indices=labelled,
         label_digest=digest(labelled),
         novel=tuple(made.coming.novel),
-        remarks=() if foreign is None else _shared_with_test(foreign, test),
+        remarks=remarks,
         facts=[_facts(made, pool, train, task) for task, pool in enumerate(found[first])],
         test_files=_files(train.place, test),
     )
@@ -291,14 +291,19 @@ def _foreign(scenario: Scenario, test: ImageSet, data: Data | None) -> Tensor | 
     return torch.from_numpy(load_pool(root, size=test.size, cache=cache, workers=workers))
 
 
-def _shared_with_test(pool: Tensor, test: ImageSet) -> tuple[str, ...]:
-    """What is to be said where images of the pool are test images too."""
+def _without_tested(pool: Tensor | None, test: ImageSet) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Foreign images but those that are test images too, and what is to be said of these."""
+    if pool is None:
+        return None, ()
     store = plain(test.images, torch.device("cpu"))
     rows = torch.split(torch.arange(len(test)), _COMPARED)
     digests = [row_digests(store.take(each).numpy()) for each in rows]
     shared = np.isin(row_digests(pool.numpy()), np.concatenate(digests))
     if not shared.any():
-        return ()
-    return (
-        f"scenario.unlabelled_root: {int(shared.sum())} of {len(pool)} images are test images too",
-    )
+        return pool, ()
+    problem = f"{int(shared.sum())} of {len(pool)} images are test images too"
+    if shared.all():
+        raise InputError(
+            "scenario.unlabelled_root", problem, "no test image may train: give others"
+        )
+    return pool[torch.from_numpy(~shared)], (f"scenario.unlabelled_root: {problem}; left out",)

@@ -25,14 +25,14 @@ def twins(
 
     Args:
         train: digests [N] of the training images.
-        targets: int64 [N], their class ids.
+        targets: int64 [N], their class ids, -1 for none.
         test: digests [M] of the test images.
         names: what to call each training image.
     """
     said = []
     order = np.lexsort((targets, train))
     same = train[order][1:] == train[order][:-1]
-    other = targets[order][1:] != targets[order][:-1]
+    other = (targets[order][1:] != targets[order][:-1]) & (targets[order][:-1] >= 0)
     if len(pairs := np.flatnonzero(same & other)):
         first, second = sorted(order[pairs[0] : pairs[0] + 2].tolist())
         example = f"{names[first]} is {names[second]}"

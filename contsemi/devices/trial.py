@@ -23,7 +23,7 @@ _MOST_ROWS = 64  # of one trial, which takes seconds: those of more rows run by 
 _MOST_PIXELS = 1 << 22  # of its images, all together
 
 
-def settled(config: Config, ranks: Ranks = ALONE) -> tuple[Config, str]:
+def settled(config: Config, ranks: Ranks = ALONE) -> tuple[Config, tuple[str, ...]]:
     """The configuration with ``precision=fp32`` where ``auto`` would take a type that goes wrong.
 
     GPUs are not tried: a type that one has is right there.
@@ -33,7 +33,7 @@ def settled(config: Config, ranks: Ranks = ALONE) -> tuple[Config, str]:
         ranks: the processes, all of which call; what one of them finds holds for all.
 
     Returns:
-        The configuration, and what was found, for the user; empty where all is well.
+        The configuration, and what was found, for the user, if anything.
     """
     device = choose_device(config.device, ranks)
     precision = choose_precision(config.precision, device)
@@ -45,10 +45,10 @@ def settled(config: Config, ranks: Ranks = ALONE) -> tuple[Config, str]:
             rows = 2 * config.batch.unlabelled
             problem = why_not_reduced(backbone, [(rows, side) for side in sides], precision)
     if not ranks.agree(bool(problem)):
-        return config, ""
+        return config, ()
     found = problem or "another process found"
     remark = f"precision=auto takes fp32 here: in bfloat16 {found}"
-    return config.model_copy(update={"precision": "fp32"}), remark
+    return config.model_copy(update={"precision": "fp32"}), (remark,)
 
 
 def why_not_reduced(

@@ -86,7 +86,13 @@ def evaluate(
         confidence=np.exp(log_probs.max(1)),
         log_prob=log_probs[np.arange(len(targets)), targets],
         embedded=kept.astype(np.int32),
-        embeddings=points.cpu().numpy()[kept].astype(np.float16),
-        centres=centres.cpu().numpy().astype(np.float16),
+        embeddings=_halves(points.cpu().numpy()[kept]),
+        centres=_halves(centres.cpu().numpy()),
     )
     return Evaluation(class_row, task_row, rows, answers)
+
+
+def _halves(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    """As float16, whose range ends at 65504: beyond it stands its end, not infinity."""
+    largest = np.finfo(np.float16).max
+    return values.clip(-largest, largest).astype(np.float16)

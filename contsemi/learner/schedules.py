@@ -36,10 +36,8 @@ def learning_rate(optim: Optim, step: int, total_steps: int) -> float:
         step: steps of this task already done.
         total_steps: steps of the whole task.
     """
-    warmup = round(optim.warmup * total_steps)
+    warmup, start, peak = round(optim.warmup * total_steps), optim.start_lr, optim.lr
     if step < warmup:
-        return optim.start_lr + (optim.lr - optim.start_lr) * step / warmup
+        return start + (peak - start) * step / warmup
     curve = cosine if optim.curve == "half" else part_of_cosine
-    return curve(
-        step - warmup, total_steps=total_steps - warmup, start=optim.lr, end=optim.final_lr
-    )
+    return curve(step - warmup, total_steps=total_steps - warmup, start=peak, end=optim.final_lr)

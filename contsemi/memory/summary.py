@@ -7,6 +7,8 @@ exp(q.m / t + q'Cq / (2 t^2)) where the group is Gaussian along q. The groups th
 looked at row by row.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -119,8 +121,10 @@ class Summary:
         group, asking = chosen.flatten(), torch.arange(chosen.numel(), device=chosen.device)
         asking = asking // chosen.shape[1]
         each = max(1, _GATHERED // max(1, self._longest * self._rows.shape[1]))
+        # nothing is drawn inside, so no generator's state need be kept for the second pass
+        anew = partial(checkpoint, self._of_pairs, use_reentrant=False, preserve_rng_state=False)
         found = [
-            Votes(*checkpoint(self._of_pairs, unit, asks, own, temperature, use_reentrant=False))
+            Votes(*anew(unit, asks, own, temperature))
             for asks, own in zip(torch.split(asking, each), torch.split(group, each), strict=True)
         ]
         votes = torch.cat([part.log_votes for part in found])

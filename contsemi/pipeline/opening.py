@@ -104,9 +104,6 @@ def run(config: Config, given: Mapping[str, Any] | None = None) -> dict[str, Any
             return tell_json(ranks, _show_finished(display, folder) if ranks.first else {})
         with all_or_none(ranks):
             _refuse_without_room(config, ranks, given or {})
-        config, remark = settled(config, ranks)
-        if remark:
-            display.note(remark)
         learners = _Learners(config, ranks)
         setting = _open(config, plain, given or {}, ranks, display, folder, signals, learners)
         with setting.records:
@@ -128,9 +125,10 @@ class _Learners:
         self.config, self.ranks = config, ranks
         self.first: Learner | None = None
 
-    def make_first(self) -> Learner:
-        """Makes the learner of the first attempt."""
-        self.first = Learner(self.config, self.ranks, reads_again=True)
+    def make_first(self, config: Config) -> Learner:
+        """Makes the learner of the first attempt, and all others by the same configuration."""
+        self.config = config
+        self.first = self()
         return self.first
 
     def __call__(self) -> Learner:
@@ -149,28 +147,19 @@ def _open(
     signals: Signals,
     learners: _Learners,
 ) -> Setting:
-    """Loads the images and divides them; nothing is written yet.
-
-    Args:
-        config: the run.
-        plain: the same as plain values, its label budget written in one way.
-        given: keys that somebody asked for, and the values that they have else.
-        ranks: the processes.
-        display: the screen.
-        folder: the output folder, locked.
-        signals: what may ask to stop.
-        learners: made to make the first one, but for a baseline.
-    """
+    """Loads the images and divides them; nothing is written yet, and the folder is locked."""
     with all_or_none(ranks):
         device = choose_device(config.device, ranks)
         threads = fix_threads(config, device, ranks.local_size)
         budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
         train, test, stream, budget = _divided(config, ranks, budget, choice, given)
         annotator = _annotator(config, stream, budget, choice, train, test)
-        learner = None if config.is_baseline else learners.make_first()
+    config, found = settled(config, ranks)  # on the threads of the run; it takes seconds
+    with all_or_none(ranks):
+        learner = None if config.is_baseline else learners.make_first(config)
         idle = [] if learner is None else notes(learner, given)
-        for remark in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle):
-            display.note(remark)
+        for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
+            display.note(each)
     facts = _facts(config, stream, device, threads) | {
         "ranks": ranks.size,
         "dataset_digests": {"train": train.digest, "test": test.digest},
@@ -182,8 +171,7 @@ def _open(
         folder.refuse_other_images(facts)
         if learner is not None and ranks.first:
             image, classes = image_bytes(stream.images), len(stream.class_order)
-            size = state_bytes(learner, config, image, classes)
-            refuse_if_no_room(folder.path, size)
+            refuse_if_no_room(folder.path, state_bytes(learner, config, image, classes))
     records = (Records if ranks.first else NoRecords)(folder.path)
     records.tracker = tracker(config, folder.path) if ranks.first else None
     return Setting(

@@ -1,13 +1,18 @@
-"""What the commands beside ``contsemi.run`` promise: one line for a wrong word, 130 for Ctrl-C."""
+"""What the commands beside ``contsemi.run`` promise: one line for a wrong word, 130 for Ctrl-C.
+
+SIGTERM and a closed terminal end them as Ctrl-C does, so that what they have begun is cleared up
+and what they have started ends with them.
+"""
 
 import argparse
 import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from types import FrameType
 from typing import NoReturn
 
 from contsemi.errors import ENDINGS, InputError, MethodFailed, OutOfDeviceMemory
@@ -15,6 +20,7 @@ from contsemi.errors import ENDINGS, InputError, MethodFailed, OutOfDeviceMemory
 __all__ = ["Parser", "at_once", "command", "enter"]
 
 SIGINT_CODE, PIPE_CODE = 130, 141
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,13 +43,29 @@ def command(room: str) -> Callable[..., int]:
     def main(arguments: Sequence[str] | None = None) -> int:
         def work() -> int:
             do = getattr(import_module(f"contsemi.{room}.command"), room)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            code: int = do(arguments)
+            with _stopped_by_signals():
+                code: int = do(arguments)
             return code
 
         return enter(work)
 
     return main
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Inside, each of them is a :class:`KeyboardInterrupt` with its number; ``nohup`` stays so."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    heard = [each for each in STOPPING if signal.getsignal(each) != signal.SIG_IGN]
+    before = {each: signal.signal(each, stop) for each in heard}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def enter(work: Callable[[], int]) -> int:
@@ -64,8 +86,8 @@ def enter(work: Callable[[], int]) -> int:
     except ENDINGS as error:
         _say(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        return SIGINT_CODE
+    except KeyboardInterrupt as error:
+        return 128 + error.args[0] if error.args else SIGINT_CODE
     except MemoryError as error:
         _say(f"memory: this machine has no room for that ({error}); give it less at a time")
         return OutOfDeviceMemory.exit_code

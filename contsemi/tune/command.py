@@ -1,7 +1,6 @@
 """The words of ``python -m contsemi.tune`` and what they do."""
 
 import os
-import signal
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,8 +46,6 @@ def tune(arguments: Sequence[str] | None) -> int:
     sampling = Sampling(space, seed=0)
     folder = given.output.resolve()
     manifest = Manifest.open(folder, _question(given, place, config, space))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
     with storage(folder):
         make_folder(folder)
     with _alone(folder):

@@ -25,7 +25,7 @@ class Process:
         self.folder, self.log = folder, folder.with_suffix(".log")
         self._began = time.monotonic()
         # Ctrl-C reaches it through us, once.
-        self._process = started([*settings, "resume=auto"], folder, apart=True)
+        self._process = started([*settings, "resume=auto"], folder)
         self.code: int | None = None
         self._took = 0.0
 

@@ -1,8 +1,12 @@
 """The benchmark: what it plans, what its table says, and that it goes on where it was."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,7 +164,8 @@ def test_wrong_words_are_one_line(tmp_path, capsys, words):
 def test_it_says_what_is_left_and_stops_at_ctrl_c(tmp_path, monkeypatch, capsys):
     jobs = plan(tmp_path).jobs(tmp_path)
     codes = iter([0, 3, 0])
-    monkeypatch.setattr("contsemi.benchmark.training._execute", lambda job: next(codes))
+    ended = SimpleNamespace(wait=lambda: next(codes))
+    monkeypatch.setattr("contsemi.benchmark.training.started", lambda *_: ended)
     lines = []
     failed = train(jobs[:3], 1, lines.append)
     assert failed == [jobs[1]]
@@ -168,11 +173,31 @@ def test_it_says_what_is_left_and_stops_at_ctrl_c(tmp_path, monkeypatch, capsys)
     assert "(1 of 3; 0.0 s left)" in lines[1] and "exit code 3" in lines[2]
     assert lines[3].endswith("(3 of 3)")
 
-    def stop(job):
+    def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("contsemi.benchmark.training._execute", stop)
+    monkeypatch.setattr("contsemi.benchmark.training.started", stop)
     assert main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path), "--jobs", "1"]) == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_runs_that_it_has_started(number, tmp_path, monkeypatch, capsys):
+    """Whichever it is: nothing trains on with nobody to wait for it."""
+    jobs = plan(tmp_path).jobs(tmp_path)
+    waiting, real = [], subprocess.Popen
+
+    def sleeping(command, **more):
+        waiting.append(real(["sleep", "60"], **more))
+        threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+        return waiting[-1]
+
+    monkeypatch.setattr("contsemi.benchmark.training.subprocess.Popen", sleeping)
+    begun = time.monotonic()
+    words = [str(tmp_path / "plan.yaml"), "--output", str(tmp_path), "--jobs", "1"]
+    assert main(words) == 128 + number
+    (process,) = waiting
+    assert process.returncode == -signal.SIGTERM and time.monotonic() - begun < 30
+    assert len(jobs) > 1  # and no other was begun
 
 
 @pytest.mark.slow

@@ -311,3 +311,25 @@ def test_a_method_with_another_part_has_another_name():
 def test_what_is_no_list_of_words_is_refused(words):
     with pytest.raises(InputError, match=r"words: expected a list of texts, got .*; write \["):
         compose.load(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["scenario=cifar100_mini", "model=efficientnet_lite0"], "model.frozen"),
+        (["experiment=cifar100_laptop", "model=resnet18"], "model.stem"),
+        (["experiment=cifar100_pretrained", "method=contsemi", "predict=index"], "predict.name"),
+    ],
+)
+def test_what_files_say_of_a_part_goes_when_it_is_exchanged(words: list[str], key: str) -> None:
+    """Before, another network was refused by a key of the scenario's own."""
+    section, _, own = key.partition(".")
+    found = getattr(compose.load(words), section)
+    assert own in found and not {"stem_stride", "rounds"} & set(found)
+
+
+def test_a_slip_is_still_one_where_a_part_is_exchanged(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: {widht: 8}")
+    with pytest.raises(InputError, match=r"widht: unknown key in the YAML file; did you mean"):
+        compose.load([f"experiment={path}", "model=resnet18"])

@@ -35,6 +35,10 @@ def test_it_may_build_on_one_of_ours(tmp_path):
         ("a+b.yaml", "optim: {epochs: 7}", "rename it"),
         ("wrong.yaml", "optim: {epohcs: 7}", "did you mean optim.epochs"),
         ("word.yaml", "hello", "expected key: value"),
+        ("empty.yaml", "# @package _global_\n", "empty.yaml: sets nothing; write keys into it"),
+        ("dots.yaml", "optim.lr: 0.5", "optim.lr: unknown key in the YAML file; write optim: {lr:"),
+        ("deep.yaml", "views.policies.large.size: 9", "write views: {policies: {large: {size:"),
+        ("yes.yaml", "head_norm: yess", "projector and predictor, mend the file"),
     ],
 )
 def test_a_wrong_one_is_one_line(tmp_path, name, text, said):

@@ -12,6 +12,7 @@ PAIRS = [
     ("memory.selection=reservoir", ["method=suave", "memory.exemplars=0"], ["method=nncsl"]),
     ("memory.pseudo_labels=0.5", ["memory.exemplars=0"], []),
     ("memory.drift=mlp", [], ["memory.embeddings=50"]),
+    ("memory.top_labels=3", [], ["memory.embeddings=50"]),
     ("memory.drift.ridge=0.1", [], ["memory.embeddings=50"]),
     ("optim.momentum=0.5", [], ["optim.name=sgd"]),
     ("optim.momentum=0.5", ["optim.name=adamw"], ["optim.name=lars"]),

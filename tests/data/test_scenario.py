@@ -302,6 +302,14 @@ def test_an_unlabelled_image_of_a_task_that_never_comes() -> None:
         build(scenario(tasks=5), LabelBudget.parse("5%"), with_strangers([5]), TEST, 0)
 
 
+@pytest.mark.parametrize("names", [("a", "b", "a"), ("caf\u00e9", "b", "cafe\u0301")])
+def test_two_classes_of_one_name_are_refused(names: tuple[str, ...]) -> None:
+    """Of one name in another Unicode form, too: who reads a table sees one class twice."""
+    both = [dataclasses.replace(each, classes=names + TRAIN.classes[3:]) for each in (TRAIN, TEST)]
+    with pytest.raises(InputError, match="two classes are called"):
+        build(scenario(tasks=5), LabelBudget.parse("5%"), *both, 0)
+
+
 def test_test_images_are_no_pool(tmp_path: Path) -> None:
     place = tmp_path / "photos" / "test"
     (place / "cat").mkdir(parents=True)
@@ -312,13 +320,19 @@ def test_test_images_are_no_pool(tmp_path: Path) -> None:
             build(given, LabelBudget.parse("5%"), TRAIN, test, 0)
 
 
-def test_copies_of_test_images_in_the_pool_are_said(tmp_path: Path) -> None:
+def test_copies_of_test_images_in_the_pool_are_left_out(tmp_path: Path) -> None:
     for number in range(3):
         pixels = TEST.images[number].permute(1, 2, 0).numpy()
         Image.fromarray(pixels if number else 255 - pixels).save(tmp_path / f"{number}.png")
     given = scenario(unlabelled="folder", unlabelled_root=str(tmp_path))
     made = build(given, LabelBudget.parse("5%"), TRAIN, TEST, 0)
-    assert made.remarks == ("scenario.unlabelled_root: 2 of 3 images are test images too",)
+    said = "scenario.unlabelled_root: 2 of 3 images are test images too"
+    assert made.remarks == (f"{said}; left out",)
+    assert len(made.images) == len(TRAIN) + 1
+    assert torch.equal(made.images[-1], 255 - TEST.images[0])
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(InputError, match="2 of 2 images are test images too; no test image may"):
+        build(given, LabelBudget.parse("5%"), TRAIN, TEST, 0)
 
 
 def test_coarse_classes_are_known_of_labelled_images_and_of_columns() -> None:

@@ -13,13 +13,13 @@ from contsemi.errors import InputError
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=12))
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 2)), min_size=1, max_size=12))
 def test_what_is_said_is_what_a_count_of_all_pairs_says(drawn: list[tuple[int, int]]) -> None:
     pictures, targets = (np.array(each) for each in zip(*drawn, strict=True))
     images = np.zeros((len(drawn), 3, 2, 2), np.uint8) + pictures[:, None, None, None]
     names = [f"image {n}" for n in range(len(drawn))]
     said = twins(row_digests(images.astype(np.uint8)), targets, row_digests(images[:0]), names)
-    clash = any(len(set(targets[pictures == each])) > 1 for each in pictures)
+    clash = any(len(set(targets[pictures == each]) - {-1}) > 1 for each in pictures)
     assert bool(said) == clash
 
 

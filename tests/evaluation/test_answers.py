@@ -6,7 +6,7 @@ import torch
 
 from contsemi import pipeline
 from contsemi.data.scenario import TestSet
-from contsemi.evaluation.answers import evaluate
+from contsemi.evaluation.answers import _halves, evaluate
 from contsemi.learner.inference import Inference
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
@@ -114,3 +114,10 @@ def test_a_run_of_ten_tasks_looks_once_at_what_was_seen(small, stream_of, tmp_pa
     pipeline.run(config)
     stream, _ = stream_of(config)
     assert looked == np.cumsum([len(task.indices) for task in stream.test]).tolist()
+
+
+def test_features_beyond_float16_end_at_its_range():
+    given = np.array([1e9, -1e9, np.nan, 0.5], np.float32)
+    with np.errstate(all="raise"):
+        found = _halves(given)
+    np.testing.assert_array_equal(found, np.array([65504, -65504, np.nan, 0.5], np.float16))

@@ -29,6 +29,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from contsemi.storage.host import refuse_too_much
 
 __all__ = [
+    "EMPTY",
     "FORMATS",
     "Unreadable",
     "brought_to",
@@ -43,6 +44,7 @@ __all__ = [
 ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 ENDINGS |= {"PPM": "ppm", "TIFF": "tif"}
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
+EMPTY = "has no bytes"
 MAX_PIXELS = 100_000_000
 LARGEST = 2**26  # bytes of a decoded image
 LEAST = 2  # times the wanted side that a JPEG is decoded to at least, where it is that large
@@ -147,6 +149,8 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _opened(file: Path | bytes, take: Callable[[Image.Image, tuple[int, int]], _T]) -> _T:
     """What is taken from an image and its full size; all errors become one kind."""
+    if file == b"":
+        raise Unreadable(EMPTY)
     try:
         source = io.BytesIO(file) if isinstance(file, bytes) else file
         with _QUIET, Image.open(source, formats=FORMATS) as image:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -67,10 +68,10 @@ def decode_into(
             return failures
         # spawn, because forking after torch has started its threads can hang
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context) as pool, _ended_by_an_error():
             pending: deque[tuple[int, int, Future[list[Failure]]]] = deque()
             for start, chunk in _chunks(items, length):
-                with _script_hidden():
+                with _apart():
                     job = pool.submit(_decode_chunk, file, offset, start, chunk, size)
                 pending.append((start, len(chunk), job))
                 if len(pending) > 4 * workers:
@@ -121,17 +122,33 @@ def _finish(
 
 
 @contextmanager
-def _script_hidden() -> Iterator[None]:
-    """Keeps a process that is started from importing the user's script.
+def _apart() -> Iterator[None]:
+    """Keeps a process that is started from the user's script, and from Ctrl-C, its parent's affair.
 
-    That would import torch in every process, and run a script without a main guard once more.
+    To import the script would import torch in every process, and run one without a main guard once
+    more.
     """
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         sys.modules["__main__"] = script
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _ended_by_an_error() -> Iterator[None]:
+    """Ends the processes started inside where an error or a signal comes: nobody waits."""
+    before = multiprocessing.active_children()
+    try:
+        yield
+    except BaseException:
+        for process in multiprocessing.active_children():
+            if process not in before:
+                process.terminate()
+        raise
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from contsemi.config import Data
 from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.names import OFFICIAL
 from contsemi.data.sources.cache import Cached, decoded, file_state, key
-from contsemi.data.sources.decode import Unreadable, brought_to, decode
+from contsemi.data.sources.decode import EMPTY, Unreadable, brought_to, decode
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
+from contsemi.data.twins import twins
 from contsemi.errors import InputError, first_of
 
 __all__ = ["Parquet", "encoded_images", "fetch", "find", "load"]
@@ -116,6 +117,9 @@ def load(
         for split, found in files.items()
     }
     said += [remark for each in opened.values() for remark in each.remarks]
+    rows, targets = opened["train"].rows, labels["train"][0]
+    names = [f"train row {row}" for row in range(len(rows))]
+    said += twins(rows, targets, opened["test"].rows, names)
     train, test = (
         ImageSet.of(
             opened[split].images,
@@ -321,7 +325,8 @@ def _labels(files: list[Path], columns: _Columns) -> _Labels:
 
 def _numbers(column: Any, where: str) -> NDArray[np.int64]:
     """Class numbers, -1 for none; pandas writes whole numbers with a gap as fractions."""
-    values = column.fill_null(-1).to_numpy()
+    whole = "int" in str(column.type)  # unsigned ones hold no -1
+    values = (column.cast("int64") if whole else column).fill_null(-1).to_numpy()
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), -1, values)
         if len(odd := np.flatnonzero(values != np.round(values))):
@@ -362,7 +367,8 @@ def _own_size(file: Path, first: bytes) -> int:
     try:
         return int(decode(first, None).shape[-1])
     except Unreadable as error:
-        raise InputError(str(file), f"the first image: {error}", "repair it") from error
+        fix = "repair it" if first else FIX_BYTES
+        raise InputError(str(file), f"the first image: {error}", fix) from error
 
 
 def _decode(
@@ -388,4 +394,7 @@ def _decode(
         return result
     named = first_of([f"row {number}: {why}" for number, why in result], 20)
     problem = f"{len(result)} images cannot be read: {named}"
-    raise InputError(f"{files[0].parent}/{files[0].name}", problem, "repair or remove the rows")
+    # The datasets library may have kept paths alone.
+    lost = all(why == EMPTY for _, why in result)
+    fix = FIX_BYTES if lost else "repair or remove the rows"
+    raise InputError(f"{files[0].parent}/{files[0].name}", problem, fix)

@@ -1,3 +1,7 @@
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -37,3 +41,28 @@ def test_a_process_that_dies_is_reported() -> None:
         InputError, match=r"a decoding process died at images 64 to 127; set data\."
     ):
         decoding._finish(64, 64, job, lambda images: pytest.fail("advanced"))
+
+
+def test_ctrl_c_ends_the_processes_and_they_say_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal sends it to all of them; the parent alone answers, and waits for nobody."""
+    file = tmp_path / "array"
+    file.touch()
+
+    def images() -> Iterator[bytes]:
+        yield from [ppm(1)] * 64
+        for number in range(64):
+            if not number:
+                for child in multiprocessing.active_children():
+                    os.kill(child.pid or 0, signal.SIGINT)
+            yield ppm(2)
+        assert all(child.is_alive() for child in multiprocessing.active_children())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        decoding.decode_into(
+            file, 0, images(), total=200, size=2, num_bytes=2**30, workers=2, title="test"
+        )
+    assert not multiprocessing.active_children()
+    assert capfd.readouterr().err == ""

@@ -107,8 +107,13 @@ def test_images_that_cannot_be_read_are_reported_together(tmp_path: Path) -> Non
     bad, none = {"bytes": b"no image", "path": None}, {"bytes": None, "path": "x.png"}
     write(root / "train.parquet", [0, 1, 0, 1], images=[good, bad, good, none])
     write(root / "test.parquet", [0, 1])
-    with pytest.raises(InputError, match=r"2 images cannot be read: row 1: not a .*; row 3: not a"):
+    said = r"2 images cannot be read: row 1: not a .*; row 3: has no bytes; repair or remove"
+    with pytest.raises(InputError, match=said):
         load(root)
+    write(root / "train.parquet", [0, 1], images=[none, none])
+    for side, said in ((8, "2 images cannot be read"), (None, "the first image: has no bytes")):
+        with pytest.raises(InputError, match=f"{said}.*; write the encoded images into it"):
+            load(root, size=side)
 
 
 @pytest.mark.parametrize(
@@ -307,6 +312,26 @@ def test_labels_with_gaps_as_pandas_writes_them(tmp_path: Path) -> None:
     write(tmp_path / "set" / "train.parquet", [0.0, 0.5, 1.0])
     with pytest.raises(InputError, match=r"row 1 has label 0\.5; write whole numbers"):
         load(tmp_path / "set")
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint64", "int32"])
+def test_labels_of_every_whole_type(tmp_path: Path, kind: str) -> None:
+    """An unsigned column holds no -1, and before it ended in a traceback."""
+    for name in ("train", "test"):
+        labels = pa.array([0, None, 1] if name == "train" else [0, 1], getattr(pa, kind)())
+        write(tmp_path / "set" / f"{name}.parquet", labels)
+    assert load(tmp_path / "set")[0].targets.tolist() == [0, -1, 1]
+    write(tmp_path / "set" / "train.parquet", pa.array([0, 2**63 + 1], pa.uint64()))
+    with pytest.raises(InputError, match="its labels cannot be read"):
+        load(tmp_path / "set")
+
+
+def test_test_images_among_the_training_images_are_said(tmp_path: Path) -> None:
+    pixels = RANDOM.integers(0, 256, (4, 8, 8, 3), np.uint8)
+    write(tmp_path / "set" / "train.parquet", [0, 1, 0, 1], pixels)
+    write(tmp_path / "set" / "test.parquet", [0, 1], pixels[1:3])
+    (remark,) = load(tmp_path / "set")[0].remarks
+    assert remark.endswith("set: 2 of 2 test images are training images too")
 
 
 def test_the_sizes_are_said(tmp_path: Path) -> None:
