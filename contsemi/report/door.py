@@ -77,7 +77,8 @@ def enter(work: Callable[[], int]) -> int:
     # Names of files may be any bytes, and those of classes any characters.
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=errors)
+            with suppress(io.UnsupportedOperation):  # of one that was read from before
+                stream.reconfigure(errors=errors)
     try:
         code = work()
         sys.stdout.flush()

@@ -74,17 +74,15 @@ class FolderLock:
                 raise
             self._acquire_alone()
 
-    def release(self, made: Sequence[Path] = ()) -> None:
-        """Gives it back, and its folder where nothing was written; may be called twice.
+    def release(self, made: Sequence[Path] | None = None) -> None:
+        """Gives it back; may be called twice.
 
         Args:
-            made: folders that were made for it, the innermost first.
+            made: folders that were made for it, the innermost first: they go, and the file with
+                them, where nothing was written; ``None`` leaves all as it is.
         """
-        with suppress(OSError):
-            if self.held and [each.name for each in self.path.parent.iterdir()] == [self.path.name]:
-                self.path.unlink()
-                for folder in made:
-                    folder.rmdir()
+        if made is not None and self.held and not self.gone:
+            self._remove(made)
         self._file = None
         if self._heartbeat is not None:
             self._heartbeat.stop()
@@ -93,6 +91,13 @@ class FolderLock:
                 if self._content() == self._line:
                     self.path.write_bytes(self._line + _ENDED)
         self._lock.release(force=True)
+
+    def _remove(self, made: Sequence[Path]) -> None:
+        with suppress(OSError):
+            if [each.name for each in self.path.parent.iterdir()] == [self.path.name]:
+                self.path.unlink()
+                for folder in made:
+                    folder.rmdir()
 
     @property
     def held(self) -> bool:

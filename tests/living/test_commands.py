@@ -75,7 +75,7 @@ def test_names_are_any_bytes_and_terminals_of_any_encoding(model, photos, tmp_pa
     given, said = io.BytesIO(name + b"\n"), io.BytesIO()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given, encoding="utf-8"))
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(said, encoding="ascii"))
-    assert predict([str(model), "-"]) == 0
+    assert predict([str(model), "-"]) == 0  # which reads from it
     folder = tmp_path / "é"
     shutil.copytree(photos / "first" / "test" / "cat", folder)
     assert predict([str(model), str(folder)]) == 0
