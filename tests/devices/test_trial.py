@@ -10,6 +10,8 @@ from contsemi.compose import files
 from contsemi.devices import trial
 from contsemi.devices.trial import settled, why_not_reduced
 from contsemi.learner.learner import Learner
+from contsemi.pipeline import opening
+from contsemi.run import main
 from contsemi.storage.tensors import flatten
 
 
@@ -58,6 +60,17 @@ def test_a_model_that_cannot_be_built_is_not_tried(small, bf16_is_fast):
     config = small("precision=auto")
     broken = config.model_copy(update={"model": {"name": "nobody"}})
     assert settled(broken) == (broken, ())
+
+
+def test_images_are_looked_at_before_anything_is_tried(tmp_path, monkeypatch, capsys):
+    """The trial takes seconds, and a damaged file is found at once."""
+    monkeypatch.setattr(opening, "settled", lambda *_: pytest.fail("tried first"))
+    for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "0.png").write_bytes(b"no image")
+    words = [f"data.root={tmp_path}", f"data.cache={tmp_path / 'c'}", f"output={tmp_path / 'o'}"]
+    assert main(["scenario=image_folder", "label_ratio=1/class", "display=quiet", *words]) == 2
+    assert "4 problems: train/cat/0.png: not a JPEG" in capsys.readouterr().err
 
 
 BACKBONES = {
