@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +39,17 @@ def _threads():
     """
     torch.set_num_threads(1)
     torch.zeros((), requires_grad=True).backward()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals():
+    """Where the tests run under nohup or behind a script, a signal that they send still arrives."""
+    for number, handler in (
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGINT, signal.default_int_handler),
+    ):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

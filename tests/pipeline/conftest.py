@@ -1,7 +1,6 @@
 """Small runs on the real digits, and what is compared of two runs."""
 
 import json
-import signal
 
 import pytest
 
@@ -12,12 +11,6 @@ from contsemi.storage.checkpoint import Checkpoints
 EMBEDDINGS = ("memory.embeddings=30", "distiller.neighbours=5")
 TWO_TASKS = ("scenario.classes=4", "scenario.tasks=2", *EMBEDDINGS, "optim.epochs=3")
 EVERY_STEP = "checkpoint.seconds=1e-6"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _hang_up():
-    """Under nohup a hang-up is ignored, by us too: tests of signals send one."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
