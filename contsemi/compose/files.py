@@ -91,9 +91,8 @@ def named(group: str, name: str) -> list[str]:
 
 def find(group: str, name: str) -> Path | None:
     """The file of a choice; ours where several packages have one of that name."""
-    if group == "experiment" and name in _by_path:
-        return _by_path[name]
-    return _find(group, name)
+    file = _find(group, name)
+    return _by_path.get(name) if file is None and group == "experiment" else file
 
 
 def _find(group: str, name: str) -> Path | None:

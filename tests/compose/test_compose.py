@@ -318,7 +318,10 @@ def test_what_is_no_list_of_words_is_refused(words):
     [
         (["scenario=cifar100_mini", "model=efficientnet_lite0"], "model.frozen"),
         (["experiment=cifar100_laptop", "model=resnet18"], "model.stem"),
-        (["experiment=cifar100_pretrained", "method=contsemi", "predict=index"], "predict.name"),
+        (
+            ["experiment=cifar100_pretrained", "method=contsemi", "predict=objective"],
+            "predict.name",
+        ),
     ],
 )
 def test_what_files_say_of_a_part_goes_when_it_is_exchanged(words: list[str], key: str) -> None:

@@ -84,11 +84,11 @@ BROKEN = "damaged (...)"
 READ = ""  # it can be used
 SAYS = {
     # empty, cut, and no images at all
-    "empty": UNKNOWN, "header only": BROKEN, "half jpeg": CUT, "half png": CUT, "half webp": BROKEN,
-    "half bmp": CUT, "half tiff": CUT, "half ppm": CUT, "ppm cut": CUT, "text": UNKNOWN,
-    "html": UNKNOWN, "svg": UNKNOWN, "eps": UNKNOWN, "pdf": UNKNOWN, "gif": UNKNOWN,
-    "many gif": UNKNOWN, "ico": UNKNOWN, "tga": UNKNOWN, "npy": UNKNOWN, "zip": UNKNOWN,
-    "pickle": UNKNOWN, "nul": UNKNOWN, "rubbish before": UNKNOWN,
+    "empty": "has no bytes", "header only": BROKEN, "half jpeg": CUT, "half png": CUT,
+    "half webp": BROKEN, "half bmp": CUT, "half tiff": CUT, "half ppm": CUT, "ppm cut": CUT,
+    "text": UNKNOWN, "html": UNKNOWN, "svg": UNKNOWN, "eps": UNKNOWN, "pdf": UNKNOWN,
+    "gif": UNKNOWN, "many gif": UNKNOWN, "ico": UNKNOWN, "tga": UNKNOWN, "npy": UNKNOWN,
+    "zip": UNKNOWN, "pickle": UNKNOWN, "nul": UNKNOWN, "rubbish before": UNKNOWN,
     # headers that lie, and bombs
     "bomb 225 Mpx": MANY, "bomb 2^31": MANY, "bmp of 2^31": MANY, "ppm too large": MANY,
     "1 pixel by 2^31": MANY, "bomb 100 Mpx": "10000x10000 pixels of mode 1 are more than 67108864",

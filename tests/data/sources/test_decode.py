@@ -140,7 +140,8 @@ JPEG = encoded(Image.fromarray(NOISE), "JPEG")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a JPEG, PNG, WEBP, BMP, PPM or TIFF image"),
+        (b"", "has no bytes"),
+        (b"\0", "not a JPEG, PNG, WEBP, BMP, PPM or TIFF image"),
         (b"this is text", "not a JPEG"),
         (GIF, "not a JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG"),
