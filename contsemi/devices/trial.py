@@ -1,7 +1,8 @@
 """Whether a network can be trained in bfloat16 on this machine, tried out before a run.
 
 On some processors (seen: an Intel Xeon with AMX) torch's bfloat16 convolutions of small maps give
-other gradients each time for the same rows, and NaN now and then; in float32 they do not.
+other gradients each time for the same rows, and NaN now and then; in float32 they do not. What
+happens too rarely for a trial a backbone says of itself, by the attribute ``unsteady``.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,9 @@ def settled(config: Config, ranks: Ranks = ALONE) -> tuple[Config, tuple[str, ..
             backbone = channels_last(build_backbone(config.model, generator(config.seed, "trial")))
             sides = sorted({policy.size for policy in config.views.policies.values()})
             rows = 2 * config.batch.unlabelled
-            problem = why_not_reduced(backbone, [(rows, side) for side in sides], precision)
+            problem = getattr(backbone, "unsteady", "") or why_not_reduced(
+                backbone, [(rows, side) for side in sides], precision
+            )
     if not ranks.agree(bool(problem)):
         return config, ()
     found = problem or "another process found"

@@ -56,6 +56,15 @@ def test_auto_falls_back_to_float32_and_says_so(wrong, small, monkeypatch, bf16_
     assert settled(small("precision=bf16"))[0].precision == "bf16"  # who asks for it gets it
 
 
+def test_a_backbone_may_say_that_its_steps_do_not_repeat(small, monkeypatch, bf16_is_fast):
+    """What happens in one step of a hundred is found by no trial of two."""
+    backbone = Fickle("nothing")
+    backbone.unsteady = "it may give other gradients"
+    monkeypatch.setattr(trial, "build_backbone", lambda *_: backbone)
+    config, found = settled(small("precision=auto"))
+    assert config.precision == "fp32" and found[0].endswith("it may give other gradients")
+
+
 def test_a_model_that_cannot_be_built_is_not_tried(small, bf16_is_fast):
     config = small("precision=auto")
     broken = config.model_copy(update={"model": {"name": "nobody"}})
