@@ -44,10 +44,8 @@ def _threads():
 @pytest.fixture(scope="session", autouse=True)
 def _signals():
     """Where the tests run under nohup or behind a script, a signal that they send still arrives."""
-    for number, handler in (
-        (signal.SIGHUP, signal.SIG_DFL),
-        (signal.SIGINT, signal.default_int_handler),
-    ):
+    usual = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    for number, handler in usual.items():
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, handler)
 
