@@ -35,7 +35,7 @@ def section(group, name):
 PAIRS = [(name, "none") for name in yaml_files("objective") if name != "none"]
 PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
 PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
-PAIRS += [("suave", "nnd+projected"), ("mixmatch", "nnd")]
+PAIRS += [("suave", "nnd+projected"), ("mixmatch", "nnd"), ("mixmatch", "projected")]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="+".join)
@@ -44,6 +44,8 @@ def config(request, small):
     objective, distiller = request.param
     base = small("memory.embeddings=40", "precision=fp32", "optim.lr=0.003", "optim.warmup=0")
     given = {"neighbours": 5} if distiller == "nnd" else {}  # so that embeddings vote
+    if (objective, distiller) == ("mixmatch", "projected"):
+        given = {"of": "start"}
     lively = {"fixmatch": {"threshold": 0.3}, "ccic": {"soft": True}}  # so early in a task
     lively["promptcal"] = {"kept_for": 1.0}  # whose term is off unless it is asked for
     return base.model_copy(

@@ -28,7 +28,7 @@ class Projected(Distiller):
 
     hidden: int  # width of the projector's hidden layer
     # The frozen network: that of the end of the task before (past), or that which the task began
-    # with (start), in the first task too
+    # with (start), in the first task too, where its weights are random unless they are pre-trained
     of: str
 
     def __post_init__(self) -> None:

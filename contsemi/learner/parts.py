@@ -116,7 +116,8 @@ def all_needs(objective: Objective, distiller: Distiller, views: Views) -> Needs
     Raises:
         InputError: the two contradict each other.
     """
-    needs = (objective.needs | distiller.needs).shown_to_past()
+    both = objective.needs | distiller.needs
+    needs = both.shown_to_past(start=distiller.needs.start > 0)
     swaps = {
         name
         for name, crop in views.policies.items()

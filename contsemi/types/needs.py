@@ -166,13 +166,16 @@ class Needs:
             supports_at_test=self.supports_at_test or other.supports_at_test,
         )
 
-    def shown_to_past(self) -> "Needs":
+    def shown_to_past(self, *, start: bool = False) -> "Needs":
         """The same, with views of unlabelled and of labelled images that frozen networks see.
 
         A method whose own ones are mixed, or seen without gradient, has none that a distiller could
         compare; then it gets one of each image beside, made as its others are.
+
+        Args:
+            start: whether a distiller compares with the network that the task began with.
         """
-        if not ((self.pasts or self.start) and self.views):
+        if not ((self.pasts or start) and self.views):
             return self
         views, plain = dict(self.views), [view for view in self.views.values() if view.mix is None]
         for rows in ("unlabelled", *({"labelled"} & self.rows)):

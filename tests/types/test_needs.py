@@ -98,6 +98,7 @@ def test_a_distiller_finds_images_of_both_kinds_whatever_a_method_makes_of_them(
     values = files.declared("objective", name)[0]
     needs = Objective.named(values).needs
     shown = (needs | Needs(pasts=1)).shown_to_past()
+    assert needs.shown_to_past(start=True).views == shown.views
     known = [view.rows for view in shown.views.values() if view.known_to_past]
     assert not needs.views or {"unlabelled", *({"labelled"} & needs.rows)} <= set(known)
     assert shown.views.items() >= needs.views.items()
