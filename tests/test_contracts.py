@@ -69,12 +69,17 @@ def in_second_task(config, stream):
     return learner
 
 
+@pytest.fixture(scope="module")
+def begun(config, stream):
+    """One first task for all tests of a pair; whoever trains on takes a copy."""
+    return in_second_task(config, stream)
+
+
 @pytest.fixture
-def learner(config, stream):
-    learner = in_second_task(config, stream)
-    if not learner.objective.needs.trains:
+def learner(begun):
+    if not begun.objective.needs.trains:
         pytest.skip("trains nothing")
-    return learner
+    return copy.deepcopy(begun)
 
 
 def train(learner, steps):
@@ -168,8 +173,8 @@ def test_no_part_of_step_or_needs_is_there_for_one_method_alone():
         assert {each: n for each, n in numbers.items() if n < 2}.keys() <= ALONE
 
 
-def test_scores_of_every_seen_class_are_finite(config, stream):
-    learner = in_second_task(config, stream)
+def test_scores_of_every_seen_class_are_finite(begun, stream):
+    learner = copy.deepcopy(begun)
     for seen in (learner.predict(stream.images[:7]), learner.predict(stream.images[:1])):
         assert seen.shape[1] == learner.num_seen == 4
         assert seen.isfinite().all()

@@ -109,7 +109,7 @@ class Learner:
             self.exemplars,
             self.embeddings,
             self.anchors,
-            lambda purpose: self.draw(self.step_in_task, purpose),
+            self.draw_now,
         )
         self.optimizer: torch.optim.Optimizer | None = None
         self.labelled_source: LabelledSource | None = None
@@ -295,6 +295,10 @@ class Learner:
         """A generator on the device for a purpose in a step of the present task."""
         task = self.task.experience.index
         return generator(self.config.seed, "draw", purpose, task, step, device=self.device)
+
+    def draw_now(self, purpose: str) -> torch.Generator:
+        """A generator for a purpose in the step at hand; a copy of a learner draws at its own."""
+        return self.draw(self.step_in_task, purpose)
 
     def loss(self, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of all terms, and the terms by name.
