@@ -1,6 +1,7 @@
 """Projected distillation: the past's features are to be read off the present ones by a small MLP.
 
-Source: the label-free first term of AdaGauss (Rypesc et al. 2024) and of BiCyc, on all images.
+Source: the label-free first term of AdaGauss (Rypesc et al. 2024) and of BiCyc, on all images. Of
+the network that a task began with, it holds pre-trained weights while the first task tunes them.
 """
 
 from dataclasses import dataclass
@@ -23,21 +24,27 @@ def _build(width: int, draw: torch.Generator, *, hidden: int) -> nn.Module:
 
 @dataclass(kw_only=True, eq=False)
 class Projected(Distiller):
-    """Squared error of projected features, in units of the past features' variance."""
+    """Squared error of projected features, in units of the frozen features' variance."""
 
     hidden: int  # width of the projector's hidden layer
+    # The frozen network: that of the end of the task before (past), or that which the task began
+    # with (start), in the first task too
+    of: str
 
     def __post_init__(self) -> None:
         super().__post_init__()
         build = partial(_build, hidden=self.hidden)
         head = Head(name="projected", on="features", build=build)
-        self.needs = Needs(heads=(head,), pasts=1, labelled_from="all")
+        past = self.of == "past"
+        self.needs = Needs(
+            heads=(head,), pasts=int(past), start=float(not past), labelled_from="all"
+        )
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``projected``: over all images that both networks saw."""
-        pairs = step.with_past()
+        pairs = step.with_past() if self.of == "past" else step.with_start()
         if not pairs:
             return {}
         now = torch.cat([present["projected"] for present, _ in pairs])
-        then = torch.cat([past.features for _, past in pairs])
+        then = torch.cat([frozen.features for _, frozen in pairs])
         return {"projected": scaled_regression(now, then)}

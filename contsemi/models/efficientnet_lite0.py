@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from contsemi.errors import InputError
+from contsemi.models.initialise import only_sizes
 from contsemi.models.origin import Origin
 
 __all__ = ["PACKAGE", "EfficientNetLite0", "build"]
@@ -113,7 +114,7 @@ def build(*, pretrained: bool, frozen: bool) -> EfficientNetLite0:
     """
     network = EfficientNetLite0()
     network.frozen = frozen
-    if pretrained:
+    if pretrained and not only_sizes():
         content = _file().read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         network.load_state_dict(_in_our_names(torch.load(_file(), "cpu", weights_only=True)))

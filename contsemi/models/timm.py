@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from contsemi.errors import InputError
+from contsemi.models.initialise import only_sizes
 from contsemi.models.origin import Origin
 from contsemi.models.pretrained import OURS, read_tensors
 
@@ -90,6 +91,7 @@ def build(*, arch: str, download: bool, frozen: bool) -> Timm:
     if not timm.is_model(arch):
         fix = "python -c 'import timm; print(timm.list_models())' lists them"
         raise InputError("model.arch", f"timm has no {arch!r}", fix)
+    download = download and not only_sizes()
     try:
         trunk: Any = timm.create_model(arch, pretrained=download, num_classes=0)
     except Exception as error:  # the hub's clients raise of every kind

@@ -99,14 +99,11 @@ class Promptcal(Objective):
 
     def _kept(self, step: Step) -> dict[str, Tensor]:
         """Mean squared difference of unit features of this network and of the task's first one."""
-        pairs = [
-            (each.student.features, each.start.features)
-            for each in step.seen.values()
-            if each.student is not None and each.start is not None
-        ]
+        pairs = step.with_start()
         if not pairs or step.progress >= self.kept_for:
             return {}
-        now, then = (functional.normalize(torch.cat(x), dim=1) for x in zip(*pairs, strict=True))
+        features = ([outputs.features for outputs in side] for side in zip(*pairs, strict=True))
+        now, then = (functional.normalize(torch.cat(rows), dim=1) for rows in features)
         first, last = self._weights
         weight = first + (last - first) * step.progress / self.kept_for
         return {"kept": weight * feature_distillation(now, then)}

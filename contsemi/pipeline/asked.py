@@ -4,6 +4,7 @@ The networks are built on torch's ``meta`` device, where a tensor has a shape an
 backbone is run there to see what a step keeps for its gradients. All of it is a lower bound.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -70,7 +71,8 @@ def asked_bytes(config: Config, images: int, ranks: int = 1) -> dict[str, int]:
     Returns:
         Empty where it cannot be told, as for a part that is at fault: that is said elsewhere.
     """
-    with suppress(Exception), torch.device("meta"):
+    quiet = warnings.catch_warnings(action="ignore")  # of networks that never are
+    with suppress(Exception), quiet, torch.device("meta"):
         return _networks(config) if config.is_baseline else _all(config, images, ranks)
     return {}
 

@@ -172,7 +172,7 @@ class Needs:
         A method whose own ones are mixed, or seen without gradient, has none that a distiller could
         compare; then it gets one of each image beside, made as its others are.
         """
-        if not (self.pasts and self.views):
+        if not ((self.pasts or self.start) and self.views):
             return self
         views, plain = dict(self.views), [view for view in self.views.values() if view.mix is None]
         for rows in ("unlabelled", *({"labelled"} & self.rows)):

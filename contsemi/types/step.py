@@ -153,6 +153,14 @@ class Step:
             if each.student is not None and len(each.past) > age and rows in (None, each.rows)
         ]
 
+    def with_start(self) -> list[tuple[Outputs, Outputs]]:
+        """The same of the network that the task began with."""
+        return [
+            (each.student, each.start)
+            for each in self.seen.values()
+            if each.student is not None and each.start is not None
+        ]
+
     def views(self, head: str, *names: str) -> Tensor:
         """What a head says of some kinds of views, one after the other, without those not there.
 

@@ -142,7 +142,8 @@ def test_cassle(path):
     "distiller",
     [
         SimReg(shares=[1.0], layers=4, linear=False),
-        Projected(hidden=8),
+        Projected(hidden=8, of="past"),
+        Projected(hidden=8, of="start"),
         Cassle(
             kind="predictive",
             hidden=8,
@@ -158,6 +159,23 @@ def test_no_past_no_term(distiller):
     rows = Outputs(torch.zeros(2, 3), {})
     assert distiller.terms(a_step({"large": Seen(student=rows)}, 2)) == {}
     assert distiller.terms(a_step({}, 0)) == {}
+
+
+@pytest.mark.parametrize("of", ["past", "start"])
+def test_projected_is_held_to_the_frozen_network_that_is_named(of):
+    draw = torch.Generator().manual_seed(0)
+    read_off, past, start = (torch.randn(6, 3, generator=draw) for _ in range(3))
+    read_off.requires_grad_()
+    student = Outputs(torch.zeros(6, 3), {"projected": read_off})
+    seen = Seen(student=student, past=(Outputs(past, {}),), start=Outputs(start, {}))
+    distiller = Projected(hidden=8, of=of)
+    found = distiller.terms(a_step({"large": seen}, 6))["projected"]
+    then = (past if of == "past" else start).double().numpy()
+    apart = read_off.detach().double().numpy() - then
+    close(found, np.mean(apart**2) / np.mean((then - then.mean(0)) ** 2))
+    found.backward()
+    close(read_off.grad, 2 * apart / apart.size / np.mean((then - then.mean(0)) ** 2))
+    assert (distiller.needs.pasts, distiller.needs.start) == ((1, 0) if of == "past" else (0, 1))
 
 
 def test_several_pasts_are_weighed_and_those_that_are_missing_left_out():

@@ -1,5 +1,6 @@
 """All backbones: shapes, parameter counts, torchvision as the reference, and randomness."""
 
+import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,8 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize("path", CONF, ids=lambda path: path.stem)
-def test_every_configuration_builds(path: Path) -> None:
-    config = yaml.safe_load(path.read_text())
+def configuration(path: Path) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load(path.read_text())
     config.pop("ranges", None)  # of the command line, not of the network
     if config.get("pretrained"):
         pytest.importorskip(PACKAGE)
@@ -47,10 +47,23 @@ def test_every_configuration_builds(path: Path) -> None:
     assert config["name"] == path.stem
     if config["name"] == "timm":
         pytest.importorskip("timm")
+    return config
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda path: path.stem)
+def test_every_configuration_builds(path: Path) -> None:
+    config = configuration(path)
     backbone = build_backbone(config, draw()).eval()
     with torch.no_grad():
         features = backbone(images(32))
     assert features.shape == (2, backbone.num_features) and features.isfinite().all()
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda path: path.stem)
+def test_only_the_sizes_are_asked_without_weights_or_a_warning(path: Path) -> None:
+    with warnings.catch_warnings(action="error"), torch.device("meta"):
+        backbone = build_backbone(configuration(path), draw())
+    assert {value.device.type for value in backbone.state_dict().values()} <= {"meta"}
 
 
 def test_resnet18_has_the_size_of_torchvisions() -> None:
