@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
 
 def _main(argv: Sequence[str], own_process: bool) -> int:
     from contsemi import compose
-    from contsemi.compose.argv import split
+    from contsemi.compose.argv import search_words, split
 
     arguments = split(argv)
     if arguments.action in ("help", "version"):
@@ -77,11 +77,15 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
         version = f"contsemi {__version__}"
         print(version if arguments.action == "version" else compose.usage.text(), flush=True)
         return 0
+    if arguments.sweeper and arguments.action == "run" and not ranked():
+        from contsemi.report.door import command
+
+        return command("tune")(search_words(arguments))
     with said_once(ContsemiError):
         runs = compose.expand(arguments.tokens, multirun=arguments.multirun)
-        if arguments.launcher and ranked():
+        if (others := arguments.launcher or arguments.sweeper) and ranked():
             problem = "its jobs are started by one process, and torchrun has started more"
-            raise InputError("hydra/launcher", problem, "start it without torchrun")
+            raise InputError(others[0].partition("=")[0], problem, "start it without torchrun")
     if arguments.action == "config":
         if not speaks():
             return 0

@@ -29,6 +29,7 @@ PARTS = {
     "versions": 60,
     "norm": 60,
     "functions": 90,
+    "images": 60,
     "methods": 200,
     "memory": 60,
     "ranks": 90,

@@ -10,7 +10,7 @@ from contsemi.config import Config
 from contsemi.errors import InputError
 from contsemi.report.words import TURNING
 
-__all__ = ["LAUNCHERS", "LAUNCHER_KEYS", "Arguments", "Token", "split"]
+__all__ = ["LAUNCHERS", "LAUNCHER_KEYS", "Arguments", "Token", "search_words", "split"]
 
 # All of Hydra's own settings that may be given: where the runs of a sweep go.
 LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
@@ -31,6 +31,9 @@ LAUNCHER_KEYS = (
     "tasks_per_node",
     "timeout_min",
 )
+_SEARCH = "hydra/sweeper=optuna"
+# Most of them are named as by Hydra's own plugin; beside, the tuner's words.
+_SEARCH_KEYS = {"n_trials": "--trials", "n_jobs": "--jobs", "rule": "--rule"}
 # Values of several words: lines of a shell, and options of sbatch by name.
 _SEVERAL = {"setup": ("[", "]"), "additional_parameters": ("{", "}")}
 _LONGEST = 20_000  # characters of a value: Hydra's grammar takes a second for so many
@@ -59,12 +62,14 @@ class Arguments:
         multirun: whether values may be several.
         tokens: the overrides of configuration keys.
         launcher: the overrides of Hydra's launcher, as written.
+        sweeper: those of its sweeper; see :func:`search_words`.
     """
 
     action: str
     multirun: bool
     tokens: tuple[Token, ...]
     launcher: tuple[str, ...] = ()
+    sweeper: tuple[str, ...] = ()
 
 
 def split(argv: Sequence[str]) -> Arguments:
@@ -83,6 +88,7 @@ def split(argv: Sequence[str]) -> Arguments:
     action, multirun = "run", False
     tokens: list[Token] = []
     launcher: list[str] = []
+    sweeper: list[str] = []
     words = iter(argv)
     for word in words:
         if word in _HELP:
@@ -98,13 +104,37 @@ def split(argv: Sequence[str]) -> Arguments:
                     "--cfg", f"expected job, got {suggest.shown(what)}", "write --cfg job"
                 )
             action = "config" if action == "run" else action
+        elif word.startswith(("hydra/sweeper=", "hydra.sweeper.")):
+            sweeper.append(_sweeper(word))
         elif word.lstrip("+~").startswith(("hydra/", "hydra.", "hydra=")):
             launcher.append(_launcher(word))
         else:
             tokens.append(_token(word, next(words, None) if word.startswith("--") else None))
-    if launcher and not multirun:
-        raise InputError(launcher[0], "a launcher is for sweeps", "add --multirun")
-    return Arguments(action, multirun, tuple(tokens), tuple(launcher))
+    if (others := [*launcher, *sweeper]) and not multirun:
+        raise InputError(others[0], "is for sweeps", "add --multirun")
+    if sweeper and (launcher or _SEARCH not in sweeper):
+        problem = "a search starts its runs itself" if launcher else f"belongs to {_SEARCH}"
+        raise InputError(others[0], problem, "remove it" if launcher else f"add {_SEARCH}")
+    return Arguments(action, multirun, tuple(tokens), tuple(launcher), tuple(sweeper))
+
+
+def search_words(arguments: Arguments) -> list[str]:
+    """The words of ``python -m contsemi.tune`` for a sweep by Optuna.
+
+    It goes through the search space of the method's YAML, and never looks at a test image; Hydra's
+    own plugin would choose by the number that a run returns, its test accuracy.
+
+    Raises:
+        InputError: there is no folder for it.
+    """
+    own = {"seed": "--seeds", "output": "--output"}
+    if all(token.key != "output" for token in arguments.tokens):
+        raise InputError("output", f"{_SEARCH} needs a folder", "add output=FOLDER")
+    words = [f"{own[x.key]}={x.text}" for x in arguments.tokens if x.key in own]
+    for word in arguments.sweeper:
+        key, _, value = word.removeprefix("hydra.sweeper.").partition("=")
+        words += [f"{_SEARCH_KEYS[key]}={value}"] if key in _SEARCH_KEYS else []
+    return words + [f"{x.key}={x.text}" for x in arguments.tokens if x.key not in own]
 
 
 def _token(word: str, following: str | None) -> Token:
@@ -188,6 +218,15 @@ def _flag(word: str, following: str | None) -> InputError:
     return InputError(suggest.bare(word), "is not an option", fix)
 
 
+def _sweeper(word: str) -> str:
+    key, _, value = word.partition("=")
+    known = key.removeprefix("hydra.sweeper.") in _SEARCH_KEYS
+    if word == _SEARCH or (known and re.fullmatch(r"\w+", value)):
+        return word
+    fix = f"use {_SEARCH}, or hydra.sweeper. with {', '.join(_SEARCH_KEYS)}"
+    raise InputError(suggest.bare(word), "is not supported", fix)
+
+
 def _launcher(word: str) -> str:
     key, _, value = word.partition("=")
     if key == "hydra/launcher":
@@ -198,9 +237,6 @@ def _launcher(word: str) -> str:
             f"unknown launcher {suggest.shown(value)}",
             suggest.did_you_mean(suggest.name(value, LAUNCHERS), LAUNCHERS),
         )
-    if key == "hydra/sweeper":
-        problem = "a search is a command of its own, by the search space of the method's YAML"
-        raise InputError(key, problem, "write python -m contsemi.tune method=NAME --output FOLDER")
     name = key.removeprefix("hydra.launcher.")
     if key != name and name in LAUNCHER_KEYS and "_target_" not in word:
         if re.fullmatch(r"[\w.:@-]+", value):

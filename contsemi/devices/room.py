@@ -20,10 +20,12 @@ _T = TypeVar("_T")
 _OUTSIDE = re.compile(
     r"CUBLAS_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)"  # its workspace or handle had no room
     r"|CUDNN_STATUS_(ALLOC_FAILED|NOT_INITIALIZED|INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)"
+    # torch tries one after another, swallows that each had no room, and says but that
+    r"|unable to find an engine to execute this computation"
     r"|StandardGpuResources.*(alloc|memory)"  # FAISS
     r"|cudaMalloc error"
-    r"|cusolver.*ALLOC_FAILED"
-    r"|CUDA error: out of memory"
+    r"|(cusolver|CUFFT).*ALLOC_FAILED"
+    r"|CUDA[^:]*: out of memory"  # of the runtime, the driver, or Triton
     r"|NCCL.*out of memory",
     re.IGNORECASE | re.DOTALL,
 )

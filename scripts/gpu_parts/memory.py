@@ -15,8 +15,9 @@ def check(device: str, quick: bool) -> Found:
 
     words = [
         *("method=contsemi", f"device={device}", "display=quiet", "precision=fp32"),
-        *("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1", "batch.unlabelled=256"),
-        *("model=resnet18", "batch.test=32"),
+        *("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1"),
+        *(["batch.unlabelled=48", "model.width=8"] if quick else ["batch.unlabelled=256"]),
+        *([] if quick else ["model=resnet18", "batch.test=32"]),
     ]
     with tempfile.TemporaryDirectory() as folder:
         torch.cuda.reset_peak_memory_stats()

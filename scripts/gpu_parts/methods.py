@@ -1,4 +1,7 @@
-"""Every method, two tasks: the same losses as on a CPU, and steps that wait for nothing."""
+"""Every method, two tasks: the same losses as on a CPU, and steps that wait for nothing.
+
+And one method in each further precision, against the CPU's float32.
+"""
 
 import torch
 
@@ -10,7 +13,6 @@ SMALL = (
     "scenario.tasks=3",
     "optim.epochs=1",
     "batch.unlabelled=48",
-    "precision=fp32",
     "display=quiet",
 )
 
@@ -26,13 +28,20 @@ def check(device: str, quick: bool) -> Found:
     for name in ["contsemi", "nncsl"] if quick else names:
         try:
             width = [] if name == "pixel_knn" else ["model.width=8"]
-            expected = steps(compose.load([f"method={name}", "device=cpu", *SMALL, *width]))
-            found = steps(compose.load([f"method={name}", f"device={device}", *SMALL, *width]))
+            words = [f"method={name}", "precision=fp32", *SMALL, *width]
+            expected = steps(compose.load([*words, "device=cpu"]))
+            found = steps(compose.load([*words, f"device={device}"]))
         except Exception as error:
             yield name, False, f"{type(error).__name__}: {str(error).splitlines()[0][:150]}", {}
             continue
         difference = apart(found, expected)
         yield name, difference <= 1e-3, "no wait", {"largest difference": difference}
+    words = ["method=contsemi", "model.width=8", *SMALL]
+    expected = steps(compose.load([*words, "device=cpu", "precision=fp32"]))[:3]
+    for precision in ("tf32", "bf16", "fp16"):
+        found = steps(compose.load([*words, f"device={device}", f"precision={precision}"]))[:3]
+        difference = apart(found, expected)
+        yield f"losses in {precision}", difference <= 5e-2, "", {"largest difference": difference}
 
 
 def steps(config: object) -> list[torch.Tensor]:
@@ -51,7 +60,8 @@ def steps(config: object) -> list[torch.Tensor]:
         learner.begin(experience, stream.images)
         for step in range(3 if learner.needs.trains else 0):
             # what is made once a task (tables on the device) may be waited for in its first step
-            with no_waits(str(learner.device) if step else "cpu"):
+            waits = not step or learner.precision == torch.float16  # to know what it can hold
+            with no_waits("cpu" if waits else str(learner.device)):
                 batch = learner.batch(*divmod(step, learner.steps_per_epoch))
                 loss, _ = learner.loss(learner.forward(batch))
                 learner.backward(loss)

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from contsemi.compose import launch
-from contsemi.compose.argv import LAUNCHER_KEYS, split
+from contsemi.compose.argv import LAUNCHER_KEYS, search_words, split
 from contsemi.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,12 +77,18 @@ def test_settings_of_several_words(word):
         "hydra.launcher.additional_parameters={_target_: os.system}",
         "hydra.launcher.partition=a b",
         "hydra.launcher.stderr_to_stdout=true",
-        "hydra/sweeper=optuna",
     ],
 )
 def test_other_settings_are_refused(word):
     with pytest.raises(InputError, match=re.escape(word.partition("=")[0])):
         split(["-m", "hydra/launcher=submitit_slurm", word, "seed=0,1"])
+
+
+def test_a_sweep_by_optuna_is_a_search():
+    words = "-m method=nncsl hydra/sweeper=optuna seed=0,1 hydra.sweeper.n_trials=9 output=x"
+    assert search_words(split([*words.split(), "label_ratio=4/class"])) == [
+        *("--seeds=0,1", "--output=x", "--trials=9", "method=nncsl", "label_ratio=4/class")
+    ]
 
 
 def test_a_job_that_meets_its_time_limit_is_queued_again_and_goes_on(small, tmp_path, monkeypatch):

@@ -19,7 +19,11 @@ OUTSIDE = [
     "Error in virtual void* faiss::gpu::StandardGpuResourcesImpl::allocMemory(const AllocRequest&)"
     ": Error: 'err == cudaSuccess' failed: StandardGpuResources: alloc fail type IVFLists",
     "Error in faiss: Error: 'err == cudaSuccess' failed: cudaMalloc error out of memory [2]",
+    "GET was unable to find an engine to execute this computation",  # of a convolution
+    "cuFFT error: CUFFT_ALLOC_FAILED",
     "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "Triton Error [CUDA]: out of memory",
     "NCCL error in: ProcessGroupNCCL.cpp:3384, unhandled cuda error, NCCL version 2.27.5\n"
     "ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\n"
     "Failed to CUDA calloc async 4 bytes: Cuda failure 2 'out of memory'",

@@ -4,10 +4,12 @@ import json
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+
+from contsemi.models.network import Network
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,16 +129,57 @@ def test_every_part_is_there_and_within_twelve_minutes(gpu_check):
     assert given.seconds <= 720
 
 
-@pytest.mark.parametrize("part", ["functions", "index"])
-def test_parts_hold_on_the_pretended_gpu(part, gpu_check, gpu, monkeypatch):
-    """And find what waits: there ``set_sync_debug_mode`` is the pretended GPU's counting."""
-    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: None)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+SLOW = ("methods", "memory", "recipe")
+PRETENDED = ("versions", "functions", "images", "index", *SLOW)
+
+
+@pytest.fixture
+def further(gpu, monkeypatch):
+    """What the parts ask of a GPU beside computing: memory that a fraction bounds, and waits."""
+    most = [1.0]
+    real = Network.forward
+
+    def forward(self, images, heads):
+        if most[0] < 1 and torch.is_grad_enabled() and len(images) > 64:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(self, images, heads)
+
+    def mode(name):
+        if name == "error":
+            gpu.waits.clear()
+        assert not gpu.waits, f"synchronizing CUDA operation: {gpu.waits}"
+
+    for name, found in {
+        "set_sync_debug_mode": mode,
+        "set_per_process_memory_fraction": lambda share: most.__setitem__(0, share),
+        "get_device_capability": lambda device: (9, 0),
+        "get_device_properties": lambda device: SimpleNamespace(total_memory=1 << 36),
+        "max_memory_allocated": lambda: 1 << 30,
+        "reset_peak_memory_stats": lambda: None,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, found)
+    monkeypatch.setattr(Network, "forward", forward)
+
+
+@pytest.mark.parametrize(
+    "part", [pytest.param(x, marks=pytest.mark.slow if x in SLOW else ()) for x in PRETENDED]
+)
+def test_parts_hold_on_the_pretended_gpu(part, gpu_check, further):
+    """All but the norm's, whose kernels are the GPU's own, and those that start processes."""
     found = list(gpu_check.run_part(part, "cuda:0", quick=True))
     # examples print their tensors, and those of the pretended GPU have another name
     found = [each for each in found if not each.name.startswith("example")]
     bad = [(each.name, each.detail, each.numbers) for each in found if each.holds is False]
-    assert len(found) > 2 and not bad
+    assert found and not bad
+
+
+def test_a_wait_is_found(gpu_check, further, monkeypatch):
+    from contsemi.stores.mapped import Mapped
+
+    real = Mapped.take
+    monkeypatch.setattr(Mapped, "take", lambda self, ids: real(self, ids).cpu().to("cuda:0"))
+    (found,) = gpu_check.run_part("images", "cuda:0", quick=True)
+    assert found.holds is False and "synchronizing" in found.detail
 
 
 def test_a_wrong_number_is_found(gpu_check, monkeypatch):

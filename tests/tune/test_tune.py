@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from contsemi import compose
+from contsemi import compose, run
 from contsemi.compose import files
 from contsemi.compose.parts import at
 from contsemi.errors import InputError
@@ -282,8 +282,13 @@ def test_a_search_ends_in_an_experiment_that_a_run_takes(tmp_path, capsys, rule)
     pytest.importorskip("optuna")
     words = ["method=contsemi", "optim.epochs=1", "model.width=8", "batch.unlabelled=256"]
     words += ["scenario.classes=4", "scenario.tasks=2", "threads=1", "label_ratio=4/class"]
-    given = ["--rule", rule, "--trials", "2", "--seeds", "0", "--jobs", "2"]
-    assert main([*words, *given, "--output", str(tmp_path)]) == 0
+    if rule == "first":  # as a sweep, which is the same command
+        sweeper = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.rule=first"]
+        words += ["-m", *sweeper, "hydra.sweeper.n_jobs=2", "seed=0", f"output={tmp_path}"]
+        assert run.main(words) == 0
+    else:
+        given = ["--rule", rule, "--trials", "2", "--seeds", "0", "--jobs", "2"]
+        assert main([*words, *given, "--output", str(tmp_path)]) == 0
     manifest = json.loads((tmp_path / "tune.json").read_text())
     trials = manifest["trials"]
     assert [each["state"] for each in trials] == ["finished"] * 2
@@ -291,8 +296,8 @@ def test_a_search_ends_in_an_experiment_that_a_run_takes(tmp_path, capsys, rule)
     best = max(trials, key=lambda each: each["score"])
     assert manifest["chosen"] == best["number"]
     made = compose.load([f"experiment={tmp_path / 'tuned_contsemi.yaml'}"]).model_dump()
-    run = yaml.safe_load((tmp_path / "runs" / "seed0" / "config.yaml").read_text())
-    assert made["optim"] == run["optim"] and made["objective"] == run["objective"]
+    done = yaml.safe_load((tmp_path / "runs" / "seed0" / "config.yaml").read_text())
+    assert made["optim"] == done["optim"] and made["objective"] == done["objective"]
     assert made["optim"]["lr"] == best["values"]["optim.lr"]
-    assert run["scenario"]["validation"] == 0 and run["scenario"]["first_tasks"] is None
+    assert done["scenario"]["validation"] == 0 and done["scenario"]["first_tasks"] is None
     assert f"rule {rule}" in (tmp_path / "tuned_contsemi.yaml").read_text()

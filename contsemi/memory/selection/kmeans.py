@@ -25,8 +25,10 @@ class KMeans(Selection):
 def _spread(rows: Tensor) -> Tensor:
     """Order by halves: the row nearest to the mean, then those nearest to 2, 4, 8, ... centres.
 
-    Centres begin at the rows that are farthest from those taken so far, so nothing is drawn.
+    Centres begin at the rows that are farthest from those taken so far, so nothing is drawn. All
+    is done on the CPU: a GPU adds rows up in any order, and processes have to keep the same images.
     """
+    device, rows = rows.device, rows.cpu()
     order = [int((rows - rows.mean(0)).square().sum(1).argmin())]
     away = torch.cdist(rows, rows[order]).squeeze(1)
     while len(order) < len(rows):
@@ -40,7 +42,7 @@ def _spread(rows: Tensor) -> Tensor:
             order.append(best)
             distance[:, best] = torch.inf
         away = torch.cdist(rows, rows[order]).amin(1)
-    return torch.tensor(order, device=rows.device)
+    return torch.tensor(order, device=device)
 
 
 def _centres(rows: Tensor, order: list[int], away: Tensor, count: int) -> Tensor:
