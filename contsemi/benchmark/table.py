@@ -8,7 +8,7 @@ from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.paired import paired_difference
 from contsemi.records.finished import FinishedRun, load_run
 
-__all__ = ["table"]
+__all__ = ["SIGN", "table"]
 
 COLUMNS = {
     "average accuracy": ("class_incremental", "average_accuracy"),
@@ -16,6 +16,8 @@ COLUMNS = {
     "forgetting": ("class_incremental", "forgetting"),
     "task-incremental": ("task_incremental", "average_accuracy"),
 }
+SIGN = " | ".join(COLUMNS).encode()
+"""What stands in every table, whatever its plan: by it a file is known as one."""
 
 
 def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:

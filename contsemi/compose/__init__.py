@@ -124,12 +124,12 @@ def _refuse_hidden(chosen: Sequence[overrides.Override]) -> None:
 
 def _leave_behind(composed: Any, chosen: Collection[str]) -> None:
     """Takes out what files say of a part that the command line exchanges for another."""
-    from omegaconf import OmegaConf, open_dict
+    from omegaconf import open_dict
 
     method = ("objective", "distiller") if "method" in chosen else ()
     for group in {*chosen, *method} & set(ROOMS) - {*SEVERAL}:
-        section = OmegaConf.select(composed, group)
-        names = files.named(group, section.name)
+        section = at(composed, group)
+        names = _names(group, section)
         odd = set(section) - set(files.declared(group, names[0])[0]) if len(names) == 1 else set()
         if odd:  # of another part; what no part has is a slip, and is refused
             others = {key for name in files.names(group) for key in files.declared(group, name)[0]}
@@ -142,15 +142,22 @@ def _share_out(composed: Any) -> None:
     """Gives what an experiment says of its distiller to the one of several that has such keys."""
     from omegaconf import OmegaConf
 
-    names = files.named("distiller", composed.distiller.name)
+    names = _names("distiller", composed.get("distiller"))
     section = plain(composed)["distiller"] if len(names) > 1 else {}
     for key in [key for key in section if key not in ("name", *names)]:
         said = dict(files.keys({key: section[key]})).keys()
-        owners = [each for each in names if said <= dict(files.keys(section[each])).keys()]
+        there = {each: own for each in names if isinstance(own := section.get(each), Mapping)}
+        owners = [each for each, own in there.items() if said <= dict(files.keys(own)).keys()]
         if len(owners) == 1:
             own = {key: section.pop(key)}
             section[owners[0]] = OmegaConf.to_container(OmegaConf.merge(section[owners[0]], own))
             composed.distiller = section
+
+
+def _names(group: str, section: Any) -> list[str]:
+    """The files that a section is of; none where it does not say so, which the schema refuses."""
+    name = at(section, "name")
+    return files.named(group, name) if isinstance(name, str) else []
 
 
 def _named(config: Config, combination: Sequence[overrides.Override]) -> Config:

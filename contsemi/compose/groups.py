@@ -1,5 +1,6 @@
 """The choices that there are, and Hydra's composition of the chosen ones."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -58,7 +59,9 @@ def compose(words: Sequence[str]) -> "DictConfig":
     import hydra as framework
 
     try:
-        with hydra():
+        with hydra(), warnings.catch_warnings():
+            # what it would do instead is guessing in which order files win
+            warnings.filterwarnings("error", "In 'config': Defaults list is missing")
             return framework.compose("config", list(words))
     except InputError:
         raise

@@ -4,12 +4,14 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from contsemi.compose import files
+from contsemi.compose.parts import at
 from contsemi.config import Config
 from contsemi.errors import InputError
 
 __all__ = ["following", "given_by", "refuse_enlarged"]
 
 SIDE, TEST = "data.size", "views.test_size"
+LARGEST = 4096  # pixels of a side, as the schema has it
 _WHOLE = ("experiment", "scenario", "method")
 
 
@@ -40,12 +42,12 @@ def following(
     Returns:
         dotted key -> pixels, of those that change.
     """
-    side, views = values["data"]["size"], values["views"]
-    sides = _sides(views)
-    if SIDE not in given or not _whole(side) or not all(map(_whole, sides.values())):
+    side, sides = at(values, SIDE), _sides(at(values, "views"))
+    test, crop = at(usual, TEST), at(usual, "views.test_crop")
+    known = isinstance(crop, int | float) and 0 < crop <= 1
+    if SIDE not in given or not known or not all(map(_is_side, (side, test, *sides.values()))):
         return {}  # what is no side is refused with its own words
-    test, crop = usual["views"]["test_size"], usual["views"]["test_crop"]
-    before = max(round(test / crop) if crop else 1, 1)
+    before = round(test / crop)
     return {
         key: max(1, round(own * side / before))
         for key, own in sides.items()
@@ -68,10 +70,13 @@ def refuse_enlarged(config: Config, given: Collection[str]) -> None:
             raise InputError(key, problem, fix)
 
 
-def _sides(views: Mapping[str, Any]) -> dict[str, Any]:
-    own = {f"views.policies.{name}.size": each["size"] for name, each in views["policies"].items()}
-    return own | {TEST: views["test_size"]}
+def _sides(views: Any) -> dict[str, Any]:
+    """Key -> side, of all views; of a section that is not yet checked there may be none."""
+    policies = at(views, "policies")
+    names = policies if isinstance(policies, Mapping) else ()
+    own = {f"views.policies.{name}.size": at(policies[name], "size") for name in names}
+    return own | {TEST: at(views, "test_size")}
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _is_side(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST

@@ -117,6 +117,21 @@ def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
     assert "| ours | 1 | 50.0 |" in text and "theirs" not in text.split("### 25/class")[1]
 
 
+@pytest.mark.usefixtures("_plain_runs")
+def test_a_table_is_written_over_and_a_text_of_others_is_not(tmp_path, monkeypatch, capsys):
+    """Also where the plan has other budgets by now."""
+    monkeypatch.setattr("contsemi.benchmark.command.train", lambda *_: [])
+    out, path = tmp_path / "out", tmp_path / "plan.yaml"
+    for labels in (["4/class"], ["5%", "25/class"]):
+        plan(tmp_path, labels=labels)
+        assert main([str(path), "--output", str(out)]) == 0
+        assert f"### {labels[0]}" in (out / "table.md").read_text()
+    (out / "table.md").write_text("### 5%\n\nof what I owe\n")
+    assert main([str(path), "--output", str(out)]) == 2
+    assert "of something else" in capsys.readouterr().err
+    assert "I owe" in (out / "table.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

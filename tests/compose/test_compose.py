@@ -261,6 +261,30 @@ def test_a_broken_yaml_file_is_one_line_too(
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        "views: 5",
+        "views: {policies: null}",
+        "views: {policies: {large: 3}}",
+        "views: {test_crop: .nan}",
+        "data: null",
+        "distiller: [nnd]",
+        "distiller: {name: null}",
+        "distiller: {name: nnd+projected, nnd: 5, q: 3}",
+        "objective: null",
+    ],
+)
+def test_a_section_that_is_none_is_one_line_whatever_looks_at_it_first(
+    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _planted(tmp_path, monkeypatch, f"scenario: {{name: planted}}\n{section}")
+    for words in ([], ["data.size=64"], ["method=nncsl"]):
+        with pytest.raises(InputError) as caught:
+            compose.load(["scenario=planted", *words])
+        assert len(str(caught.value).splitlines()) == 1
+
+
 def test_distillers_work_together_each_with_its_own_keys() -> None:
     config = compose.load(
         ["distiller=[nnd,projected]", "distiller.projected.weights.projected=0.5"]

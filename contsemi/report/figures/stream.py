@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from contsemi.records.names import Names
+from contsemi.records.written import as_written
 from contsemi.report.figures.drawing import SMALL, Drawing
 from contsemi.report.figures.heat import heat
 from contsemi.report.figures.palette import OKABE_ITO
@@ -17,7 +18,9 @@ from contsemi.report.words import one_line
 
 __all__ = ["drawing"]
 
+TOLD = ("images", "labels", "novel", "kinds")
 NAMED = 40  # classes whose names and labels fit
+MOST = 1 << 53  # images: a count that a figure has room for
 KINDS = ("current", "past", "future", "novel", "foreign")
 
 
@@ -26,6 +29,8 @@ def drawing(material: Material) -> Drawing | None:
     tasks = material.manifest.get("tasks")
     if not isinstance(tasks, list) or not tasks or not all(map(_is_told, tasks)):
         return None
+    with as_written(material.folder / "manifest.json"):
+        _check(tasks)
     if all(map(_is_plain, tasks)):
         return None  # new classes in each task and nothing else: the other figures say it
     counts = np.array([task["images"] for task in tasks], float).T
@@ -47,7 +52,24 @@ def drawing(material: Material) -> Drawing | None:
 
 def _is_told(task: Any) -> bool:
     """Whether the manifest says of a task what comes in it; those of older runs do not."""
-    return isinstance(task, dict) and {"images", "labels", "novel", "kinds"} <= set(task)
+    return isinstance(task, dict) and set(TOLD) <= set(task)
+
+
+def _check(tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Raises ``ValueError`` where what tasks say of their images is no table of counts."""
+    first = tasks[0]
+    for number, task in enumerate(tasks, start=1):
+        images, labels, novel, kinds = (task[key] for key in TOLD)
+        if not all(isinstance(each, list) for each in (images, labels, novel)):
+            raise ValueError(f"the images, labels and novel classes of task {number} are no lists")
+        if not isinstance(kinds, dict):
+            raise ValueError(f"the kinds of images of task {number} are no numbers by name")
+        if not labels or len(labels) != len(first["labels"]) or novel != first["novel"]:
+            raise ValueError(f"task {number} has other classes than the first")
+        if len(images) != len(labels) + len(novel):
+            raise ValueError(f"task {number} has images of {len(images)} classes")
+        if not all(type(n) is int and 0 <= n < MOST for n in (*images, *labels, *kinds.values())):
+            raise ValueError(f"a count of images of task {number} is none")
 
 
 def _is_plain(task: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from contsemi.errors import InputError
 from contsemi.report.figures.stream import drawing
 from contsemi.report.material import Material
 
@@ -58,9 +59,32 @@ def test_a_wild_stream_is_drawn() -> None:
     "tasks",
     [
         [{"columns": [0, 1]}],  # of a run of before
-        [{**WILD[1], "columns": [0, 2], "novel": [], "kinds": {"current": 10}}],  # a textbook's
+        [{**WILD[1], "images": [2, 0, 8], "novel": [], "kinds": {"current": 10}}],  # a textbook's
         None,
     ],
 )
 def test_a_plain_stream_is_not(tasks: object) -> None:
     assert drawing(material(tasks)) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("images", [6, 4, 0]),
+        ("images", {}),
+        ("labels", [2, "1", 0]),
+        ("labels", [2, 1, -1]),
+        ("labels", [2, 1, 10**30]),
+        ("labels", []),
+        ("novel", ["elf"]),
+        ("kinds", [10]),
+        ("kinds", {"current": [1]}),
+    ],
+)
+def test_a_damaged_table_is_one_line(key: str, value: object) -> None:
+    """In either task; where it was drawn, a figure would tell of another stream."""
+    for task in (0, 1):
+        tasks = [dict(each) for each in WILD]
+        tasks[task][key] = value
+        with pytest.raises(InputError, match=r"^manifest.json: expected a file as contsemi"):
+            drawing(material(tasks))
