@@ -83,7 +83,7 @@ class Calls:
         real["unlink"](path, **options)
 
     def mkdir(self, path, *args, **options):
-        if self.inside(path):
+        if self.inside(path) and not Path(path).is_dir():  # of one that is there changes nothing
             self.see("mkdir", str(path))
         real["mkdir"](path, *args, **options)
 
