@@ -16,10 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SIDE, BYTES = 128, 3 * 128**2
 WORDS = (
     *("scenario=image_folder", "scenario.tasks=2", "label_ratio=4/class", f"data.size={SIDE}"),
-    *("views.policies.large.size=16", "views.policies.small.size=12", "views.test_size=16"),
-    *("model.width=4", "model.blocks=[1,1]", "optim.epochs=1", "batch.unlabelled=256"),
-    *("memory.exemplars=8", "memory.embeddings=64", "device=cpu", "precision=fp32"),
-    *("display=quiet", "threads=1"),
+    *("views.policies.large.size=16", "views.policies.labelled.size=16", "views.test_size=16"),
+    *("model.width=16", "model.blocks=[1,1]", "optim.epochs=1", "batch.unlabelled=256"),
+    *("memory.exemplars=8", "device=cpu", "precision=fp32", "display=quiet", "threads=1"),
 )
 PROGRAM = """
 import os, sys
