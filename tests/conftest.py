@@ -24,6 +24,7 @@ from contsemi.records.records import Records
 from contsemi.records.results import results
 from contsemi.records.trajectories import load_trajectories
 
+
 @pytest.hookimpl(tryfirst=True)  # before marks choose
 def pytest_collection_modifyitems(items):
     """Of a test with the mark ``quick(n)`` all cases but n, evenly spread, are thorough ones."""
