@@ -115,14 +115,15 @@ SAYS = {
     # Pillow gives what is missing at the end of an unbroken stream as black, and does not tell.
     "pixels end early": READ, "huge but short": READ,
 }  # fmt: skip
+OUT = "is a link out of the folder, and those are not followed: copy what it names"
 SPECIAL = {
     "a pipe": ("fifo", "is not a file"),
     "a socket": ("socket", "is not a file"),
-    "a folder": ("folder", "is not a file"),
-    "a link out": ("link to /etc/hostname", "is a link"),
-    "a loop": ("link to a loop", "is a link"),
-    "nowhere": ("link to nowhere", "is a link"),
-    "a device": ("link to /dev/zero", "is a link"),
+    "a folder": ("folder", "is a folder, and images lie directly in the folder of their class"),
+    "a link out": ("link to /etc/hostname", OUT),
+    "a loop": ("link to a loop", "is a link to nothing"),
+    "nowhere": ("link to nowhere", "is a link to nothing"),
+    "a device": ("link to /dev/zero", OUT),
 }
 DEAR = {"text bomb", "icc bomb", "bomb rgba 60 Mpx", "bomb grey 60 Mpx", "bomb 60 Mpx"}
 REFUSED = [kind for kind, says in SAYS.items() if says]
