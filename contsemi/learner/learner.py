@@ -21,6 +21,7 @@ from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
 from contsemi.learner import optimisers, parts, schedules
 from contsemi.learner.backgrounds import donors
+from contsemi.learner.fitting import fitting
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
@@ -353,7 +354,12 @@ class Learner:
         }
 
     def restore(
-        self, state: dict[str, Any], experience: Experience, images: Images, step: int | None
+        self,
+        state: dict[str, Any],
+        experience: Experience,
+        images: Images,
+        step: int | None,
+        origin: tuple[object, str] = ("the state", "take another"),
     ) -> None:
         """Takes the state of a learner of the same configuration back.
 
@@ -362,12 +368,23 @@ class Learner:
             experience: the task in which, or after which, the state was saved.
             images: what the task's indices point into.
             step: steps done in that task; ``None`` if it was over: only exemplars are read.
+            origin: what it was read from, and what to do where it does not fit.
+
+        Raises:
+            StateDamaged: it is the state of another learner.
         """
         self._reach(images)
         experience = self.anchors.begin(experience, self.config.seed)
         learned = experience.num_seen if step is None else experience.num_old
-        self.networks.restore_pasts(state, learned)
-        self._grow(experience)
+        with fitting(*origin):
+            self.networks.restore_pasts(state, learned)
+        self._grow(experience)  # here objective and distiller begin, whose faults are their own
+        with fitting(*origin):
+            self._take(state)
+        if step is not None:
+            self._enter(experience, images, step)
+
+    def _take(self, state: dict[str, Any]) -> None:
         self.networks.restore(state)
         self.objective.load_state_dict(state.get("objective", {}))
         self.distiller.load_state_dict(state.get("distiller", {}))
@@ -379,5 +396,3 @@ class Learner:
             getattr(self, name).load(own)
         kept = state.get("predictor", {})
         self.inference.decides.load({name: x.to(self.device) for name, x in kept.items()})
-        if step is not None:
-            self._enter(experience, images, step)
