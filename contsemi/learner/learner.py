@@ -74,7 +74,8 @@ class Learner:
         self.objective, weights = parts.build_part(config.objective, Objective)
         self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
-        self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
+        parts.refuse_nothing_to_learn_from(config, self.objective, weights)
+        self.learning = Learning(config.method, trains=self.objective.needs.trains)
         self.blocks = [*blocks_of(self.objective), *blocks_of(self.distiller)]
         self.needs = parts.all_needs(self.objective, self.distiller, config.views)
         self.looks = Looks.of(self.needs)
