@@ -5,7 +5,7 @@ against a bare loop that calls the same views, network, loss and optimiser; Aval
 Replay each against a bare loop on the same tensors. The pairs of a round are timed one right after
 the other, and the difference is taken within the round. Evaluation: all test images by our
 evaluation, and by the network alone. A whole run through the command, with its records and its
-screen, is measured in a process of its own against a bare loop in it, in processor time;
+screen, is measured in processor time, a step of a bare loop after each of its own;
 ``--against`` adds another checkout, in the same rounds.
 
     python scripts/bench_loop.py --rounds 9 --against ../earlier
@@ -17,7 +17,8 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -60,26 +61,26 @@ import torch
 torch.set_num_threads(1)
 import bench_loop
 from contsemi import compose, pipeline
-try:
-    from contsemi.pipeline import tasks as caller
-except ImportError:  # of an earlier version
-    from contsemi.strategies import strategy as caller
-ours = bench_loop.Ours(compose.load(bench_loop.WORDS + ("model=pixels", sys.argv[2])))
-fit, spent, steps = caller.fit, [0.0], [0]
-def timed(learner, *given):
+from contsemi.learner import loop
+words = bench_loop.WORDS + ("model=pixels", sys.argv[2])
+bare = bench_loop.Ours(compose.load(words)).bare_steps()
+for _ in range(20):
+    next(bare)
+iterate, fit, spent = loop._iterate, pipeline.tasks.fit, {"run": 0.0, "bare": 0.0, "steps": 0}
+def beside(*given):
+    iterate(*given)
     began = time.process_time()
-    fit(learner, *given)
-    spent[0] += time.process_time() - began
-    steps[0] += learner.step_in_task
-caller.fit = timed
-words = ("model=pixels", sys.argv[2], "display=plain", "output=" + tempfile.mkdtemp())
-config = compose.load(bench_loop.WORDS + words)
-pipeline.run(config)
-ours.bare()
-began = time.process_time()
-ours.bare()
-bare = time.process_time() - began
-print("|", 1e3 * spent[0] / steps[0], 1e3 * bare / ours.iterations)
+    next(bare)
+    spent["bare"] += time.process_time() - began
+    spent["steps"] += 1
+def timed(*given):
+    began = time.process_time()
+    fit(*given)
+    spent["run"] += time.process_time() - began
+loop._iterate, pipeline.tasks.fit = beside, timed
+pipeline.run(compose.load(words + ("display=plain", "output=" + tempfile.mkdtemp())))
+each = 1e3 / spent["steps"]
+print("|", each * (spent["run"] - spent["bare"]), each * spent["bare"])
 """
 
 Pair = tuple[Callable[[], object], Callable[[], object]]
@@ -115,6 +116,11 @@ class Ours:
 
     def bare(self) -> None:
         """The same images, views, network, loss and optimiser, and nothing else."""
+        for _ in islice(self.bare_steps(), self.iterations):
+            pass
+
+    def bare_steps(self) -> Iterator[None]:
+        """Its steps, without an end."""
         learner, task = Learner(self.config), self.stream.experiences[0]
         learner.begin(task, self.stream.images)
         network, augment = learner.network, learner.augment
@@ -122,10 +128,9 @@ class Ours:
         images, labels = self.stream.images[task.labelled], task.labels
         draw = torch.Generator().manual_seed(0)
         network.train()
-        steps = learner.steps_per_epoch
-        for _ in range(learner.epochs):
+        while True:
             order = torch.randperm(len(images), generator=draw)
-            for step in range(steps):
+            for step in range(learner.steps_per_epoch):
                 rows = order[step * ROWS : (step + 1) * ROWS]
                 views = augment.view("labelled", images[rows], 1, draw)
                 logits = network(views, ("classifier",))["classifier"]
@@ -133,6 +138,7 @@ class Ours:
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
+                yield
 
     def evaluation(self, model: str) -> Pair:
         """All test images by our evaluation, and by the network alone."""
@@ -242,7 +248,7 @@ def measure(pair: Pair, iterations: int, rounds: int) -> list[str]:
 
 def through_command(checkout: Path, epochs: int) -> tuple[float, float]:
     """Processor milliseconds a step of a run by the command, and of a bare loop beside it."""
-    command = [sys.executable, "-c", COMMAND, str(checkout / "scripts"), f"optim.epochs={epochs}"]
+    command = [sys.executable, "-c", COMMAND, str(HERE / "scripts"), f"optim.epochs={epochs}"]
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
     # Python looks for modules in the working folder first.
     done = subprocess.run(

@@ -24,6 +24,21 @@ from contsemi.records.records import Records
 from contsemi.records.results import results
 from contsemi.records.trajectories import load_trajectories
 
+
+@pytest.hookimpl(tryfirst=True)  # before marks choose
+def pytest_collection_modifyitems(items):
+    """Of a test with the mark ``quick(n)`` all cases but n, evenly spread, are thorough ones."""
+    cases = {}
+    for item in items:
+        if (mark := item.get_closest_marker("quick")) and not item.get_closest_marker("slow"):
+            cases.setdefault((item.nodeid.partition("[")[0], mark.args[0]), []).append(item)
+    for (_, most), group in cases.items():
+        chosen = {i * len(group) // most for i in range(most)}
+        for place, item in enumerate(group):
+            if place not in chosen:
+                item.add_marker("thorough")
+
+
 # How long one example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

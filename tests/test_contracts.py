@@ -188,6 +188,7 @@ def test_every_weight_has_its_term(learner):
     assert all(value.shape == () and value.dtype == torch.float32 for value in terms.values())
 
 
+@pytest.mark.quick(12)
 def test_twenty_steps_lower_the_loss(learner):
     """A centre, clusters or a bank that fills raise the bar: then by the targets of the start."""
     train(learner, 1)  # what is stored of classes has the new ones
@@ -230,6 +231,7 @@ def test_every_term_has_a_gradient(learner):
         assert any(grad is not None and grad.any() for grad in grads), name
 
 
+@pytest.mark.quick(19)
 def test_a_restored_state_gives_the_same_next_loss(learner, config, stream, tmp_path):
     train(learner, 3)
     Checkpoints(tmp_path).save(learner.state(), {})
@@ -245,6 +247,7 @@ def test_a_restored_state_gives_the_same_next_loss(learner, config, stream, tmp_
 
 
 @pytest.mark.parametrize("missing", [NO_LABELS, NO_UNLABELLED], ids=["labels", "unlabelled"])
+@pytest.mark.quick(38)
 def test_a_batch_without_one_kind_of_row(missing, learner):
     train(learner, 1)
     loss, terms = loss_of(learner, without(learner.batch(0, 1), *missing), at=1)
@@ -291,6 +294,7 @@ class NoWaiting(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd", "lars"])
+@pytest.mark.quick(38)
 def test_no_step_waits_for_the_device(optimiser, learner, monkeypatch):
     # On the CPU alone this one looks at the labels.
     monkeypatch.setattr("torch.nn.functional.one_hot", lambda labels, n: torch.eye(n)[labels])

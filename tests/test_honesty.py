@@ -36,6 +36,7 @@ def words(request):
     return request.param
 
 
+@pytest.mark.quick(1)
 def test_hidden_labels_never_reach_training(words, small, stream_of, tmp_path):
     config = small(*words)
     stream, _ = stream_of(config)
@@ -58,6 +59,7 @@ def test_hidden_labels_never_reach_training(words, small, stream_of, tmp_path):
     assert same(train(config, truth), train(config, scrambled))
 
 
+@pytest.mark.quick(1)
 def test_no_image_of_an_earlier_task_is_read(words, small, stream_of):
     config = small(*words)
     stream, _ = stream_of(config)

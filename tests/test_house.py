@@ -39,6 +39,7 @@ def test_rooms_import_downwards_only() -> None:
         ("unheard_of.py", "", "rooms"),
     ],
 )
+@pytest.mark.quick(6)
 def test_a_planted_import_against_the_rules_is_found(
     tmp_path: Path, file: str, text: str, contract: str
 ) -> None:
@@ -65,6 +66,7 @@ def test_style() -> None:
     assert code == 0, said
 
 
+@pytest.mark.thorough
 def test_types() -> None:
     code, said = _call("-m", "mypy")
     assert code == 0, said
@@ -149,6 +151,7 @@ def test_a_planted_circle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("import contsemi.memory", {"faiss"}),
     ],
 )
+@pytest.mark.quick(5)
 def test_what_answers_at_once_loads_nothing_heavy(statement: str, absent: set[str]) -> None:
     program = f"import sys\nfrom contsemi.run import main\n{statement}\nprint('|', *sys.modules)"
     code, said = _call("-c", program)

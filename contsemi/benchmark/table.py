@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
+from typing import Any
 
 from contsemi.benchmark.plan import Job
 from contsemi.metrics.matrix import Undefined
@@ -10,7 +11,7 @@ from contsemi.records.finished import FinishedRun, load_run
 
 __all__ = ["table"]
 
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, ...]] = {
     "average accuracy": ("class_incremental", "average_accuracy"),
     "average incremental": ("class_incremental", "average_incremental_accuracy"),
     "forgetting": ("class_incremental", "forgetting"),
@@ -32,22 +33,38 @@ def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:
         for job in jobs:
             if job.labels == labels and job.finished:
                 runs.setdefault(job.method, {})[pairs.index(job.pair)] = load_run(job.folder)
+        columns = dict(COLUMNS)
+        if any(_another_predicts(run) for by_seed in runs.values() for run in by_seed.values()):
+            columns |= {"by its own head": ("predictors", "objective", "average_accuracy")}
         yield f"\n### {labels}\n"
-        names = ["method", seeds, *COLUMNS, f"{reference} ahead by", "bytes", "seconds"]
+        names = ["method", seeds, *columns, f"{reference} ahead by", "bytes", "seconds"]
         yield f"| {' | '.join(names)} |"
-        yield "|---" * (len(COLUMNS) + 5) + "|"
+        yield "|---" * len(names) + "|"
         for method, by_seed in sorted(runs.items(), key=lambda item: -_mean(item[1])):
             cells = [method, str(len(by_seed))]
-            cells += [_spread(by_seed, *place) for place in COLUMNS.values()]
+            cells += [_spread(by_seed, *place) for place in columns.values()]
             cells += [_ahead(runs.get(reference, {}), by_seed) if method != reference else "-"]
             cells += [f"{max(run.results['memory_bytes'] for run in by_seed.values()):,}"]
             cells += [f"{max(run.results['seconds'] for run in by_seed.values()):.0f}"]
             yield f"| {' | '.join(cells)} |"
 
 
-def _values(by_seed: Mapping[int, FinishedRun], kind: str, name: str) -> dict[int, float]:
-    found = {seed: run.results[kind].get(name) for seed, run in by_seed.items()}
+def _another_predicts(run: FinishedRun) -> bool:
+    """Whether the headline is not what the objective's own head says in the same run."""
+    found = run.results.get("predictors", {})
+    return "objective" in found and found["objective"] != found.get("headline")
+
+
+def _values(by_seed: Mapping[int, FinishedRun], *place: str) -> dict[int, float]:
+    found = {seed: _at(run.results, place) for seed, run in by_seed.items()}
     return {seed: 100 * value for seed, value in found.items() if value is not None}
+
+
+def _at(results: Mapping[str, Any], place: Sequence[str]) -> Any:
+    value: Any = results
+    for name in place:
+        value = (value or {}).get(name)
+    return value
 
 
 def _mean(by_seed: Mapping[int, FinishedRun]) -> float:
@@ -55,8 +72,8 @@ def _mean(by_seed: Mapping[int, FinishedRun]) -> float:
     return sum(values.values()) / max(len(values), 1)
 
 
-def _spread(by_seed: Mapping[int, FinishedRun], kind: str, name: str) -> str:
-    values = list(_values(by_seed, kind, name).values())
+def _spread(by_seed: Mapping[int, FinishedRun], *place: str) -> str:
+    values = list(_values(by_seed, *place).values())
     if not values:
         return "-"
     mean = f"{fmean(values):.1f}"

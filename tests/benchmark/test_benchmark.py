@@ -110,6 +110,25 @@ def test_differences_are_paired_by_order_and_seed(tmp_path):
 
 
 @pytest.mark.usefixtures("_plain_runs")
+def test_what_the_objectives_own_head_says_stands_beside_another_predictor(tmp_path):
+    jobs = [job for job in plan(tmp_path).jobs(tmp_path) if job.labels == "4/class"]
+    for job in jobs:
+        finish(job, 0.5)
+    assert "by its own head" not in "\n".join(table(jobs, "ours"))
+    for job in jobs:
+        path = job.folder / "results.json"
+        results = json.loads(path.read_text())
+        if job.method == "ours":
+            own = {"average_accuracy": 0.3 + 0.02 * job.seed}
+            results["predictors"] = {"headline": {"average_accuracy": 0.5}, "objective": own}
+        path.write_text(json.dumps(results))
+    lines = [line.split("|") for line in table(jobs, "ours") if line.startswith("|")]
+    place = [cell.strip() for cell in lines[0]].index("by its own head")
+    found = {line[1].strip(): line[place].strip() for line in lines[2:]}
+    assert found == {"ours": "32.0 ± 2.0", "theirs": "-"}  # of .30, .32, .34
+
+
+@pytest.mark.usefixtures("_plain_runs")
 def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
     jobs = plan(tmp_path).jobs(tmp_path)
     finish(jobs[0], 0.5)

@@ -66,6 +66,7 @@ OF_SOURCE |= {"shards": "image_folder"}
 
 
 @pytest.mark.parametrize("group", sorted(groups.choices()))
+@pytest.mark.quick(2)
 def test_every_choice_composes_and_passes_the_schema(group: str, tmp_path: Path) -> None:
     for choice in groups.choices()[group]:
         of_avalanche = group == "baseline" and choice != "none"

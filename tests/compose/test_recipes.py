@@ -39,6 +39,7 @@ def recipe(tmp_path):
 
 
 @pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.quick(9)
 def test_every_recipe_composes(name, recipe):
     assert recipe(name).method
 
@@ -49,6 +50,7 @@ def test_all_methods_on_all_datasets_are_there():
 
 
 @pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.quick(9)
 def test_values_are_the_published_ones(name, recipe):
     config = recipe(name)
     method, data, *official = name.split("_")
@@ -92,6 +94,7 @@ def test_values_are_the_published_ones(name, recipe):
 
 
 @pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.quick(9)
 def test_quirks_are_on_in_the_official_ones_alone(name, recipe):
     found = set(switches(recipe(name)))
     if not name.endswith("official"):
@@ -163,6 +166,7 @@ ALL = {"consistency", "me_max", "classifier", "distillation"}
     ("name", "side"),
     [("nncsl_cifar10_official", 32), ("paws_cifar100", 32), ("csl_imagenet100", 64)],
 )
+@pytest.mark.quick(2)
 def test_recipes_train(name, side, recipe):
     learner, images, terms = trained(recipe(name), side)
     assert len(terms) == 4

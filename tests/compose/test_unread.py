@@ -21,6 +21,7 @@ from contsemi.errors import InputError
         (["method=naive", "views.policies.large.size=9"], "views.policies.large.size"),
     ],
 )
+@pytest.mark.quick(6)
 def test_it_names_the_keys_and_the_baseline(words, keys):
     name = words[0].removeprefix("method=")
     with pytest.raises(InputError) as error:

@@ -118,6 +118,7 @@ RUN = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1", "memory.exemp
 
 
 @pytest.mark.parametrize("how", ["remove", "random", "swap"])
+@pytest.mark.quick(1)
 def test_a_run_changes_backgrounds_and_goes_on(small, tmp_path, how, monkeypatch):
     """Other numbers than without; the same again; exemplars are counted with their masks."""
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])

@@ -52,6 +52,7 @@ def test_none_is_the_network_itself(network):
 
 
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead", "max-autotune"])
+@pytest.mark.quick(2)
 def test_outputs_and_gradients_are_those_of_the_network(mode, network, captured):
     plain, run = copy.deepcopy(network), compiling.compiler(mode, CPU)(network)
     assert captured == [mode]
@@ -66,6 +67,7 @@ def test_outputs_and_gradients_are_those_of_the_network(mode, network, captured)
     assert all(a.equal(b) for a, b in zip(plain.buffers(), network.buffers(), strict=True))
 
 
+@pytest.mark.thorough
 def test_later_tasks_with_more_rows_and_copies_compile_nothing(network, captured):
     """Two sides, of: network, EMA copy, past, and from the second task on frozen BatchNorm."""
     compiled, graphs = compiling.compiler("default", CPU), []

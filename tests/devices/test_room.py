@@ -62,6 +62,7 @@ def test_what_has_no_room_is_tried_once_more_and_named(text, failures):
         with_room(lambda: (_ for _ in ()).throw(RuntimeError(OTHERS[0])), "it", "lower it")
 
 
+@pytest.mark.thorough
 def test_images_are_embedded_in_halves_that_fit(small, stream_of, monkeypatch):
     """The same features, whatever fits; less than one image does not."""
     config = small("precision=fp32", "batch.test=32")

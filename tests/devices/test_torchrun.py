@@ -207,6 +207,7 @@ def test_who_has_nothing_to_say_leaves_after_who_has(code, asked, monkeypatch):
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.quick(5)
 def test_every_command_of_the_page_is_a_right_one(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = argv.split(words)

@@ -105,8 +105,10 @@ def whole_state(out, run, records, committed):
     return not checkpoints.passed_over and now["number"] >= then["number"]
 
 
-def test_fifty_states(warm, tmp_path, draw):
-    assert check(warm, tmp_path, 50, draw) == 0
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("count", [5, 50])
+def test_states_after_a_loss_of_power(count, warm, tmp_path, draw):
+    assert check(warm, tmp_path, count, draw) == 0
 
 
 @pytest.mark.slow

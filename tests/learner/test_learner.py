@@ -36,6 +36,7 @@ def run_whole(config, stream):
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd", "lars"])
 @pytest.mark.parametrize("place", ["inside", "between"])
+@pytest.mark.quick(1)
 def test_a_restored_learner_goes_on_to_the_same_bits(optimiser, place, small, stream_of, tmp_path):
     config = small(f"optim.name={optimiser}", "optim.lr=0.01", *EMBEDDINGS)
     stream, _ = stream_of(config)
@@ -139,6 +140,7 @@ RETURNING = [[0, 1], [1, 2], [0, 3], [2, 4], [1, 3], [0, 4]]
 
 @pytest.mark.parametrize("method", [[], ["objective=swav"], ["objective=csl", "distiller=nnd"]])
 @pytest.mark.parametrize("named", [True, False], ids=["named", "unnamed"])
+@pytest.mark.quick(2)
 def test_classes_return_without_a_label(method, named, small, stream_of):
     config = small("memory.exemplars=10", "optim.epochs=1", *method)
     _, images = stream_of(config)
@@ -157,6 +159,7 @@ def test_classes_return_without_a_label(method, named, small, stream_of):
 
 
 @pytest.mark.parametrize("method", [[], ["objective=csl", "distiller=nnd"], ["predict=moments"]])
+@pytest.mark.quick(2)
 def test_no_label_in_the_first_task(method, small, stream_of):
     config = small("memory.exemplars=10", "optim.epochs=1", *method)
     config = config.model_copy(update={"label_ratio": ["0%", "5%", "0%", "5%", "5%"]})

@@ -18,6 +18,7 @@ def after_two_tasks(small, stream_of, *words):
 
 
 @pytest.mark.parametrize("selection", ["first", "reservoir", "herding", "kmeans", "margin"])
+@pytest.mark.quick(2)
 def test_each_policy_keeps_a_balanced_part(small, stream_of, selection):
     words = (f"memory.selection={selection}", "memory.exemplars=16")
     learner, again = (after_two_tasks(small, stream_of, *words) for _ in range(2))
@@ -49,6 +50,7 @@ def test_images_and_embeddings_share_the_bytes(small, stream_of):
 
 
 @pytest.mark.parametrize("drift", ["none", "translation", "linear", "mlp"])
+@pytest.mark.quick(3)
 def test_rows_of_kept_images_are_the_present_networks(small, stream_of, drift):
     config = small(
         "distiller=nnd",

@@ -292,6 +292,7 @@ def test_a_list_gives_labels_to_a_folder_of_any_photos(model, photos, tmp_path):
         (["SECOND/model", "SECOND"], "where it would be taken for a class"),
     ],
 )
+@pytest.mark.quick(7)
 def test_a_lesson_that_cannot_be_is_refused_in_one_line(
     model, photos, tmp_path, words, said, capsys
 ):

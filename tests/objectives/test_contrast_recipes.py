@@ -27,6 +27,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("recipe", NUMBERS)
+@pytest.mark.quick(5)
 def test_recipes(recipe, tmp_path):
     distiller = "nnd" if "cifar" in recipe else "none"
     words = [f"experiment={recipe}", f"data.root={tmp_path}", f"distiller={distiller}"]

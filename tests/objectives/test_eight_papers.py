@@ -137,6 +137,7 @@ def test_without_a_label_in_the_batch_it_is_the_papers_to_the_bit(name, change, 
     "sizes", [(6, (0, 1, 2)), (1, ()), (0, (3,)), (2, (1, 1, 1)), (6, ())], ids=str
 )
 @pytest.mark.parametrize(("name", "change"), METHODS, ids=NAMES)
+@pytest.mark.quick(55)
 def test_batches_of_all_kinds_have_finite_losses_and_gradients(name, change, sizes, step):
     objective = begun(built(name, change))
     unlabelled, labels = sizes

@@ -25,6 +25,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize("distiller", ["none", "nnd"])
 @pytest.mark.parametrize(("method", "data"), NUMBERS, ids=[" ".join(key) for key in NUMBERS])
+@pytest.mark.quick(7)
 def test_recipes(method, data, distiller, tmp_path):
     words = [f"experiment={method}_{data}", f"data.root={tmp_path}", f"distiller={distiller}"]
     config = compose.load(words)
@@ -53,6 +54,7 @@ def test_recipes(method, data, distiller, tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.quick(3)
 def test_methods_compose_with_a_distiller(method):
     for distiller in ("none", "nnd"):
         config = compose.load([f"method={method}", f"distiller={distiller}"])

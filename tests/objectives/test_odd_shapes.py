@@ -93,6 +93,7 @@ def unit(number, seed):
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 @pytest.mark.parametrize(("name", "change", "both_ways"), CASES, ids=str)
+@pytest.mark.quick(76)
 def test_it_is_the_reference_query_by_query(name, change, stream, both_ways, seen, step_of):
     objective, reference = built(name, change, both_ways), Reference(name, change)
     views, term = 2 if both_ways else 1, "intra" if name == "interclr" else "contrast"

@@ -25,6 +25,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize("distiller", ["none", "nnd", "projected", "simreg", "cassle"])
 @pytest.mark.parametrize("experiment", NUMBERS)
+@pytest.mark.quick(7)
 def test_recipes(experiment, distiller, tmp_path):
     config = compose.load(
         [f"experiment={experiment}", f"data.root={tmp_path}", f"distiller={distiller}"]

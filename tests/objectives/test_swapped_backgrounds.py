@@ -28,6 +28,7 @@ def made(*words):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.quick(7)
 def test_the_first_contrast_is_with_that_negative_alone(
     method, both_ways, pairs_step, seen, random
 ):

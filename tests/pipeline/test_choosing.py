@@ -66,6 +66,7 @@ def test_a_run_chooses_writes_and_hands_its_list_on(small, tmp_path):
     assert again["class_incremental"] == results["class_incremental"]
 
 
+@pytest.mark.thorough
 def test_a_resumed_run_keeps_its_labels(small, tmp_path, monkeypatch):
     """Stopped in the second task and gone on with: the same rows and the same numbers."""
     from contsemi.pipeline import tasks
@@ -87,6 +88,7 @@ def test_a_resumed_run_keeps_its_labels(small, tmp_path, monkeypatch):
     assert again["class_incremental"] == once["class_incremental"]
 
 
+@pytest.mark.thorough
 def test_no_label_is_read_before_it_is_bought(small, tmp_path, monkeypatch):
     """With other labels the same images are chosen in the first task, and in all by untrained."""
     load, found = data.load, []
@@ -111,6 +113,7 @@ def test_a_baseline_is_told_where_to_get_its_list(small, tmp_path):
         pipeline.run(small(*words))
 
 
+@pytest.mark.thorough
 def test_a_warm_up_chooses_without_a_label_and_leaves_the_run_alone(small, tmp_path, monkeypatch):
     """The rows are those of another network; given them, the run is the one without a warm-up."""
     from contsemi.pipeline import warmup

@@ -25,6 +25,7 @@ def test_the_same_command_gives_the_same_numbers(finished, small, tmp_path, numb
     assert numbers(tmp_path / "again") == numbers(finished[0])
 
 
+@pytest.mark.thorough
 def test_a_finished_run_is_shown_and_not_trained_again(finished, monkeypatch, capsys, two_tasks):
     def refuse(config):
         raise AssertionError("trained again")
@@ -39,6 +40,7 @@ def test_a_finished_run_is_shown_and_not_trained_again(finished, monkeypatch, ca
     assert {path: path.read_bytes() for path in folder.glob("*.json*")} == before
 
 
+@pytest.mark.thorough
 def test_never_starts_anew(start, finished, tmp_path, numbers):
     start(tmp_path, "seed=3")
     first = numbers(tmp_path)
@@ -84,6 +86,7 @@ def stop_at(monkeypatch, owner, name, call):
         (Records, "write_manifest", 1),
     ],
 )
+@pytest.mark.quick(2)
 def test_a_run_that_was_stopped_ends_with_the_same_numbers(
     owner, name, call, start, finished, tmp_path, monkeypatch, numbers
 ):
@@ -109,6 +112,7 @@ def test_only_what_is_left_is_trained(start, tmp_path, monkeypatch):
     assert len(steps) == 18 - 5  # 3 epochs of 3 steps in 2 tasks; 5 had been saved
 
 
+@pytest.mark.thorough
 def test_a_method_that_trains_nothing_goes_on_too(small, tmp_path, monkeypatch, numbers):
     words = ("method=pixel_knn", "scenario.classes=4", "scenario.tasks=2")
     pipeline.run(small(*words, f"output={tmp_path / 'whole'}"))
@@ -137,6 +141,7 @@ def test_other_images_are_not_gone_on_with(start, tmp_path, monkeypatch):
         start(tmp_path)
 
 
+@pytest.mark.thorough
 def test_a_shortened_metrics_file_is_said(start, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         stop_at(patch, account, "evaluate", 2)
@@ -194,6 +199,7 @@ def test_a_process_stopped_by_every_signal_ends_with_the_same_numbers(small, tmp
     assert numbers(folder) == numbers(tmp_path / "whole")
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_has_the_same_curves(start, small, tmp_path, monkeypatch, numbers):
     """Every curve is written before the checkpoint of its step, and once."""
     words = ("evaluate.every_steps=5", "evaluate.images=40")

@@ -61,6 +61,7 @@ def rows(folder):
 @pytest.mark.parametrize(
     "part", ["update", *(pytest.param(p, marks=pytest.mark.slow) for p in PARTS)]
 )
+@pytest.mark.thorough
 def test_a_run_that_meets_it_at_once_is_the_run_with_two_pieces(part, start, plant, tmp_path):
     expected = start(tmp_path / "two", "batch.pieces=2")
     plant(Learner, part)
@@ -82,6 +83,7 @@ def test_later_it_goes_on_from_the_last_saved_state(start, plant, tmp_path, caps
     assert len(set(keys)) == len(keys)  # nothing of the failed attempt is left
 
 
+@pytest.mark.thorough
 def test_resume_never_does_not_throw_away_what_this_run_has_saved(start, plant, tmp_path):
     begun = []
     plant(Learner, "backward", first=4)
@@ -113,6 +115,7 @@ def stop(*args, **options):
     raise Stopped
 
 
+@pytest.mark.thorough
 def test_after_five_halvings_it_ends(start, plant, tmp_path):
     plant(Network, "forward", times=100, when=in_training)
     with pytest.raises(OutOfDeviceMemory, match="in 32 pieces, after 5 halvings; lower") as caught:

@@ -17,6 +17,7 @@ def written(folder):
     return {(line["name"], line["step"]): line["value"] for line in lines if line["value"]}
 
 
+@pytest.mark.thorough
 def test_tensorboard_has_every_number(small, tmp_path):
     reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     pipeline.run(small(*WORDS, "track=tensorboard", f"output={tmp_path / 'run'}"))
@@ -31,6 +32,7 @@ def test_tensorboard_has_every_number(small, tmp_path):
     assert numbers == pytest.approx(written(tmp_path / "run"), rel=1e-6)
 
 
+@pytest.mark.thorough
 def test_wandb_writes_a_run_without_a_network(small, tmp_path, monkeypatch):
     pytest.importorskip("wandb")
     monkeypatch.delenv("WANDB_MODE", raising=False)

@@ -33,6 +33,7 @@ from contsemi.pipeline.unread import notes, unread
         ("pixel_knn", "views.policies.labelled.flip"),
     ],
 )
+@pytest.mark.quick(10)
 def test_a_method_says_what_it_has_no_use_for(method, key):
     assert unread(Learner(compose.load([f"method={method}", "device=cpu"])), key) is not None
 
@@ -52,6 +53,7 @@ def test_a_method_says_what_it_has_no_use_for(method, key):
         ("hiermatch", "coarse_ratio"),
     ],
 )
+@pytest.mark.quick(7)
 def test_and_takes_what_it_reads(method, key):
     assert unread(Learner(compose.load([f"method={method}", "device=cpu"])), key) is None
 

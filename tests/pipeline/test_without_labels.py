@@ -15,6 +15,7 @@ PREDICTORS = [
 
 
 @pytest.mark.parametrize("predict", PREDICTORS)
+@pytest.mark.thorough
 def test_whatever_predicts_takes_all_classes_for_alike(predict, small, tmp_path):
     folder = tmp_path / "run"
     still = predict not in ("objective", "moments")

@@ -55,6 +55,7 @@ def module_strategy():
 
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.quick(2)
 def test_it_runs_and_changes_what_is_learned(name, ours, without, module_strategy):
     from avalanche.training import plugins
 
@@ -80,6 +81,7 @@ def test_early_stopping_stops(ours, module_strategy):
 
 
 @pytest.mark.parametrize("name", sorted(UNFIT))
+@pytest.mark.quick(8)
 def test_one_that_cannot_do_its_work_is_refused(name, module_strategy):
     unfit = type(name, (), {"before_training": lambda self, strategy: None})()
     with pytest.raises(InputError, match=rf"plugins\): {name} .*docs/avalanche\.md"):

@@ -25,6 +25,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.quick(2)
 def test_every_search_space_holds_its_method_s_own_values(method):
     config = compose.load([f"method={method}"])
     space = space_of(config, [f"method={method}"])
@@ -78,6 +79,7 @@ def test_other_classes_are_as_many_and_none_of_the_scenario():
 
 
 @pytest.mark.parametrize("scenario", ["digits_5tasks", "cifar100_10tasks", "image_folder"])
+@pytest.mark.quick(2)
 def test_rule_other_says_where_no_class_is_left(tmp_path, capsys, scenario):
     words = [f"scenario={scenario}", "method=suave", "--output", str(tmp_path / "out")]
     words += ["data.root=/tmp"] if scenario == "image_folder" else []

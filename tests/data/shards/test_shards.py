@@ -143,6 +143,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("members", "said"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.quick(7)
 def test_a_fault_is_one_line(tmp_path, members, said):
     root = foreign(tmp_path / "s", members)
     with pytest.raises(InputError, match=said) as error:

@@ -118,6 +118,7 @@ def test_bars_are_the_shares_of_each_class_and_marks_what_was_learned():
     np.testing.assert_allclose(axes.lines[0].get_ydata(), learned)
 
 
+@pytest.mark.thorough
 def test_a_run_with_answers_has_the_pictures_in_its_page(make_run):
     folder = make_run(3)
     without = draw(load_run(folder))

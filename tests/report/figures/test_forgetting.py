@@ -55,6 +55,7 @@ def test_curves_are_the_columns_of_the_matrix(make_run, tasks):
 
 
 @pytest.mark.parametrize("tasks", [5, 10, 20])
+@pytest.mark.quick(2)
 def test_labels_stay_apart_and_inside(make_run, tasks):
     drawn = figure(load_run(make_run(tasks, matrix=np.where(np.tri(tasks) > 0, 0.5, np.nan))))
     drawn.savefig(io.BytesIO())

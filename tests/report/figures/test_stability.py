@@ -33,6 +33,7 @@ def test_the_lines_are_the_curves(make_run):
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 12])
+@pytest.mark.quick(2)
 def test_any_length_of_stream(make_run, tasks):
     run = load_run(make_run(tasks, evaluations=3))
     assert pictures(drawing(Material.of(run))) == pictures(drawing(Material.of(run)))

@@ -127,6 +127,7 @@ def test_a_closed_pipe_does_not_end_the_run(make_run):
     ids=str,
 )
 @pytest.mark.parametrize("mode", ["auto", "live"])
+@pytest.mark.quick(7)
 def test_strange_surroundings(make_run, mode, environment):
     done = show(mode, make_run(2), stdout=subprocess.PIPE, environment=environment)
     assert (done.returncode, done.stderr) == (0, b"still here\n")

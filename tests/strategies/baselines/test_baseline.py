@@ -95,6 +95,7 @@ def ours(stream):
 
 
 @every
+@pytest.mark.quick(2)
 def test_steps_rates_and_images_are_those_of_the_other_methods(name, train, stream, ours):
     steps = Steps()
     baseline = train(name, stream=stream[0], hooks=steps)
@@ -114,6 +115,7 @@ def test_steps_rates_and_images_are_those_of_the_other_methods(name, train, stre
 
 
 @every
+@pytest.mark.quick(1)
 def test_hidden_labels_never_reach_training(name, load, train, stream, stream_of, tmp_path):
     frozen = tmp_path / "labels.txt"
     frozen.write_text("\n".join(map(str, stream[0].label_indices.tolist())))
@@ -135,6 +137,7 @@ def test_hidden_labels_never_reach_training(name, load, train, stream, stream_of
 
 
 @pytest.mark.parametrize("name", [each for each in EACH if each.values[0] not in UNLIMITED])
+@pytest.mark.quick(2)
 def test_of_earlier_images_only_the_memory_is_read(name, train, stream):
     stream, test = stream
     once = outcome(train(name, stream=stream), test.images)
@@ -152,6 +155,7 @@ def test_of_earlier_images_only_the_memory_is_read(name, train, stream):
 
 @pytest.mark.parametrize("budget", [14, 32])
 @pytest.mark.parametrize("name", ["replay", "der", "derpp", "er_ace", "mir", "agem", "icarl"])
+@pytest.mark.quick(2)
 def test_the_memory_stays_in_its_budget_and_is_counted(name, budget, train, stream):
     counts = []
 
@@ -169,6 +173,7 @@ def test_the_memory_stays_in_its_budget_and_is_counted(name, budget, train, stre
 
 
 @pytest.mark.parametrize("name", ["replay", "der", "derpp", "er_ace", "mir"])
+@pytest.mark.quick(2)
 def test_the_memory_holds_all_classes_alike(name, train, stream):
     strategy = train(name, "memory.exemplars=12", stream=stream[0]).strategy
     order = torch.cat([each.labels for each in stream[0].experiences])
@@ -178,6 +183,7 @@ def test_the_memory_holds_all_classes_alike(name, train, stream):
 
 
 @pytest.mark.parametrize("name", ["replay", "der", "er_ace", "mir", "agem", "icarl"])
+@pytest.mark.quick(2)
 def test_classes_of_which_no_image_is_kept_are_named(name, train, stream):
     budget = 6 if name == "icarl" else 4
     order = torch.full((len(stream[0].images),), -1)
@@ -216,6 +222,7 @@ def test_a_memory_of_nothing_is_fine_tuning(train, stream):
         ("si", ["baseline.weights.penalty=0", "baseline.new_classes_only=false"]),
     ],
 )
+@pytest.mark.quick(2)
 def test_a_weight_of_nothing_is_fine_tuning(name, words, train, stream):
     fine = outcome(train("naive", "precision=fp32", stream=stream[0]), stream[1].images)
     kept = outcome(train(name, "precision=fp32", *words, stream=stream[0]), stream[1].images)
@@ -243,6 +250,7 @@ def test_fine_tuning_by_avalanche_is_our_own(train, stream):
     train("naive", *words, stream=stream, after=compare)
 
 
+@pytest.mark.thorough
 def test_replay_forgets_less_than_fine_tuning(train, stream):
     stream, test = stream
     order = torch.cat([each.targets for each in stream.test])
@@ -259,6 +267,7 @@ def test_replay_forgets_less_than_fine_tuning(train, stream):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.quick(2)
 def test_only_seen_classes_are_predicted(name, train, stream):
     if name == "joint":
         pytest.skip("sees all classes at once")
@@ -270,6 +279,7 @@ def test_only_seen_classes_are_predicted(name, train, stream):
 
 
 @every
+@pytest.mark.quick(2)
 def test_the_same_seed_gives_the_same_bits_whatever_the_global_one(name, train, stream):
     torch.manual_seed(1)
     once = outcome(train(name, stream=stream[0]), stream[1].images)

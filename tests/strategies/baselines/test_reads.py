@@ -22,6 +22,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize("name", ["replay", "lwf", "slda", "icarl"])
+@pytest.mark.quick(3)
 def test_no_key_is_read_that_is_refused(name, load, stream_of):
     config = load(name)
     stream, test = stream_of(config)

@@ -73,6 +73,7 @@ def test_the_records_of_a_baseline_are_complete(load, tmp_path, capsys):
     assert "Warning" not in out
 
 
+@pytest.mark.thorough
 def test_joint_has_the_last_row_alone_and_the_rest_is_undefined(load, tmp_path, capsys):
     """Before the last task there is nothing to measure; every reader of the records copes."""
     returned = pipeline.run(load("joint", f"output={tmp_path}", "display=plain"))
@@ -90,6 +91,7 @@ def test_joint_has_the_last_row_alone_and_the_rest_is_undefined(load, tmp_path, 
     assert report([str(tmp_path)]) in (0, None)
 
 
+@pytest.mark.thorough
 def test_a_stopped_baseline_starts_anew_and_ends_with_the_same_numbers(
     start, tmp_path, monkeypatch, capsys
 ):
