@@ -30,6 +30,7 @@ __all__ = [
     "find_class",
     "find_module",
     "offered",
+    "offering",
     "parts_of",
     "together",
 ]
@@ -148,9 +149,17 @@ def find_module(room: str, name: str) -> ModuleType:
     own = re.fullmatch(r"[a-z][a-z0-9_]*", name) and find_spec(f"contsemi.{room}.{name}")
     if own:
         return importlib.import_module(f"contsemi.{room}.{name}")
-    if module := offered(room).get(name):
-        return importlib.import_module(module)
     group = _group(room)
+    if module := offered(room).get(name):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if f"{module}.".startswith(f"{error.name}."):
+                problem = f"an installed package offers {name!r} as {module}, which is not there"
+                raise InputError(
+                    group, problem, "install it again, or mend its entry point"
+                ) from None
+            raise
     raise InputError(
         f"{group}.name",
         f"no file contsemi/{room.replace('.', '/')}/{name}.py and no installed package offers "
@@ -190,15 +199,21 @@ def offered(room: str) -> dict[str, str]:
 
 
 @cache
-def conf_folders() -> tuple[tuple[str, Path], ...]:
-    """Name and folder ``conf/`` of each installed package that offers something."""
+def offering() -> dict[str, Path]:
+    """Each installed package that offers something, and its folder, or its file if it is one."""
     found = entry_points()
     groups = [f"contsemi.{room}" for room in ROOMS.values()]
     modules = [entry.module for group in groups for entry in found.select(group=group)]
-    folders: dict[str, Path] = {}
+    places: dict[str, Path] = {}
     for package in dict.fromkeys(module.partition(".")[0] for module in modules):
-        spec = find_spec(package)
-        for place in (spec and spec.submodule_search_locations) or ():
-            if (folder := Path(place) / "conf").is_dir():
-                folders.setdefault(package, folder)
-    return tuple(sorted(folders.items()))
+        if spec := find_spec(package):
+            where = spec.submodule_search_locations or [spec.origin or ""]
+            places[package] = Path(next(iter(where)))
+    return places
+
+
+@cache
+def conf_folders() -> tuple[tuple[str, Path], ...]:
+    """Name and folder ``conf/`` of each installed package that offers something."""
+    folders = ((name, place / "conf") for name, place in offering().items())
+    return tuple(sorted((name, folder) for name, folder in folders if folder.is_dir()))

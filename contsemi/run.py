@@ -24,7 +24,6 @@ from contsemi.errors import (
     InputError,
     Interrupted,
     MethodFailed,
-    OutOfDeviceMemory,
     RankLost,
 )
 
@@ -122,24 +121,10 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
 
 def _train(config: Config, given: Mapping[str, Any] | None = None) -> None:
     from contsemi import pipeline
+    from contsemi.report.blame import faults_named
 
-    try:
+    with faults_named():
         pipeline.run(config.model_copy(update={"output": str(_folder(config))}), given)
-    except (*ENDINGS, KeyboardInterrupt, BrokenPipeError):
-        raise
-    except BaseException as error:
-        from contsemi.compose.blame import blamed
-        from contsemi.devices.room import host_bytes
-
-        if (asked := host_bytes(error)) is not None:
-            much = f"{asked / 2**30:.0f} GiB at once" if asked else "more memory"
-            raise OutOfDeviceMemory(
-                f"memory: the run asked for {much}, and this machine has no room for that; lower "
-                "what is large of model.*, projector, objective.*, batch.*, views.* and data.size"
-            ) from None
-        if (failed := blamed(error)) is None:
-            raise
-        raise failed from None
 
 
 def _folder(config: Config) -> Path:

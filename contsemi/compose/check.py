@@ -31,6 +31,9 @@ def known_key(given: Override, values: Mapping[str, Any], groups: Sequence[str])
         return
     if inside := [k for k in known if k.startswith(f"{key}.")]:
         raise InputError(key, "is a section", f"set its keys one by one, as {min(inside)}=...")
+    if key in ROOMS and not files.names(key):
+        problem = f"no installed package offers {suggest.shown(given.value)}, or any other"
+        raise InputError(key, problem, "install one that does, or leave it out")
     chooses = next((g for g in ROOMS if key.startswith(f"{g}.") and _names(g, given.value)), None)
     fix = f"write {chooses}={given.value}" if chooses else _other_key(key, known, values)
     raise InputError(suggest.bare(key), "unknown key", fix)

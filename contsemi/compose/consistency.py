@@ -92,6 +92,9 @@ def _check_tasks(config: Config) -> None:
         raise InputError("scenario.validation", f"{problem} has its own", "set it to 0")
     if count := len(sizes) if sizes else tasks:  # with neither, the images decide
         budget.for_tasks(count)
+        if scenario.first_tasks is not None and scenario.first_tasks > count:
+            problem = f"is {scenario.first_tasks}, and the stream has {count} tasks"
+            raise InputError("scenario.first_tasks", problem, "lower it, or leave it null")
     _check_classes(scenario)
 
 

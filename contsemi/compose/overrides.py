@@ -10,7 +10,7 @@ from typing import Any
 from contsemi.compose import files, groups, schema, suggest
 from contsemi.compose.argv import Token
 from contsemi.discovery import ROOMS, SEVERAL, TOGETHER, offered, together
-from contsemi.errors import InputError
+from contsemi.errors import InputError, article
 
 __all__ = ["MOST_RUNS", "Override", "combinations"]
 
@@ -168,7 +168,7 @@ def _refuse_unknown(key: str, name: str, known: Sequence[str]) -> None:
         InputError: with the nearest name, or what is missing where a package offers that name.
     """
     if not files.NAME.fullmatch(name):
-        problem = f"{suggest.shown(name)} is not a {key} name"
+        problem = f"{suggest.shown(name)} is not {article(key)} name"
         if files.find(key, name) is not None:
             fix = f"rename {name}.yaml: letters, digits, _ and - make a name"
             raise InputError(key, problem, fix)

@@ -13,7 +13,7 @@ import torch
 
 from contsemi.errors import OutOfDeviceMemory
 
-__all__ = ["free", "host_bytes", "out_of_memory", "outside_torch", "with_room"]
+__all__ = ["free", "out_of_memory", "outside_torch", "with_room"]
 
 _T = TypeVar("_T")
 
@@ -46,25 +46,6 @@ def outside_torch(error: BaseException) -> bool:
     """Whether memory ran out for a library that does not share torch's reserve."""
     own = isinstance(error, torch.OutOfMemoryError)
     return isinstance(error, RuntimeError) and not own and bool(_OUTSIDE.search(str(error)))
-
-
-def host_bytes(error: BaseException) -> int | None:
-    """Bytes that the machine's own memory had no room for; ``None`` if that is not the error.
-
-    0 where the error does not say how many.
-
-    >>> host_bytes(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate "
-    ...                         "154618822656 bytes."))
-    154618822656
-    """
-    text = str(error)
-    if isinstance(error, RuntimeError) and "can't allocate memory" in text:
-        found = re.search(r"allocate (\d+) bytes", text)
-        return int(found[1]) if found else 0
-    if isinstance(error, MemoryError):
-        found = re.search(r"allocate ([\d.]+) ([KMGTPE])iB", text)
-        return int(float(found[1]) * 1024 ** (" KMGTPE".index(found[2]))) if found else 0
-    return None
 
 
 def free() -> None:

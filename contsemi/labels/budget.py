@@ -152,6 +152,11 @@ class LabelBudget:
         return self.per_task
 
     @property
+    def all(self) -> bool:
+        """Whether every image gets its label."""
+        return self.ratio == 1 or (bool(self.per_task) and all(one.all for one in self.per_task))
+
+    @property
     def none(self) -> bool:
         """Whether there is no label at all."""
         return self.ratio == 0

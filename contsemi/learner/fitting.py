@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from contsemi.devices.room import host_bytes, out_of_memory
+from contsemi.devices.room import out_of_memory
 from contsemi.errors import StateDamaged
+from contsemi.storage.host import host_bytes
 
 __all__ = ["fitting"]
 

@@ -21,6 +21,7 @@ from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
 from contsemi.learner import optimisers, parts, schedules
 from contsemi.learner.backgrounds import donors
+from contsemi.learner.fitting import fitting
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
 from contsemi.learner.networks import Networks
@@ -73,7 +74,8 @@ class Learner:
         self.objective, weights = parts.build_part(config.objective, Objective)
         self.distiller, distil_weights = parts.build_distiller(config.distiller)
         self.weights = weights | distil_weights
-        self.learning = Learning(config.method, weights, trains=self.objective.needs.trains)
+        parts.refuse_nothing_to_learn_from(config, self.objective, weights)
+        self.learning = Learning(config.method, trains=self.objective.needs.trains)
         self.blocks = [*blocks_of(self.objective), *blocks_of(self.distiller)]
         self.needs = parts.all_needs(self.objective, self.distiller, config.views)
         self.looks = Looks.of(self.needs)
@@ -353,7 +355,12 @@ class Learner:
         }
 
     def restore(
-        self, state: dict[str, Any], experience: Experience, images: Images, step: int | None
+        self,
+        state: dict[str, Any],
+        experience: Experience,
+        images: Images,
+        step: int | None,
+        origin: tuple[object, str] = ("the state", "take another"),
     ) -> None:
         """Takes the state of a learner of the same configuration back.
 
@@ -362,12 +369,23 @@ class Learner:
             experience: the task in which, or after which, the state was saved.
             images: what the task's indices point into.
             step: steps done in that task; ``None`` if it was over: only exemplars are read.
+            origin: what it was read from, and what to do where it does not fit.
+
+        Raises:
+            StateDamaged: it is the state of another learner.
         """
         self._reach(images)
         experience = self.anchors.begin(experience, self.config.seed)
         learned = experience.num_seen if step is None else experience.num_old
-        self.networks.restore_pasts(state, learned)
-        self._grow(experience)
+        with fitting(*origin):
+            self.networks.restore_pasts(state, learned)
+        self._grow(experience)  # here objective and distiller begin, whose faults are their own
+        with fitting(*origin):
+            self._take(state)
+        if step is not None:
+            self._enter(experience, images, step)
+
+    def _take(self, state: dict[str, Any]) -> None:
         self.networks.restore(state)
         self.objective.load_state_dict(state.get("objective", {}))
         self.distiller.load_state_dict(state.get("distiller", {}))
@@ -379,5 +397,3 @@ class Learner:
             getattr(self, name).load(own)
         kept = state.get("predictor", {})
         self.inference.decides.load({name: x.to(self.device) for name, x in kept.items()})
-        if step is not None:
-            self._enter(experience, images, step)

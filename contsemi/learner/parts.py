@@ -39,6 +39,7 @@ __all__ = [
     "known_features",
     "origin_of",
     "refuse_moving",
+    "refuse_nothing_to_learn_from",
     "refuse_unweighted",
 ]
 
@@ -249,6 +250,36 @@ def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller
             name = getattr(config, group)["name"]
             problem = f"{group}={name} needs labelled images of all classes in each step"
             raise InputError(key, problem, "leave it null, or write method=nncsl or contsemi")
+
+
+def refuse_nothing_to_learn_from(
+    config: Config, objective: Objective, weights: Mapping[str, float]
+) -> None:
+    """Refuses a run that would learn nothing, or could not predict, before anything is made.
+
+    Args:
+        config: the run.
+        objective: of it.
+        weights: of the objective's terms.
+
+    Raises:
+        InputError: no term has a weight, there is nothing to make terms of, or no labelled image
+            is kept for a method that predicts from these.
+    """
+    method, needs = config.method, objective.needs
+    if not needs.trains and any(weights.values()):
+        problem = f"{method} has nothing to learn from: it asks for no view of any image"
+        fix = "raise objective.labelled_views, or another number of views, above 0"
+        raise InputError("objective", problem, fix)
+    if objective.needs_labels and "labelled" not in needs.rows:
+        problem = f"is 0, and {method} has nothing to learn from without labelled images"
+        raise InputError("objective.labelled_views", problem, "raise it above 0")
+    if needs.trains and weights and not any(weights.values()):
+        problem = "nothing is left to learn from: no loss term has a weight above 0"
+        raise InputError("objective.weights", problem, f"raise {min(weights)} above 0")
+    if needs.supports_at_test and not config.memory.exemplars:
+        problem = f"is 0, and objective={config.objective['name']} predicts from exemplars"
+        raise InputError("memory.exemplars", problem, "set it above 0")
 
 
 def build_embeddings(config: Config, blocks: Iterable[Block], ranks: Ranks) -> Embeddings:

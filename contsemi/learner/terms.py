@@ -79,22 +79,11 @@ class Learning:
 
     Args:
         method: of the run.
-        weights: of the objective's terms.
-        trains: whether the objective is trained at all.
-
-    Raises:
-        InputError: no term has a weight, or there is nothing to make terms of.
+        trains: whether its objective is trained at all.
     """
 
-    def __init__(self, method: str, weights: Mapping[str, float], *, trains: bool) -> None:
+    def __init__(self, method: str, *, trains: bool) -> None:
         self._method, self._begun, self._waited = method, not trains, 0
-        if not trains and any(weights.values()):
-            problem = f"{method} has nothing to learn from: it asks for no view of any image"
-            fix = "raise objective.labelled_views, or another number of views, above 0"
-            raise InputError("objective", problem, fix)
-        if trains and weights and not any(weights.values()):
-            problem = "nothing is left to learn from: no loss term has a weight above 0"
-            raise InputError("objective.weights", problem, f"raise {min(weights)} above 0")
 
     def see(self, task: "TaskRows", loss: Tensor) -> None:
         """A step has its loss.

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from contsemi import data
 from contsemi.errors import InputError, article
-from contsemi.learner.fitting import fitting
 from contsemi.learner.learner import Learner
 from contsemi.learner.parts import from_state, known_features
 from contsemi.living.photos import arrays
@@ -185,8 +184,7 @@ def restored(saved: Saved, *, keeps: bool = False) -> Learner:
     nothing = torch.empty(0, dtype=torch.int64)
     seen = len(saved.classes)
     last = Experience(saved.tasks - 1, (), seen, seen, nothing, nothing, nothing)
-    with fitting("model", "use the version that wrote it"):
-        learner.restore(state, last, images, None)
+    learner.restore(state, last, images, None, ("model", "use the version that wrote it"))
     given = (saved.config, learner.network, learner.device, learner.precision)
     known = known_features(*given) if keeps else None
     learner.inference.embed = replace(learner.inference.embed, known=known)

@@ -7,6 +7,7 @@ vote for them; the classifier learns from all supports, and its gradient reaches
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -23,6 +24,8 @@ __all__ = ["Csl"]
 @dataclass(kw_only=True, eq=False)
 class Csl(Indexed):
     """Soft nearest neighbours among supports of the current task, and a live classifier."""
+
+    needs_labels: ClassVar[bool] = True
 
     temperature: float  # of the similarities
     sharpening: float  # temperature T by which targets are sharpened

@@ -30,6 +30,7 @@ class Objective(Part, nn.Module):
 
     group: ClassVar[str] = "objective"
     decides: ClassVar[bool] = True  # whether its own scores say anything
+    needs_labels: ClassVar[bool] = False  # whether no term is there without labelled images
 
     large_views: int = 0  # of each unlabelled image; 0 asks for no unlabelled ones
     small_views: int = 0  # of each unlabelled image

@@ -7,6 +7,7 @@ classifier on detached features is trained beside.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -24,6 +25,8 @@ __all__ = ["Paws"]
 @dataclass(kw_only=True, eq=False)
 class Paws(Objective):
     """Soft nearest neighbours among supports of all seen classes."""
+
+    needs_labels: ClassVar[bool] = True
 
     temperature: float  # of the similarities
     sharpening: float  # temperature T by which targets are sharpened

@@ -157,7 +157,7 @@ def _open(
     config, found = settled(config, ranks)  # on the threads of the run; it takes seconds
     with all_or_none(ranks):
         learner = None if config.is_baseline else learners.make_first(config)
-        idle = [] if learner is None else notes(learner, given)
+        idle = notes(config, learner, given)
         for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
             display.note(each)
     facts = _facts(config, stream, device, threads) | {

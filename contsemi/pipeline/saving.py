@@ -5,7 +5,6 @@ from typing import Any
 
 from contsemi.devices.meeting import all_or_none, tell_state
 from contsemi.errors import StateDamaged
-from contsemi.learner.fitting import fitting
 from contsemi.learner.learner import Learner
 from contsemi.pipeline.account import Account
 from contsemi.pipeline.interval import Interval
@@ -129,8 +128,8 @@ class Saver:
         experience = stream.experiences[place.task - (not place.begun)]
         step = None if place.inside is None else record.step_in_task
         remedy = "restore the folder from a copy, or start anew with resume=never"
-        with fitting(self.checkpoints.folder, remedy):
-            learner.restore(state, experience, stream.images, step)
+        origin = self.checkpoints.folder, remedy
+        learner.restore(state, experience, stream.images, step, origin)
 
     def _take_record(self, record: Standing) -> None:
         self.account.take(record.matrices, record.predictors)

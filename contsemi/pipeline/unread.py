@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from contsemi.blocks.block import Block
 from contsemi.config import Config
+from contsemi.labels import LabelBudget
 from contsemi.learner.learner import Learner
 from contsemi.models.heads import Prototypes
 from contsemi.models.network import Network
@@ -15,18 +17,27 @@ __all__ = ["notes", "unread"]
 _POLICIES = "views.policies."
 
 
-def notes(learner: Learner, given: Iterable[str]) -> list[str]:
+def notes(config: Config, learner: Learner | None, given: Iterable[str]) -> list[str]:
     """What is to be said of keys of the command line that do nothing, one line each.
 
     They are no errors: a benchmark and a sweep give all methods the same keys.
 
     Args:
-        learner: before its first task.
+        config: the run.
+        learner: before its first task; ``None`` for a strategy of Avalanche.
         given: keys that somebody asked for.
     """
-    reasons = ((key, unread(learner, key)) for key in given)
-    idle = [f"{key} has no effect: {why}" for key, why in reasons if why is not None]
-    return idle + _merely_random(learner)
+    reasons = ((key, _undrawn(config, key) or (learner and unread(learner, key))) for key in given)
+    idle = [f"{key} has no effect: {why}" for key, why in reasons if why]
+    return idle + ([] if learner is None else _merely_random(learner))
+
+
+def _undrawn(config: Config, key: str) -> str | None:
+    """What chooses among images for labels, where all of them have one."""
+    chooses = key in ("labels", "scenario.label_seed") or key.startswith("labels.")
+    if chooses and LabelBudget.parse(config.label_ratio).all:
+        return "each image has its label"
+    return None
 
 
 def unread(learner: Learner, key: str) -> str | None:
@@ -38,6 +49,11 @@ def unread(learner: Learner, key: str) -> str | None:
         return f"{method} trains nothing"
     if key == "memory.embeddings" or key.startswith("memory.drift"):
         return None if learner.reads_embeddings else f"{method} asks for no rows of past embeddings"
+    if key in ("memory.index", "memory.code_bytes") and not _searches(learner):
+        return f"{method} searches no rows, but for the predictor 'index' of the tables"
+    if key.startswith("objective.index_") and "labels_from" in learner.config.objective:
+        alone = learner.config.objective["labels_from"] == "prototypes"
+        return "objective.labels_from=prototypes asks no index" if alone else None
     if key == "batch.labelled":
         return _labelled(learner.config, needs)
     if key == "coarse_ratio" and "coarse" not in needs.rows:
@@ -46,6 +62,12 @@ def unread(learner: Learner, key: str) -> str | None:
     if lacking and len(lacking) == len(_heads_of(key)):
         return f"{method} has no {' and no '.join(lacking)}"
     return None
+
+
+def _searches(learner: Learner) -> bool:
+    """Whether what is learned comes of nearest rows: of the past, or of the task's own images."""
+    past = learner.reads_embeddings and learner.config.memory.embeddings
+    return bool(past) or any(type(each).refresh is not Block.refresh for each in learner.blocks)
 
 
 def _unseen(key: str, method: str, needs: Needs) -> str | None:

@@ -15,7 +15,8 @@ from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
-from contsemi.errors import ENDINGS, InputError, MethodFailed, OutOfDeviceMemory
+from contsemi.errors import ENDINGS, InputError, MethodFailed
+from contsemi.report.blame import faults_named
 
 __all__ = ["Parser", "at_once", "command", "enter"]
 
@@ -80,7 +81,8 @@ def enter(work: Callable[[], int]) -> int:
             with suppress(io.UnsupportedOperation):  # of one that was read from before
                 stream.reconfigure(errors=errors)
     try:
-        code = work()
+        with faults_named():
+            code = work()
         sys.stdout.flush()
         return code
     except ENDINGS as error:
@@ -88,9 +90,6 @@ def enter(work: Callable[[], int]) -> int:
         return error.exit_code
     except KeyboardInterrupt as error:
         return 128 + error.args[0] if error.args else SIGINT_CODE
-    except MemoryError as error:
-        _say(f"memory: this machine has no room for that ({error}); give it less at a time")
-        return OutOfDeviceMemory.exit_code
     except BrokenPipeError:
         # Nobody reads any more (`| head`): say nothing, not even when Python flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,13 +1,14 @@
 """How much of the machine's own memory this process may still take, and what does not fit in it."""
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from contsemi.errors import InputError
 
-__all__ = ["free_bytes", "gigabytes", "refuse_too_much"]
+__all__ = ["free_bytes", "gigabytes", "host_bytes", "refuse_too_much"]
 
 _GROUP = Path("/sys/fs/cgroup")  # of a container
 
@@ -53,6 +54,25 @@ def gigabytes(number: float) -> str:
     '155 GB'
     """
     return f"{number / 1e9:.3g} GB" if number < 1e12 else f"{number / 1e12:.4g} TB"
+
+
+def host_bytes(error: BaseException) -> int | None:
+    """Bytes that the machine's own memory had no room for; ``None`` if that is not the error.
+
+    0 where the error does not say how many.
+
+    >>> host_bytes(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+    ...                         "154618822656 bytes."))
+    154618822656
+    """
+    text = str(error)
+    if isinstance(error, RuntimeError) and "can't allocate memory" in text:
+        found = re.search(r"allocate (\d+) bytes", text)
+        return int(found[1]) if found else 0
+    if isinstance(error, MemoryError):
+        found = re.search(r"allocate ([\d.]+) ([KMGTPE])iB", text)
+        return int(float(found[1]) * 1024 ** (" KMGTPE".index(found[2]))) if found else 0
+    return None
 
 
 def refuse_too_much(

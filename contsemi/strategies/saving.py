@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from contsemi.errors import InputError, article
-from contsemi.learner.fitting import fitting
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.strategies.doors import folder_of, stream_of
 from contsemi.strategies.strategy import SemiSupervisedStrategy
@@ -74,8 +73,8 @@ def restore(strategy: SemiSupervisedStrategy, folder: str | Path, benchmark: Any
     if task is None or list(task.class_ids) != record["class_ids"]:
         problem = "its classes are not those that were trained"
         raise InputError("restore(benchmark)", problem, "make the same benchmark, with its seed")
-    with fitting(folder, "restore the folder from a copy"):
-        strategy.learner.restore(state, task.experience, task.images, None)
+    origin = folder, "restore the folder from a copy"
+    strategy.learner.restore(state, task.experience, task.images, None, origin)
     strategy.take(task)
     strategy.clock.train_exp_counter = done
     strategy.clock.train_iterations = record["iterations"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from contsemi.data.arrivals import Arrivals
-from contsemi.errors import InputError
+from contsemi.errors import InputError, StateDamaged
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, fit
 from contsemi.storage.checkpoint import Checkpoints
@@ -199,3 +199,20 @@ def test_statistics_that_are_not_frozen_move_in_both(small, stream_of):
     fit(learner, stream.experiences[1], stream.images)
     for old, network in zip(before, copies, strict=True):
         assert any(not torch.equal(x, old[name]) for name, x in statistics(network).items())
+
+
+def test_a_fault_of_the_method_is_no_damage_of_the_state(small, stream_of, monkeypatch):
+    config = small("optim.epochs=1")
+    stream, _ = stream_of(config)
+    first, second = Learner(config), Learner(config)
+    fit(first, stream.experiences[0], stream.images)
+
+    def begin(experience):
+        raise ValueError("the method's own fault")
+
+    monkeypatch.setattr(second.objective, "begin", begin)
+    with pytest.raises(ValueError, match="the method's own fault"):
+        second.restore(first.state(), stream.experiences[0], stream.images, None)
+    monkeypatch.undo()
+    with pytest.raises(StateDamaged, match=r"(?s)^here: .*does not fit .*; take a copy$"):
+        second.restore({}, stream.experiences[0], stream.images, None, ("here", "take a copy"))

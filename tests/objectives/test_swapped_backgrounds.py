@@ -131,5 +131,5 @@ def test_a_pool_of_one_image_has_no_other(begun):
 def test_nobody_else_asks_for_them(words, small):
     learner = Learner(small(*(TINY if "method" not in "".join(words) else ()), *words))
     assert not any(view.swapped for view in learner.needs.views.values())
-    told = any("does what random does" in note for note in notes(learner, []))
+    told = any("does what random does" in note for note in notes(learner.config, learner, []))
     assert told == (SWAP[0] in words and SWAP[1] in words)

@@ -6,7 +6,7 @@ from contsemi import compose, pipeline
 from contsemi.config import Crop
 from contsemi.config.values import Section
 from contsemi.learner.learner import Learner
-from contsemi.pipeline.unread import unread
+from contsemi.pipeline.unread import notes, unread
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,9 @@ from contsemi.pipeline.unread import unread
         ("contsemi", "coarse_ratio"),
         ("suave", "memory.embeddings"),
         ("contsemi", "memory.embeddings"),  # unless distiller.neighbours are to vote
+        ("suave", "memory.index"),
+        ("contsemi", "memory.index"),  # unless distiller.neighbours are to vote
+        ("suave", "objective.index_neighbours"),
         ("finetune", "projector"),
         ("finetune", "head_norm"),
         ("finetune", "head_activation"),
@@ -53,6 +56,31 @@ def test_a_method_says_what_it_has_no_use_for(method, key):
 @pytest.mark.quick(7)
 def test_and_takes_what_it_reads(method, key):
     assert unread(Learner(compose.load([f"method={method}", "device=cpu"])), key) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["method=suave", "objective.labels_from=index"],
+        ["method=contsemi", "memory.embeddings=50", "distiller.neighbours=10"],
+        ["method=propos"],  # clusters its own images anew
+    ],
+)
+def test_an_index_that_is_searched_for_training_is_read(words):
+    learner = Learner(compose.load(["device=cpu", *words]))
+    assert unread(learner, "memory.index") is None
+    if learner.config.objective.get("labels_from") == "index":
+        assert unread(learner, "objective.index_neighbours") is None
+
+
+@pytest.mark.parametrize("key", ["labels", "labels.seed", "scenario.label_seed"])
+def test_what_chooses_labels_where_each_image_has_one(key):
+    for method in ("finetune", "replay"):
+        for ratio, told in (("100%", True), ("1", True), ("[100%,100%]", True), ("99%", False)):
+            words = [f"method={method}", f"label_ratio={ratio}", "scenario.tasks=2"]
+            assert bool(notes(compose.load(words), None, [key])) is told
+    assert not notes(compose.load(["label_ratio=[100%,5%]", "scenario.tasks=2"]), None, [key])
+    assert not notes(compose.load(["label_ratio=4/class"]), None, [key])
 
 
 def test_a_run_says_so_and_goes_on(small, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """A bug in a method's own file: one line that names it, its own lines below, a code of its own."""
 
 import importlib
+import re
 import sys
 import textwrap
 
@@ -8,11 +9,12 @@ import pytest
 import torch
 
 from contsemi import run
-from contsemi.compose.blame import blamed
 from contsemi.discovery import find_class
 from contsemi.errors import InputError, MethodFailed
 from contsemi.learner.terms import Learning, checked_terms
 from contsemi.objectives.objective import Objective
+from contsemi.report.blame import blamed
+from contsemi.report.door import enter
 
 HEAD = """
     from dataclasses import dataclass
@@ -70,11 +72,42 @@ def test_file_line_and_member_are_named(mine, body, said):
     assert failed.exit_code == 8
 
 
-def test_a_file_that_cannot_be_parsed(mine, tmp_path):
-    with pytest.raises(SyntaxError) as caught:
-        mine("return (")
-    # A module of ours that cannot be parsed stands in one of the rooms; this one does not.
-    assert blamed(caught.value) is None
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = 1\nreturn (", "line 2: SyntaxError"),
+        ("raise RuntimeError('boom')", "line 1: RuntimeError: boom"),
+        ("import nonesuch", "line 1: ModuleNotFoundError: No module named 'nonesuch'"),
+        ("import sys; sys.exit(3)", "line 1: calls sys.exit(3)"),
+    ],
+)
+@pytest.mark.parametrize("file", ["method.py", "helper.py", "__init__.py"])
+def test_a_file_of_an_installed_package_that_fails_while_it_is_imported(
+    file, source, said, tmp_path, monkeypatch
+):
+    package = tmp_path / "hpackage"
+    package.mkdir()
+    for name in ("__init__.py", "method.py", "helper.py"):
+        (package / name).write_text("import hpackage.helper\n" if name == "method.py" else "")
+    (package / file).write_text(source + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    monkeypatch.setattr("contsemi.discovery.offered", lambda room: {"own": "hpackage.method"})
+    monkeypatch.setattr("contsemi.report.blame.offering", lambda: {"hpackage": package})
+    try:
+        failed = failure_of(lambda: find_class("objectives", "own", Objective))
+    finally:
+        for name in [name for name in sys.modules if name.startswith("hpackage")]:
+            del sys.modules[name]
+    assert str(failed).startswith(f"{package / file}: {said}")
+    assert "importlib" not in failed.trace
+    assert failed.exit_code == 8
+
+
+def test_a_module_that_an_installed_package_offers_and_lacks(monkeypatch):
+    monkeypatch.setattr("contsemi.discovery.offered", lambda room: {"own": "nonesuch.method"})
+    with pytest.raises(InputError, match=r"objective: .* offers 'own' as nonesuch.method, which"):
+        find_class("objectives", "own", Objective)
 
 
 def test_a_bug_of_ours_is_not_the_methods():
@@ -113,6 +146,37 @@ def test_the_command_shows_the_line_and_below_it_the_users_own_traceback(monkeyp
     ]
 
 
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (MemoryError("Unable to allocate 3.00 GiB for an array"), 6, "3 GiB at once was asked for"),
+        (RuntimeError("can't allocate memory: tried to allocate 2147483648 bytes"), 6, "2 GiB"),
+        (KeyboardInterrupt(15), 143, ""),
+    ],
+)
+def test_every_other_command_names_what_the_machine_lacks(raised, code, said, capsys):
+    def fails():
+        raise raised
+
+    assert enter(fails) == code
+    assert said in capsys.readouterr().err
+
+
+def test_every_other_command_names_the_methods_file(mine, capsys):
+    method = mine("raise ValueError('my own bug')")
+    assert enter(lambda: checked_terms(method, {})) == 8
+    lines = capsys.readouterr().err.splitlines()
+    assert re.match(
+        r"error: .*own_method.py: line \d+ in terms\(\): ValueError: my own bug", lines[0]
+    )
+    assert lines[-1] == "ValueError: my own bug"
+
+
+def test_every_other_command_shows_a_fault_of_ours_as_it_is():
+    with pytest.raises(ZeroDivisionError):
+        enter(lambda: 1 // 0)
+
+
 class Rows:
     steps_per_epoch = 30
 
@@ -121,15 +185,8 @@ class Rows:
         self.needs = type("Needs", (), {"rows": {"labelled"}})
 
 
-def test_all_weights_zero_leave_nothing_to_learn_from():
-    with pytest.raises(InputError, match="no loss term has a weight above 0"):
-        Learning("mine", {"labels": 0.0, "clustering": 0.0}, trains=True)
-    Learning("mine", {"labels": 0.0}, trains=False)
-    Learning("mine", {"labels": 0.0, "clustering": 0.1}, trains=True)
-
-
 def test_twenty_steps_without_a_gradient_are_enough():
-    learning = Learning("mine", {"labels": 1.0}, trains=True)
+    learning = Learning("mine", trains=True)
     for _ in range(19):
         learning.see(Rows(), torch.zeros(()))
     with pytest.raises(InputError, match="nothing to learn from"):
@@ -137,7 +194,7 @@ def test_twenty_steps_without_a_gradient_are_enough():
 
 
 def test_steps_without_a_gradient_before_the_first_label_or_after_one_are_none():
-    learning = Learning("mine", {"labels": 1.0}, trains=True)
+    learning = Learning("mine", trains=True)
     for _ in range(100):
         learning.see(Rows(labels=0), torch.zeros(()))
     learning.see(Rows(), torch.zeros((), requires_grad=True))

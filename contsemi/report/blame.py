@@ -6,16 +6,43 @@ Read off the traceback when a run has failed, so that a step in which nothing fa
 import inspect
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 import contsemi
-from contsemi.discovery import ROOMS, Part
-from contsemi.errors import MethodFailed
+from contsemi.discovery import ROOMS, Part, offering
+from contsemi.errors import ENDINGS, MethodFailed, OutOfDeviceMemory
+from contsemi.storage.host import host_bytes
 
-__all__ = ["blamed"]
+__all__ = ["blamed", "faults_named"]
 
 _PACKAGE = Path(contsemi.__file__).parent
+
+
+@contextmanager
+def faults_named() -> Iterator[None]:
+    """Inside, a fault of a method, and memory that the machine lacks, end in an error of ours.
+
+    Raises:
+        MethodFailed: the file of a method is at fault.
+        OutOfDeviceMemory: the machine's own memory has no room for what was asked.
+    """
+    try:
+        yield
+    except (*ENDINGS, KeyboardInterrupt, BrokenPipeError):
+        raise
+    except BaseException as error:
+        if (asked := host_bytes(error)) is not None:
+            much = f"{asked / 2**30:.0f} GiB at once" if asked else "more memory"
+            raise OutOfDeviceMemory(
+                f"memory: {much} was asked for, and this machine has no room for that; lower what "
+                "is large of model.*, projector, objective.*, batch.*, views.* and data.size"
+            ) from None
+        if (failed := blamed(error)) is None:
+            raise
+        raise failed from None
 
 
 def blamed(error: BaseException) -> MethodFailed | None:
@@ -66,7 +93,7 @@ def _is_own(file: str) -> bool:
         return _defines_part(loaded)
     path = Path(file)  # it failed while it was imported
     rooms = {_PACKAGE.joinpath(*room.split(".")) for room in ROOMS.values()}
-    return path.parent in rooms
+    return path.parent in rooms or any(path.is_relative_to(each) for each in offering().values())
 
 
 def _file(module: ModuleType) -> str | None:
