@@ -1,5 +1,7 @@
 """All backbones: shapes, parameter counts, torchvision as the reference, and randomness."""
 
+import subprocess
+import sys
 import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,10 +12,12 @@ import torch
 import torchvision
 import yaml
 from torch import Tensor, nn
+from torch.nn import functional
 
 from contsemi import discovery
 from contsemi.errors import InputError
 from contsemi.models import build_backbone
+from contsemi.models.blocks import BasicBlock
 from contsemi.models.efficientnet_lite0 import PACKAGE
 from contsemi.models.prompts import Prompts
 
@@ -242,3 +246,38 @@ def test_efficientnet_lite0_says_what_timms_says_by_the_packages_weights() -> No
     with torch.no_grad():
         expected = theirs.forward_head(theirs.forward_features(x), pre_logits=True)
         torch.testing.assert_close(ours.eval()(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("inputs", [4, 16])
+def test_a_shortcut_in_strides_is_the_strided_convolution(inputs):
+    """Narrow ones are computed otherwise; outputs and gradients in float64 against torch's."""
+    block = BasicBlock(inputs, 2 * inputs, stride=2).double().eval()
+    x = torch.randn(2, inputs, 7, 7, dtype=torch.float64, requires_grad=True)
+    weight = block.shortcut[0].weight
+    residual = block.second(block.first(x).relu())
+    expected = (residual + block.shortcut[1](functional.conv2d(x, weight, stride=2))).relu()
+    found = block(x)
+    assert torch.allclose(found, expected, atol=1e-12)
+    towards = torch.randn_like(found)
+    for a, b in zip(
+        torch.autograd.grad(found, (x, weight), towards),
+        torch.autograd.grad(expected, (x, weight), towards),
+        strict=True,
+    ):
+        assert torch.allclose(a, b, atol=1e-12)
+
+
+def test_gradients_of_narrow_networks_stay_in_their_memory():
+    """A 1x1 convolution in strides ended the process: a child of its own tries each width."""
+    code = """
+import torch
+from contsemi.models.blocks import BasicBlock
+torch.set_num_threads(1)
+for width in (4, 8, 12):
+    block = BasicBlock(width, 2 * width, stride=2).to(memory_format=torch.channels_last)
+    x = torch.randn(8, width, 128, 128).to(memory_format=torch.channels_last)
+    for _ in range(3):
+        block(x.requires_grad_()).sum().backward()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
