@@ -277,7 +277,8 @@ def refuse_nothing_to_learn_from(
     if needs.trains and weights and not any(weights.values()):
         problem = "nothing is left to learn from: no loss term has a weight above 0"
         raise InputError("objective.weights", problem, f"raise {min(weights)} above 0")
-    if needs.supports_at_test and not config.memory.exemplars:
+    decides = config.predict["name"] == "objective"
+    if decides and needs.supports_at_test and not config.memory.exemplars:
         problem = f"is 0, and objective={config.objective['name']} predicts from exemplars"
         raise InputError("memory.exemplars", problem, "set it above 0")
 

@@ -211,7 +211,11 @@ def test_who_has_nothing_to_say_leaves_after_who_has(code, asked, monkeypatch):
 def test_every_command_of_the_page_is_a_right_one(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = argv.split(words)
-    assert expand(arguments.tokens, multirun=arguments.multirun)
+    tokens = arguments.tokens
+    if arguments.sweeper:  # the words of the tuner, whose runs get folders of their own
+        assert argv.search_words(arguments)
+        tokens = [each for each in tokens if each.key != "output"]
+    assert expand(tokens, multirun=arguments.multirun)
     assert bool(arguments.launcher) == ("hydra/launcher" in " ".join(words))
 
 

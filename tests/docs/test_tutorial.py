@@ -44,9 +44,12 @@ def mine(tmp_path, monkeypatch):
     ]
     (info / "entry_points.txt").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(tmp_path)
-    discovery.conf_folders.cache_clear()
+    known = (discovery.offering, discovery.conf_folders)
+    for each in known:
+        each.cache_clear()
     yield tmp_path
-    discovery.conf_folders.cache_clear()
+    for each in known:
+        each.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
         del sys.modules[name]
 
