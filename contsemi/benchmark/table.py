@@ -53,7 +53,7 @@ def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:
 
 def _another_predicts(run: FinishedRun) -> bool:
     """Whether the headline is not what the objective's own head says in the same run."""
-    found = run.results.get("predictors", {})
+    found = run.results.get("predictors") or {}
     return "objective" in found and found["objective"] != found.get("headline")
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.config import Config
+from contsemi.errors import InputError
 from contsemi.learner.forward import Embedder
 from contsemi.learner.material import material
 from contsemi.learner.networks import Networks
@@ -197,10 +198,20 @@ class Inference:
         """Outputs and columns of the labelled images at hand, if the objective predicts by them.
 
         ``None`` also where no label has been seen yet: all classes are the same to it then.
+
+        Raises:
+            InputError: it does, and none were kept.
         """
         if not self.objective.needs.supports_at_test:
             return None
-        return self.labelled_outputs()
+        found = self.labelled_outputs()
+        if found is None and not self.exemplars.budget:
+            raise InputError(
+                "memory.exemplars",
+                f"{self.config.objective['name']} predicts from exemplars and none are kept",
+                "set memory.exemplars above 0",
+            )
+        return found
 
     def labelled_outputs(self) -> tuple[Outputs, Tensor] | None:
         """Outputs and columns of the labelled images at hand; ``None`` where there is none.

@@ -41,6 +41,7 @@ __all__ = [
     "refuse_moving",
     "refuse_nothing_to_learn_from",
     "refuse_unweighted",
+    "refuse_without_exemplars",
 ]
 
 _Part = TypeVar("_Part", bound=Part)
@@ -255,7 +256,7 @@ def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller
 def refuse_nothing_to_learn_from(
     config: Config, objective: Objective, weights: Mapping[str, float]
 ) -> None:
-    """Refuses a run that would learn nothing, or could not predict, before anything is made.
+    """Refuses a run that would learn nothing, before anything is made.
 
     Args:
         config: the run.
@@ -263,8 +264,7 @@ def refuse_nothing_to_learn_from(
         weights: of the objective's terms.
 
     Raises:
-        InputError: no term has a weight, there is nothing to make terms of, or no labelled image
-            is kept for a method that predicts from these.
+        InputError: no term has a weight, or there is nothing to make terms of.
     """
     method, needs = config.method, objective.needs
     if not needs.trains and any(weights.values()):
@@ -277,8 +277,15 @@ def refuse_nothing_to_learn_from(
     if needs.trains and weights and not any(weights.values()):
         problem = "nothing is left to learn from: no loss term has a weight above 0"
         raise InputError("objective.weights", problem, f"raise {min(weights)} above 0")
-    decides = config.predict["name"] == "objective"
-    if decides and needs.supports_at_test and not config.memory.exemplars:
+
+
+def refuse_without_exemplars(config: Config, objective: Objective) -> None:
+    """Refuses a run whose objective could not predict, be it for the tables alone.
+
+    Raises:
+        InputError: it predicts from labelled images, and none are kept.
+    """
+    if objective.needs.supports_at_test and not config.memory.exemplars:
         problem = f"is 0, and objective={config.objective['name']} predicts from exemplars"
         raise InputError("memory.exemplars", problem, "set it above 0")
 

@@ -37,7 +37,7 @@ from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
-from contsemi.learner.parts import origin_of
+from contsemi.learner.parts import origin_of, refuse_without_exemplars
 from contsemi.pipeline.asked import refuse_without_room
 from contsemi.pipeline.choosing import coarse_facts
 from contsemi.pipeline.finished import show_results
@@ -157,6 +157,8 @@ def _open(
     config, found = settled(config, ranks)  # on the threads of the run; it takes seconds
     with all_or_none(ranks):
         learner = None if config.is_baseline else learners.make_first(config)
+        if learner is not None:
+            refuse_without_exemplars(config, learner.objective)
         idle = notes(config, learner, given)
         for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
             display.note(each)

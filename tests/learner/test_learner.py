@@ -101,10 +101,13 @@ def test_prediction_leaves_no_trace(small, stream_of):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_predicting_from_no_exemplars_says_what_to_do(small):
-    with pytest.raises(InputError, match=r"memory.exemplars: is 0, .*; set it above 0"):
-        Learner(small("method=pixel_knn", "memory.exemplars=0"))
-    Learner(small("method=swav", "predict=moments", "memory.exemplars=0"))  # others predict
+def test_predicting_from_no_exemplars_says_what_to_do(small, stream_of):
+    config = small("method=pixel_knn", "memory.exemplars=0")
+    stream, _ = stream_of(config)
+    learner = Learner(config)
+    fit(learner, stream.experiences[0], stream.images)
+    with pytest.raises(InputError, match=r"memory.exemplars: .*set memory.exemplars above 0"):
+        learner.predict(stream.images[:2])
 
 
 def test_a_term_without_a_weight_is_named(small, stream_of):

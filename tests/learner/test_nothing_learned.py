@@ -21,6 +21,7 @@ from contsemi.objectives.objective import Objective
             "no .*term .*has a weight above 0",
         ),
         (("method=pixel_knn", "memory.exemplars=0"), "memory.exemplars: is 0, and objective=near"),
+        (("method=swav", "predict=moments", "memory.exemplars=0"), "objective=swav predicts"),
         (("method=ccic", "memory.exemplars=0"), "memory.exemplars: is 0, and objective=ccic"),
     ],
 )
