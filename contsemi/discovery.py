@@ -207,8 +207,9 @@ def offering() -> dict[str, Path]:
     places: dict[str, Path] = {}
     for package in dict.fromkeys(module.partition(".")[0] for module in modules):
         if spec := find_spec(package):
-            where = spec.submodule_search_locations or [spec.origin or ""]
-            places[package] = Path(next(iter(where)))
+            where = [Path(x) for x in spec.submodule_search_locations or [spec.origin or ""]]
+            # of a package in several folders the one with its YAML files
+            places[package] = next((x for x in where if (x / "conf").is_dir()), where[0])
     return places
 
 

@@ -117,3 +117,22 @@ def test_a_distiller_without_keys():
     part, weights = build_part({"name": "none"}, Distiller)
     assert isinstance(part, Distiller)
     assert weights == {}
+
+
+def test_a_package_in_two_folders_is_where_its_yaml_files_are(tmp_path, monkeypatch):
+    for side in ("further", "first"):  # the last one is looked at first
+        (tmp_path / side / "in_two_folders").mkdir(parents=True)
+        monkeypatch.syspath_prepend(tmp_path / side)
+    conf = tmp_path / "further" / "in_two_folders" / "conf"
+    conf.mkdir()
+    entry = importlib.metadata.EntryPoint("mine", "in_two_folders.mine", "contsemi.objectives")
+    monkeypatch.setattr(discovery, "entry_points", lambda: importlib.metadata.EntryPoints([entry]))
+    known = (discovery.offering, discovery.conf_folders)
+    for each in known:
+        each.cache_clear()
+    try:
+        assert discovery.offering() == {"in_two_folders": conf.parent}
+        assert discovery.conf_folders() == (("in_two_folders", conf),)
+    finally:
+        for each in known:
+            each.cache_clear()
