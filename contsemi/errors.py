@@ -1,6 +1,11 @@
 """The errors a run can end with; each carries the process's exit code."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+_PACKAGE = Path(__file__).parent
 
 
 def article(word: str) -> str:
@@ -94,6 +99,33 @@ class MethodFailed(ContsemiError):
     def __init__(self, where: str, problem: str, *, trace: str = "") -> None:
         super().__init__(" ".join(f"{where}: {problem}; mend it there".split()))
         self.trace = trace
+
+    @classmethod
+    def returned(
+        cls, call: Callable[..., Any], value: object, expected: str, *, what: str = "returned"
+    ) -> Self:
+        """Something chosen by name gave what its contract does not want.
+
+        Args:
+            call: the function, method or class that gave it.
+            value: what it gave.
+            expected: what the contract wants.
+            what: what the value is: ``returned`` for all that came of the call.
+        """
+        shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+        kind = "None" if value is None else article(type(value).__name__)
+        if dtype is not None:
+            kind += f" of {str(dtype).removeprefix('torch.')} {list(shape or ())}"
+        code = getattr(call, "__code__", None)  # a class has none
+        line = code.co_firstlineno if code else inspect.getsourcelines(call)[1]
+        problem = f"line {line} in {call.__name__}(): {what} {kind}, expected {expected}"
+        return cls(shown_file(code.co_filename if code else inspect.getfile(call)), problem)
+
+
+def shown_file(file: str) -> str:
+    """The path of a source file, from our folder on if it is ours."""
+    path = Path(file)
+    return str(path.relative_to(_PACKAGE.parent) if path.is_relative_to(_PACKAGE) else path)
 
 
 class Elsewhere(ContsemiError):

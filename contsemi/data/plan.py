@@ -83,13 +83,13 @@ def _drawn(budget: LabelBudget, choice: Choice, found: Coming, train: Named, see
     open_to_labels = found.may_be_labelled(targets)
     if not budget.per_task:
         used = np.flatnonzero(open_to_labels)
-        return used[choice.draw(budget, targets[used], seed=seed, names=names)]
+        return used[choice.drawn(budget, targets[used], seed=seed, names=names)]
     chosen = []
     for task, own in enumerate(budget.for_tasks(len(found.first))):
         if own.none:
             continue
         rows = np.flatnonzero(open_to_labels & (found.arrives == task))
-        chosen.append(rows[choice.draw(own, targets[rows], seed=seed, names=names)])
+        chosen.append(rows[choice.drawn(own, targets[rows], seed=seed, names=names)])
     return np.concatenate(chosen)
 
 

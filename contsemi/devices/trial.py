@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from contsemi.config import Config
 from contsemi.devices.precision import autocast, channels_last, choose_device, choose_precision
 from contsemi.devices.ranks import ALONE, Ranks
-from contsemi.errors import InputError
 from contsemi.models import build_backbone
 from contsemi.seeding import generator
 
@@ -40,7 +39,7 @@ def settled(config: Config, ranks: Ranks = ALONE) -> tuple[Config, tuple[str, ..
     precision = choose_precision(config.precision, device)
     problem = ""
     if config.precision == "auto" and device.type == "cpu" and precision != torch.float32:
-        with suppress(InputError):  # of a model that cannot be built, said where it is made
+        with suppress(Exception):  # of a model that is at fault, said where it is made
             backbone = channels_last(build_backbone(config.model, generator(config.seed, "trial")))
             sides = sorted({policy.size for policy in config.views.policies.values()})
             rows = 2 * config.batch.unlabelled

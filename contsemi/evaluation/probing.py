@@ -6,11 +6,14 @@ and without them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 
 from contsemi.data.scenario import TestSet
+from contsemi.errors import MethodFailed
 from contsemi.evaluation.predicts import HasFeatures
+from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.probes.probe import Found, Probe, Rows
 from contsemi.stores.store import Images
 
@@ -48,7 +51,14 @@ class Probes:
         test = _by_task(asked, self.test_images, self.test)
         found: Found = {}
         for probe in self.probes:
-            found |= probe.ask(bank, test, seen=seen, seed=self.seed)
+            told = probe.ask(bank, test, seen=seen, seed=self.seed)
+            if not isinstance(told, dict) or not all(isinstance(name, str) for name in told):
+                raise MethodFailed.returned(probe.ask, told, "a dict of numbers by name")
+            for name, value in told.items():
+                if not isinstance(value, Real | Undefined):
+                    what = f"{name!r} is"
+                    raise MethodFailed.returned(probe.ask, value, "a number", what=what)
+            found |= told
         return found
 
 

@@ -89,7 +89,7 @@ def opened(
     named = np.flatnonzero(targets >= 0)
     seed = config.seed if config.scenario.label_seed is None else config.scenario.label_seed
     budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
-    rows = named[choice.draw(budget, targets[named], seed=seed, names=train.classes)]
+    rows = named[choice.drawn(budget, targets[named], seed=seed, names=train.classes)]
     tests = array_of(test.images)
     unseen = ~torch.isin(digests(tests), past.with_learned(images).learned)
     return Lesson(

@@ -25,6 +25,7 @@ from contsemi.predictors.predictor import Material, Predictor
 from contsemi.stores.resident import Resident
 from contsemi.stores.store import Images
 from contsemi.types import Outputs
+from contsemi.types.returned import tensor_of
 
 __all__ = ["Inference"]
 
@@ -138,7 +139,8 @@ class Inference:
 
     def scores(self, outputs: Outputs) -> Tensor:
         """Scores [N, num_seen] of outputs of the network that predicts, as ``predict`` says."""
-        scores = self.decides.scores(outputs, self)
+        shape = len(outputs.features), self.num_seen
+        scores = tensor_of(self.decides.scores, self.decides.scores(outputs, self), *shape)
         # As long as no class has had a label, statistics know none of them, and all are alike.
         nothing = (scores == -torch.inf).all(1, keepdim=True)
         return scores.masked_fill(nothing, 0.0)
@@ -148,7 +150,8 @@ class Inference:
         supports = self.supports()
         if supports is None and self.objective.needs.supports_at_test:
             return outputs.features.new_zeros(len(outputs.features), self.num_seen)
-        return self.objective.predict(outputs, supports)
+        scores = self.objective.predict(outputs, supports)
+        return tensor_of(self.objective.predict, scores, len(outputs.features), self.num_seen)
 
     def material(self) -> Material:
         """The images of the task at hand, as the network that predicts sees them.

@@ -15,7 +15,7 @@ from contsemi.data.sources.cache import default_folder
 from contsemi.devices.ranks import Ranks
 from contsemi.discovery import Part, parts_of
 from contsemi.distillers.distiller import Distiller
-from contsemi.errors import InputError
+from contsemi.errors import InputError, MethodFailed
 from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
 from contsemi.learner.several import SeveralDistillers
 from contsemi.memory.embeddings import Embeddings
@@ -57,8 +57,13 @@ def build_part(options: Mapping[str, Any], base: type[_Part]) -> tuple[_Part, di
 
     Raises:
         InputError: the class does not take one of the keys.
+        MethodFailed: it does not say what it needs.
     """
     part = base.named(options)
+    own = vars(part)
+    if not isinstance(own.get("needs"), Needs) or "_modules" not in own:
+        wanted = "super().__post_init__(), and self.needs, a Needs, set in __post_init__()"
+        raise MethodFailed.returned(type(part), own.get("needs"), wanted, what="its needs are")
     return part, {name: float(weight) for name, weight in options.get("weights", {}).items()}
 
 
@@ -94,7 +99,7 @@ def build_network(config: Config, needs: Needs) -> Network:
     """
     draw = generator(config.seed, "network")
     network = Network(
-        build_backbone(config.model, draw),
+        build_backbone(config.model, draw, side=config.views.test_size),
         needs.heads,
         config.projector,
         draw,

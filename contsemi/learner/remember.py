@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.config import Config
+from contsemi.errors import MethodFailed
 from contsemi.learner.inference import Inference
 from contsemi.learner.pool import TaskPool
 from contsemi.memory.drift.drift import Drift
@@ -18,6 +19,7 @@ from contsemi.seeding import generator
 from contsemi.stores.parts import chained
 from contsemi.stores.store import ImageStore
 from contsemi.types import Outputs
+from contsemi.types.returned import tensor_of
 
 __all__ = ["remember"]
 
@@ -87,7 +89,11 @@ def _order(
         features=lambda: outputs().features,
         probs=lambda: inference.probs(outputs()),
     )
-    return Selection.named(config.memory.selection).priorities(offered)
+    selection = Selection.named(config.memory.selection)
+    order = selection.priorities(offered)
+    if order is not None and tensor_of(selection.priorities, order, len(ids)).isnan().any():
+        raise MethodFailed.returned(selection.priorities, order, "numbers", what="returned NaN in")
+    return order
 
 
 def _sure(pool: TaskPool, probs: Tensor, config: Config) -> Tensor:

@@ -1,13 +1,12 @@
 """The terms of a loss: what the contract says, their weighted sum, and that some of them teach."""
 
-import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from contsemi.errors import InputError, MethodFailed, article
+from contsemi.errors import InputError, MethodFailed
 from contsemi.types import Step
 
 if TYPE_CHECKING:
@@ -32,26 +31,12 @@ def checked_terms(part: "Objective | Distiller", step: Step) -> dict[str, Tensor
     """
     terms = part.terms(step)
     if not isinstance(terms, dict):
-        raise _failed(part, f"terms() returned {_kind(terms)}, expected a dict of scalar tensors")
+        raise MethodFailed.returned(part.terms, terms, "a dict of scalar tensors")
     for name, term in terms.items():
-        if not isinstance(term, Tensor):
-            problem = f"the term {name} is {_kind(term)}, expected a scalar tensor"
-            raise _failed(part, problem)
-        if term.ndim:
-            problem = f"the term {name} has the shape {list(term.shape)}, expected a scalar"
-            raise _failed(part, problem)
+        if not isinstance(term, Tensor) or term.ndim:
+            what = f"the term {name} is"
+            raise MethodFailed.returned(part.terms, term, "a scalar tensor", what=what)
     return terms
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else article(type(value).__name__)
-
-
-def _failed(part: "Objective | Distiller", problem: str) -> MethodFailed:
-    group, name = part.group, type(part).__module__.rpartition(".")[2]
-    line = inspect.getsourcelines(type(part).terms)[1]
-    module = type(part).terms.__module__.replace(".", "/")
-    return MethodFailed(f"{group} {name}", f"{problem} ({module}.py line {line})")
 
 
 def weighted_sum(

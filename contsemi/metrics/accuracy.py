@@ -64,7 +64,8 @@ def accuracy_rows(
     (array([0., 1.]), array([1., 1.]))
     """
     if np.isnan(scores).any():
-        raise Diverged("the scores of test images are not numbers; lower optim.lr")
+        fix = "lower optim.lr, or mend a predictor of your own"
+        raise Diverged(f"the scores of test images are not numbers; {fix}")
     num_seen = scores.shape[1]
     seen = np.array([bool(task) and max(task) < num_seen for task in columns], dtype=bool)
     kept = seen[task_of_sample]

@@ -1,20 +1,22 @@
 """Backbones by name, the network of backbone and heads, and its copies."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from contsemi.discovery import find_module
-from contsemi.errors import InputError
+from contsemi.errors import InputError, MethodFailed
 from contsemi.models.initialise import drawing_from
 
 __all__ = ["build_backbone"]
 
 
-def build_backbone(config: Mapping[str, Any], generator: torch.Generator) -> nn.Module:
+def build_backbone(
+    config: Mapping[str, Any], generator: torch.Generator, *, side: int | None = None
+) -> nn.Module:
     """Builds the backbone ``config["name"]`` with the other keys as arguments.
 
     The name is that of a module here, or of an entry point in the group ``contsemi.models``: a
@@ -24,9 +26,11 @@ def build_backbone(config: Mapping[str, Any], generator: torch.Generator) -> nn.
     Args:
         config: the section ``model``.
         generator: draws the weights; on the CPU. No global random state is changed.
+        side: of an image that a backbone of another package is tried on; ``None`` for no trial.
 
     Raises:
         InputError: there is no such backbone, or it has no such key, or lacks one.
+        MethodFailed: what it returns is none.
     """
     name = config["name"]
     params = {key: value for key, value in config.items() if key != "name"}
@@ -36,7 +40,24 @@ def build_backbone(config: Mapping[str, Any], generator: torch.Generator) -> nn.
     _check_keys(name, params, inspect.signature(build))
     with drawing_from(generator):
         backbone: nn.Module = build(**params)
+        if not isinstance(backbone, nn.Module) or not hasattr(backbone, "num_features"):
+            what = "an nn.Module with num_features, the width of what it returns"
+            raise MethodFailed.returned(build, backbone, what)
+        if side is not None and not build.__module__.startswith("contsemi."):  # ours are tested
+            _try(build, backbone, side)
     return backbone
+
+
+@torch.no_grad()
+def _try(build: Callable[..., nn.Module], backbone: nn.Module, side: int) -> None:
+    """Raises where an image does not become a row of ``num_features``."""
+    features = backbone.eval()(torch.zeros(1, 3, side, side))
+    backbone.train()
+    shape = (1, backbone.num_features)
+    fits = isinstance(features, Tensor) and features.shape == shape and features.is_floating_point()
+    if not fits:
+        what, wanted = "of an image it makes", f"a float tensor {list(shape)}"
+        raise MethodFailed.returned(build, features, wanted, what=what)
 
 
 def _check_keys(name: str, params: Mapping[str, Any], signature: inspect.Signature) -> None:

@@ -205,6 +205,8 @@ class Watch(Hooks):
             "not finite",
             "lower optim.lr, set optim.clip or precision=fp32, and start anew",
         )
+        if bad.task == bad.epoch == bad.iteration == 0:
+            fix = "nothing was learned yet: set precision=fp32, or mend a part of your own"
         if bad.loss.isfinite():
             problem = f"{bad.loss.item():.4g} is larger than optim.max_loss={self.largest:g}"
             fix = "raise optim.max_loss; or, where the loss grows, lower optim.lr, and start anew"

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import contsemi
 from contsemi.discovery import ROOMS, Part, offering
-from contsemi.errors import ENDINGS, MethodFailed, OutOfDeviceMemory
+from contsemi.errors import ENDINGS, MethodFailed, OutOfDeviceMemory, shown_file
 from contsemi.storage.host import host_bytes
 
 __all__ = ["blamed", "faults_named"]
@@ -55,22 +55,20 @@ def blamed(error: BaseException) -> MethodFailed | None:
         ``None`` where no such file was running, so that the fault is elsewhere.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_own(frame.filename)]
+    own = [frame for frame in frames if _is_offered(frame.filename)]  # the user's before ours
+    own = own or [frame for frame in frames if _is_own(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
         file, line, where = error.filename, error.lineno or 0, ""
     elif own:
-        file, line = own[-1].filename, own[-1].lineno or 0
-        where = f" in {own[-1].name}()" if own[-1].name != "<module>" else ""
+        last = next((f for f in reversed(own) if _is_own(f.filename)), own[-1])  # not its helper
+        file, line = last.filename, last.lineno or 0
+        where = f" in {last.name}()" if last.name != "<module>" else ""
     else:
         return None
     kept = [f for f in frames[frames.index(own[0]) :] if f in own or not _is_ours(f)] if own else []
     shown = traceback.format_list(kept) + traceback.format_exception_only(error)
     problem = f"line {line}{where}: {_said(error)}"
-    return _failed(_shown(file), problem, "".join(shown).rstrip())
-
-
-def _failed(file: str, problem: str, trace: str) -> MethodFailed:
-    return MethodFailed(file, problem, trace=trace)
+    return MethodFailed(shown_file(file), problem, trace="".join(shown).rstrip())
 
 
 def _said(error: BaseException) -> str:
@@ -86,14 +84,20 @@ def _is_ours(frame: traceback.FrameSummary) -> bool:
     return frame.filename.startswith("<frozen") or Path(frame.filename).is_relative_to(_PACKAGE)
 
 
+def _is_offered(file: str) -> bool:
+    """Whether it is of an installed package that offers parts."""
+    return any(Path(file).is_relative_to(place) for place in offering().values())
+
+
 def _is_own(file: str) -> bool:
     """Whether it is the file of one part, not the contract of its kind."""
-    loaded = next((m for m in list(sys.modules.values()) if _file(m) == file), None)
-    if loaded is not None:
-        return _defines_part(loaded)
-    path = Path(file)  # it failed while it was imported
     rooms = {_PACKAGE.joinpath(*room.split(".")) for room in ROOMS.values()}
-    return path.parent in rooms or any(path.is_relative_to(each) for each in offering().values())
+    placed = _is_offered(file) or Path(file).parent in rooms
+    loaded = next((m for m in list(sys.modules.values()) if _file(m) == file), None)
+    if loaded is None:
+        return placed  # it failed while it was imported
+    makes = getattr(getattr(loaded, "build", None), "__module__", None)  # a backbone
+    return _defines_part(loaded) or (placed and makes == loaded.__name__)
 
 
 def _file(module: ModuleType) -> str | None:
@@ -108,8 +112,3 @@ def _defines_part(module: ModuleType) -> bool:
         and "group" not in vars(each)  # it is the contract of a kind else
         for _, each in inspect.getmembers(module, inspect.isclass)
     )
-
-
-def _shown(file: str) -> str:
-    path = Path(file)
-    return str(path.relative_to(_PACKAGE.parent) if path.is_relative_to(_PACKAGE) else path)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from contsemi.config import Crop
+from contsemi.errors import MethodFailed
+from contsemi.types.returned import tensor_of
 from contsemi.views.background import Background, Donors, draw_background
 from contsemi.views.blur import draw_blur
 from contsemi.views.colour import draw_greyscale, draw_jitter
@@ -81,7 +83,7 @@ class Plan:
             changed = self.background
             views = views[:, :3].contiguous() if changed is None else changed.apply(views)
         for step in self.steps:
-            views = step.apply(views)
+            views = tensor_of(step.apply, step.apply(views), *views.shape)
         return views
 
 
@@ -131,7 +133,7 @@ def draw_plan(
         )
     if crop.cutout > 0:
         steps.append(draw_cutout(draws, crop.size, crop.cutout))
-    steps += [operation.draw(draws, crop.size) for operation in drawn]
+    steps += [_drawn(operation, draws, crop.size) for operation in drawn]
     changed = None  # drawn last, so that all else is as without it
     if crop.background != "none":
         others = None if crop.background == "remove" else donors
@@ -140,3 +142,10 @@ def draw_plan(
         least = crop.background_least
         changed = draw_background(draws, crop.background_probability, least=least, donors=others)
     return Plan(boxes, tuple(steps), crop.size, changed)
+
+
+def _drawn(operation: Operation, draws: Draws, side: int) -> Drawn:
+    drawn = operation.draw(draws, side)
+    if not isinstance(drawn, Drawn):
+        raise MethodFailed.returned(operation.draw, drawn, "a Drawn")
+    return drawn

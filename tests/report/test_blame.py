@@ -118,18 +118,18 @@ def test_a_bug_of_ours_is_not_the_methods():
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ("return None", "terms() returned None, expected a dict of scalar tensors"),
-        ("return [1.0]", "terms() returned a list"),
+        ("return None", "terms(): returned None, expected a dict of scalar tensors"),
+        ("return [1.0]", "terms(): returned a list"),
         ("return {'entropy': 0.5}", "the term entropy is a float, expected a scalar tensor"),
         ("return {'entropy': None}", "the term entropy is None"),
-        ("return {'entropy': step}", "the term entropy has the shape [64], expected a scalar"),
+        ("return {'entropy': step}", "the term entropy is a Tensor of float32 [64], expected"),
     ],
 )
 def test_terms_that_are_no_scalars(mine, body, problem):
     with pytest.raises(MethodFailed) as caught:
         checked_terms(mine(body), torch.zeros(64))
     assert problem in str(caught.value)
-    assert "own_method.py line" in str(caught.value)
+    assert f"own_method.py: line {LINE} in terms()" in str(caught.value)
 
 
 def test_the_command_shows_the_line_and_below_it_the_users_own_traceback(monkeypatch, capsys):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contsemi.discovery import Part
+from contsemi.errors import MethodFailed
 from contsemi.labels.budget import LabelBudget
 
 __all__ = ["Choice"]
@@ -47,3 +48,20 @@ class Choice(Part):
             InputError: the budget cannot be met.
         """
         raise NotImplementedError
+
+    def drawn(
+        self, budget: LabelBudget, targets: Integers, *, seed: int, names: Sequence[str]
+    ) -> Integers:
+        """What :meth:`draw` gives, if it is what it promises.
+
+        Raises:
+            MethodFailed: it is not.
+        """
+        rows = self.draw(budget, targets, seed=seed, names=names)
+        own = isinstance(rows, np.ndarray) and rows.ndim == 1 and rows.dtype.kind == "i"
+        if not own or not np.isin(rows, np.arange(len(targets))).all():
+            what = f"an int64 array of positions in [0, {len(targets)})"
+            raise MethodFailed.returned(self.draw, rows, what)
+        if len(np.unique(rows)) < len(rows):
+            raise MethodFailed.returned(self.draw, rows, "each position once")
+        return rows

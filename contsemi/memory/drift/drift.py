@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.discovery import Part
+from contsemi.errors import MethodFailed
+from contsemi.types.returned import tensor_of
 
 __all__ = ["Drift", "Map"]
 
@@ -49,10 +51,14 @@ class Drift(Part):
         old, new = old.detach().float(), new.detach().float()
         weights = old.new_ones(len(old)) if weights is None else weights
         carry = self.fitted(old, new, weights, draw) if len(old) else None
+        if len(old) and not callable(carry):
+            raise MethodFailed.returned(self.fitted, carry, "a function of rows")
 
         def carry_unit(rows: Tensor) -> Tensor:
             with torch.no_grad():
                 rows = rows.float()
-                return functional.normalize(rows if carry is None else carry(rows), dim=1)
+                if carry is not None:
+                    rows = tensor_of(self.fitted, carry(rows), *rows.shape)
+                return functional.normalize(rows, dim=1)
 
         return carry_unit

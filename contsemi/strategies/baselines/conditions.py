@@ -56,7 +56,7 @@ class Conditions:
         if self.precision == float16:  # Avalanche's plugins know no scaled loss
             self.precision = float32
         draw = generator(config.seed, "network")
-        backbone = build_backbone(config.model, draw)
+        backbone = build_backbone(config.model, draw, side=config.views.test_size)
         self.network = Network(backbone, ("classifier",), config.projector, draw)
         for each in experiences:
             self.network.grow(each.num_seen, generator(config.seed, "grow", each.index))
