@@ -17,7 +17,7 @@ __all__ = ["benchmark", "refuse_words"]
 
 
 def benchmark(arguments: Sequence[str] | None) -> int:
-    """Train what is missing and write the table; 1 where a run failed."""
+    """Train what is missing and write the table; the exit code of the first run that failed."""
     given = _parser().parse_intermixed_args(arguments)
     plan = read(given.benchmark)
     refuse_words(given.settings, jobs=given.jobs)
@@ -30,7 +30,7 @@ def benchmark(arguments: Sequence[str] | None) -> int:
     text = "\n".join(table(jobs, plan.reference))
     print(text)
     write_atomically(given.output / "table.md", f"{text}\n".encode())
-    return 1 if failed else 0
+    return next(iter(failed.values()), 0)
 
 
 def refuse_words(settings: Sequence[str], **counts: int) -> None:

@@ -12,10 +12,10 @@ from contsemi.benchmark.plan import Job
 from contsemi.report.words import duration
 from contsemi.storage.atomic import make_folder
 
-__all__ = ["started", "train"]
+__all__ = ["complaint", "started", "train"]
 
 
-def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list[Job]:
+def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> dict[Job, int]:
     """Train what is not finished; say after each run how long the rest will take.
 
     Args:
@@ -24,11 +24,11 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
         say: prints a line.
 
     Returns:
-        The jobs that failed.
+        The jobs that failed, and their exit codes.
     """
     waiting = [job for job in jobs if not job.finished]
     say(f"{len(jobs) - len(waiting)} of {len(jobs)} runs are finished")
-    failed: list[Job] = []
+    failed: dict[Job, int] = {}
     running: list[subprocess.Popen[bytes]] = []
     took: list[float] = []
 
@@ -40,8 +40,9 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> list
         took.append(time.monotonic() - start)
         told = duration(took[-1])
         if code:
-            failed.append(job)
-            told = f"exit code {code}, see {job.folder.with_suffix('.log')}"
+            failed[job] = code if code > 0 else 128 - code  # of a signal, as a shell has it
+            log = job.folder.with_suffix(".log")
+            told = f"exit code {code}: {complaint(log)[0]}; see {log}"
         left = (len(waiting) - len(took)) * sum(took) / len(took) / workers
         rest = f"; {duration(left)} left" if len(took) < len(waiting) else ""
         say(f"{job.name}: {told} ({len(took)} of {len(waiting)}{rest})")
@@ -72,3 +73,18 @@ def started(settings: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     with folder.with_suffix(".log").open("w", encoding="utf-8") as log:
         one = dict(os.environ, OMP_NUM_THREADS="1")
         return subprocess.Popen(command, stdout=log, stderr=log, env=one, start_new_session=True)
+
+
+def complaint(log: Path) -> list[str]:
+    """What a run ended with: its error, without that word, and what it shows below.
+
+    Args:
+        log: its screen.
+
+    Returns:
+        At least one line.
+    """
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+    errors = [row for row, line in enumerate(lines) if line.startswith("error: ")] or [-1]
+    said = lines[errors[-1] :]
+    return [said[0].removeprefix("error: "), *said[1:]]

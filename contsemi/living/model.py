@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from torch import Tensor
 
 from contsemi import data
-from contsemi.errors import InputError, article
+from contsemi.errors import InputError, MethodFailed, article
 from contsemi.learner.learner import Learner
 from contsemi.learner.parts import from_state, known_features
 from contsemi.living.photos import arrays
@@ -140,11 +140,18 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
         return float(torch.quantile(trust.strangeness.double(), 1 - share))
 
     def answers(self, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-        """Of images uint8 [n, 3, S, S]: probabilities [n, C], and strangeness [n], NaN for none."""
+        """Of images uint8 [n, 3, S, S]: probabilities [n, C], and strangeness [n], NaN for none.
+
+        Raises:
+            MethodFailed: the predictor's scores are no numbers.
+        """
         asked = self.learner.inference
         with torch.no_grad():
             outputs = asked.look(torch.from_numpy(images))
             probs = (asked.scores(outputs).float() / self.temperature).softmax(1)
+            if probs.isnan().any():
+                call, what = asked.decides.scores, "returned NaN in"
+                raise MethodFailed.returned(call, probs, "numbers", what=what)
             far: Tensor | None = None
             if isinstance(asked.decides, Gathered):
                 rows = asked.decides.rows(outputs.features)

@@ -54,6 +54,15 @@ def name_classes(
         )
     if by == "auto":
         by = "task" if _restarts(benchmark) else _by_labels(train, tasks)
+        # with one test experience for all of them, experiences are of new instances
+        from_zero = all(set(ids) == set(range(len(set(ids)))) for ids in train)
+        if by == "id" and from_zero and min(len(train), len(test)) > 1:
+            most = max(max(ids, default=0) for ids in train)
+            raise InputError(
+                "semi_supervised(classes)",
+                f"each experience has class ids from 0 on, {most} at most, and no task labels",
+                "say classes='task' if they restart, classes='id' if they are the same classes",
+            )
     if by == "id":
         return Named(train, test)
     ours, theirs = _told_apart(train, test, tasks)

@@ -33,7 +33,7 @@ HOUR = 3600.0
 
 
 def tune(arguments: Sequence[str] | None) -> int:
-    """Search, choose, run what was chosen; 1 where one of these runs failed."""
+    """Search, choose, run what was chosen; the exit code of the first of these runs that failed."""
     given = _parser().parse_intermixed_args(arguments)
     words = list(given.settings)
     _check_words(given)
@@ -54,8 +54,10 @@ def tune(arguments: Sequence[str] | None) -> int:
         search.run(trials=given.trials, budget=given.budget * HOUR, jobs=given.jobs)
         best = manifest.best
         if best is None:
-            problem = f"no trial of {len(manifest.trials)} was finished"
-            raise InputError(str(folder / "trials"), problem, "raise --budget, or see their logs")
+            said = "".join(f" ({each.reason})" for each in manifest.trials[:1] if each.reason)
+            problem = f"no trial of {len(manifest.trials)} was finished{said}"
+            fix = "mend that" if said else "raise --budget"
+            raise InputError(str(folder / "trials"), problem, f"{fix}, or see their logs")
         manifest.chosen = best.number
         manifest.write()
         path = folder / f"tuned_{config.method}.yaml"
@@ -85,7 +87,7 @@ def _report(
     text = "\n".join(table(jobs, config.method))
     _say(text)
     write_atomically(manifest.folder / "table.md", f"{text}\n".encode())
-    return 1 if failed else 0
+    return next(iter(failed.values()), 0)
 
 
 def _parser() -> Parser:

@@ -53,12 +53,6 @@ class Process:
             self._process.send_signal(signal.SIGTERM)
             self.ended(wait=True)
 
-    def complaint(self) -> str:
-        """The last line that begins with ``error:`` of its screen, else its last one."""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
-        errors = [line for line in lines if line.startswith("error: ")]
-        return (errors or lines)[-1].removeprefix("error: ")
-
 
 def accuracies_on_the_way(folder: Path, name: str) -> list[float]:
     """What a run that is not over has reached so far.

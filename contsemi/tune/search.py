@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contsemi.errors import InputError
+from contsemi.benchmark.training import complaint
+from contsemi.errors import InputError, MethodFailed
 from contsemi.report.words import duration, percent
 from contsemi.tune.processes import Process, accuracies_on_the_way
 from contsemi.tune.sampling import Sampling
@@ -14,7 +15,6 @@ from contsemi.tune.trials import OVER, Manifest, Trial
 
 __all__ = ["Search"]
 
-BAD_INPUT = 2  # exit code
 SECONDS_BETWEEN_LOOKS = 2.0
 
 
@@ -49,6 +49,7 @@ class Search:
 
         Raises:
             InputError: a trial's settings are refused.
+            MethodFailed: the code of a part is at fault.
             KeyboardInterrupt: the trials have saved themselves, and the same call goes on.
         """
         try:
@@ -109,11 +110,14 @@ class Search:
             results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
             trial.score = results["class_incremental"]["average_accuracy"]
         elif trial.state == "failed":
-            trial.reason = process.complaint()
-        if process.code == BAD_INPUT:
+            trial.reason, *trace = complaint(process.log)
+        if process.code in (InputError.exit_code, MethodFailed.exit_code):
             trial.state = "waiting"  # what it lacks may be there in the next call
+            where, said = f"trial {trial.number}", trial.reason.rpartition("; mend it there")
+            if process.code == MethodFailed.exit_code:
+                raise MethodFailed(where, said[0] or said[2], trace="\n".join(trace))
             problem = f"is refused: {trial.reason}"
-            raise InputError(f"trial {trial.number}", problem, "mend it and give the same command")
+            raise InputError(where, problem, "mend it and give the same command")
         self.manifest.write()
         self.say(told(trial))
 

@@ -139,7 +139,7 @@ def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
 @pytest.mark.usefixtures("_plain_runs")
 def test_a_table_is_written_over_and_a_text_of_others_is_not(tmp_path, monkeypatch, capsys):
     """Also where the plan has other budgets by now."""
-    monkeypatch.setattr("contsemi.benchmark.command.train", lambda *_: [])
+    monkeypatch.setattr("contsemi.benchmark.command.train", lambda *_: {})
     out, path = tmp_path / "out", tmp_path / "plan.yaml"
     for labels in (["4/class"], ["5%", "25/class"]):
         plan(tmp_path, labels=labels)
@@ -200,11 +200,16 @@ def test_it_says_what_is_left_and_stops_at_ctrl_c(tmp_path, monkeypatch, capsys)
     codes = iter([0, 3, 0])
     ended = SimpleNamespace(wait=lambda: next(codes))
     monkeypatch.setattr("contsemi.benchmark.training.started", lambda *_: ended)
-    lines = []
+    lines, log = [], jobs[1].folder.with_suffix(".log")
+    log.parent.mkdir(parents=True)
+    log.write_text("task 1/2 done\nerror: mine.py: line 3: ValueError; mend it there\n  File\n")
     failed = train(jobs[:3], 1, lines.append)
-    assert failed == [jobs[1]]
+    assert failed == {jobs[1]: 3}
     assert lines[0] == "0 of 3 runs are finished"
-    assert "(1 of 3; 0.0 s left)" in lines[1] and "exit code 3" in lines[2]
+    assert (
+        "(1 of 3; 0.0 s left)" in lines[1]
+        and "exit code 3: mine.py: line 3: ValueError;" in lines[2]
+    )
     assert lines[3].endswith("(3 of 3)")
 
     def stop(*_):
@@ -263,4 +268,4 @@ def test_it_trains_what_is_missing_and_nothing_twice(tmp_path):
     assert table.strip() in second.stdout
     path.write_text(yaml.safe_dump(small(shared=[*shared, "optim.lr=-1"], seeds=[1])))
     third = call()
-    assert third.returncode == 1 and "exit code 2" in third.stdout
+    assert third.returncode == 2 and "exit code 2: " in third.stdout

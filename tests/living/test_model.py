@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 import contsemi
-from contsemi.errors import InputError
+from contsemi.errors import InputError, MethodFailed
 from contsemi.living.photos import in_chunks
 from contsemi.living.saved import config_of
 from contsemi.memory.moments import Moments
@@ -175,3 +175,14 @@ def test_strangeness_is_the_difference_of_mahalanobis_distances():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     far = moments.strangeness(torch.full((1, 4), -40.0, dtype=torch.float64), shrinkage=0.0)
     assert float(far) > expected.max()
+
+
+def test_scores_that_are_no_numbers_are_no_answer(loaded, monkeypatch):
+    decides = loaded.learner.inference.decides
+
+    def scores(outputs, asked):
+        return torch.full((len(outputs.features), asked.num_seen), torch.nan)
+
+    monkeypatch.setattr(decides, "scores", scores)
+    with pytest.raises(MethodFailed, match=r"test_model\.py: line \d+ in scores\(\): returned NaN"):
+        loaded.answers(np.zeros((2, 3, loaded.saved.side, loaded.saved.side), np.uint8))

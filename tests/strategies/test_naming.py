@@ -145,3 +145,17 @@ def test_an_experience_without_labels_keeps_its_task_label():
         assert each.task_labels == [t]
         assert each.task_label == t
         assert each.benchmark is made
+
+
+@pytest.mark.parametrize(("task", "tasks"), [(None, None), (0, [0, 0, 0])])
+def test_ids_that_restart_without_a_word_of_it_have_to_be_explained(task, tasks):
+    train = [part(0, 1, 0, 1, task=task), part(1, 0, task=task), part(0, 1, 2, task=task)]
+    given = made_of(
+        train, [part(0, 1), part(1, 0), part(2, 1)], tasks=[0] * 3 if task == 0 else None
+    )
+    with pytest.raises(InputError, match="class ids from 0 on, 2 at most, and no task labels; say"):
+        semi_supervised(given, label_ratio="100%")
+    assert semi_supervised(given, label_ratio="100%", classes="task").n_classes == 7
+    assert semi_supervised(given, label_ratio="100%", classes="id").n_classes == 3
+    instances = made_of(train, [part(0, 1, 2)], tasks=None)
+    assert semi_supervised(instances, label_ratio="100%").n_classes == 3

@@ -11,7 +11,7 @@ import yaml
 from contsemi import compose, run
 from contsemi.compose import files
 from contsemi.compose.parts import at
-from contsemi.errors import InputError
+from contsemi.errors import InputError, MethodFailed
 from contsemi.tune.__main__ import main
 from contsemi.tune.processes import accuracies_on_the_way
 from contsemi.tune.rules import RULES, other_classes
@@ -303,3 +303,18 @@ def test_a_search_ends_in_an_experiment_that_a_run_takes(tmp_path, capsys, rule)
     assert made["optim"]["lr"] == best["values"]["optim.lr"]
     assert done["scenario"]["validation"] == 0 and done["scenario"]["first_tasks"] is None
     assert f"rule {rule}" in (tmp_path / "tuned_contsemi.yaml").read_text()
+
+
+def test_a_fault_in_the_code_of_a_part_ends_the_search_with_its_line(search, monkeypatch, tmp_path):
+    log = tmp_path / "000.log"
+    log.write_text("error: mine.py: line 3: ValueError: no; mend it there\n  File mine.py\n")
+    failing = SimpleNamespace(
+        ended=lambda: True, code=8, log=log, processor_seconds=1.0, stop=lambda: None
+    )
+    monkeypatch.setattr("contsemi.tune.search.Process", lambda *_: failing)
+    found, _ = search()
+    with pytest.raises(MethodFailed) as caught:
+        found.run(trials=2, budget=1e9, jobs=1)
+    assert str(caught.value) == "trial 0: mine.py: line 3: ValueError: no; mend it there"
+    assert caught.value.trace == "  File mine.py"
+    assert found.manifest.trials[0].state == "waiting"
