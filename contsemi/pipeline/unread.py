@@ -49,6 +49,9 @@ def unread(learner: Learner, key: str) -> str | None:
         return f"{method} trains nothing"
     if key == "memory.embeddings" or key.startswith("memory.drift"):
         return None if learner.reads_embeddings else f"{method} asks for no rows of past embeddings"
+    keeps = learner.reads_embeddings and learner.config.memory.embeddings
+    if key == "memory.anchors" and not (keeps or learner.inference.decides.needs_past):
+        return f"{method} fits no map of drift, and the images are lost to its tasks"
     if key in ("memory.index", "memory.code_bytes") and not _searches(learner):
         return f"{method} searches no rows, but for the predictor 'index' of the tables"
     if key.startswith("objective.index_") and "labels_from" in learner.config.objective:

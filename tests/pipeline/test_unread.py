@@ -20,6 +20,7 @@ from contsemi.pipeline.unread import notes, unread
         ("suave", "memory.embeddings"),
         ("contsemi", "memory.embeddings"),  # unless distiller.neighbours are to vote
         ("suave", "memory.index"),
+        ("suave", "memory.anchors"),
         ("contsemi", "memory.index"),  # unless distiller.neighbours are to vote
         ("suave", "objective.index_neighbours"),
         ("finetune", "projector"),
@@ -42,6 +43,7 @@ def test_a_method_says_what_it_has_no_use_for(method, key):
     ("method", "key"),
     [
         ("contsemi", "views.policies.large.size"),
+        ("contsemi", "memory.anchors"),
         ("contsemi", "projector"),
         ("contsemi", "optim.lr"),
         ("byol", "predictor"),
