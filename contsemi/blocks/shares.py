@@ -1,6 +1,7 @@
 """Images shared out among clusters that are all used, earlier images of the task counted in."""
 
 from functools import partial
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -27,8 +28,13 @@ class Shares(Block):
         assign: ``sinkhorn``, which uses all clusters evenly, or ``mira``, which need not.
         beta: weight of the mutual information, of ``mira``.
 
+    Attributes:
+        idle: what a part that takes these as its fields says of them (:class:`.discovery.Part`).
+
     Source: Caron et al. 2020, section 3.1 (SwAV); Lee et al. 2022 (MIRA).
     """
+
+    idle: ClassVar = {"queue_from": ("queue", 0), "beta": ("assign", "sinkhorn")}
 
     def __init__(
         self,

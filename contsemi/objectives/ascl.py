@@ -27,6 +27,8 @@ __all__ = ["Ascl"]
 class Ascl(MomentumContrast):
     """Contrast with soft positives."""
 
+    idle = dict.fromkeys(("temperature", "bank", "current_only"), ("form", "batch"))
+
     teacher_temperature: float  # of the keys' cosines
     neighbours: int  # n, stored keys that are positives of a sure key
     variant: str  # soft, confident or hard

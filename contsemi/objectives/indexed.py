@@ -7,6 +7,7 @@ believes the latter as far as it is sure. What the index says is ``index_by``; s
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,11 @@ __all__ = ["Indexed"]
 @dataclass(kw_only=True, eq=False)
 class Indexed(Objective):
     """A method that asks :meth:`soft_classes` before it believes its targets."""
+
+    idle: ClassVar = {
+        f"index_{key}": ("labels_from", "prototypes")
+        for key in ("by", "neighbours", "spread", "temperature", "share", "threshold")
+    }
 
     # Where the soft classes of unlabelled images come from: the method's own `prototypes` (votes or
     # classifier, where it has no such), the `index` of the task's images, or `both`, which believes

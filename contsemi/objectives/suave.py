@@ -34,6 +34,8 @@ FIRST = Mix(of=("large",), views=2, kept=1, cut=True)
 class Suave(Indexed):
     """Clustering prototypes tied to classes."""
 
+    idle = Indexed.idle | Shares.idle
+
     temperature: float  # of all predictions
     epsilon: float  # temperature of the assignments
     iterations: int  # of Sinkhorn-Knopp or MIRA

@@ -20,6 +20,8 @@ __all__ = ["Swav"]
 class Swav(FreeClusters):
     """Swapped assignments of free clusters."""
 
+    idle = Shares.idle
+
     epsilon: float  # temperature of the assignments
     iterations: int  # of Sinkhorn-Knopp or MIRA
     assign: str = "sinkhorn"  # who shares the images out: sinkhorn, all evenly, or mira

@@ -54,9 +54,11 @@ def unread(learner: Learner, key: str) -> str | None:
         return f"{method} fits no map of drift, and the images are lost to its tasks"
     if key in ("memory.index", "memory.code_bytes") and not _searches(learner):
         return f"{method} searches no rows, but for the predictor 'index' of the tables"
-    if key.startswith("objective.index_") and "labels_from" in learner.config.objective:
-        alone = learner.config.objective["labels_from"] == "prototypes"
-        return "objective.labels_from=prototypes asks no index" if alone else None
+    group, _, field = key.partition(".")
+    part = {"objective": learner.objective, "distiller": learner.distiller}.get(group)
+    if part is not None and field in part.idle:
+        other, value = part.idle[field]
+        return f"{group}.{other} is {value}" if getattr(part, other) == value else None
     if key == "batch.labelled":
         return _labelled(learner.config, needs)
     if key == "coarse_ratio" and "coarse" not in needs.rows:

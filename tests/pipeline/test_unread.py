@@ -23,6 +23,9 @@ from contsemi.pipeline.unread import notes, unread
         ("suave", "memory.anchors"),
         ("contsemi", "memory.index"),  # unless distiller.neighbours are to vote
         ("suave", "objective.index_neighbours"),
+        ("csl", "objective.index_by"),
+        ("swav", "objective.queue_from"),
+        ("ascl objective.form=batch", "objective.bank"),
         ("finetune", "projector"),
         ("finetune", "head_norm"),
         ("finetune", "head_activation"),
@@ -36,7 +39,9 @@ from contsemi.pipeline.unread import notes, unread
 )
 @pytest.mark.quick(10)
 def test_a_method_says_what_it_has_no_use_for(method, key):
-    assert unread(Learner(compose.load([f"method={method}", "device=cpu"])), key) is not None
+    assert (
+        unread(Learner(compose.load([*f"method={method}".split(), "device=cpu"])), key) is not None
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,6 +52,9 @@ def test_a_method_says_what_it_has_no_use_for(method, key):
         ("contsemi", "projector"),
         ("contsemi", "optim.lr"),
         ("byol", "predictor"),
+        ("swav objective.queue=64", "objective.queue_from"),
+        ("swav objective.assign=mira", "objective.beta"),
+        ("ascl", "objective.bank"),
         ("byol", "head_norm"),
         ("finetune", "optim.classifier_lr"),
         ("finetune", "batch.labelled"),
@@ -57,7 +65,7 @@ def test_a_method_says_what_it_has_no_use_for(method, key):
 )
 @pytest.mark.quick(7)
 def test_and_takes_what_it_reads(method, key):
-    assert unread(Learner(compose.load([f"method={method}", "device=cpu"])), key) is None
+    assert unread(Learner(compose.load([*f"method={method}".split(), "device=cpu"])), key) is None
 
 
 @pytest.mark.parametrize(
