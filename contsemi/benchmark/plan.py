@@ -1,6 +1,7 @@
 """What a benchmark file says: which runs there are, and where they lie."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,7 @@ def _last(*words: str) -> tuple[str, ...]:
     return tuple({word.partition("=")[0]: word for word in words}.values())
 
 
-_LARGEST = 1 << 20  # bytes of a benchmark's file
+_LARGEST, _MOST_RUNS = 1 << 20, 10_000  # bytes of a benchmark's file; what it may ask for
 
 
 def read(path: Path) -> Benchmark:
@@ -153,10 +154,13 @@ def _checked(content: Any) -> Benchmark:
     labels = [str(each) for each in content["labels"]]
     # A run that stands there twice would count as two in every mean and spread.
     for key, values in (("seeds", seeds), ("orders", orders), ("labels", labels)):
-        if twice := [each for each in values if values.count(each) > 1]:
+        if twice := [each for each, count in Counter(values).items() if count > 1]:
             raise ValueError(f"{key!r} holds {twice[0]} twice")
     if bad := [name for name in map(str, methods) if Path(name).name != name or name == ".."]:
         raise ValueError(f"method {bad[0]!r} cannot be the name of a folder")
+    runs = len(methods) * len(labels) * len(seeds) * max(1, len(orders))
+    if runs > _MOST_RUNS:
+        raise ValueError(f"{runs} runs, more than {_MOST_RUNS}")
     reference = content.get("reference", next(iter(methods)))
     if reference not in methods:
         raise ValueError(f"reference {reference!r} is none of the methods")

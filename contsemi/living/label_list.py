@@ -47,6 +47,8 @@ def _lines(labels: Path) -> list[tuple[int, str, str]]:
     A class is named as it can be shown: one line in each answer.
     """
     try:
+        if labels.exists() and not labels.is_file():
+            raise csv.Error("not a regular file")  # a pipe would be waited for
         with labels.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             lines = [(reader.line_num, line) for line in reader if line]

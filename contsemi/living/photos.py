@@ -55,7 +55,7 @@ def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
         raise InputError(shown(given), "holds no photo", f"it reads {', '.join(sorted(SUFFIXES))}")
     if path.is_file():
         return iter([path])
-    raise InputError(shown(given), "no such file or folder", "name photos, or - for a list")
+    raise InputError(shown(given), "is no file and no folder", "name photos, or - for a list")
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -164,6 +164,10 @@ def test_a_table_is_written_over_and_a_text_of_others_is_not(tmp_path, monkeypat
             "shared: [a=1]\nlabels: [5%]\nseeds: [0, 1, 0]\nmethods: {a: []}",
             "holds 0 twice",
         ),
+        (
+            f"shared: [a=1]\nlabels: [5%]\nseeds: {list(range(20000))}\nmethods: {{a: []}}",
+            "20000 runs, more than 10000",
+        ),
         ("shared: [a=1]\nlabels: [5%, 5%]\nseeds: [0]\nmethods: {a: []}", "holds 5% twice"),
         (
             "shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {a: [], a: []}",

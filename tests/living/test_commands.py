@@ -283,6 +283,7 @@ def test_a_list_gives_labels_to_a_folder_of_any_photos(model, photos, tmp_path):
         (["MODEL"], "PHOTOS: is missing"),
         ([], "required: MODEL;"),
         (["MODEL", "SECOND", "labels=nowhere.csv"], "cannot be read"),
+        (["MODEL", "SECOND", "labels=/dev/zero"], "cannot be read (not a regular file)"),
         (["NEW", "SECOND", "objective=supervised", "model=pixels"], "trains its network"),
         (["NEW", "SECOND", "label_ratoi=4/class"], "did you mean label_ratio?"),
         (["NEW", "SECOND", "scenario.tasks=2"], "scenario.tasks: has no effect on a lesson"),
