@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from contsemi.strategies._avalanche import SupervisedPlugin, SynapticIntelligencePlugin
+from avalanche.training.plugins import SupervisedPlugin, SynapticIntelligencePlugin
 
 __all__ = ["Apart"]
 

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from avalanche.benchmarks import CLScenario, DatasetExperience
+from avalanche.benchmarks.scenarios.generic_scenario import EagerCLStream
+from avalanche.benchmarks.utils import AvalancheDataset, DataAttribute
+from avalanche.benchmarks.utils.classification_dataset import (
+    TaskAwareSupervisedClassificationDataset as LabelledDataset,
+)
 from torch import Tensor
 
 from contsemi.errors import InputError
-from contsemi.strategies._avalanche import (
-    AvalancheDataset,
-    CLScenario,
-    DataAttribute,
-    DatasetExperience,
-    EagerCLStream,
-    LabelledDataset,
-)
 from contsemi.strategies.rows import Rows
 from contsemi.types import Experience
 

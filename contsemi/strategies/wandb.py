@@ -7,8 +7,10 @@ of today do not have.
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from avalanche.evaluation.metric_results import AlternativeValues, TensorImage
+from avalanche.logging import BaseLogger
+
 from contsemi.errors import InputError
-from contsemi.strategies._avalanche import AlternativeValues, BaseLogger, TensorImage
 
 __all__ = ["WandB"]
 
