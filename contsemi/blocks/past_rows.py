@@ -8,10 +8,6 @@ from contsemi.types import MemoryRows
 __all__ = ["PastRows"]
 
 
-def _none() -> MemoryRows | None:
-    return None
-
-
 class PastRows(Block):
     """The embedding memory, which is kept only for a method that holds this block.
 
@@ -21,4 +17,4 @@ class PastRows(Block):
 
     def __init__(self) -> None:
         super().__init__()
-        self.view: Callable[[], MemoryRows | None] = _none
+        self.view: Callable[[], MemoryRows | None] = lambda: None

@@ -77,11 +77,8 @@ def adopt(file: Path) -> str:
 def names(group: str) -> list[str]:
     """The names that a group offers; a file of another name cannot be chosen."""
     folders = groups().get(group, [])
-    return sorted({f.stem for folder in folders for f in folder.glob("*.yaml") if _named(f)})
-
-
-def _named(file: Path) -> bool:
-    return NAME.fullmatch(file.stem) is not None
+    stems = {file.stem for folder in folders for file in folder.glob("*.yaml")}
+    return sorted(filter(NAME.fullmatch, stems))
 
 
 def named(group: str, name: str) -> list[str]:

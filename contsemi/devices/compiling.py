@@ -41,7 +41,7 @@ def compiler(mode: str, device: torch.device, ranks: Ranks = ALONE) -> Callable[
         InputError: there is no compiler on this machine, or several processes train.
     """
     if mode == "none":
-        return _as_it_is
+        return lambda network: network
     if not ranks.alone:
         problem = f"{mode} is for one process, and {ranks.size} train"
         raise InputError("compile", problem, "use compile=none")
@@ -65,10 +65,6 @@ def compiler(mode: str, device: torch.device, ranks: Ranks = ALONE) -> Callable[
         return run
 
     return compiled
-
-
-def _as_it_is(network: Network) -> Forward:
-    return network
 
 
 def _backbone(backbone: nn.Module, images: Tensor, extras: bool) -> Any:

@@ -66,11 +66,7 @@ def blamed(error: BaseException) -> MethodFailed | None:
     kept = [f for f in frames[frames.index(own[0]) :] if f in own or not _is_ours(f)] if own else []
     shown = traceback.format_list(kept) + traceback.format_exception_only(error)
     problem = f"line {line}{where}: {_said(error)}"
-    return _failed(_shown(file), problem, "".join(shown).rstrip())
-
-
-def _failed(file: str, problem: str, trace: str) -> MethodFailed:
-    return MethodFailed(file, problem, trace=trace)
+    return MethodFailed(_shown(file), problem, trace="".join(shown).rstrip())
 
 
 def _said(error: BaseException) -> str:
@@ -88,16 +84,13 @@ def _is_ours(frame: traceback.FrameSummary) -> bool:
 
 def _is_own(file: str) -> bool:
     """Whether it is the file of one part, not the contract of its kind."""
-    loaded = next((m for m in list(sys.modules.values()) if _file(m) == file), None)
+    modules = list(sys.modules.values())
+    loaded = next((m for m in modules if getattr(m, "__file__", None) == file), None)
     if loaded is not None:
         return _defines_part(loaded)
     path = Path(file)  # it failed while it was imported
     rooms = {_PACKAGE.joinpath(*room.split(".")) for room in ROOMS.values()}
     return path.parent in rooms or any(path.is_relative_to(each) for each in offering().values())
-
-
-def _file(module: ModuleType) -> str | None:
-    return getattr(module, "__file__", None)
 
 
 def _defines_part(module: ModuleType) -> bool:

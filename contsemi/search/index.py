@@ -152,14 +152,6 @@ class Index:
         return self._rows.search(queries, k)
 
 
-def _exact(rows: Tensor, folder: Path | None) -> tuple[Rows, str]:
-    return TorchRows(rows), ""
-
-
-def _flat(rows: Tensor, folder: Path | None) -> tuple[Rows, str]:
-    return FlatRows(rows), ""
-
-
 def _lists(codec: str, rows: Tensor, folder: Path | None) -> tuple[Rows, str]:
     """Lists, on the GPU that the rows are on if FAISS can search them there; else a remark."""
     if rows.device.type != "cuda":
@@ -176,7 +168,7 @@ def _lists(codec: str, rows: Tensor, folder: Path | None) -> tuple[Rows, str]:
 
 
 _FORMS: Mapping[str, Callable[[Tensor, Path | None], tuple[Rows, str]]] = {
-    "torch": _exact,
-    "flat": _flat,
+    "torch": lambda rows, _: (TorchRows(rows), ""),
+    "flat": lambda rows, _: (FlatRows(rows), ""),
     **{codec: partial(_lists, codec) for codec in ("ivf", "sq8", "pq")},
 }

@@ -53,7 +53,8 @@ def name_classes(
             "semi_supervised(classes)", f"{str(by)[:40]!r} is unknown", f"use {allowed}"
         )
     if by == "auto":
-        by = "task" if _restarts(benchmark) else _by_labels(train, tasks)
+        restarts = getattr(benchmark, "class_ids_from_zero_in_each_exp", False)
+        by = "task" if restarts else _by_labels(train, tasks)
     if by == "id":
         return Named(train, test)
     ours, theirs = _told_apart(train, test, tasks)
@@ -74,10 +75,6 @@ def task_labels(experiences: Sequence[Any]) -> Ids | None:
         own = sorted(map(int, each.task_labels)) or [0]
         found.append(own[:1] * len(each.dataset) if known is None else [int(t) for t in known])
     return found
-
-
-def _restarts(benchmark: Any) -> bool:
-    return bool(getattr(benchmark, "class_ids_from_zero_in_each_exp", False))
 
 
 def _by_labels(train: Ids, tasks: tuple[Ids, Ids] | None) -> Classes:
