@@ -108,7 +108,8 @@ def listed(root: Path, *, test_share: float, least: int = 2) -> Folder:
     if len(classes) < least:
         found = f"one class folder, {classes[0]}" if classes else "no class folders"
         inside = "train/ has" if nested else "has"
-        raise InputError(where, f"{inside} {found}", f"at least {_word(least)} needed; {LAYOUT}")
+        wanted = "one class is" if least == 1 else "two classes are"
+        raise InputError(where, f"{inside} {found}", f"at least {wanted} needed; {LAYOUT}")
     train = _scan(root, place, known)
     for folder in sorted({each for above in (place, root) for each in _unlabelled(above)}):
         if folder.name not in known:
@@ -192,10 +193,6 @@ def _is_class(folder: Path) -> bool:
         return any(entry.is_file() and not entry.name.startswith(".") for entry in _listed(folder))
     except OSError:
         return False
-
-
-def _word(least: int) -> str:
-    return "one class is" if least == 1 else "two classes are"
 
 
 def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:
