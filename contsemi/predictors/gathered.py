@@ -183,8 +183,8 @@ class Gathered(Predictor, Generic[_S]):
             balance=self.balance,
             shrinkage=self.shrinkage,
         )
-        probs = torch.zeros_like(material.probs, dtype=found.probs.dtype)
-        probs[free.nonzero(), columns] = found.probs
+        probs = torch.zeros_like(material.probs, dtype=found.dtype)
+        probs[free.nonzero(), columns] = found
         return probs
 
     def changed(self) -> None:

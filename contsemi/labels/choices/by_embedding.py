@@ -42,7 +42,6 @@ class ByEmbedding(Choice):
     warmup: int = 0
     asks_network: ClassVar[bool] = True
     wants_scores: ClassVar[bool] = False  # whether ``Candidates.scores`` are read
-    wants_views: ClassVar[bool] = False  # whether ``Candidates.views`` are read
 
     @property
     def warms_up(self) -> bool:
