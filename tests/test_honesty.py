@@ -59,7 +59,7 @@ def test_hidden_labels_never_reach_training(words, small, stream_of, tmp_path):
     assert same(train(config, truth), train(config, scrambled))
 
 
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_no_image_of_an_earlier_task_is_read(words, small, stream_of):
     config = small(*words)
     stream, _ = stream_of(config)
@@ -93,6 +93,7 @@ def test_of_earlier_tasks_a_run_reads_its_exemplars_alone(small, stream_of):
     assert same(copied, state)
 
 
+@pytest.mark.thorough
 def test_the_guard_would_notice(small, stream_of):
     """The test above fails for a learner that does read earlier images."""
     config = small(*METHODS[:1])
@@ -131,6 +132,7 @@ def test_no_test_image_influences_training(small, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("how", ["random", "swap"])
+@pytest.mark.quick(1)
 def test_backgrounds_and_foregrounds_are_of_the_present_task_alone(how, small, stream_of):
     """All images but the present task's are noise at any time, those of later tasks too."""
     policy = "views.policies.large"
@@ -158,6 +160,7 @@ def test_backgrounds_and_foregrounds_are_of_the_present_task_alone(how, small, s
 WILD = ("scenario=digits_wild", "optim.epochs=1", "batch.unlabelled=96", "memory.exemplars=40")
 
 
+@pytest.mark.thorough
 def test_a_wild_stream_with_other_hidden_labels_is_the_same(small, stream_of, tmp_path):
     """Pools are given by lists, and every label that is not bought changes within its task."""
     config = small(*WILD)

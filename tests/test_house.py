@@ -39,7 +39,7 @@ def test_rooms_import_downwards_only() -> None:
         ("unheard_of.py", "", "rooms"),
     ],
 )
-@pytest.mark.quick(6)
+@pytest.mark.quick(2)
 def test_a_planted_import_against_the_rules_is_found(
     tmp_path: Path, file: str, text: str, contract: str
 ) -> None:

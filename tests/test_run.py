@@ -54,6 +54,7 @@ def test_a_run_gets_its_configuration_and_a_folder(pipeline: Pipeline) -> None:
         (errors.Interrupted(signal.SIGTERM), 143),
     ],
 )
+@pytest.mark.quick(2)
 def test_an_error_of_ours_is_one_line_and_its_exit_code(
     error: errors.ContsemiError,
     code: int,
@@ -209,6 +210,7 @@ def test_nobody_reading_is_no_error() -> None:
 
 
 @pytest.mark.parametrize("closed", [1, 2])
+@pytest.mark.quick(1)
 def test_a_closed_stream_is_no_error(closed: int, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(STUB)
     env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}

@@ -74,7 +74,7 @@ def test_its_tables_come_back_with_a_state():
 
 @pytest.mark.parametrize("by", ["propagation", "comatch", "simmatch", "means"])
 @pytest.mark.parametrize("labels_from", ["index", "both"])
-@pytest.mark.quick(7)
+@pytest.mark.quick(3)
 def test_suave_learns_from_it(small, stream_of, by, labels_from):
     from contsemi.learner.learner import Learner
 

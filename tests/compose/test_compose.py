@@ -50,6 +50,7 @@ _composed = functools.cache(groups.compose)
         ("scenario.tasks=1", ["scenario", "tasks"], 1),
     ],
 )
+@pytest.mark.quick(8)
 def test_a_value_lands_where_it_belongs(word: str, path: list[str], value: object) -> None:
     found: object = compose.load([word]).model_dump()
     for part in path:

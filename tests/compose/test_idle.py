@@ -33,7 +33,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("word", "void", "alive"), PAIRS)
-@pytest.mark.quick(6)
+@pytest.mark.quick(2)
 def test_it_names_the_key_and_what_makes_it_void(word, void, alive):
     with pytest.raises(InputError) as error:
         compose.load([*void, word])

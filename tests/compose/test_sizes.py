@@ -61,6 +61,7 @@ def test_a_model_of_fixed_side_follows():
         (["views.policies.strong.size=48"], "views.policies.strong.size: is 48, "),
     ],
 )
+@pytest.mark.quick(1)
 def test_a_contradiction_is_one_line_and_its_remedy_runs(words, problem, folder):
     words = [folder, "scenario=image_folder", *words]
     with pytest.raises(InputError, match=problem) as caught:

@@ -21,7 +21,7 @@ from contsemi.errors import InputError
         (["method=naive", "views.policies.large.size=9"], "views.policies.large.size"),
     ],
 )
-@pytest.mark.quick(6)
+@pytest.mark.quick(2)
 def test_it_names_the_keys_and_the_baseline(words, keys):
     name = words[0].removeprefix("method=")
     with pytest.raises(InputError) as error:
@@ -62,6 +62,7 @@ def test_in_a_sweep_one_method_has_to_read_it():
         sweep("method=replay,lwf", "memory.exemplars=40", "projector=[16,8]")
 
 
+@pytest.mark.thorough
 def test_those_that_remember_are_those_whose_file_keeps_images():
     names = {f.stem for f in (resources.conf() / "baseline").glob("*.yaml")} - {"none"}
     keeping = {name for name in names if compose.load([f"method={name}"]).memory.exemplars}

@@ -153,6 +153,7 @@ def test_votes_count_by_the_weights(make_step):
 
 
 @pytest.mark.parametrize("method", ["contsemi", "nncsl"])
+@pytest.mark.quick(1)
 def test_a_learner_draws_so_many_classes(method, small, stream_of):
     """Which of them differs from step to step; of the task's own none is left out."""
     words = () if method == "contsemi" else (f"method={method}", "model.width=8")

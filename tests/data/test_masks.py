@@ -118,7 +118,7 @@ RUN = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1", "memory.exemp
 
 
 @pytest.mark.parametrize("how", ["remove", "random", "swap"])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_a_run_changes_backgrounds_and_goes_on(small, tmp_path, how, monkeypatch):
     """Other numbers than without; the same again; exemplars are counted with their masks."""
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
@@ -134,6 +134,7 @@ def test_a_run_changes_backgrounds_and_goes_on(small, tmp_path, how, monkeypatch
     assert json.loads((tmp_path / "one" / "manifest.json").read_text())["config"]["views"]
 
 
+@pytest.mark.thorough
 def test_probability_0_is_a_run_without(small, tmp_path, monkeypatch):
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
     never = (f"{POLICY}.background=remove", f"{POLICY}.background_probability=0")

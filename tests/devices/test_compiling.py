@@ -52,7 +52,7 @@ def test_none_is_the_network_itself(network):
 
 
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead", "max-autotune"])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_outputs_and_gradients_are_those_of_the_network(mode, network, captured):
     plain, run = copy.deepcopy(network), compiling.compiler(mode, CPU)(network)
     assert captured == [mode]

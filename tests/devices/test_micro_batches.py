@@ -120,7 +120,7 @@ def same(found, expected):
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="+".join)
-@pytest.mark.quick(9)
+@pytest.mark.quick(4)
 def test_gradients_are_those_of_the_whole_batch(pair, base, stream):
     config = configured(base, *pair)
     same(gradients(config, *stream, 3), gradients(config, *stream, 1))

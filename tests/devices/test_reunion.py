@@ -73,6 +73,7 @@ def no_room(ranks, call):
     return None
 
 
+@pytest.mark.thorough
 def test_both_go_on_in_two_pieces(start):
     expected = start("two", "batch.pieces=2")
     found = start("halved", fails=no_room)

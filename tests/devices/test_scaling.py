@@ -63,6 +63,7 @@ def test_a_step_without_gradients_is_one():
     scaling.step(optimiser)
 
 
+@pytest.mark.thorough
 def test_a_learner_in_float16_learns_nearly_as_in_float32(small, stream_of):
     found = []
     for precision in ("fp32", "fp16"):

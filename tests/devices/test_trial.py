@@ -48,6 +48,7 @@ def test_what_is_wrong_is_found(wrong):
 
 
 @pytest.mark.parametrize("wrong", PROBLEMS)
+@pytest.mark.quick(1)
 def test_auto_falls_back_to_float32_and_says_so(wrong, small, monkeypatch, bf16_is_fast):
     monkeypatch.setattr(trial, "build_backbone", lambda *_: Fickle(wrong))
     config, found = settled(small("precision=auto"))

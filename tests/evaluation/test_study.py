@@ -160,6 +160,7 @@ def test_hidden_labels_reach_nothing_but_the_study(small, stream_of, tmp_path, m
     assert wrong["pseudo_labels"]["precision"] < 0.5 < truth["pseudo_labels"]["precision"]
 
 
+@pytest.mark.thorough
 def test_a_baseline_is_studied_and_evaluated_inside_tasks(run):
     folder, results = run("method=replay", *ALL, "evaluate.every_steps=2", "optim.epochs=2")
     assert results["probe"]["knn_within_forward_transfer"] is not None

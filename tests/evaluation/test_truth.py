@@ -140,6 +140,7 @@ def test_the_drift_is_fitted_on_the_old_tasks_own_images(runs, small, stream_of)
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_it_goes_on_where_it_was(runs, small, monkeypatch, tmp_path):
     from contsemi.errors import Interrupted
     from contsemi.pipeline.signals import Signals

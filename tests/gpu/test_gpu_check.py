@@ -164,6 +164,7 @@ def further(gpu, monkeypatch):
 @pytest.mark.parametrize(
     "part", [pytest.param(x, marks=pytest.mark.slow if x in SLOW else ()) for x in PRETENDED]
 )
+@pytest.mark.quick(2)
 def test_parts_hold_on_the_pretended_gpu(part, gpu_check, further):
     """All but the norm's, whose kernels are the GPU's own, and those that start processes."""
     found = list(gpu_check.run_part(part, "cuda:0", quick=True))
@@ -182,6 +183,7 @@ def test_a_wait_is_found(gpu_check, further, monkeypatch):
     assert found.holds is False and "synchronizing" in found.detail
 
 
+@pytest.mark.thorough
 def test_a_wrong_number_is_found(gpu_check, monkeypatch):
     from gpu_parts import functions, norm
 

@@ -159,7 +159,7 @@ def test_classes_return_without_a_label(method, named, small, stream_of):
 
 
 @pytest.mark.parametrize("method", [[], ["objective=csl", "distiller=nnd"], ["predict=moments"]])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_no_label_in_the_first_task(method, small, stream_of):
     config = small("memory.exemplars=10", "optim.epochs=1", *method)
     config = config.model_copy(update={"label_ratio": ["0%", "5%", "0%", "5%", "5%"]})
@@ -175,6 +175,7 @@ def statistics(network):
 
 
 @pytest.mark.parametrize("method", ["objective.teacher=[0.9,1.0]", "objective=byol"])
+@pytest.mark.quick(1)
 def test_frozen_statistics_stand_still_in_every_copy(method, small, stream_of):
     config = small("optim.freeze_batch_norm=true", "optim.epochs=1", method)
     stream, _ = stream_of(config)

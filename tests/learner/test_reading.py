@@ -92,6 +92,7 @@ def train(config, stream, images, ranks=ALONE):
 
 
 @pytest.mark.parametrize("form", ["mapped", "squares"])
+@pytest.mark.quick(1)
 def test_images_that_are_read_ahead_are_those_of_the_array(form, config, stream, images_of):
     alone = train(config, stream, images_of("resident"))
     assert train(config, stream, images_of(form)) == alone

@@ -18,7 +18,7 @@ def after_two_tasks(small, stream_of, *words):
 
 
 @pytest.mark.parametrize("selection", ["first", "reservoir", "herding", "kmeans", "margin"])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_each_policy_keeps_a_balanced_part(small, stream_of, selection):
     words = (f"memory.selection={selection}", "memory.exemplars=16")
     learner, again = (after_two_tasks(small, stream_of, *words) for _ in range(2))

@@ -1,5 +1,6 @@
 """Images kept out of training: which, how many, and that a run indeed does not train on them."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +69,7 @@ def test_no_step_sees_an_anchor_and_the_map_does(small, stream_of):
         torch.testing.assert_close(part.sum(), torch.tensor(1.0))
 
 
+@pytest.mark.thorough
 def test_a_run_goes_on_with_the_same_anchors(small, stream_of):
     config = small(*WORDS, "scenario.tasks=3")
     stream, _ = stream_of(config)

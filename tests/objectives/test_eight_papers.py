@@ -137,7 +137,7 @@ def test_without_a_label_in_the_batch_it_is_the_papers_to_the_bit(name, change, 
     "sizes", [(6, (0, 1, 2)), (1, ()), (0, (3,)), (2, (1, 1, 1)), (6, ())], ids=str
 )
 @pytest.mark.parametrize(("name", "change"), METHODS, ids=NAMES)
-@pytest.mark.quick(55)
+@pytest.mark.quick(16)
 def test_batches_of_all_kinds_have_finite_losses_and_gradients(name, change, sizes, step):
     objective = begun(built(name, change))
     unlabelled, labels = sizes
@@ -158,6 +158,7 @@ def test_batches_of_all_kinds_have_finite_losses_and_gradients(name, change, siz
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize(("name", "change"), METHODS, ids=NAMES)
+@pytest.mark.quick(16)
 def test_losses_are_in_float32_at_least_and_long_embeddings_do_no_harm(name, change, dtype, step):
     objective = begun(built(name, change))
     if dtype == torch.float64:

@@ -25,7 +25,7 @@ def words(request):
     return [f"method={method}", "model=resnet_slim", "model.width=8", "precision=fp32", *words]
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_beside_distillation_it_goes_on_from_its_state(words, small, stream_of, tmp_path):
     config = small(*words, "distiller=nnd", "optim.epochs=1")
     stream, _ = stream_of(config)
@@ -52,7 +52,7 @@ def test_beside_distillation_it_goes_on_from_its_state(words, small, stream_of, 
         assert torch.equal(*losses)
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_two_classes_of_digits_are_learned(words, small, stream_of):
     """After two epochs of the first task, from a few labels."""
     config = small(*words, "optim.epochs=2", "batch.unlabelled=32")

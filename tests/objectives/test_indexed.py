@@ -137,6 +137,7 @@ def test_votes_are_what_is_believed(how, whole_step):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.quick(1)
 def test_a_run_of_each_learns_from_it(method, small, stream_of):
     words = (f"objective={method}", "objective.labels_from=both", "distiller=none")
     more = ("scenario.classes=4", "scenario.tasks=2", "memory.embeddings=0", "batch.unlabelled=32")

@@ -287,6 +287,7 @@ def test_a_third_view_is_refused():
         promptcal(large_views=3)
 
 
+@pytest.mark.thorough
 def test_a_network_with_prompts_has_the_head_on_them():
     draw = torch.Generator().manual_seed(0)
     vit = {"name": "vit_small", "image_size": 32, "patch": 16, "prompts": 3, "prompts_read": 2}

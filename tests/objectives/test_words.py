@@ -43,7 +43,7 @@ def test_all_that_are_allowed_build(name, key, allowed):
 
 
 @pytest.mark.parametrize(("name", "key", "allowed"), WORDS)
-@pytest.mark.quick(7)
+@pytest.mark.quick(3)
 def test_others_are_refused_before_a_method_is_made(name, key, allowed):
     line = f"objective.{key}: expected one of {', '.join(allowed)}, got 'nobody'"
     with pytest.raises(InputError, match=re.escape(line)):

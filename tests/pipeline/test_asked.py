@@ -54,7 +54,7 @@ def refused(*words):
         ("model.width", ["method=replay", "model.width=65536"]),
     ],
 )
-@pytest.mark.quick(3)
+@pytest.mark.quick(1)
 def test_it_names_the_key_and_how_much(key, words, free):
     error = refused(*words)
     assert error.where == key or (error.where in [w.partition("=")[0] for w in words])

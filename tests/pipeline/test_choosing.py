@@ -49,6 +49,7 @@ def chosen(folder):
     return rows, json.loads((folder / "manifest.json").read_text())
 
 
+@pytest.mark.thorough
 def test_a_run_chooses_writes_and_hands_its_list_on(small, tmp_path):
     first, second = tmp_path / "usl", tmp_path / "listed"
     results = pipeline.run(small(*QUICK, f"output={first}"))

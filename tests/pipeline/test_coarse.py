@@ -46,6 +46,7 @@ def test_images_without_coarse_classes_are_refused(small):
         build(config.scenario, budget, TRAIN, TEST, 0, coarse_ratio=0.5)
 
 
+@pytest.mark.thorough
 def test_hiermatch_learns_from_those_of_a_file(small, tmp_path):
     words = ("objective=hiermatch", "distiller=none", "objective.coarse_classes=5")
     few = ("scenario.classes=6", "scenario.tasks=2", "optim.epochs=1", "coarse_ratio=0.5")

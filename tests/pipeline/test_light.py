@@ -21,7 +21,7 @@ sys.exit(code)
 @pytest.mark.parametrize(
     ("method", "loaded"), [("contsemi", []), ("naive", ["avalanche", "contsemi.strategies"])]
 )
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_only_its_own_baselines_need_avalanche(method, loaded, tmp_path):
     """Nor does a run need scikit-learn for its digits, or torch's compiler for its optimiser."""
     words = [*WORDS, f"method={method}", f"output={tmp_path}"]

@@ -173,7 +173,7 @@ def test_too_little_device_memory_says_what_to_lower(start, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "path", sorted((resources.conf() / "method").glob("*.yaml")), ids=lambda p: p.stem
 )
-@pytest.mark.quick(4)
+@pytest.mark.quick(2)
 def test_every_method_runs(path, small, undrawn, tmp_path):
     words = ("scenario.classes=4", "scenario.tasks=2", f"output={tmp_path}")
     returned = pipeline.run(small(f"method={path.stem}", *words))

@@ -99,6 +99,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_numbers(
     assert returned["images_per_second"] > 0
 
 
+@pytest.mark.thorough
 def test_only_what_is_left_is_trained(start, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         stop_at(patch, Watch, "after_update", 6)

@@ -84,6 +84,7 @@ def test_the_commands_of_the_page_are_right_ones(photos, tmp_path, monkeypatch):
     assert ran >= 2
 
 
+@pytest.mark.thorough
 def test_a_run_learns_from_shards(photos, tmp_path):
     results = pipeline.run(compose.load(words(photos, tmp_path / "run")))
     assert results["class_incremental"]["average_accuracy"] > 0.25

@@ -40,7 +40,7 @@ def test_outside_of_a_step_it_ends_at_once(number):
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_the_second_signal_ends_the_process(second):
     program = f"""
         import os, signal, time

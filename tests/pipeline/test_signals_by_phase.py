@@ -58,7 +58,7 @@ def command(photos, tmp_path):
 
 
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_it_ends_with_one_line_and_goes_on(phase, command, monkeypatch, capsys, tmp_path):
     number = WATCHED[list(PHASES).index(phase) % len(WATCHED)]
     where = PHASES[phase]

@@ -94,6 +94,7 @@ def test_resume_never_does_not_throw_away_what_this_run_has_saved(start, plant, 
     assert begun == [0, 1]
 
 
+@pytest.mark.thorough
 def test_a_resumed_run_keeps_the_size(start, plant, tmp_path):
     plant(Network, "forward", when=in_training)
     with pytest.MonkeyPatch.context() as patch:

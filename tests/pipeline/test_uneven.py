@@ -34,7 +34,7 @@ WORDS = ("scenario.classes=4", "scenario.tasks=2", "scenario.class_order=id", "m
         (["method=fixmatch", "objective.rule=relative", "label_ratio=10%"], "labels"),
     ],
 )
-@pytest.mark.quick(4)
+@pytest.mark.quick(1)
 def test_it_names_the_task_and_a_prior_that_the_method_has(words, prior, stream_of):
     config = compose.load([*WORDS, *words])
     stream, _ = stream_of(config, divided(130, 100, 130, 10))

@@ -33,7 +33,7 @@ from contsemi.pipeline.unread import notes, unread
         ("pixel_knn", "views.policies.labelled.flip"),
     ],
 )
-@pytest.mark.quick(10)
+@pytest.mark.quick(3)
 def test_a_method_says_what_it_has_no_use_for(method, key):
     assert unread(Learner(compose.load([f"method={method}", "device=cpu"])), key) is not None
 
@@ -53,7 +53,7 @@ def test_a_method_says_what_it_has_no_use_for(method, key):
         ("hiermatch", "coarse_ratio"),
     ],
 )
-@pytest.mark.quick(7)
+@pytest.mark.quick(3)
 def test_and_takes_what_it_reads(method, key):
     assert unread(Learner(compose.load([f"method={method}", "device=cpu"])), key) is None
 
@@ -83,6 +83,7 @@ def test_what_chooses_labels_where_each_image_has_one(key):
     assert not notes(compose.load(["label_ratio=4/class"]), None, [key])
 
 
+@pytest.mark.thorough
 def test_a_run_says_so_and_goes_on(small, tmp_path, capsys):
     words = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1")
     config = small("method=finetune", "projector=[16,8]", *words, f"output={tmp_path / 'run'}")
@@ -99,6 +100,7 @@ ELSEWHERE |= {"scenario.unlabelled_root", "scenario.name", "views.name", "data.w
 
 
 @pytest.mark.parametrize("method", ["suave", "finetune", "pixel_knn"])
+@pytest.mark.quick(1)
 def test_what_no_line_of_a_run_looks_at_is_refused(method, small, tmp_path, monkeypatch):
     """Each key is watched in a whole run: one that is never looked at is one that is refused."""
     from contsemi.compose.idle import why_idle

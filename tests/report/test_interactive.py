@@ -39,6 +39,7 @@ def test_a_run(make_run):
         np.testing.assert_allclose(z, 100 * matrix)
 
 
+@pytest.mark.thorough
 def test_several_runs(make_run, tmp_path, capsys):
     runs = [str(make_run(3, seed=seed, memory={"exemplars": 2048 * (seed + 1)})) for seed in (0, 1)]
     assert main([*runs, "--interactive"]) == 2

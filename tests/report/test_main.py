@@ -92,6 +92,7 @@ def test_misuse_is_one_line(capsys, words):
         '{"step":1,"task":1,"name":"loss/a","value":' + "[" * 100_000,
     ],
 )
+@pytest.mark.quick(2)
 def test_a_damaged_line_of_metrics_is_one_line(make_run, capsys, line):
     folder = make_run(2, evaluations=2)
     with (folder / "metrics.jsonl").open("a") as file:

@@ -102,6 +102,7 @@ def test_half_precision_rows_are_found_like_their_float32():
         assert torch.equal(*found)
 
 
+@pytest.mark.thorough
 def test_lists_on_disk_answer_like_lists_in_memory(tmp_path, capfd):
     rows, queries = clustered(3000, 1), clustered(20, 2)
     for kind in LISTS:
@@ -162,6 +163,7 @@ def faiss_on_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.quick(1)
 def test_lists_on_a_gpu_answer_like_those_on_the_cpu(kind, faiss_on_gpu):
     rows, queries = clustered(3000, 1), clustered(20, 2)
     there, here = IvfRows(rows, kind, gpu=0), IvfRows(rows, kind)

@@ -155,7 +155,7 @@ def test_a_baseline_is_no_configuration_of_ours(tiny_config):
         ({"peval_mode": "step"}, r"peval_mode\): 'step' is unknown; use epoch or iteration"),
     ],
 )
-@pytest.mark.quick(5)
+@pytest.mark.quick(2)
 def test_options_that_are_none(options, words, tiny_config):
     with pytest.raises(InputError, match=words):
         SemiSupervisedStrategy(config=tiny_config(), **options)

@@ -30,6 +30,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
+@pytest.mark.thorough
 def test_avalanches_accuracy_is_the_share_of_right_predictions(ours, theirs, make_strategy):
     from avalanche.evaluation.metrics import accuracy_metrics
     from avalanche.training.plugins import EvaluationPlugin

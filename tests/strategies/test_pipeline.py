@@ -1,9 +1,12 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).with_name("pipeline.py")
 
 
+@pytest.mark.thorough
 def test_the_script_of_the_readme(capsys):
     assert len(SCRIPT.read_text().splitlines()) <= 25
     names = runpy.run_path(str(SCRIPT))

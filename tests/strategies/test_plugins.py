@@ -55,7 +55,7 @@ def module_strategy():
 
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_it_runs_and_changes_what_is_learned(name, ours, without, module_strategy):
     from avalanche.training import plugins
 
@@ -81,7 +81,7 @@ def test_early_stopping_stops(ours, module_strategy):
 
 
 @pytest.mark.parametrize("name", sorted(UNFIT))
-@pytest.mark.quick(8)
+@pytest.mark.quick(3)
 def test_one_that_cannot_do_its_work_is_refused(name, module_strategy):
     unfit = type(name, (), {"before_training": lambda self, strategy: None})()
     with pytest.raises(InputError, match=rf"plugins\): {name} .*docs/avalanche\.md"):

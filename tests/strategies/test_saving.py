@@ -12,6 +12,7 @@ def weights(strategy):
 
 
 @pytest.mark.parametrize("method", ["suave", "contsemi"])
+@pytest.mark.quick(1)
 def test_the_third_experience_is_the_same_after_a_restore(method, ours, make_strategy, tmp_path):
     whole = make_strategy(method=method)
     whole.train(list(ours.train_stream)[:2])
@@ -31,6 +32,7 @@ def test_the_third_experience_is_the_same_after_a_restore(method, ours, make_str
     assert files == {".safetensors", ".json"}
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_saved_or_restored(ours, theirs, make_strategy, tmp_path):
     from contsemi.strategies import semi_supervised
 

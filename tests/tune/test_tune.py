@@ -25,7 +25,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_every_search_space_holds_its_method_s_own_values(method):
     config = compose.load([f"method={method}"])
     space = space_of(config, [f"method={method}"])
@@ -79,7 +79,7 @@ def test_other_classes_are_as_many_and_none_of_the_scenario():
 
 
 @pytest.mark.parametrize("scenario", ["digits_5tasks", "cifar100_10tasks", "image_folder"])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_rule_other_says_where_no_class_is_left(tmp_path, capsys, scenario):
     words = [f"scenario={scenario}", "method=suave", "--output", str(tmp_path / "out")]
     words += ["data.root=/tmp"] if scenario == "image_folder" else []
@@ -106,6 +106,7 @@ def test_rule_other_says_where_no_class_is_left(tmp_path, capsys, scenario):
         ["--classes", "[1,2]"],
     ],
 )
+@pytest.mark.quick(4)
 def test_wrong_words_are_one_line_and_nothing_is_written(tmp_path, capsys, words):
     given = ["method=replay", "--rule", "first", "--output", str(tmp_path / "out")]
     assert main([*given, *words]) == 2

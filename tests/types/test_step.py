@@ -57,8 +57,8 @@ def test_a_purpose_has_draws_of_its_own_that_come_again(step):
 
 def test_a_weight_rises_as_in_the_official_code_of_mixmatch(step):
     data = np.load(Path(__file__).parents[1] / "reference" / "parts" / "mixmatch_ramp.npz")
-    begun = data["current"] >= 0
+    begun, length = data["current"] >= 0, float(data["length"])
     steps = [replace(step, progress=float(now)) for now in data["current"][begun]]
-    found = [each.risen(float(data["length"])) for each in steps]
+    found = [each.risen(length) for each in steps]
     np.testing.assert_allclose(found, data["ramp"][begun], rtol=1e-9, atol=1e-12)
     assert replace(step, progress=0.0).risen(0.0) == data["ramp_length0"]

@@ -61,6 +61,7 @@ def blobs(classes=3, many=12, width=6):
 @each
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 12), st.integers(0, 15), st.integers(0, 3), st.booleans())
+@pytest.mark.quick(3)
 def test_the_budget_is_met_by_distinct_images(choice, images, budget, kinds, scored):
     """Pools of few kinds are full of duplicates, and of clusters without rows."""
     draw = seeded(images)

@@ -133,6 +133,7 @@ def test_a_run_with_answers_has_the_pictures_in_its_page(make_run):
     assert "Wrong predictions" in text
 
 
+@pytest.mark.thorough
 def test_accuracy_by_class_as_a_table_of_fractions(make_run):
     folder = make_run(2)
     for task in range(2):

@@ -33,7 +33,7 @@ def test_the_lines_are_the_curves(make_run):
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 12])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_any_length_of_stream(make_run, tasks):
     run = load_run(make_run(tasks, evaluations=3))
     assert pictures(drawing(Material.of(run))) == pictures(drawing(Material.of(run)))
@@ -60,6 +60,7 @@ def test_without_evaluations_nothing_is_drawn(make_run):
     assert not (folder / "stability.png").exists()
 
 
+@pytest.mark.thorough
 def test_the_command_draws_it(make_run, capsys):
     folder = make_run(3, evaluations=2)
     assert main([str(folder)]) == 0

@@ -95,7 +95,7 @@ def ours(stream):
 
 
 @every
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_steps_rates_and_images_are_those_of_the_other_methods(name, train, stream, ours):
     steps = Steps()
     baseline = train(name, stream=stream[0], hooks=steps)
@@ -137,7 +137,7 @@ def test_hidden_labels_never_reach_training(name, load, train, stream, stream_of
 
 
 @pytest.mark.parametrize("name", [each for each in EACH if each.values[0] not in UNLIMITED])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_of_earlier_images_only_the_memory_is_read(name, train, stream):
     stream, test = stream
     once = outcome(train(name, stream=stream), test.images)
@@ -183,7 +183,7 @@ def test_the_memory_holds_all_classes_alike(name, train, stream):
 
 
 @pytest.mark.parametrize("name", ["replay", "der", "er_ace", "mir", "agem", "icarl"])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_classes_of_which_no_image_is_kept_are_named(name, train, stream):
     budget = 6 if name == "icarl" else 4
     order = torch.full((len(stream[0].images),), -1)
@@ -203,6 +203,7 @@ def test_a_strategy_without_a_memory_names_no_class(train, stream):
     assert train("naive", stream=stream[0]).without_exemplars == []
 
 
+@pytest.mark.thorough
 def test_a_memory_of_nothing_is_fine_tuning(train, stream):
     """All the more surely as the order of draws is the same."""
     fine = outcome(train("naive", stream=stream[0]), stream[1].images)
@@ -222,7 +223,7 @@ def test_a_memory_of_nothing_is_fine_tuning(train, stream):
         ("si", ["baseline.weights.penalty=0", "baseline.new_classes_only=false"]),
     ],
 )
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_a_weight_of_nothing_is_fine_tuning(name, words, train, stream):
     fine = outcome(train("naive", "precision=fp32", stream=stream[0]), stream[1].images)
     kept = outcome(train(name, "precision=fp32", *words, stream=stream[0]), stream[1].images)
@@ -279,7 +280,7 @@ def test_only_seen_classes_are_predicted(name, train, stream):
 
 
 @every
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_the_same_seed_gives_the_same_bits_whatever_the_global_one(name, train, stream):
     torch.manual_seed(1)
     once = outcome(train(name, stream=stream[0]), stream[1].images)
@@ -308,6 +309,7 @@ class Paths(Hooks):
             self.ways[name] = self.ways.get(name, 0) + way
 
 
+@pytest.mark.thorough
 def test_synaptic_intelligence_follows_every_layer(load, stream):
     """Also those whose flattened weights are the live ones, which seem never to have moved."""
     config = load("si", "baseline.weights.penalty=100", "baseline.new_classes_only=false")

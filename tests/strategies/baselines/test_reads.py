@@ -22,7 +22,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize("name", ["replay", "lwf", "slda", "icarl"])
-@pytest.mark.quick(3)
+@pytest.mark.quick(1)
 def test_no_key_is_read_that_is_refused(name, load, stream_of):
     config = load(name)
     stream, test = stream_of(config)

@@ -31,6 +31,7 @@ def metrics(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.thorough
 def test_the_records_of_a_baseline_are_complete(load, tmp_path, capsys):
     config = load("lwf", f"output={tmp_path}", "display=plain")
     returned = pipeline.run(config)
@@ -116,6 +117,7 @@ def test_a_stopped_baseline_starts_anew_and_ends_with_the_same_numbers(
     assert metrics(tmp_path / "stopped") == metrics(tmp_path / "whole")
 
 
+@pytest.mark.thorough
 def test_a_finished_baseline_is_not_trained_again(start, tmp_path, capsys):
     once = start(tmp_path, "naive")
     assert start(tmp_path, "naive") == once
