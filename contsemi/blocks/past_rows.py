@@ -5,8 +5,6 @@ from collections.abc import Callable
 from contsemi.blocks.block import Block
 from contsemi.types import MemoryRows
 
-__all__ = ["PastRows"]
-
 
 class PastRows(Block):
     """The embedding memory, which is kept only for a method that holds this block.

@@ -13,8 +13,6 @@ from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
 
-__all__ = ["known_key", "validate"]
-
 
 def known_key(given: Override, values: Mapping[str, Any], groups: Sequence[str]) -> None:
     """Refuses a key that the composed configuration does not have.

@@ -18,20 +18,6 @@ from contsemi.compose import resources, suggest
 from contsemi.discovery import ROOMS, TOGETHER
 from contsemi.errors import InputError
 
-__all__ = [
-    "NAME",
-    "adopt",
-    "declared",
-    "find",
-    "groups",
-    "holding",
-    "keys",
-    "named",
-    "names",
-    "read",
-    "shown",
-]
-
 NAME = re.compile(r"[A-Za-z0-9][\w -]*", re.ASCII)  # of a choice
 LARGEST = 1 << 20  # bytes of a file
 MOST_VALUES, DEEPEST = 100_000, 50  # in a file, aliases written out

@@ -4,8 +4,6 @@ from operator import attrgetter
 
 from contsemi.config import Config
 
-__all__ = ["why_idle"]
-
 _NO_ROWS = "memory.embeddings=0 keeps no rows", "set memory.embeddings above 0"
 _NO_IMAGES = "memory.exemplars=0 keeps no images", "set memory.exemplars above 0"
 _NO_DECAY = "nothing is decayed", "set optim.weight_decay"

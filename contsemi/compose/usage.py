@@ -6,8 +6,6 @@ from contsemi.compose import groups, schema
 from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL, TOGETHER
 
-__all__ = ["text"]
-
 _HEAD = """\
 Continual semi-supervised learning: tasks come one after another, with many images and few labels.
 

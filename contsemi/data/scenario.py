@@ -28,8 +28,6 @@ from contsemi.stores.choosing import plain
 from contsemi.stores.store import Images, array_of
 from contsemi.types import Experience
 
-__all__ = ["Stream", "TestSet", "build"]
-
 Integers = NDArray[np.int64]
 _COMPARED = 4096  # test images whose pixels are in memory at a time
 DIGITS = "digits"  # scenario.unlabelled_root for the bundled images

@@ -6,8 +6,6 @@ from contsemi.data.sources.listing import shown
 from contsemi.data.sources.source import Check, Source
 from contsemi.errors import InputError
 
-__all__ = ["load"]
-
 
 def load(data: Data, dataset: str, check: Check | None = None) -> tuple[ImageSet, ImageSet]:
     """Training and test images of a dataset.

@@ -19,8 +19,6 @@ from contsemi.errors import InputError
 from contsemi.models.network import Network
 from contsemi.types import Forward, Outputs
 
-__all__ = ["compiler"]
-
 # A graph for each side of the views, of: network (with learning and with frozen BatchNorm), EMA
 # copy and past. Beyond torch's eight it would give up without an error.
 GRAPHS = 32

@@ -12,8 +12,6 @@ from torch.nn import functional
 from contsemi.devices.ranks import Ranks, share_of_rank
 from contsemi.types import Outputs
 
-__all__ = ["Blocks", "gather_even", "gather_outputs", "gather_rows", "own_positions"]
-
 # rows of one view of the whole batch, and views, of each of the kinds that follow each other
 Blocks = tuple[tuple[int, int], ...]
 

@@ -14,8 +14,6 @@ from contsemi.evaluation.predicts import HasFeatures
 from contsemi.metrics.probes.probe import Found, Probe, Rows
 from contsemi.stores.store import Images
 
-__all__ = ["Probes"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Probes:

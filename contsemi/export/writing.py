@@ -25,8 +25,6 @@ from contsemi.predictors.gathered import Gathered
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.views.geometry import interpolation
 
-__all__ = ["Whole", "write"]
-
 LARGEST_ERROR = 1e-4  # of a probability, between the file and the model
 
 

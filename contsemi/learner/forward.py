@@ -21,8 +21,6 @@ from contsemi.stores.store import Images
 from contsemi.types import Forward, Outputs
 from contsemi.views import Augment
 
-__all__ = ["BySide", "Embedder", "by_side", "run_groups"]
-
 BATCH = 64  # images of one pass of a network whose features are kept
 KEPT_CHUNK = 2048  # of which they are asked for, and written, at once
 

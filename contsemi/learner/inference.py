@@ -26,8 +26,6 @@ from contsemi.stores.resident import Resident
 from contsemi.stores.store import Images
 from contsemi.types import Outputs
 
-__all__ = ["Inference"]
-
 
 @dataclass(eq=False)
 class Inference:

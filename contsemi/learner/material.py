@@ -10,8 +10,6 @@ from contsemi.learner.pool import TaskPool
 from contsemi.predictors.predictor import Material
 from contsemi.types import Outputs
 
-__all__ = ["material"]
-
 
 @torch.no_grad()
 def material(

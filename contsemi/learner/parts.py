@@ -28,22 +28,6 @@ from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Needs
 
-__all__ = [
-    "all_needs",
-    "build_distiller",
-    "build_embeddings",
-    "build_network",
-    "build_part",
-    "check_policies",
-    "from_state",
-    "known_features",
-    "origin_of",
-    "refuse_moving",
-    "refuse_nothing_to_learn_from",
-    "refuse_unweighted",
-    "refuse_without_exemplars",
-]
-
 _Part = TypeVar("_Part", bound=Part)
 
 

@@ -19,8 +19,6 @@ from contsemi.stores.parts import chained
 from contsemi.stores.store import ImageStore
 from contsemi.types import Outputs
 
-__all__ = ["remember"]
-
 
 def remember(
     pool: TaskPool,

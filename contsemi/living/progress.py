@@ -7,8 +7,6 @@ from rich.progress import TextColumn, TimeElapsedColumn
 from contsemi.data.sources.decoding import progress
 from contsemi.living.photos import Photos
 
-__all__ = ["with_a_bar"]
-
 
 def with_a_bar(chunks: Iterator[Photos], title: str) -> Iterator[Photos]:
     """The same chunks; the bar says how many photos went by, and how fast."""

@@ -13,8 +13,6 @@ from torch.nn import functional
 
 from contsemi.memory.moments import Moments
 
-__all__ = ["expected_classes"]
-
 
 @torch.no_grad()
 def expected_classes(

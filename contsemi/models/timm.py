@@ -11,8 +11,6 @@ from contsemi.models.initialise import only_sizes
 from contsemi.models.origin import Origin
 from contsemi.models.pretrained import OURS, read_tensors
 
-__all__ = ["Timm", "build"]
-
 TRUNK = "backbone.trunk."  # as our own states name it
 
 

@@ -19,8 +19,6 @@ from contsemi.models.levels import LevelClassifier
 from contsemi.objectives.objective import Objective
 from contsemi.types import Experience, Needs, Outputs, Step, Teacher
 
-__all__ = ["HierMatch"]
-
 
 @dataclass(kw_only=True, eq=False)
 class HierMatch(Objective):

@@ -16,8 +16,6 @@ from contsemi.losses.mixed import mixed_losses
 from contsemi.objectives.objective import Objective
 from contsemi.types import Mix, Needs, Step, Teacher, View
 
-__all__ = ["MixMatch"]
-
 
 @dataclass(kw_only=True, eq=False)
 class MixMatch(Objective):

@@ -24,8 +24,6 @@ from contsemi.seeding import generator
 from contsemi.storage.host import free_bytes, gigabytes
 from contsemi.types import Needs
 
-__all__ = ["asked_bytes", "refuse_without_room"]
-
 _SMALL = 4096  # numbers below it make no network that a computer of today has no room for
 _SMALL_VIEWS = 1 << 26  # bytes
 _KNOWN = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000}  # training images

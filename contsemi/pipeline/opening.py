@@ -59,8 +59,6 @@ from contsemi.stores.store import image_bytes
 from contsemi.types import Experience
 from contsemi.views.saliency import spectral_masks, usable_masks
 
-__all__ = ["run"]
-
 # What the images and labels of all processes have in common.
 _SHARED = ("dataset_digests", "label_digest", "class_order", "precision", "versions")
 # A process that was killed just now, and is started again, may hold its lock a while yet.

@@ -13,8 +13,6 @@ from contsemi.memory.trust import Trust
 from contsemi.predictors.predictor import Asked, Material, Predictor
 from contsemi.types import Outputs
 
-__all__ = ["Gathered", "Statistics", "as_linear", "unit"]
-
 
 class Statistics(Protocol):
     """What is kept."""

@@ -16,8 +16,6 @@ from contsemi.discovery import ROOMS, Part, offering
 from contsemi.errors import ENDINGS, MethodFailed, OutOfDeviceMemory
 from contsemi.storage.host import host_bytes
 
-__all__ = ["blamed", "faults_named"]
-
 _PACKAGE = Path(contsemi.__file__).parent
 
 

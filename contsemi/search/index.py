@@ -21,8 +21,6 @@ from contsemi.search.faiss_rows import FlatRows, IvfRows, load_faiss
 from contsemi.search.shards import Peers, Rows, ShardedRows
 from contsemi.search.torch_rows import TorchRows
 
-__all__ = ["Index", "Kind", "bytes_per_row", "choose"]
-
 Kind = Literal["auto", "torch", "flat", "ivf", "sq8", "pq"]
 
 _EXACT_UP_TO = 200_000  # rows that one CPU core searches in a fraction of a second

@@ -5,8 +5,6 @@ from typing import Any
 
 from avalanche.training.plugins import SupervisedPlugin, SynapticIntelligencePlugin
 
-__all__ = ["Apart"]
-
 
 class Apart(SupervisedPlugin):  # type: ignore[misc]
     """Comes after Avalanche's plugin and copies the weights that it keeps.

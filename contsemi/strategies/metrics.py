@@ -23,8 +23,6 @@ from contsemi.metrics.stability import summarise_trajectory
 from contsemi.metrics.summary import METRICS, summarise
 from contsemi.metrics.trajectory import Trajectory, as_trajectory
 
-__all__ = ["ContinualMetrics", "continual_metrics"]
-
 KINDS = ("class_incremental", "task_incremental")
 
 

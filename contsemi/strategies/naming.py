@@ -6,8 +6,6 @@ from typing import Any, Literal, get_args
 
 from contsemi.errors import InputError
 
-__all__ = ["Classes", "Named", "name_classes", "task_labels"]
-
 Classes = Literal["auto", "id", "task"]
 Ids = list[list[int]]
 

@@ -26,8 +26,6 @@ from contsemi.metrics.probes.probe import Probe
 from contsemi.stores.store import Images
 from contsemi.strategies.doors import labelled_of
 
-__all__ = ["ProbeMetrics", "probe_metrics"]
-
 Features = Callable[[nn.Module, Tensor], Tensor]
 
 # With the values of conf/evaluate/probes/, which pipelines of others do not read.

@@ -26,8 +26,6 @@ from contsemi.strategies.rows import RowLoader
 from contsemi.strategies.scores import ScoresById
 from contsemi.strategies.streams import StreamTask, task_of
 
-__all__ = ["SemiSupervisedStrategy"]
-
 
 class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
     """Continual semi-supervised learning as an Avalanche strategy.

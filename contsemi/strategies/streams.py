@@ -22,8 +22,6 @@ from contsemi.errors import InputError
 from contsemi.strategies.rows import Rows
 from contsemi.types import Experience
 
-__all__ = ["ImageRows", "StreamTask", "assemble", "task_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class StreamTask:

@@ -12,8 +12,6 @@ from avalanche.logging import BaseLogger
 
 from contsemi.errors import InputError
 
-__all__ = ["WandB"]
-
 Mode = Literal["offline", "online", "disabled"]
 
 

@@ -14,8 +14,6 @@ from contsemi.report.words import percent
 from contsemi.storage.atomic import write_atomically
 from contsemi.tune.trials import Manifest, Trial
 
-__all__ = ["write_experiment"]
-
 # Where a command was given, not what was chosen by it.
 _NOT_OF_THE_CHOICE = ("output", "seed", "display", "resume", "device", "threads", "data.root")
 

@@ -12,8 +12,6 @@ from contsemi.tune.processes import Process, accuracies_on_the_way
 from contsemi.tune.sampling import Sampling
 from contsemi.tune.trials import OVER, Manifest, Trial
 
-__all__ = ["Search"]
-
 BAD_INPUT = 2  # exit code
 SECONDS_BETWEEN_LOOKS = 2.0
 

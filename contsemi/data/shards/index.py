@@ -26,8 +26,6 @@ from contsemi.errors import InputError, first_of
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["Index", "Indexed", "index_of"]
-
 LARGEST_RECORD = 2**24  # bytes
 LARGEST_INDEX = 2**34
 NAMED = 20  # faults that one error names

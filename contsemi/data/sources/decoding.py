@@ -28,8 +28,6 @@ from rich.progress import (
 from contsemi.data.sources.decode import Unreadable, decode
 from contsemi.errors import InputError
 
-__all__ = ["Failure", "Item", "decode_into", "progress"]
-
 CHUNK = 64  # images a process gets at a time,
 CHUNK_BYTES = 2**26  # or fewer, where they are large
 SMALL = 16 * 2**20  # bytes of files below which starting processes costs more than it saves

@@ -15,8 +15,6 @@ from contsemi.data.classes import same_name
 from contsemi.data.sources.cache import file_state
 from contsemi.errors import InputError
 
-__all__ = ["Files", "Folder", "listed", "pool_files", "relative", "shown"]
-
 JUNK = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # besides everything that begins with "."
 LAYOUT = "expected train/<class>/<images> and test/<class>/<images>, or <class>/<images>"
 TESTS = ("test", "val", "valid", "validation")

@@ -10,8 +10,6 @@ from torch import Tensor
 from contsemi.assign.picks import farthest_first
 from contsemi.labels.choices.choice import Choice
 
-__all__ = ["ByEmbedding", "Candidates", "unit_rows"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:

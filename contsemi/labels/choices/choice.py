@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from contsemi.discovery import Part
 from contsemi.labels.budget import LabelBudget
 
-__all__ = ["Choice"]
-
 Integers = NDArray[np.int64]
 
 

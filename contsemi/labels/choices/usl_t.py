@@ -17,8 +17,6 @@ from contsemi.losses.cluster_heads import (
     sharpened_guess,
 )
 
-__all__ = ["UslT"]
-
 
 @dataclass(kw_only=True, eq=False)
 class UslT(ByEmbedding):

@@ -14,8 +14,6 @@ from torch.nn import functional
 
 from contsemi.discovery import Part
 
-__all__ = ["Drift", "Map"]
-
 Map = Callable[[Tensor], Tensor]  # rows [M, D] of the old space -> float [M, D] of the new one
 
 

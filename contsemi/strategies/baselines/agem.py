@@ -11,8 +11,6 @@ from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import plugin_of, under_same_conditions
 
-__all__ = ["Agem"]
-
 
 class Agem(Method):
     """Avalanche's AGEM (Chaudhry et al. 2019); each task has an equal share of the memory."""

@@ -22,8 +22,6 @@ from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.rows import labelled_stream
 from contsemi.types import Experience, Outputs
 
-__all__ = ["Baseline"]
-
 
 class Baseline:
     """Learns a stream's labelled images task by task, and predicts.

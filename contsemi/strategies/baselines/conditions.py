@@ -19,8 +19,6 @@ from contsemi.strategies.baselines.batches import Batches, Source, endless
 from contsemi.strategies.baselines.model import Features, ImagesByRow, Logits
 from contsemi.types import Experience
 
-__all__ = ["Conditions"]
-
 
 class Conditions:
     """Network, optimiser, schedule and batches, with the seeds of the learner.

@@ -9,8 +9,6 @@ from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
-__all__ = ["Cumulative"]
-
 
 class Cumulative(Method):
     """Avalanche's Cumulative: an upper bound for replay, with a memory that has no limit."""

@@ -9,8 +9,6 @@ from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
-__all__ = ["Der"]
-
 
 class Der(Method):
     """Avalanche's DER (Buzzega et al. 2020); with a weight of the replayed labels it is DER++.

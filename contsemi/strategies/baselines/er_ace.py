@@ -8,8 +8,6 @@ from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
-__all__ = ["ErAce"]
-
 
 class ErAce(Method):
     """Avalanche's ER_ACE (Caccia et al. 2022): the buffer takes a task in when it begins."""

@@ -14,8 +14,6 @@ from contsemi.strategies.baselines.same_conditions import (
     under_same_conditions,
 )
 
-__all__ = ["Ewc"]
-
 
 class Ewc(Method):
     """Avalanche's EWC (Kirkpatrick et al. 2017) with a penalty for each past task.

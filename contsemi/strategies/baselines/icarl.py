@@ -12,8 +12,6 @@ from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
 from contsemi.types import Outputs
 
-__all__ = ["Icarl"]
-
 
 class Icarl(Method):
     """Avalanche's ICaRL (Rebuffi et al. 2017) with a memory of fixed size.

@@ -9,8 +9,6 @@ from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
-__all__ = ["Joint"]
-
 
 class Joint(Method):
     """Avalanche's JointTraining, one cosine over the steps of all tasks together.

@@ -14,8 +14,6 @@ from contsemi.strategies.baselines.same_conditions import (
     under_same_conditions,
 )
 
-__all__ = ["Lwf"]
-
 
 class Lwf(Method):
     """Avalanche's LwF (Li and Hoiem 2016).

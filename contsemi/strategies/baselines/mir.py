@@ -9,8 +9,6 @@ from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import plugin_of, under_same_conditions
 
-__all__ = ["Mir"]
-
 
 class Mir(Method):
     """Avalanche's MIR (Aljundi et al. 2019).

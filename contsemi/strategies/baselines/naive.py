@@ -8,8 +8,6 @@ from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
 
-__all__ = ["Naive"]
-
 
 class Naive(Method):
     """Avalanche's Naive; the same as our ``finetune``."""

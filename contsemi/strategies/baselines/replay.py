@@ -10,8 +10,6 @@ from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import plugin_of, under_same_conditions
 
-__all__ = ["Replay"]
-
 
 class Replay(Method):
     """Avalanche's Replay with its class-balanced buffer, filled when a task is over."""

@@ -16,8 +16,6 @@ from torch.utils.data import Dataset
 
 from contsemi.types import Experience
 
-__all__ = ["labelled_stream"]
-
 
 class _RowNumbers(Dataset[tuple[Tensor, int]]):
     """Row numbers and columns of the labelled images of a task."""

@@ -15,8 +15,6 @@ from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.types import Batch
 
-__all__ = ["criterion", "plugin_of", "under_same_conditions"]
-
 
 def under_same_conditions(
     strategy: type[Any],

@@ -15,8 +15,6 @@ from contsemi.strategies.baselines.same_conditions import (
     under_same_conditions,
 )
 
-__all__ = ["Si"]
-
 
 class Si(Method):
     """Avalanche's SynapticIntelligence (Zenke et al. 2017, as in Maltoni and Lomonaco 2019).

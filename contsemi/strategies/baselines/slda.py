@@ -10,8 +10,6 @@ from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
 from contsemi.types import Outputs
 
-__all__ = ["Slda"]
-
 
 class Slda(Method):
     """Avalanche's StreamingLDA (Hayes and Kanan 2020).
