@@ -73,5 +73,10 @@ def _short(leaves: list[str]) -> str:
 
 def _row(name: str, meaning: str) -> str:
     """A line of at most 100 columns with a hanging indent."""
-    whole = {"break_long_words": False, "break_on_hyphens": False}
-    return fill(f"  {name:<16}{meaning}", 99, subsequent_indent=" " * 18, **whole)
+    return fill(
+        f"  {name:<16}{meaning}",
+        width=99,
+        subsequent_indent=" " * 18,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
