@@ -121,6 +121,9 @@ def learn_baseline(setting: Setting) -> dict[str, Any]:
     tally.begin()
     for task in baseline.tasks:
         began = time.monotonic()
+        if not baseline.trains(task):
+            method = setting.config.method
+            setting.display.note(f"task {task + 1} has no labelled image: {method} learns nothing")
         with signals.patient():
             baseline.train(task, hooks)
         account.note_without_exemplars(baseline.without_exemplars, task)

@@ -188,4 +188,19 @@ def test_every_method_runs(path, small, undrawn, tmp_path):
         assert "exemplars" not in returned["memory"]
 
 
+@pytest.mark.parametrize(
+    "name", sorted({p.stem for p in (resources.conf() / "method").glob("*.yaml")} - {"joint_semi"})
+)
+@pytest.mark.quick(2)
+def test_every_method_runs_in_a_stream_as_it_is(name, small, undrawn, tmp_path):
+    """Classes return, one is never labelled, a task has no label, foreign images in its pool.
+
+    But for ``joint_semi``, which makes one task of the stream, where these are nothing.
+    """
+    returned = pipeline.run(small(f"method={name}", "scenario=digits_wild", f"output={tmp_path}"))
+    assert np.isfinite(matrix_of(tmp_path)[-1]).all()
+    chance = 1 / 8
+    assert returned["task_incremental"]["average_accuracy"] > chance
+
+
 # Evaluation while training

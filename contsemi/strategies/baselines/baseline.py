@@ -20,6 +20,7 @@ from contsemi.stores.store import Images
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.rows import labelled_stream
+from contsemi.strategies.scores import UNSEEN
 from contsemi.types import Experience, Outputs
 
 
@@ -52,9 +53,15 @@ class Baseline:
         self.stream = labelled_stream(experiences)
         count = len(experiences)
         self.tasks = range(count - 1, count) if self.method.joint else range(count)
+        device = self.conditions.device
+        self._unlearned = torch.ones(experiences[-1].num_seen, dtype=torch.bool, device=device)
+
+    def trains(self, task: int) -> bool:
+        """Whether the task has a labelled image, from which alone these strategies learn."""
+        return self.method.joint or bool(len(self.experiences[task].labels))
 
     def train(self, task: int, hooks: Hooks | None = None) -> None:
-        """Learns one task of :attr:`tasks`.
+        """Learns one task of :attr:`tasks`; one without a labelled image changes nothing.
 
         Args:
             task: its index.
@@ -62,7 +69,11 @@ class Baseline:
         """
         joint = self.method.joint
         self.conditions.hooks = hooks or Hooks()
-        self.conditions.begin(self.experiences if joint else [self.experiences[task]])
+        learned = self.experiences if joint else [self.experiences[task]]
+        self.conditions.begin(learned)
+        if not self.trains(task):
+            return
+        self._unlearned[torch.cat([each.labels for each in learned])] = False
         with _quiet(), _seeded(derive(self.config.seed, "avalanche", task)):
             self.method.train(self.strategy, self.stream if joint else self.stream[task])
         self.conditions.pixels.drawn.clear()
@@ -88,8 +99,12 @@ class Baseline:
 
     @torch.no_grad()
     def scores(self, outputs: Outputs) -> Tensor:
-        """Scores [N, num_seen] of the outputs of :meth:`look`."""
-        return self.method.scores(self.strategy, outputs)[:, : self.conditions.pixels.num_seen]
+        """Scores [N, num_seen] of the outputs of :meth:`look`; classes without a label are last."""
+        unlearned = self._unlearned[: self.conditions.pixels.num_seen]
+        if unlearned.all():
+            return outputs.features.new_full((len(outputs.features), len(unlearned)), UNSEEN)
+        scores = self.method.scores(self.strategy, outputs)[:, : len(unlearned)]
+        return scores.masked_fill(unlearned, UNSEEN)
 
     def predictions(self, outputs: Outputs) -> dict[str, Tensor]:
         """The same by name; a baseline has no other predictor."""

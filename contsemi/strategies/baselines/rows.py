@@ -40,11 +40,17 @@ def labelled_stream(experiences: Sequence[Experience]) -> list[Any]:
         experiences: the tasks.
     """
     made = [_experience(experience) for experience in experiences]
-    # iCaRL asks its benchmark which classes have come.
-    order = list(range(experiences[-1].num_seen))
-    facts = SimpleNamespace(
-        n_classes_per_exp=[len(each.columns) for each in experiences], classes_order=order
-    )
+    # iCaRL keeps images of the classes that its benchmark says are new: those that are labelled for
+    # the first time. It sees only experiences with a label; classes without one come last.
+    came: list[int] = []
+    order: list[int] = []
+    for each in experiences:
+        if labelled := set(each.labels.tolist()):
+            new = sorted(labelled.difference(order))
+            came.append(len(new))
+            order += new
+    rest = sorted(set(range(experiences[-1].num_seen)).difference(order))
+    facts = SimpleNamespace(n_classes_per_exp=[*came, len(rest)], classes_order=order + rest)
     for own in made:
         own.benchmark = facts
     return list(CLScenario([EagerCLStream("train", made)]).train_stream)
