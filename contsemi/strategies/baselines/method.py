@@ -59,7 +59,8 @@ class Method:
         """
         for each in (strategy, *strategy.plugins):
             if (policy := getattr(each, "storage_policy", None)) is not None:
-                return list(policy.buffer.targets)
+                buffer = policy.buffer  # an empty one has no targets
+                return list(buffer.targets) if len(buffer) else []
         return None
 
     def bytes_beside(self, strategy: Any) -> int:

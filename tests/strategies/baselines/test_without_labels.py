@@ -38,6 +38,8 @@ def test_they_change_nothing_and_are_never_said(name, stream):
     for task in baseline.tasks:
         assert baseline.trains(task) == (task in (1, 3))
         baseline.train(task)
+        if task == 0:
+            assert baseline.without_exemplars in ([], [0, 1]) and "exemplars" not in baseline.memory
         said.append(baseline.predict(test.images[:200]))
         weights.append(torch.cat([p.flatten() for p in baseline.conditions.network.parameters()]))
     assert [scores.shape[1] for scores in said] == [2, 4, 6, 8]
