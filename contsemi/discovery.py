@@ -21,20 +21,6 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from contsemi.errors import InputError
 
-__all__ = [
-    "ROOMS",
-    "SEVERAL",
-    "TOGETHER",
-    "Part",
-    "conf_folders",
-    "find_class",
-    "find_module",
-    "offered",
-    "offering",
-    "parts_of",
-    "together",
-]
-
 # The key that chooses a part by its name, and the room that its module stands in.
 ROOMS: Mapping[str, str] = {
     "objective": "objectives",

@@ -30,8 +30,6 @@ from contsemi.errors import (
 if TYPE_CHECKING:
     from contsemi.compose import Composed
 
-__all__ = ["main"]
-
 _LAST_WORDS = 20.0  # seconds that another process of the same machine may be behind
 
 

@@ -9,8 +9,6 @@ import hashlib
 
 import torch
 
-__all__ = ["derive", "generator"]
-
 
 def derive(seed: int, *purpose: str | int) -> int:
     """A 63-bit seed for one purpose of one run.

@@ -21,8 +21,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Finding", "main", "run_part", "table"]
-
 # In this order: what is cheap and most telling first, and last what takes all the time there is:
 # compilers. Seconds that each may take.
 PARTS = {

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["alternate", "machine", "processor_seconds", "seconds", "show", "spread", "use_threads"]
-
 
 def use_threads(count: int) -> int:
     """Fixes torch's threads, 0 for one per core, and says how many they are."""

@@ -18,8 +18,6 @@ from contsemi.models import build_backbone
 from contsemi.search.index import bytes_per_row
 from contsemi.seeding import generator
 
-__all__ = ["page"]
-
 FILE = Path(__file__).parents[1] / "docs" / "scale.md"
 IMAGES, TEST, CLASSES, TASKS, RANKS = 1_281_167, 50_000, 1000, 100, 8
 LABELLED = 0.01  # share of the images

@@ -16,8 +16,6 @@ from contsemi.data.scenario import Stream
 from contsemi.devices.precision import autocast, channels_last
 from contsemi.models import build_backbone
 
-__all__ = ["Costs"]
-
 IMAGES = 64  # of which the backbone's time for one is taken
 
 

@@ -14,8 +14,6 @@ from contsemi.learner.learner import Learner
 from contsemi.learner.viewing import make_views
 from contsemi.models.network import Network
 
-__all__ = ["UNLABELLED", "Step", "Trivial", "random_stream", "sizes"]
-
 UNLABELLED, SUPPORTS, CLASSES = 256, 3, 100
 
 

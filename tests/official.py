@@ -5,8 +5,6 @@ import torch
 
 from contsemi.types import Outputs
 
-__all__ = ["NncslBlock", "close_to_official", "load_arrays"]
-
 
 def load_arrays(path):
     with np.load(path, allow_pickle=False) as file:

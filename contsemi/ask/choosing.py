@@ -19,8 +19,6 @@ from contsemi.living.progress import with_a_bar
 from contsemi.predictors.gathered import Gathered
 from contsemi.seeding import generator
 
-__all__ = ["chosen"]
-
 
 def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[str, str]]:
     """Chooses photos.

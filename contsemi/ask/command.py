@@ -8,8 +8,6 @@ from contsemi.errors import InputError
 from contsemi.report.door import Parser
 from contsemi.storage.own import refuse_others
 
-__all__ = ["ask"]
-
 SIGN = b"<title>Which class?"  # in every page of ours
 
 

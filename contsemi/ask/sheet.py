@@ -12,8 +12,6 @@ from PIL import Image
 from contsemi.data.sources.decode import Unreadable, decode
 from contsemi.report.pages.environment import fill
 
-__all__ = ["sheet"]
-
 SIDE = 192  # pixels of a picture
 NEAR = 6  # classes to click on; the others are typed
 

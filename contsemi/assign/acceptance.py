@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["accepted", "cluster_confidence", "confidence_ranks"]
-
 
 @torch.no_grad()
 def cluster_confidence(

@@ -11,15 +11,6 @@ from torch.nn import functional
 
 from contsemi.assign.relation import overruled
 
-__all__ = [
-    "affinity_graph",
-    "affinity_relation",
-    "consensus",
-    "diffused",
-    "neighbour_index",
-    "sampled_negatives",
-]
-
 
 @torch.no_grad()
 def neighbour_index(rows: Tensor, number: int) -> Tensor:

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["aligned"]
-
 SMALLEST = 1e-6  # a class that was never predicted
 
 

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["centred_softmax", "linear"]
-
 
 @torch.no_grad()
 def centred_softmax(

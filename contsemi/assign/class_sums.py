@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["class_directions"]
-
 
 @torch.no_grad()
 def class_directions(rows: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

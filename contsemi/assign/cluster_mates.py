@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["SAMPLINGS", "cluster_mates", "cluster_negatives"]
-
 SAMPLINGS = ("semihard", "hard", "semieasy", "random")
 
 

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from contsemi.assign.relation import overruled
 
-__all__ = ["components", "nearest_others", "weak_relation"]
-
 
 def weak_relation(embeddings: Tensor, labels: Tensor) -> Tensor:
     """Which images are of one kind: linked by nearest neighbours or labels, unless labels differ.

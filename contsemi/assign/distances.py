@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["nearest_distances", "pieces", "squared_distances"]
-
 PIECE_BYTES = 1 << 27  # of the distances that are held at a time
 
 

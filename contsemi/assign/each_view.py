@@ -6,13 +6,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["each_view"]
-
 
 class Assignment(Protocol):
     """Scores [B, K], and those of a queue [M, K] that count beside them -> probabilities [B, K]."""
 
-    def __call__(self, scores: Tensor, *, queue: Tensor | None) -> Tensor: ...
+    def __call__(self, scores: Tensor, *, queue: Tensor | None) -> Tensor:
+        """The probabilities."""
 
 
 def each_view(

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["false_negatives", "support_scores"]
-
 OWN = -2.0  # below every cosine
 
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from contsemi.errors import InputError
 
-__all__ = ["Clustering", "kmeans", "nearest_centroids"]
-
 
 @dataclass(frozen=True, slots=True)
 class Clustering:

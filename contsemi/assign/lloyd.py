@@ -7,8 +7,6 @@ from torch import Tensor
 
 from contsemi.assign.distances import squared_distances
 
-__all__ = ["Clusters", "lloyd", "member_means", "spread_starts", "starts_with_classes"]
-
 
 @dataclass(frozen=True, slots=True)
 class Clusters:

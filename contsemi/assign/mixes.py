@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["hardest", "mixes_of_pairs", "mixes_with_queries"]
-
 
 @torch.no_grad()
 def hardest(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["nearest_votes"]
-
 BY_DISTANCE = 1e-5  # small beside one vote: it decides between classes of equal votes alone
 
 

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from contsemi.assign.distances import nearest_distances, pieces, squared_distances
 
-__all__ = ["Repulsion", "best_of_each", "density", "farthest_first", "regularised_picks"]
-
 FAR = 1e10  # the released code's distance of what does not count; it still adds FAR^-alpha
 
 

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["pixel_directions"]
-
 LARGEST_SIDE = 16  # pixels; larger images are averaged down, as details tell little of distances
 
 

@@ -5,8 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["certainty", "propagated"]
-
 
 @torch.no_grad()
 def propagated(

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["both_labelled", "overruled", "same_class"]
-
 
 def both_labelled(labels: Tensor, others: Tensor) -> Tensor:
     """Bool [N, M] from labels int64 [N] and [M]; -1 is no label.

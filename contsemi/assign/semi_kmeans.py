@@ -7,8 +7,6 @@ from torch import Tensor
 
 from contsemi.assign.lloyd import Clusters, lloyd, starts_with_classes
 
-__all__ = ["estimated_classes", "semi_kmeans"]
-
 
 def semi_kmeans(
     labelled: Tensor,

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["guessed", "sharpen"]
-
 
 @torch.no_grad()
 def sharpen(probs: Tensor, *, temperature: float) -> Tensor:

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["sinkhorn"]
-
 
 @torch.no_grad()
 def sinkhorn(

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["comatch", "nearest_mean", "simmatch"]
-
 
 @torch.no_grad()
 def comatch(

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["soft_neighbours"]
-
 LOWEST = -1e30
 
 

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["Sure", "sure_class"]
-
 Sure = tuple[Tensor, Tensor, Tensor]  # classes int64 [N], confidences [N], whether sure bool [N]
 
 

@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.assign.sharpen import guessed
 
-__all__ = ["across_images", "guess_rows", "label_rows"]
-
 
 @torch.no_grad()
 def label_rows(labels: Tensor, like: Tensor) -> Tensor:

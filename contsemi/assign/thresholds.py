@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["adaptive_thresholds", "flexible_thresholds", "gaussian_weights"]
-
 
 @torch.no_grad()
 def flexible_thresholds(

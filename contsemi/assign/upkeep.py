@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.assign.kmeans import Clustering, kmeans
 
-__all__ = ["without_small"]
-
 
 @torch.no_grad()
 def without_small(

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["vote"]
-
 
 @torch.no_grad()
 def vote(votes: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,6 @@ from contsemi.report.door import Parser
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.own import refuse_others
 
-__all__ = ["benchmark", "refuse_words"]
-
 
 def benchmark(arguments: Sequence[str] | None) -> int:
     """Train what is missing and write the table; the exit code of the first run that failed."""

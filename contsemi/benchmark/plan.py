@@ -12,8 +12,6 @@ import yaml  # type: ignore[import-untyped,unused-ignore]
 from contsemi.errors import InputError
 from contsemi.records.plain import from_yaml
 
-__all__ = ["Benchmark", "Job", "read"]
-
 KEYS = ("shared", "labels", "seeds", "methods")
 
 

@@ -9,8 +9,6 @@ from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.paired import paired_difference
 from contsemi.records.finished import FinishedRun, load_run
 
-__all__ = ["SIGN", "table"]
-
 COLUMNS: dict[str, tuple[str, ...]] = {
     "average accuracy": ("class_incremental", "average_accuracy"),
     "average incremental": ("class_incremental", "average_incremental_accuracy"),

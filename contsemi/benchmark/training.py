@@ -12,8 +12,6 @@ from contsemi.benchmark.plan import Job
 from contsemi.report.words import duration
 from contsemi.storage.atomic import make_folder
 
-__all__ = ["complaint", "started", "train"]
-
 
 def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> dict[Job, int]:
     """Train what is not finished; say after each run how long the rest will take.

@@ -15,8 +15,6 @@ from torch import Tensor
 from contsemi.blocks.block import Block
 from contsemi.types import Experience
 
-__all__ = ["Bank", "Neighbours", "last_of_each"]
-
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:

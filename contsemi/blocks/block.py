@@ -6,8 +6,6 @@ from torch import nn
 
 from contsemi.types import Experience, Pool
 
-__all__ = ["Block", "blocks_of"]
-
 
 class Block(nn.Module):
     """State beside the network. An objective calls these hooks for every block that it holds.

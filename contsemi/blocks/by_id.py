@@ -9,8 +9,6 @@ from torch.nn import functional
 from contsemi.blocks.bank import Bank
 from contsemi.types import Experience
 
-__all__ = ["ById"]
-
 
 class ById(Bank):
     """Row i is of the image at place i; a place beyond the table, or negative, is dropped.

@@ -7,8 +7,6 @@ from contsemi.errors import InputError
 from contsemi.losses.numerics import wide
 from contsemi.types import Step, View
 
-__all__ = ["by_view", "equal_views", "labels_of_all"]
-
 
 def equal_views(
     large_views: int, labelled_views: int, *, seen_by: tuple[str, ...]

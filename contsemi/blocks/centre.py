@@ -9,8 +9,6 @@ from contsemi.assign.centre import centred_softmax, linear
 from contsemi.blocks.block import Block
 from contsemi.types import Experience, Step
 
-__all__ = ["Centre"]
-
 
 class Centre(Block):
     """Targets of self-distillation, and the mean score that keeps one class from winning all.

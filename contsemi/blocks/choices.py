@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from contsemi.errors import InputError
 
-__all__ = ["ema_momenta", "enough_views", "start_and_end"]
-
 
 def ema_momenta(teacher: Sequence[float]) -> tuple[float, float]:
     """The key ``teacher``, a list, as :class:`~contsemi.types.Needs` has it.

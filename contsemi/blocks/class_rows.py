@@ -9,8 +9,6 @@ from contsemi.blocks.rings import in_rings
 from contsemi.blocks.sized import Sized
 from contsemi.types import Experience, Pool
 
-__all__ = ["ClassRows"]
-
 
 class ClassRows(Sized):
     """A ring of rows for each class, so that a class that no longer comes is not pushed out.

@@ -12,8 +12,6 @@ from contsemi.assign.upkeep import without_small
 from contsemi.blocks.sized import Sized
 from contsemi.types import Experience, Pool
 
-__all__ = ["ClusterBank"]
-
 
 class ClusterBank(Sized):
     """A table by place, as long as the task's pool, that begins with k-means.

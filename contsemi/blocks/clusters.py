@@ -12,8 +12,6 @@ from contsemi.assign.kmeans import kmeans
 from contsemi.blocks.sized import Sized
 from contsemi.types import Experience, Pool
 
-__all__ = ["Clusters"]
-
 
 class Clusters(Sized):
     """k-means of the slow network's embeddings of a task's images, with labels as starts.

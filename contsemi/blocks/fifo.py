@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.blocks.bank import Bank
 from contsemi.errors import InputError
 
-__all__ = ["Fifo"]
-
 
 class Fifo(Bank):
     """Rows of which the oldest are overwritten.

@@ -10,8 +10,6 @@ from contsemi.assign.targets import label_rows
 from contsemi.blocks.sized import Sized
 from contsemi.types import Experience, Outputs, Pool
 
-__all__ = ["IndexLabels"]
-
 
 class IndexLabels(Sized):
     """What near images say of an image.

@@ -11,8 +11,6 @@ from contsemi.blocks.fifo import Fifo
 from contsemi.blocks.keyed import Keyed
 from contsemi.types import Experience
 
-__all__ = ["Compared", "KeyQueue"]
-
 
 @dataclass(frozen=True, slots=True)
 class Compared:

@@ -12,8 +12,6 @@ from contsemi.errors import InputError
 from contsemi.losses.numerics import wide
 from contsemi.types import Needs, Step, Teacher, View
 
-__all__ = ["Keyed", "keyed", "keyed_needs", "keyed_views"]
-
 
 @dataclass(frozen=True, slots=True)
 class Keyed:

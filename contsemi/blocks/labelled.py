@@ -7,8 +7,6 @@ from torch import Tensor
 from contsemi.losses.cross_entropy import label_cross_entropy
 from contsemi.types import Mix, Step, View
 
-__all__ = ["by_rows", "labelled_cross_entropy", "labels_term", "mixed_labelled"]
-
 
 def labels_term(step: Step, *, smoothing: float, name: str = "labels") -> dict[str, Tensor]:
     """The term by which labels teach the head ``classifier``, whatever else a method does.

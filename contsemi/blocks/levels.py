@@ -18,8 +18,6 @@ from contsemi.losses.numerics import wide
 from contsemi.losses.pseudo import pseudo_cross_entropy
 from contsemi.types import Mix, Outputs, Step, View
 
-__all__ = ["Level", "MixedLevels", "SureLevels"]
-
 Losses = tuple[Tensor, Tensor]  # of labels, and of guesses
 
 

@@ -7,8 +7,6 @@ from contsemi.blocks.block import Block
 from contsemi.blocks.by_id import ById
 from contsemi.types import Experience
 
-__all__ = ["Neighbourhood"]
-
 
 class Neighbourhood(Block):
     """A table of neighbours by place in the pool, renewed for each image when it comes in a batch.

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["others_of_each"]
-
 
 def others_of_each(size: int, number: int, draw: torch.Generator) -> Tensor:
     """Places of other images for each of N, drawn without repetition.

@@ -5,12 +5,6 @@ from collections.abc import Callable
 from contsemi.blocks.block import Block
 from contsemi.types import MemoryRows
 
-__all__ = ["PastRows"]
-
-
-def _none() -> MemoryRows | None:
-    return None
-
 
 class PastRows(Block):
     """The embedding memory, which is kept only for a method that holds this block.
@@ -21,4 +15,4 @@ class PastRows(Block):
 
     def __init__(self) -> None:
         super().__init__()
-        self.view: Callable[[], MemoryRows | None] = _none
+        self.view: Callable[[], MemoryRows | None] = lambda: None

@@ -11,8 +11,6 @@ from contsemi.losses.numerics import wide
 from contsemi.losses.regression import swapped_regression
 from contsemi.types import Outputs, Step
 
-__all__ = ["Predicted", "predicted", "regression"]
-
 
 @dataclass(frozen=True, slots=True)
 class Predicted:

@@ -7,8 +7,6 @@ from contsemi.blocks.block import Block
 from contsemi.losses.numerics import wide
 from contsemi.types import Experience
 
-__all__ = ["Prior"]
-
 _MOMENTUM = 0.99  # of the estimate, a step
 _LEAST = 1e-6  # of a share
 

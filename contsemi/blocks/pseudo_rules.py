@@ -19,8 +19,6 @@ from contsemi.assign.thresholds import (
 from contsemi.blocks.block import Block
 from contsemi.types import Experience
 
-__all__ = ["ALIGNING", "RULES", "Guesses", "Picked", "PseudoRule"]
-
 
 @dataclass(frozen=True, slots=True)
 class Guesses:

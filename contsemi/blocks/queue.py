@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Queue"]
-
 
 class Queue(nn.Module):
     """First in, first out: the newest unit embeddings of each large view.

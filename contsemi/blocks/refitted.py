@@ -10,8 +10,6 @@ from contsemi.blocks.block import Block
 from contsemi.blocks.fifo import Fifo
 from contsemi.types import Experience
 
-__all__ = ["Refitted"]
-
 BATCH = 256
 
 

@@ -10,8 +10,6 @@ from contsemi.blocks.bank import Bank
 from contsemi.errors import InputError
 from contsemi.types import Experience
 
-__all__ = ["Rings", "in_rings"]
-
 
 class Rings(Bank):
     """A first-in-first-out store for each class; rows of classes without one are dropped.

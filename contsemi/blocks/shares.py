@@ -12,8 +12,6 @@ from contsemi.blocks.block import Block
 from contsemi.blocks.queue import Queue
 from contsemi.types import Experience, Outputs, Step
 
-__all__ = ["Shares"]
-
 
 class Shares(Block):
     """Sinkhorn-Knopp, or MIRA, over the batch and a queue.

@@ -6,8 +6,6 @@ import torch
 
 from contsemi.blocks.block import Block
 
-__all__ = ["Sized"]
-
 
 class Sized(Block):
     """A block whose buffers take the sizes of the state that is loaded into them."""

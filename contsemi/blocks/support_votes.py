@@ -11,8 +11,6 @@ from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
 from contsemi.losses.paws import consistency, mean_entropy_maximisation
 from contsemi.types import Outputs, Step
 
-__all__ = ["paws"]
-
 
 def paws(
     step: Step,

@@ -7,8 +7,6 @@ from contsemi.blocks.block import Block
 from contsemi.blocks.by_id import ById
 from contsemi.types import Experience
 
-__all__ = ["Visits"]
-
 
 class Visits(Block):
     """The embeddings of the last two visits of each image of a task, labelled or not.

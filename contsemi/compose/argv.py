@@ -10,8 +10,6 @@ from contsemi.config import Config
 from contsemi.errors import InputError
 from contsemi.report.words import TURNING
 
-__all__ = ["LAUNCHERS", "LAUNCHER_KEYS", "Arguments", "Token", "search_words", "split"]
-
 # All of Hydra's own settings that may be given: where the runs of a sweep go.
 LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
 LAUNCHER_KEYS = (

@@ -13,8 +13,6 @@ from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
 
-__all__ = ["known_key", "validate"]
-
 
 def known_key(given: Override, values: Mapping[str, Any], groups: Sequence[str]) -> None:
     """Refuses a key that the composed configuration does not have.
@@ -34,17 +32,14 @@ def known_key(given: Override, values: Mapping[str, Any], groups: Sequence[str])
     if key in ROOMS and not files.names(key):
         problem = f"no installed package offers {suggest.shown(given.value)}, or any other"
         raise InputError(key, problem, "install one that does, or leave it out")
-    chooses = next((g for g in ROOMS if key.startswith(f"{g}.") and _names(g, given.value)), None)
+    groups_of = [g for g in ROOMS if key.startswith(f"{g}.")]
+    chooses = next((g for g in groups_of if given.value in files.names(g)), None)
     fix = f"write {chooses}={given.value}" if chooses else _other_key(key, known, values)
     raise InputError(suggest.bare(key), "unknown key", fix)
 
 
 def _leaves(values: Mapping[str, Any]) -> set[str]:
     return {key for key, value in files.keys(values) if not isinstance(value, Mapping)}
-
-
-def _names(group: str, value: object) -> bool:
-    return isinstance(value, str) and value in files.names(group)
 
 
 def _other_key(key: str, known: Collection[str], values: Mapping[str, Any]) -> str:

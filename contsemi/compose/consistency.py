@@ -13,8 +13,6 @@ from contsemi.data.names import NAMES
 from contsemi.discovery import parts_of
 from contsemi.errors import InputError
 
-__all__ = ["check", "refuse_unread"]
-
 _FOLDERS = ("torchvision", "parquet", "folder", "shards")  # sources that need data.root
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 

@@ -18,20 +18,6 @@ from contsemi.compose import resources, suggest
 from contsemi.discovery import ROOMS, TOGETHER
 from contsemi.errors import InputError
 
-__all__ = [
-    "NAME",
-    "adopt",
-    "declared",
-    "find",
-    "groups",
-    "holding",
-    "keys",
-    "named",
-    "names",
-    "read",
-    "shown",
-]
-
 NAME = re.compile(r"[A-Za-z0-9][\w -]*", re.ASCII)  # of a choice
 LARGEST = 1 << 20  # bytes of a file
 MOST_VALUES, DEEPEST = 100_000, 50  # in a file, aliases written out
@@ -77,11 +63,8 @@ def adopt(file: Path) -> str:
 def names(group: str) -> list[str]:
     """The names that a group offers; a file of another name cannot be chosen."""
     folders = groups().get(group, [])
-    return sorted({f.stem for folder in folders for f in folder.glob("*.yaml") if _named(f)})
-
-
-def _named(file: Path) -> bool:
-    return NAME.fullmatch(file.stem) is not None
+    stems = {file.stem for folder in folders for file in folder.glob("*.yaml")}
+    return sorted(filter(NAME.fullmatch, stems))
 
 
 def named(group: str, name: str) -> list[str]:

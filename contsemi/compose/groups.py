@@ -11,8 +11,6 @@ from contsemi.errors import InputError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-__all__ = ["choices", "compose", "hydra", "path", "quoted"]
-
 
 def choices() -> dict[str, list[str]]:
     """The names that each group offers; groups in groups have dotted keys."""

@@ -1,109 +1,16 @@
 """Keys that another key makes void, as far as that is known before a network is made."""
 
-from collections.abc import Callable
 from operator import attrgetter
 
 from contsemi.config import Config
 
-__all__ = ["why_idle"]
-
-_Idle = Callable[[Config], bool]
 _NO_ROWS = "memory.embeddings=0 keeps no rows", "set memory.embeddings above 0"
 _NO_IMAGES = "memory.exemplars=0 keeps no images", "set memory.exemplars above 0"
-_BUNDLED = "the digits are bundled", "leave it out"
-
-
-def _no_rows(config: Config) -> bool:
-    return not config.memory.embeddings
-
-
-def _no_images(config: Config) -> bool:
-    return not config.memory.exemplars
-
-
-def _never_looks(config: Config) -> bool:
-    asked = config.evaluate
-    looks = asked.every_steps, asked.every_epochs, asked.probes, asked.discovery != "none"
-    return not any(looks)
-
-
-def _orders_nothing(config: Config) -> bool:
-    scenario = config.scenario
-    dealt = scenario.recurrence is not None or scenario.lists is not None
-    return not (scenario.class_order == "shuffled" or dealt or scenario.novel or scenario.blur)
-
-
-def _decays_nothing(config: Config) -> bool:
-    optim = config.optim
-    return optim.name != "lars" and not (optim.weight_decay or optim.final_weight_decay)
-
-
-def _keeps_backgrounds(config: Config) -> bool:
-    return all(crop.background == "none" for crop in config.views.policies.values())
-
-
-# A key, or the section that it is in -> when it has no effect, why, and what to do about it. Keys
-# that say where and how fast a run goes (data.cache, data.workers, ...) are taken everywhere.
-_RULES: dict[str, tuple[_Idle, tuple[str, str]]] = {
-    "memory.selection": (_no_images, _NO_IMAGES),
-    "memory.pseudo_labels": (_no_images, _NO_IMAGES),
-    "memory.drift": (_no_rows, _NO_ROWS),
-    "memory.top_labels": (_no_rows, _NO_ROWS),
-    "memory.code_bytes": (
-        lambda config: config.memory.index != "pq",
-        ("memory.index keeps no codes", "set memory.index=pq"),
-    ),
-    "optim.momentum": (
-        lambda config: config.optim.name == "adamw",
-        ("optim.name=adamw has moments of its own", "set optim.name=sgd"),
-    ),
-    "optim.nesterov": (
-        lambda config: config.optim.name == "adamw",
-        ("optim.name=adamw does not look ahead", "set optim.name=sgd"),
-    ),
-    "views.masks": (
-        _keeps_backgrounds,
-        (
-            "no policy changes backgrounds",
-            "set views.policies.large.background=remove, random or swap, or leave it out",
-        ),
-    ),
-    "optim.adapt_vectors": (_decays_nothing, ("nothing is decayed", "set optim.weight_decay")),
-    "optim.adapt_shortcut_norms": (
-        _decays_nothing,
-        ("nothing is decayed", "set optim.weight_decay"),
-    ),
-    "optim.start_lr": (
-        lambda config: not config.optim.warmup,
-        ("optim.warmup=0 warms nothing up", "set optim.warmup above 0"),
-    ),
-    "optim.clip_by": (
-        lambda config: not config.optim.clip,
-        ("optim.clip=0 clips nothing", "set optim.clip above 0"),
-    ),
-    "evaluate.images": (
-        _never_looks,
-        ("tasks are evaluated at their end, by all images", "set evaluate.every_epochs=1"),
-    ),
-    "evaluate.probe_images": (
-        lambda config: not config.evaluate.probes,
-        ("evaluate.probes=[] asks nothing", "name some, as evaluate.probes=[knn]"),
-    ),
-    "scenario.order_seed": (
-        _orders_nothing,
-        ("no order is drawn", "set scenario.class_order=shuffled"),
-    ),
-    "init.projector": (
-        lambda config: config.init.weights is None,
-        ("init.weights names no file", "set init.weights"),
-    ),
-    "data.test_share": (
-        lambda config: config.scenario.dataset != "folder",
-        ("this data set has test images", "leave it out"),
-    ),
-    "data.download": (lambda config: config.scenario.dataset == "digits", _BUNDLED),
-}
-
+_NO_DECAY = "nothing is decayed", "set optim.weight_decay"
+_NO_BACKGROUND = (
+    "no policy changes backgrounds",
+    "set views.policies.large.background=remove, random or swap, or leave it out",
+)
 
 # Keys of a kind of views -> the key of the same kind that has to be above 0, or other than none.
 _OF_VIEWS = {
@@ -117,6 +24,56 @@ _OF_VIEWS = {
     "background_probability": "background",
     "background_least": "background",
 }
+
+
+def _rules(config: Config) -> dict[str, tuple[bool, str, str]]:
+    """A key, or its section -> whether it has no effect, why, and what to do about it.
+
+    Keys that say where and how fast a run goes, such as data.cache, are taken everywhere.
+    """
+    memory, optim, asked, scenario = config.memory, config.optim, config.evaluate, config.scenario
+    looks = asked.every_steps, asked.every_epochs, asked.probes, asked.discovery != "none"
+    dealt = scenario.recurrence is not None or scenario.lists is not None
+    ordered = scenario.class_order == "shuffled" or dealt or scenario.novel or scenario.blur
+    decays = optim.name == "lars" or optim.weight_decay or optim.final_weight_decay
+    plain = all(crop.background == "none" for crop in config.views.policies.values())
+    adamw, dataset = optim.name == "adamw", scenario.dataset
+    at_end = "tasks are evaluated at their end, by all images", "set evaluate.every_epochs=1"
+    no_probe = "evaluate.probes=[] asks nothing", "name some, as evaluate.probes=[knn]"
+    no_warmup = "optim.warmup=0 warms nothing up", "set optim.warmup above 0"
+    own_moments = "optim.name=adamw has moments of its own", "set optim.name=sgd"
+    return {
+        "memory.selection": (not memory.exemplars, *_NO_IMAGES),
+        "memory.pseudo_labels": (not memory.exemplars, *_NO_IMAGES),
+        "memory.drift": (not memory.embeddings, *_NO_ROWS),
+        "memory.top_labels": (not memory.embeddings, *_NO_ROWS),
+        "memory.code_bytes": (
+            memory.index != "pq",
+            "memory.index keeps no codes",
+            "set memory.index=pq",
+        ),
+        "optim.momentum": (adamw, *own_moments),
+        "optim.nesterov": (adamw, "optim.name=adamw does not look ahead", "set optim.name=sgd"),
+        "views.masks": (plain, *_NO_BACKGROUND),
+        "optim.adapt_vectors": (not decays, *_NO_DECAY),
+        "optim.adapt_shortcut_norms": (not decays, *_NO_DECAY),
+        "optim.start_lr": (not optim.warmup, *no_warmup),
+        "optim.clip_by": (not optim.clip, "optim.clip=0 clips nothing", "set optim.clip above 0"),
+        "evaluate.images": (not any(looks), *at_end),
+        "evaluate.probe_images": (not asked.probes, *no_probe),
+        "scenario.order_seed": (
+            not ordered,
+            "no order is drawn",
+            "set scenario.class_order=shuffled",
+        ),
+        "init.projector": (
+            config.init.weights is None,
+            "init.weights names no file",
+            "set init.weights",
+        ),
+        "data.test_share": (dataset != "folder", "this data set has test images", "leave it out"),
+        "data.download": (dataset == "digits", "the digits are bundled", "leave it out"),
+    }
 
 
 def _of_views(config: Config, key: str) -> tuple[str, str] | None:
@@ -140,7 +97,7 @@ def why_idle(config: Config, key: str) -> tuple[str, str] | None:
     """
     if key.startswith("views.policies."):
         return _of_views(config, key)
-    for name, (idle, reason) in _RULES.items():
-        if (key == name or key.startswith(f"{name}.")) and idle(config):
-            return reason
+    for name, (idle, why, fix) in _rules(config).items():
+        if idle and (key == name or key.startswith(f"{name}.")):
+            return why, fix
     return None

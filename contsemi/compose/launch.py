@@ -20,8 +20,6 @@ from contsemi.errors import ENDINGS, InputError, Interrupted
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-__all__ = ["launch"]
-
 # By which submitit warns of the time limit, and by which a run stops after the step at hand.
 _WARNING, _STOP = signal.SIGUSR2, signal.SIGUSR1
 # Hydra neither logs, nor changes the directory, nor keeps records of its own.

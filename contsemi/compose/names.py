@@ -7,8 +7,6 @@ from pathlib import Path
 from contsemi.config import Config
 from contsemi.records.effects import with_effect
 
-__all__ = ["run_name"]
-
 
 def run_name(config: Config) -> Path:
     """``outputs/<scenario>/<method>_<labels>_seed<seed>_<6 hex digits of all that matters>``.

@@ -12,8 +12,6 @@ from contsemi.compose.argv import Token
 from contsemi.discovery import ROOMS, SEVERAL, TOGETHER, offered, together
 from contsemi.errors import InputError, article
 
-__all__ = ["MOST_RUNS", "Override", "combinations"]
-
 # More is surely a slip, such as range(0,1e9).
 MOST_RUNS = 1_000
 

@@ -18,8 +18,6 @@ from contsemi.config.values import Section
 from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
 
-__all__ = ["at", "chosen", "defaults", "part_schema", "run_schema"]
-
 WEIGHTS = [0, 1_000_000]  # of the terms of a loss, where a file says nothing
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 from contsemi.discovery import conf_folders
 from contsemi.errors import InputError
 
-__all__ = ["conf", "folders", "scenarios"]
-
 
 @cache
 def _root() -> Path:

@@ -10,8 +10,6 @@ from pydantic.fields import FieldInfo
 
 from contsemi.config import Config
 
-__all__ = ["expected", "field_at", "fields", "is_path", "options"]
-
 
 def field_at(path: Sequence[str | int], model: Any = Config) -> FieldInfo | None:
     """The field of a dotted path, or ``None`` where the schema leaves the key to a part."""

@@ -8,8 +8,6 @@ from contsemi.compose.parts import at
 from contsemi.config import Config
 from contsemi.errors import InputError
 
-__all__ = ["following", "given_by", "refuse_enlarged"]
-
 SIDE, TEST = "data.size", "views.test_size"
 LARGEST = 4096  # pixels of a side, as the schema has it
 _WHOLE = ("experiment", "scenario", "method")

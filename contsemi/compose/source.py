@@ -12,8 +12,6 @@ from contsemi.compose import files, resources, suggest
 from contsemi.discovery import ROOMS, SEVERAL, TOGETHER, together
 from contsemi.errors import InputError
 
-__all__ = ["SCHEME", "YamlFiles", "register"]
-
 SCHEME = "contsemi"
 # Groups whose files set keys of the whole configuration, whether they say so or not.
 WHOLE = ("experiment", "method", "scenario")

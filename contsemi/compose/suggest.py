@@ -3,8 +3,6 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["bare", "did_you_mean", "key", "name", "path", "shown"]
-
 
 def _fold(word: str) -> str:
     return word.strip().lower().replace("-", "_").replace(" ", "_")

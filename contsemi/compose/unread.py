@@ -9,8 +9,6 @@ from contsemi.compose.parts import at
 from contsemi.config import Config
 from contsemi.errors import InputError
 
-__all__ = ["REMEMBERS", "UNREAD", "refuse_unread"]
-
 # Sections and keys that no baseline reads: it has none of our heads, memories and predictors,
 # is not saved on the way, and of the images without a label only their number counts. Objective and
 # distiller are refused by their names. tests/strategies/baselines/test_reads.py holds it to that.

@@ -1,10 +1,10 @@
 """The text of ``--help``, made of the schema and of the YAML files there are."""
 
+from textwrap import fill
+
 from contsemi.compose import groups, schema
 from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL, TOGETHER
-
-__all__ = ["text"]
 
 _HEAD = """\
 Continual semi-supervised learning: tasks come one after another, with many images and few labels.
@@ -73,10 +73,10 @@ def _short(leaves: list[str]) -> str:
 
 def _row(name: str, meaning: str) -> str:
     """A line of at most 100 columns with a hanging indent."""
-    lines, line = [], f"  {name:<16}"
-    for word in meaning.split(" "):
-        if len(line) + len(word) > 99:
-            lines.append(line.rstrip())
-            line = " " * 18
-        line += f"{word} "
-    return "\n".join([*lines, line.rstrip()])
+    return fill(
+        f"  {name:<16}{meaning}",
+        width=99,
+        subsequent_indent=" " * 18,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -6,8 +6,6 @@ from pydantic import AfterValidator, Field
 
 from contsemi.config.values import Count, Probability, Section
 
-__all__ = ["Scenario"]
-
 
 def _whole(shares: dict[str, float]) -> dict[str, float]:
     if abs(sum(shares.values()) - 1) > 1e-9:

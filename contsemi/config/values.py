@@ -4,18 +4,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = [
-    "Count",
-    "DeviationRgb",
-    "Interval",
-    "NonNegative",
-    "Probability",
-    "Rate",
-    "Rgb",
-    "Section",
-    "Side",
-]
-
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=1000)]

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from contsemi.data.imageset import ImageSet
     from contsemi.data.sources.source import Check
 
-__all__ = ["load"]
-
 
 def load(data: "Data", dataset: str, check: "Check | None" = None) -> "tuple[ImageSet, ImageSet]":
     """Training and test images; see :func:`contsemi.data.source.load`."""

@@ -13,8 +13,6 @@ from contsemi.data.plan import Plan
 from contsemi.data.scenario import Stream
 from contsemi.labels import digest
 
-__all__ = ["Annotator"]
-
 
 class Annotator:
     """Tells the labels that are bought, task by task, and no other; never more than the budget.

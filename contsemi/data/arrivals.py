@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.types import Experience
 
-__all__ = ["Arrivals"]
-
 
 class Arrivals:
     """Gives columns to classes in their order of arrival, so that heads can grow with them.

@@ -20,8 +20,6 @@ from contsemi.errors import InputError
 from contsemi.seeding import generator
 from contsemi.types import Experience
 
-__all__ = ["ClassDraw", "refuse_too_few"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassDraw:

@@ -7,8 +7,6 @@ from unicodedata import normalize
 from contsemi.config import Scenario
 from contsemi.errors import InputError, first_of
 
-__all__ = ["resolve", "same_name", "task_classes"]
-
 MOST_TASKS = 5  # of a scenario that leaves the number of tasks open
 
 

@@ -19,8 +19,6 @@ from contsemi.errors import InputError
 from contsemi.records.plain import from_yaml
 from contsemi.seeding import generator
 
-__all__ = ["coarse_classes", "coarse_rows", "refuse_without_coarse", "with_hierarchy"]
-
 LARGEST = 1 << 20  # bytes of a file
 Integers = NDArray[np.int64]
 

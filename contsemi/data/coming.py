@@ -12,8 +12,6 @@ from contsemi.data.classes import resolve, task_classes
 from contsemi.data.lists import Lists
 from contsemi.errors import InputError
 
-__all__ = ["Coming", "coming"]
-
 Integers = NDArray[np.int64]
 
 

@@ -11,8 +11,6 @@ from contsemi.stores.parts import Chain
 from contsemi.stores.resident import Resident
 from contsemi.stores.store import Images, ImageStore
 
-__all__ = ["concatenated"]
-
 _COPIED_UP_TO = 256 << 20  # bytes that a process may as well have for itself
 _PIECE = 4096  # images written at a time
 

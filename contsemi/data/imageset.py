@@ -12,8 +12,6 @@ from torch import Tensor
 
 from contsemi.stores.store import Images, side_of
 
-__all__ = ["ImageSet", "Named", "fingerprint"]
-
 
 class Named(NamedTuple):
     """What is known of a split before an image is decoded.

@@ -11,8 +11,6 @@ from contsemi.config import Scenario
 from contsemi.data.classes import resolve
 from contsemi.errors import InputError
 
-__all__ = ["Lists", "read_lists"]
-
 Integers = NDArray[np.int64]
 CLASSES, LABELLED, UNLABELLED = "classes.txt", "labelled.txt", "unlabelled.txt"
 LARGEST = 256 * 2**20  # bytes of a file

@@ -21,8 +21,6 @@ from contsemi.data.sources.decode import Unreadable, decode, side_lengths
 from contsemi.errors import InputError
 from contsemi.stores.store import ImageStore, array_of
 
-__all__ = ["FOREGROUND", "wanted", "whole", "with_masks"]
-
 FOREGROUND = 255
 FOLDER = "masks"
 ENDINGS = (".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".jpg", ".jpeg")

@@ -1,7 +1,5 @@
 """The class names of datasets that are known before their images are read."""
 
-__all__ = ["NAMES", "OFFICIAL"]
-
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 
 _CIFAR100 = """

@@ -17,8 +17,6 @@ from contsemi.errors import InputError, first_of
 from contsemi.labels import LabelBudget, read_list
 from contsemi.labels.choices.choice import Choice
 
-__all__ = ["Plan", "plan"]
-
 Integers = NDArray[np.int64]
 
 

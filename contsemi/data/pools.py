@@ -13,8 +13,6 @@ from contsemi.data.plan import Plan
 from contsemi.errors import InputError
 from contsemi.seeding import generator
 
-__all__ = ["KINDS", "kinds_of", "pools", "wants_foreign"]
-
 Integers = NDArray[np.int64]
 
 KINDS = ("current", "past", "future", "novel", "foreign")

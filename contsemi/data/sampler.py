@@ -10,8 +10,6 @@ from torch import Tensor
 
 from contsemi.seeding import generator
 
-__all__ = ["LabelledPool", "steps_per_epoch", "unlabelled_places"]
-
 # Larger pools are not sorted for each step, and draw other rows than if they were.
 _SORTED_UP_TO = 65_536
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from contsemi.config import Data, Scenario
 from contsemi.data.coarse import coarse_classes, coarse_rows, refuse_without_coarse
 from contsemi.data.concatenated import concatenated
-from contsemi.data.imageset import ImageSet, Named
+from contsemi.data.imageset import ImageSet
 from contsemi.data.masks import whole
 from contsemi.data.plan import Plan, plan
 from contsemi.data.pools import kinds_of, pools, wants_foreign
@@ -27,8 +27,6 @@ from contsemi.labels.choices.stratified import Stratified
 from contsemi.stores.choosing import plain
 from contsemi.stores.store import Images, array_of
 from contsemi.types import Experience
-
-__all__ = ["Stream", "TestSet", "build", "refuse_unfit"]
 
 Integers = NDArray[np.int64]
 _COMPARED = 4096  # test images whose pixels are in memory at a time
@@ -86,22 +84,6 @@ class Stream:
     remarks: tuple[str, ...] = ()
     facts: list[dict[str, Any]] = field(default_factory=list)
     test_files: tuple[str, ...] = ()
-
-
-def refuse_unfit(
-    scenario: Scenario,
-    budget: LabelBudget,
-    choice: Choice,
-    seed: int,
-    train: Named,
-    test: Named,
-) -> None:
-    """Raises what :func:`build` would, as far as labels and names tell: no image is needed.
-
-    Raises:
-        InputError: the scenario, the budget or the label list do not fit the dataset.
-    """
-    plan(scenario, budget, choice, seed, train, test)
 
 
 def build(

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["row_digests", "twins"]
-
 Digests = NDArray[np.uint64]
 
 

@@ -13,8 +13,6 @@ from contsemi.errors import InputError
 from contsemi.labels import LabelBudget, draw
 from contsemi.stores.store import Images, ImageStore
 
-__all__ = ["held_out"]
-
 
 def held_out(
     train: ImageSet,

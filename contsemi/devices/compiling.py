@@ -19,8 +19,6 @@ from contsemi.errors import InputError
 from contsemi.models.network import Network
 from contsemi.types import Forward, Outputs
 
-__all__ = ["compiler"]
-
 # A graph for each side of the views, of: network (with learning and with frozen BatchNorm), EMA
 # copy and past. Beyond torch's eight it would give up without an error.
 GRAPHS = 32
@@ -41,7 +39,7 @@ def compiler(mode: str, device: torch.device, ranks: Ranks = ALONE) -> Callable[
         InputError: there is no compiler on this machine, or several processes train.
     """
     if mode == "none":
-        return _as_it_is
+        return lambda network: network
     if not ranks.alone:
         problem = f"{mode} is for one process, and {ranks.size} train"
         raise InputError("compile", problem, "use compile=none")
@@ -65,10 +63,6 @@ def compiler(mode: str, device: torch.device, ranks: Ranks = ALONE) -> Callable[
         return run
 
     return compiled
-
-
-def _as_it_is(network: Network) -> Forward:
-    return network
 
 
 def _backbone(backbone: nn.Module, images: Tensor, extras: bool) -> Any:

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 
 from contsemi.errors import ContsemiError, Elsewhere, Interrupted
 
-__all__ = ["ranked", "said_once", "speaks"]
-
 
 def ranked() -> bool:
     """Whether torchrun, or what sets the same variables, has started more than one process."""

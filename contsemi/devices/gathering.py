@@ -12,8 +12,6 @@ from torch.nn import functional
 from contsemi.devices.ranks import Ranks, share_of_rank
 from contsemi.types import Outputs
 
-__all__ = ["Blocks", "block", "gather_even", "gather_outputs", "gather_rows", "own_positions"]
-
 # rows of one view of the whole batch, and views, of each of the kinds that follow each other
 Blocks = tuple[tuple[int, int], ...]
 
@@ -131,14 +129,14 @@ def gather_even(ranks: Ranks, own: Outputs, count: int) -> Outputs:
 
     Args:
         ranks: the processes.
-        own: of this rank's block; see :func:`block`.
+        own: of this rank's block; see :func:`~contsemi.search.shards.own_part`.
         count: rows of all blocks.
     """
     if ranks.alone:
         return own
     columns = [own.features, *(value.flatten(1) for value in own.heads.values())]
     widths = [column.shape[1] for column in columns]
-    matrix = _padded(torch.cat(columns, dim=1), _ceil(count, ranks.size))
+    matrix = _padded(torch.cat(columns, dim=1), -(-count // ranks.size))
     whole = torch.split(ranks.gather(matrix)[:count], widths, dim=1)
     features, *found = (column.contiguous() for column in whole)
     values = {
@@ -146,12 +144,6 @@ def gather_even(ranks: Ranks, own: Outputs, count: int) -> Outputs:
         for head, value in zip(own.heads, found, strict=True)
     }
     return Outputs(features, values, own.directions)
-
-
-def block(ranks: Ranks, count: int) -> slice:
-    """The rows of this rank's block among ``count``; the last blocks may be short or empty."""
-    size = _ceil(count, ranks.size)
-    return slice(min(count, ranks.rank * size), min(count, (ranks.rank + 1) * size))
 
 
 class _Layout:
@@ -219,7 +211,3 @@ class _Gather(torch.autograd.Function):
 
 def _padded(matrix: Tensor, rows: int) -> Tensor:
     return functional.pad(matrix, (0, 0, 0, rows - len(matrix)))
-
-
-def _ceil(count: int, parts: int) -> int:
-    return -(-count // parts)

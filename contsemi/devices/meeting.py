@@ -39,18 +39,6 @@ from contsemi.errors import (
 )
 from contsemi.storage.tensors import flatten, nest
 
-__all__ = [
-    "agreed_name",
-    "all_or_none",
-    "meet",
-    "one_first",
-    "refuse_apart",
-    "refuse_differing",
-    "tell_json",
-    "tell_state",
-    "too_large_for_all",
-]
-
 Loaded = TypeVar("Loaded")
 
 # For one that hangs; one that has died is noticed at once. Reading images may take long.

@@ -27,8 +27,6 @@ from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.models.network import Network
 from contsemi.types import Forward, Outputs
 
-__all__ = ["in_pieces"]
-
 
 def in_pieces(network: Network, pieces: int, ranks: Ranks = ALONE) -> Forward:
     """The same network, by parts of the rows; itself where there is one part.

@@ -13,14 +13,6 @@ from torch import nn
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.errors import InputError
 
-__all__ = [
-    "autocast",
-    "channels_last",
-    "choose_device",
-    "choose_precision",
-    "set_deterministic",
-]
-
 _TYPES = {
     "fp32": torch.float32,
     "tf32": torch.float32,

@@ -3,8 +3,6 @@
 import os
 import sys
 
-__all__ = ["MALLOC", "prepare"]
-
 # With glibc's defaults every large activation is mapped and unmapped, page by page, in every step.
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
 

@@ -21,8 +21,6 @@ from torch import Tensor, nn
 from contsemi.devices.room import out_of_memory
 from contsemi.errors import RankLost
 
-__all__ = ["ALONE", "Ranks", "alive", "share_of_rank"]
-
 # Its name since torch 2.14, which warns of the old one; ours goes back to 2.11.
 _gather_into = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 

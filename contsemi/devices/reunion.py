@@ -14,8 +14,6 @@ from torch.distributed.distributed_c10d import Store
 from contsemi.devices.ranks import Ranks
 from contsemi.errors import ContsemiError, RankLost, StepTooLarge
 
-__all__ = ["Meeting"]
-
 _KEY = "contsemi step too large"
 
 

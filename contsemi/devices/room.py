@@ -13,8 +13,6 @@ import torch
 
 from contsemi.errors import OutOfDeviceMemory
 
-__all__ = ["free", "out_of_memory", "outside_torch", "with_room"]
-
 _T = TypeVar("_T")
 
 _OUTSIDE = re.compile(

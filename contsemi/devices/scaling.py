@@ -11,8 +11,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["Scaling"]
-
 
 class Scaling:
     """The factor of the loss, where the precision needs one.

@@ -8,8 +8,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from contsemi.devices.ranks import Ranks
 
-__all__ = ["SyncedBatchNorm", "synchronise"]
-
 
 class SyncedBatchNorm(_BatchNorm):
     """A BatchNorm whose statistics in training are those of all ranks' rows.

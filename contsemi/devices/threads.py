@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["LARGE_STEP", "Threads", "choose_threads"]
-
 LARGE_STEP = 1e11
 """Multiply-adds of a step above which its operations are large: some seconds on one core."""
 

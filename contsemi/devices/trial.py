@@ -17,8 +17,6 @@ from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.models import build_backbone
 from contsemi.seeding import generator
 
-__all__ = ["settled", "why_not_reduced"]
-
 _MOST_ROWS = 64  # of one trial, which takes seconds: those of more rows run by the same kernels
 _MOST_PIXELS = 1 << 22  # of its images, all together
 

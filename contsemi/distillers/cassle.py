@@ -22,8 +22,6 @@ from contsemi.losses.sphere import sphere_regression
 from contsemi.models.heads import Head, Prototypes, mlp
 from contsemi.types import Needs, Outputs, Step
 
-__all__ = ["Cassle"]
-
 KINDS = ("predictive", "contrastive", "decorrelative", "mse", "knowledge")
 Pairs = Sequence[tuple[Outputs, Outputs]]
 

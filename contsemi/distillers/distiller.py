@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from contsemi.discovery import Part
 from contsemi.types import Experience, Needs, Step
 
-__all__ = ["Distiller"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Distiller(Part, nn.Module):

@@ -13,8 +13,6 @@ from contsemi.distillers.distiller import Distiller
 from contsemi.losses.distil import feature_distillation
 from contsemi.types import Needs, Step
 
-__all__ = ["FeatureDistillation"]
-
 
 @dataclass(kw_only=True, eq=False)
 class FeatureDistillation(Distiller):

@@ -29,8 +29,6 @@ from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
 from contsemi.losses.nearest_stream import Votes, row_votes, sum_votes, support_votes
 from contsemi.types import Needs, Step
 
-__all__ = ["NearestNeighbourDistillation"]
-
 
 @dataclass(kw_only=True, eq=False)
 class NearestNeighbourDistillation(Distiller):

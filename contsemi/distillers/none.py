@@ -7,8 +7,6 @@ from torch import Tensor
 from contsemi.distillers.distiller import Distiller
 from contsemi.types import Needs, Step
 
-__all__ = ["NoDistiller"]
-
 
 @dataclass(kw_only=True, eq=False)
 class NoDistiller(Distiller):

@@ -15,8 +15,6 @@ from contsemi.losses.scaled_regression import scaled_regression
 from contsemi.models.heads import Head, mlp
 from contsemi.types import Needs, Step
 
-__all__ = ["Projected"]
-
 
 def _build(width: int, draw: torch.Generator, *, hidden: int) -> nn.Module:
     return mlp(width, [hidden, width], norm=False, activation="gelu")

@@ -18,8 +18,6 @@ from contsemi.models.expendable import regressor
 from contsemi.models.heads import Head
 from contsemi.types import Needs, Step
 
-__all__ = ["SimReg"]
-
 
 def _build(width: int, draw: torch.Generator, *, layers: int, linear: bool) -> nn.Module:
     return regressor(width, layers=layers, linear=linear)

@@ -13,8 +13,6 @@ from contsemi.metrics.accuracy import accuracy_rows, within_task
 from contsemi.metrics.answers import Answered
 from contsemi.stores.store import Images
 
-__all__ = ["Evaluation", "evaluate"]
-
 _NONE = np.zeros(0, np.int64)
 
 

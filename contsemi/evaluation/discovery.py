@@ -19,8 +19,6 @@ from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.novel_classes import novel_accuracy, purity
 from contsemi.seeding import generator
 
-__all__ = ["Discovery"]
-
 STARTS, ITERATIONS = 10, 100  # of k-means; more starts take longer and find what ten find
 TRIALS, SPREAD = 8, 3  # numbers tried in a round, up to so many times those of the known classes
 

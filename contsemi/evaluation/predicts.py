@@ -7,8 +7,6 @@ from torch import Tensor
 from contsemi.stores.store import Images
 from contsemi.types import Outputs
 
-__all__ = ["HasFeatures", "Predicts"]
-
 
 class HasFeatures(Protocol):
     """What the probes ask."""

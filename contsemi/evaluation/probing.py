@@ -17,8 +17,6 @@ from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.probes.probe import Found, Probe, Rows
 from contsemi.stores.store import Images
 
-__all__ = ["Probes"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Probes:

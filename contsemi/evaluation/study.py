@@ -26,8 +26,6 @@ from contsemi.metrics.pseudo_labels import pseudo_label_quality
 from contsemi.records.records import Records
 from contsemi.stores.store import Images
 
-__all__ = ["Study"]
-
 
 class Study:
     """Measures after each task, and writes it down.

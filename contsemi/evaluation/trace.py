@@ -17,8 +17,6 @@ from contsemi.learner.loop import Hooks, Loop
 from contsemi.seeding import generator
 from contsemi.stores.store import Images
 
-__all__ = ["Trace", "fixed_subset"]
-
 
 def fixed_subset(
     tasks: Sequence[TestSet], images: int, seed: int, purpose: str = "evaluate"

@@ -28,8 +28,6 @@ from contsemi.predictors.predictor import Material
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.stores.store import Images
 
-__all__ = ["Truth"]
-
 FOLDER = "truth"
 CHAINS = ("with_labels", "with_drift", "with_labels_and_drift")
 FIELDS = ("means", "covariance", "counts")

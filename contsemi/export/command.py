@@ -5,8 +5,6 @@ from pathlib import Path
 
 from contsemi.report.door import Parser
 
-__all__ = ["export"]
-
 
 def export(arguments: Sequence[str] | None) -> int:
     """Write a model in a form for others."""

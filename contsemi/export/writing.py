@@ -25,8 +25,6 @@ from contsemi.predictors.gathered import Gathered
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.views.geometry import interpolation
 
-__all__ = ["Whole", "write"]
-
 LARGEST_ERROR = 1e-4  # of a probability, between the file and the model
 
 
@@ -96,7 +94,8 @@ def write(model: Model, folder: Path, to: str) -> list[Path]:
         said += "probabilities; onnxruntime differs from the model in float32 by at most "
         said += f"{error:.1e}.\n"
     else:
-        files["weights.safetensors"] = save(_tensors(whole))
+        tensors = {name: x.contiguous().clone() for name, x in whole.state_dict().items()}
+        files["weights.safetensors"] = save(tensors)
         files["model.json"] = json.dumps(_description(model, whole), indent=1).encode()
         said = "\n## Form\n\nweights.safetensors and model.json; nothing is pickled.\n"
     files["card.md"] = (card(model.saved) + said).encode()
@@ -129,10 +128,6 @@ def _resizing(views: Views, side: int) -> Tensor:
     low, high = torch.zeros_like(step), torch.full_like(step, side)
     origin = torch.full_like(step, (side - kept) / 2)
     return interpolation(origin, step, low, high, side, views.test_size)[0]
-
-
-def _tensors(whole: Whole) -> dict[str, Tensor]:
-    return {name: value.contiguous().clone() for name, value in whole.state_dict().items()}
 
 
 def _description(model: Model, whole: Whole) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from unicodedata import name
 
 from contsemi.errors import InputError
 
-__all__ = ["LabelBudget"]
-
 KEY = "label_ratio"
 HINT = "write a share such as 0.8%, 0.008 or 1/125, or a count such as 4/class"
 LONGEST = 40  # characters of a value, and how many of it an error shows

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from contsemi.errors import InputError
 from contsemi.labels.budget import KEY, LabelBudget
 
-__all__ = ["digest", "draw", "read_list"]
-
 Integers = NDArray[np.int64]
 LARGEST_LIST = 256 * 2**20  # bytes of a frozen list
 

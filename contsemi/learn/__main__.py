@@ -4,8 +4,6 @@ import sys
 
 from contsemi.report.door import at_once, command
 
-__all__ = ["main"]
-
 main = command("learn")
 
 

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from contsemi.data.twins import row_digests
 
-__all__ = ["Past", "digests"]
-
 
 def digests(images: Tensor) -> Tensor:
     """A digest of the pixels of each image uint8 [N, 3, S, S], int64 [N]."""

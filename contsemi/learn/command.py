@@ -6,8 +6,6 @@ from pathlib import Path
 from contsemi.errors import InputError
 from contsemi.report.door import Parser
 
-__all__ = ["learn"]
-
 _LIST = "labels="
 
 

@@ -19,8 +19,6 @@ from contsemi.living.label_list import given_classes
 from contsemi.stores.store import array_of
 from contsemi.types import Experience
 
-__all__ = ["Lesson", "opened"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:

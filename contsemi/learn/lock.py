@@ -9,8 +9,6 @@ from contsemi.errors import InputError
 from contsemi.storage.atomic import make_folder, storage, sweep
 from contsemi.storage.lock import FolderLock, InUse
 
-__all__ = ["locked"]
-
 _LOCK = "model.lock"
 
 

@@ -27,8 +27,6 @@ from contsemi.living.saved import Saved, generations, read, taught
 from contsemi.pipeline.work import fix_threads
 from contsemi.storage.atomic import write_atomically
 
-__all__ = ["Taught", "teach", "undo"]
-
 CARD = "card.md"
 HELD = 20  # test photos of each class that are kept, to see later what was forgotten
 # Words that a lesson may have of its own; the others belong to the model.

@@ -9,8 +9,6 @@ from contsemi.stores.store import ImageStore
 from contsemi.types import Experience
 from contsemi.views.background import Donors
 
-__all__ = ["MOST", "donors"]
-
 MOST = 512  # images whose backgrounds are held; they live on the device
 
 

@@ -9,8 +9,6 @@ import inspect
 
 import torch
 
-__all__ = ["SGD", "AdamW", "Eager"]
-
 
 class Eager(torch.optim.Optimizer):
     """An optimiser whose methods are torch's, as they were written."""

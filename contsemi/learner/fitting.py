@@ -7,8 +7,6 @@ from contsemi.devices.room import out_of_memory
 from contsemi.errors import StateDamaged
 from contsemi.storage.host import host_bytes
 
-__all__ = ["fitting"]
-
 
 @contextmanager
 def fitting(where: object, remedy: str) -> Iterator[None]:

@@ -8,19 +8,18 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from contsemi.devices.gathering import block, gather_even
+from contsemi.devices.gathering import gather_even
 from contsemi.devices.precision import autocast
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.room import with_room
 from contsemi.errors import OutOfDeviceMemory
 from contsemi.learner.known_features import KnownFeatures
 from contsemi.models.network import Network
+from contsemi.search.shards import own_part
 from contsemi.stores.choosing import plain
 from contsemi.stores.store import Images
 from contsemi.types import Forward, Outputs
 from contsemi.views import Augment
-
-__all__ = ["BySide", "Embedder", "by_side", "run_groups"]
 
 BATCH = 64  # images of one pass of a network whose features are kept
 KEPT_CHUNK = 2048  # of which they are asked for, and written, at once
@@ -133,7 +132,7 @@ class Embedder:
         ids = torch.arange(len(store)) if ids is None else ids
         count, parts = len(ids), []
         step = self.chunk if self.known is None else max(self.chunk, KEPT_CHUNK)
-        chunks = torch.split(ids[block(self.ranks, count)], step)
+        chunks = torch.split(ids[own_part(count, self.ranks)], step)
         for rows, following in itertools.zip_longest(chunks, chunks[1:]):
             chunk = store.take(rows)
             if following is not None:

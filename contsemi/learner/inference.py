@@ -27,8 +27,6 @@ from contsemi.stores.store import Images
 from contsemi.types import Outputs
 from contsemi.types.returned import tensor_of
 
-__all__ = ["Inference"]
-
 
 @dataclass(eq=False)
 class Inference:

@@ -5,8 +5,6 @@ from torch import nn
 from contsemi.learner.learner import Learner
 from contsemi.types import SoftLabels
 
-__all__ = ["kept_bytes", "network_bytes", "without_exemplars"]
-
 
 def network_bytes(network: nn.Module | None) -> int:
     """Bytes of a network's weights and statistics; 0 for none."""

@@ -20,8 +20,6 @@ from contsemi.data.twins import row_digests
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.readonce import read_once
 
-__all__ = ["KnownFeatures", "folder_of", "weights_digest"]
-
 LARGEST = 1 << 32  # bytes of a file
 
 Digests = NDArray[np.uint64]

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from contsemi.learner.eager import Eager
 
-__all__ = ["Lars"]
-
 EPSILON = 1e-8  # of the official codes' denominator, when the norms are separate
 
 _Factors = Tensor | float  # [n], one for each of n tensors, or one for all

@@ -41,8 +41,6 @@ from contsemi.stores.store import Images
 from contsemi.types import Batch, Experience, Step
 from contsemi.views import Augment
 
-__all__ = ["Learner"]
-
 
 class Learner:
     """A network with its objective, distiller, memory and optimiser.

@@ -15,8 +15,6 @@ from contsemi.types import Batch, Experience, Step
 if TYPE_CHECKING:
     from contsemi.learner.learner import Learner
 
-__all__ = ["HookList", "Hooks", "Loop", "fit"]
-
 
 @dataclass(slots=True)
 class Loop:

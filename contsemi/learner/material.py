@@ -1,6 +1,7 @@
 """A task's images as the network that predicts sees them: what a predictor works with."""
 
 from collections.abc import Callable
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -8,8 +9,6 @@ from torch import Tensor
 from contsemi.learner.pool import TaskPool
 from contsemi.predictors.predictor import Material
 from contsemi.types import Outputs
-
-__all__ = ["material"]
 
 
 @torch.no_grad()
@@ -41,7 +40,7 @@ def material(
             pool.networks.predicting, task.labelled.some(own.nonzero()[:, 0]), pool.heads
         ).features,
         labels=task.labels[own],
-        moved=pool.moved(_features) if moved and pool.networks.pasts else None,
+        moved=pool.moved(attrgetter("features")) if moved and pool.networks.pasts else None,
         ids=pool.ids,
         labelled_ids=task.ids[own],
         mixed=task.experience.mixed_pool,
@@ -53,7 +52,3 @@ def _soft_labels(pool: TaskPool, scores: Tensor) -> Tensor:
     foreign = torch.ones(scores.shape[1], dtype=torch.bool, device=scores.device)
     scores = scores.masked_fill(foreign.index_fill(0, pool.columns, False), -torch.inf)
     return scores.softmax(1).masked_fill((pool.labels >= 0)[:, None], 0.0)
-
-
-def _features(outputs: Outputs) -> Tensor:
-    return outputs.features

@@ -13,8 +13,6 @@ from contsemi.models.network import Network, freeze_batch_norm
 from contsemi.seeding import generator
 from contsemi.types import Forward, Needs
 
-__all__ = ["Networks"]
-
 
 class Networks:
     """All networks of a run.

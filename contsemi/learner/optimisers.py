@@ -14,8 +14,6 @@ from contsemi.learner import schedules
 from contsemi.learner.eager import SGD, AdamW
 from contsemi.learner.lars import Lars
 
-__all__ = ["SLOTS", "drop_gradients", "make", "restore", "state", "step"]
-
 SLOTS = {"adamw": 2, "sgd": 1, "lars": 1}  # copies of every weight that an optimiser keeps
 TRUST = 1e-3  # of LARS, in all published code
 SHORTCUT_NORM = re.compile(r"\.(shortcut|downsample)\.1\.weight$")  # as the backbones name it

@@ -1,6 +1,5 @@
 """Builds the objective, the distiller and the network that a configuration describes."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from contsemi.blocks.block import Block
 from contsemi.blocks.past_rows import PastRows
 from contsemi.config import Config, Views
+from contsemi.data.shards.scan import sha256_of
 from contsemi.data.sources.cache import default_folder
 from contsemi.devices.ranks import Ranks
 from contsemi.discovery import Part, parts_of
@@ -27,22 +27,6 @@ from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
 from contsemi.types import Needs
-
-__all__ = [
-    "all_needs",
-    "build_distiller",
-    "build_embeddings",
-    "build_network",
-    "build_part",
-    "check_policies",
-    "from_state",
-    "known_features",
-    "origin_of",
-    "refuse_moving",
-    "refuse_nothing_to_learn_from",
-    "refuse_unweighted",
-    "refuse_without_exemplars",
-]
 
 _Part = TypeVar("_Part", bound=Part)
 
@@ -200,17 +184,12 @@ def origin_of(config: Config, network: Network) -> dict[str, str] | None:
                 name=Path(config.init.weights).name,
                 source="a file",
                 licence="unknown",
-                sha256=_file_digest(Path(config.init.weights).expanduser()),
+                sha256=sha256_of(Path(config.init.weights).expanduser()),
                 labels="unknown",
             )
         )
     found = getattr(network.backbone, "origin", None)
     return None if found is None else asdict(found)
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def from_state(config: Config) -> Config:

@@ -13,8 +13,6 @@ from contsemi.search.index import Index, Kind
 from contsemi.stores.store import ImageStore
 from contsemi.types import Outputs
 
-__all__ = ["TaskPool"]
-
 
 class TaskPool:
     """The pool of a task, for one state of the networks; see :class:`~contsemi.types.Pool`.

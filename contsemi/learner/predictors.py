@@ -14,8 +14,6 @@ from contsemi.memory.embeddings import Embeddings
 from contsemi.search.index import Index, Kind
 from contsemi.types import Outputs, SoftLabels
 
-__all__ = ["predictions"]
-
 TEMPERATURE = 0.1  # of cosines, as all methods here are trained with
 NEAREST = 20  # rows of the index that vote
 CHUNK = 1024  # images whose votes are gathered at once

@@ -13,8 +13,6 @@ from contsemi.types import View
 from contsemi.views.cuts import draw_cuts
 from contsemi.views.draws import Draws
 
-__all__ = ["Drawn", "Reading"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:

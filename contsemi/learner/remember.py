@@ -21,8 +21,6 @@ from contsemi.stores.store import ImageStore
 from contsemi.types import Outputs
 from contsemi.types.returned import tensor_of
 
-__all__ = ["remember"]
-
 
 def remember(
     pool: TaskPool,

@@ -4,8 +4,6 @@ import math
 
 from contsemi.config import Optim
 
-__all__ = ["cosine", "learning_rate", "part_of_cosine"]
-
 
 def cosine(step: int, *, total_steps: int, start: float, end: float) -> float:
     """Half a cosine from ``start`` at step 0 to ``end`` at ``total_steps`` and later.

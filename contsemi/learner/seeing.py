@@ -12,8 +12,6 @@ from contsemi.learner.forward import run_groups
 from contsemi.learner.viewing import Viewed
 from contsemi.types import Forward, Needs, Outputs, Seen, View
 
-__all__ = ["Forwards", "Looks", "see"]
-
 
 @dataclass(frozen=True, slots=True)
 class Looks:

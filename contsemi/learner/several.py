@@ -10,8 +10,6 @@ from contsemi.distillers.distiller import Distiller
 from contsemi.learner.terms import checked_terms
 from contsemi.types import Experience, Step
 
-__all__ = ["SeveralDistillers"]
-
 
 class SeveralDistillers(Distiller):
     """What all of them need is prepared once; their terms are told apart by the distiller's name.

@@ -18,8 +18,6 @@ from contsemi.stores.store import ImageStore
 from contsemi.types import Batch, ByAge, Experience, Needs, View
 from contsemi.views.background import swapped
 
-__all__ = ["LabelledSource", "TaskRows"]
-
 _NONE = torch.empty(0, dtype=torch.int64)
 
 LabelledSource = Callable[[], tuple[Tensor, Tensor]]

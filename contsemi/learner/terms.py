@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from contsemi.learner.task import TaskRows
     from contsemi.objectives.objective import Objective
 
-__all__ = ["Learning", "checked_terms", "weighted_sum"]
-
 _PATIENCE = 20  # steps without a gradient, at most an epoch
 
 

@@ -16,8 +16,6 @@ from contsemi.views import Augment
 from contsemi.views.augment import Asked
 from contsemi.views.mix import mix
 
-__all__ = ["Blend", "Viewed", "make_views"]
-
 
 @dataclass(frozen=True, slots=True)
 class Blend:

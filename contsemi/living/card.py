@@ -5,8 +5,6 @@ from typing import Any
 from contsemi.living.saved import Saved
 from contsemi.report.words import one_line, percent
 
-__all__ = ["card", "lessons"]
-
 
 def card(saved: Saved) -> str:
     """Markdown; names of classes are shown as one line each."""

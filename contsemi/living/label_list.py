@@ -7,8 +7,6 @@ from contsemi.data.classes import same_name
 from contsemi.data.sources.listing import pool_files, relative, shown
 from contsemi.errors import InputError
 
-__all__ = ["given_classes", "list_of"]
-
 LABELS = "labels.csv"
 
 

@@ -22,8 +22,6 @@ from contsemi.predictors.gathered import Gathered
 from contsemi.stores.choosing import plain
 from contsemi.types import Experience
 
-__all__ = ["Model", "load", "restored"]
-
 Floats = NDArray[np.float32]
 
 

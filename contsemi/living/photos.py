@@ -17,8 +17,6 @@ from contsemi.data.sources.decode import Unreadable, decode, resize
 from contsemi.data.sources.listing import JUNK, SUFFIXES, shown
 from contsemi.errors import InputError
 
-__all__ = ["Photos", "arrays", "found", "in_chunks"]
-
 CHUNK = 128
 
 

@@ -16,8 +16,6 @@ from contsemi.pipeline.standing import Standing, bound, identity
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["LIVING", "Saved", "config_of", "generations", "read", "taught"]
-
 LIVING = "a model that is taught by python -m contsemi.learn"
 _ALL = 1_000_000  # every generation is kept
 _LARGEST = 1 << 28

@@ -10,8 +10,6 @@ from torch import Tensor
 from contsemi.losses.contrast import contrast, cosines
 from contsemi.losses.numerics import wide
 
-__all__ = ["affinity_contrast", "label_contrast", "swapped_views", "views_contrast"]
-
 
 def swapped_views(rows: Tensor) -> Tensor:
     """The other view of each image: [2 B, ...] view-major, the halves exchanged.

@@ -6,8 +6,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["agreement", "invariance"]
-
 
 def agreement(scores: Tensor, reference: Tensor, *, temperature: float) -> Tensor:
     """KL(softmax(scores / t) || softmax(reference / t)) of each row.

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["confident_loss", "moved_shares", "neighbour_agreement", "sharpened_guess"]
-
 
 def sharpened_guess(
     logits: Tensor, shares: Tensor, *, adjustment: float, temperature: float

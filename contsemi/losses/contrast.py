@@ -8,16 +8,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = [
-    "angular_margin",
-    "contrast",
-    "cosines",
-    "first_contrast",
-    "paired_contrast",
-    "relation_contrast",
-    "view_contrast",
-]
-
 LOWEST = -1e30  # stands for the score of what may not be compared; -inf would give no gradient
 
 

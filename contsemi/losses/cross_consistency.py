@@ -5,8 +5,6 @@ from torch.nn import functional
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["cross_consistency", "score_variance", "unevenness"]
-
 LOWEST = -1e30
 
 

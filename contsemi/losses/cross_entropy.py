@@ -6,8 +6,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import row_mean, wide
 
-__all__ = ["cross_entropy", "label_cross_entropy", "smooth_labels", "soft_cross_entropy"]
-
 
 def cross_entropy(log_probs: Tensor, targets: Tensor) -> Tensor:
     """Mean of H(target, prediction) over rows, from log-probabilities.

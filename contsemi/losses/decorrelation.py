@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["decorrelation"]
-
 EPSILON = 1e-5  # as in a BatchNorm
 
 

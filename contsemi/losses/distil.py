@@ -6,8 +6,6 @@ from torch import Tensor
 from contsemi.losses.cross_entropy import cross_entropy
 from contsemi.losses.numerics import wide
 
-__all__ = ["feature_distillation", "nearest_neighbour_distillation"]
-
 
 def nearest_neighbour_distillation(log_probs: Tensor, past_log_probs: Tensor) -> Tensor:
     """Mean H(p_past, p) of soft-nearest-neighbour classes over supports of old classes.

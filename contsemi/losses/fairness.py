@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["fairness"]
-
 
 def fairness(logits: Tensor, counts: Tensor, *, probs: Tensor, shares: Tensor) -> Tensor:
     """sum_c q_c log m_c: the less even the surely predicted rows are, the higher.

@@ -4,8 +4,6 @@ from torch import Tensor
 
 from contsemi.losses.contrast import contrast
 
-__all__ = ["attraction", "elimination"]
-
 
 def attraction(
     scores: Tensor, positives: Tensor, false: Tensor, itself: Tensor, *, temperature: float

@@ -10,15 +10,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = [
-    "SIMILARITIES",
-    "draw_tasks",
-    "hard_indices",
-    "mixed_negatives",
-    "similarity_scores",
-    "task_logits",
-]
-
 SIMILARITIES = ("sns", "dot", "cosine", "euclidean")
 
 

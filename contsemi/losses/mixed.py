@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["mixed_losses"]
-
 
 def mixed_losses(
     logits: Tensor,

@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.losses.contrast import contrast, cosines
 
-__all__ = ["mutual_contrast"]
-
 
 def mutual_contrast(predictions: Tensor, frozen: Tensor, *, temperature: float) -> Tensor:
     """InfoNCE of each row among all frozen rows, and of each frozen row among all rows.

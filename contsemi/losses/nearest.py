@@ -6,8 +6,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["nearest_classes", "soft_nearest_neighbours", "support_labels"]
-
 # exp(s - max + LIFT) neither overflows when summed over rows nor leaves the normal float32 range
 # while the cosines over the temperature spread over less than WIDEST and weights over exp(30).
 LIFT, WIDEST = 60.0, 100.0

@@ -19,8 +19,6 @@ from contsemi.losses.numerics import wide
 from contsemi.types.outputs import RowTable
 from contsemi.types.soft_labels import SoftLabels
 
-__all__ = ["Votes", "row_votes", "score_votes", "sum_votes", "support_votes"]
-
 _SCORES = 1 << 22  # scores held at a time
 _RAISE = 40.0  # splits exponents of up to 120 between two factors that float32 can hold
 

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["row_mean", "sum_of_others", "whole_views", "wide"]
-
 
 def wide(x: Tensor) -> Tensor:
     """``x`` in float32, the precision of the losses; float64 stays float64.

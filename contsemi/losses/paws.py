@@ -9,8 +9,6 @@ from torch import Tensor
 from contsemi.losses.cross_entropy import cross_entropy
 from contsemi.losses.numerics import sum_of_others, wide
 
-__all__ = ["consistency", "mean_entropy_maximisation", "sharpen", "sharpened_targets"]
-
 NEGLIGIBLE = 1e-4  # target probabilities below this are dropped, as in the official code
 
 

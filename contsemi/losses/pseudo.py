@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import row_mean, wide
 
-__all__ = ["pseudo_cross_entropy"]
-
 
 def pseudo_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Mean of w · H(target, softmax(logits)) over all rows, also over those that weigh nothing.

@@ -2,8 +2,6 @@
 
 import math
 
-__all__ = ["cosine_ramp"]
-
 
 def cosine_ramp(done: float) -> float:
     """min(1, 3/4 (1 - cos(pi · done))): 0 at the start, 1 from 0.608 of the training on.

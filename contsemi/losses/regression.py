@@ -6,8 +6,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import sum_of_others, whole_views, wide
 
-__all__ = ["class_means", "swapped_regression"]
-
 
 def swapped_regression(predictions: Tensor, targets: Tensor, *, batch_size: int) -> Tensor:
     """Mean of 2 - 2 <q_v, u_t> over images and all pairs of a view v and a target view t != v.

@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["scaled_regression"]
-
 LEAST = 1e-8  # variance of features that are all the same
 
 

@@ -6,8 +6,6 @@ from torch.nn import functional
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["centres", "hard_shares", "scattering"]
-
 LOWEST = -1e30
 
 

@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import row_mean, wide
 
-__all__ = ["sphere_regression"]
-
 
 def sphere_regression(predictions: Tensor, targets: Tensor) -> Tensor:
     """Mean of 2 - 2 cos(prediction, target): the squared distance of the unit rows.

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import sum_of_others, whole_views, wide
 
-__all__ = ["swapped_cross_entropy"]
-
 
 def swapped_cross_entropy(
     scores: Tensor, targets: Tensor, *, batch_size: int, temperature: float

@@ -6,8 +6,6 @@ from torch import Tensor
 
 from contsemi.losses.numerics import wide
 
-__all__ = ["hard_triplets", "repelled"]
-
 
 def hard_triplets(
     embeddings: Tensor, labels: Tensor, *, k: int, margin: float, soft: bool = False

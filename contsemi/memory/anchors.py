@@ -15,8 +15,6 @@ from contsemi.seeding import generator
 from contsemi.stores.store import ImageStore
 from contsemi.types import Experience
 
-__all__ = ["Anchors"]
-
 _LEAST_LEFT = 0.5  # share of a task's unlabelled images that is left to train on
 
 

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["ClassCovariances", "normalised_covariance", "tukey"]
-
 
 def tukey(features: Tensor, *, power: float) -> Tensor:
     """Features [n, F] >= 0 to a power, which makes skewed ones more like a Gaussian's.

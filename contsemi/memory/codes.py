@@ -17,8 +17,6 @@ from torch.nn import functional
 from contsemi.assign.kmeans import kmeans
 from contsemi.search.torch_rows import in_pieces
 
-__all__ = ["CENTROIDS", "CodedIndex", "Codes", "coded_bytes"]
-
 CENTROIDS = 16
 _FITTED = 20_000  # rows that centroids are fitted on, at most
 _ROUNDS = 25  # of k-means, at most

@@ -25,8 +25,6 @@ from contsemi.search.index import Index, Kind
 from contsemi.search.shards import Peers
 from contsemi.types import MemoryRows, SoftLabels
 
-__all__ = ["Embeddings", "label_bytes"]
-
 _LEAST_ROOM = 1 << 28  # bytes: an index that is smaller is not worth compressing
 
 

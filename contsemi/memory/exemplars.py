@@ -15,8 +15,6 @@ from torch import Tensor
 from contsemi.stores.resident import Resident
 from contsemi.stores.store import ImageStore, image_bytes
 
-__all__ = ["Exemplars", "balanced_quota", "best_of_each", "sure_rows"]
-
 
 def balanced_quota(counts: Tensor, budget: int) -> Tensor:
     """How many images each class may keep.

@@ -5,7 +5,6 @@ the others find theirs. That is worth most when labels are few: a mean of four i
 of four hundred soft ones is not.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -13,21 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsemi.memory.moments import Moments
-
-__all__ = ["Expected", "expected_classes"]
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What the rounds came to.
-
-    Attributes:
-        probs: [n, C] of the unlabelled images; rows sum to 1.
-        moments: of all images, the labelled ones by their labels.
-    """
-
-    probs: Tensor
-    moments: Moments
 
 
 @torch.no_grad()
@@ -40,22 +24,20 @@ def expected_classes(
     rounds: int,
     balance: int,
     shrinkage: float | Literal["auto"],
-    prior: Tensor | None = None,
-) -> Expected:
-    """The classes of a task's unlabelled images, and the moments that go with them.
+) -> Tensor:
+    """Soft classes [n, C] of a task's unlabelled images; rows sum to 1, or are 0 without a round.
 
     Each round classifies all images by the moments of the round before (equal priors, one
-    covariance), brings the columns of the soft classes to the prior, and takes new moments.
+    covariance), brings the columns of the soft classes to equal shares, and takes new moments.
 
     Args:
         features: [n, F] of images without a label, of this task's classes; n may be 0.
         labelled: [L, F] of the labelled images; where L is 0 the others count for no class.
         labels: int64 [L], their classes in [0, C).
         num_classes: C.
-        rounds: of both steps; 0 takes the labelled images alone.
+        rounds: of both steps; 0 gives no image a class.
         balance: passes of Sinkhorn and Knopp in a round; 0 leaves the classes as they come.
         shrinkage: share of a round covariance, see :meth:`~.moments.Moments.scores`.
-        prior: [C], shares of the classes among the images; ``None`` for equal ones.
 
     Source: expectation maximisation of a Gaussian mixture with tied covariance; balanced as in
         Hu, Gripon and Pateux 2021 (PT-MAP).
@@ -64,13 +46,12 @@ def expected_classes(
     none = Moments.none(labelled.shape[1], labelled.device)
     moments = none.joined(labelled, given)
     probs = features.new_zeros(len(features), num_classes)
-    if prior is None:
-        prior = torch.full((num_classes,), 1 / num_classes, device=features.device)
+    prior = torch.full((num_classes,), 1 / num_classes, device=features.device)
     for _ in range(rounds if len(labels) else 0):
         scores = moments.scores(features, shrinkage=shrinkage)
         probs = balanced(scores, prior, passes=balance)
         moments = none.joined(torch.cat([features, labelled]), torch.cat([probs, given]))
-    return Expected(probs, moments)
+    return probs
 
 
 def balanced(scores: Tensor, prior: Tensor, *, passes: int) -> Tensor:

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["fits"]
-
 
 def fits(
     features: Tensor,

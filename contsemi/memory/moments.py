@@ -14,8 +14,6 @@ from torch import Tensor
 
 from contsemi.memory.shrinking import oracle_shrinkage
 
-__all__ = ["AffineMap", "Moments", "fit_affine"]
-
 
 @dataclass(frozen=True, slots=True)
 class AffineMap:

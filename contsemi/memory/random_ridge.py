@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["RandomRidge"]
-
 
 @dataclass(frozen=True, slots=True)
 class RandomRidge:

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["oracle_shrinkage"]
-
 
 def oracle_shrinkage(covariance: Tensor, count: float | Tensor) -> Tensor:
     """The share of a round covariance by the oracle approximating rule, for Gaussian rows.

@@ -19,8 +19,6 @@ from contsemi.losses.nearest_stream import Votes, row_votes, score_votes, sum_vo
 from contsemi.losses.numerics import wide
 from contsemi.types.soft_labels import SoftLabels
 
-__all__ = ["Summary"]
-
 _ROUNDS = 8  # of k-means
 _GATHERED = 1 << 27  # numbers of rows at a time on a GPU
 

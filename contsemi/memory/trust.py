@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Trust", "fitted_temperature"]
-
 # Temperatures that are tried; scores of Gaussians in many dimensions are far too sure.
 _LOWEST, _HIGHEST, _TRIED = -3.0, 8.0, 441
 _PREFIX = "trust."

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Voters"]
-
 
 @dataclass(frozen=True, slots=True)
 class Voters:

@@ -14,8 +14,6 @@ from contsemi.losses.nearest_stream import Votes, support_votes
 from contsemi.memory.summary import Summary
 from contsemi.types.soft_labels import SoftLabels
 
-__all__ = ["BOUND", "WholeVote"]
-
 BOUND = 0.01  # mean L1 distance of class probabilities
 _EXACT_UP_TO = 50_000  # rows: fewer are not cheaper by a summary
 _EXACT_UP_TO_GPU = 1_000_000

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from contsemi.errors import Diverged
 
-__all__ = ["accuracy_per_task", "accuracy_rows", "within_task"]
-
 Integers = NDArray[np.integer]
 
 

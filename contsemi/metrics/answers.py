@@ -9,8 +9,6 @@ from contsemi.metrics.calibration import Reliability, reliability
 from contsemi.metrics.confusion import confusion_matrix
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["Answered"]
-
 Integers = NDArray[np.integer]
 Floats = NDArray[np.floating]
 

@@ -5,8 +5,6 @@ import numpy as np
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.trajectory import Trajectory
 
-__all__ = ["anytime_accuracy"]
-
 
 def anytime_accuracy(trajectory: Trajectory) -> float | Undefined:
     """The mean over evaluations of the mean accuracy on the tasks seen so far (AAA).

@@ -4,8 +4,6 @@ from numpy.typing import ArrayLike
 
 from contsemi.metrics.matrix import Undefined, as_matrix, lacking
 
-__all__ = ["average_accuracy"]
-
 
 def average_accuracy(matrix: ArrayLike, after: int | None = None) -> float | Undefined:
     """A_i, the mean over tasks j ≤ i of R_ij; every task weighs the same (Lopez-Paz 2017).

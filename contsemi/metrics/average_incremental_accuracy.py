@@ -5,8 +5,6 @@ from numpy.typing import ArrayLike
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.matrix import Undefined, as_matrix, mean_of
 
-__all__ = ["average_incremental_accuracy"]
-
 
 def average_incremental_accuracy(matrix: ArrayLike) -> float | Undefined:
     """(1/T) Σ_i A_i (Rebuffi et al., iCaRL, 2017; there with balanced tasks, as here weighed).

@@ -4,8 +4,6 @@ from numpy.typing import ArrayLike
 
 from contsemi.metrics.matrix import Undefined, as_matrix, lacking
 
-__all__ = ["backward_transfer"]
-
 
 def backward_transfer(matrix: ArrayLike) -> float | Undefined:
     """The mean over all tasks but the last of R_{T−1,j} − R_jj, from 0 (Lopez-Paz 2017).

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from contsemi.metrics.answers import Answered
 
-__all__ = ["ByClass", "by_class"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ByClass:

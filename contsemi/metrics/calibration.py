@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["Reliability", "reliability"]
-
 BINS = 15  # as in Guo et al. 2017
 
 

@@ -9,8 +9,6 @@ from contsemi.metrics.knn_probe import unit_rows
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.novel_classes import matched_classes
 
-__all__ = ["Clustering", "clustering_quality", "kmeans"]
-
 
 @dataclass(frozen=True, slots=True)
 class Clustering:

@@ -8,15 +8,6 @@ from numpy.typing import NDArray
 from contsemi.metrics.knn_probe import unit_rows
 from contsemi.metrics.matrix import Undefined
 
-__all__ = [
-    "Episodes",
-    "FewShot",
-    "draw_episodes",
-    "episode_accuracy",
-    "episode_interval",
-    "episode_scores",
-]
-
 SIMILARITIES = ("sns", "dot", "cosine", "euclidean")
 CHUNK = 64  # episodes that are scored at a time
 Floats = NDArray[np.floating]

@@ -5,8 +5,6 @@ from numpy.typing import ArrayLike
 
 from contsemi.metrics.matrix import Matrix, Undefined, as_matrix, lacking
 
-__all__ = ["forgetting", "forgetting_per_task"]
-
 
 def forgetting_per_task(matrix: ArrayLike) -> Matrix:
     """Max minus last of each task: max over j ≤ i < T−1 of R_ij, minus R_{T−1,j} (from 0).

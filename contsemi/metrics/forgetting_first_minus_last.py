@@ -5,8 +5,6 @@ from numpy.typing import ArrayLike
 from contsemi.metrics.backward_transfer import backward_transfer
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["forgetting_first_minus_last"]
-
 
 def forgetting_first_minus_last(matrix: ArrayLike) -> float | Undefined:
     """Minus the backward transfer; never greater than :func:`forgetting` (Avalanche 0.6).

@@ -5,8 +5,6 @@ from numpy.typing import ArrayLike
 
 from contsemi.metrics.matrix import Undefined, as_matrix, lacking
 
-__all__ = ["forward_transfer"]
-
 
 def forward_transfer(matrix: ArrayLike, baseline: ArrayLike) -> float | Undefined:
     """The mean over all tasks but the first of R_{j−1,j} − b_j (Lopez-Paz 2017).

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["coarse_accuracy", "distance_of_mistakes"]
-
 Integers = NDArray[np.integer]
 
 

@@ -5,8 +5,6 @@ from numpy.typing import NDArray
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["knn_accuracy", "knn_predict"]
-
 Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
 

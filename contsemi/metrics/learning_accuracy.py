@@ -4,8 +4,6 @@ from numpy.typing import ArrayLike
 
 from contsemi.metrics.matrix import Undefined, as_matrix, lacking
 
-__all__ = ["learning_accuracy"]
-
 
 def learning_accuracy(matrix: ArrayLike) -> float | Undefined:
     """The mean of the diagonal, (1/T) Σ_j R_jj (Riemer et al. 2019).

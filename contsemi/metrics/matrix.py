@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Matrix", "Undefined", "as_matrix", "lacking", "mean_of", "or_none"]
-
 Matrix = NDArray[np.float64]
 """[T, T] accuracies in [0, 1]; row = after task i, column = test task j; NaN where not measured."""
 

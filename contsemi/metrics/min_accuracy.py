@@ -5,8 +5,6 @@ import numpy as np
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.trajectory import Trajectory
 
-__all__ = ["min_accuracy", "worst_case_accuracy"]
-
 
 def min_accuracy(trajectory: Trajectory) -> float | Undefined:
     """min-ACC: the mean over the earlier tasks of their lowest accuracy since they were learned.

@@ -8,8 +8,6 @@ from scipy.special import stdtrit
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["Difference", "paired_difference"]
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["project"]
-
 
 def project(
     points: NDArray[np.floating], centres: NDArray[np.floating]

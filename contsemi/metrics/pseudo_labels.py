@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["PseudoLabels", "pseudo_label_quality"]
-
 
 @dataclass(frozen=True, slots=True)
 class PseudoLabels:

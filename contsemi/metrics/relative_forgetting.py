@@ -6,8 +6,6 @@ from numpy.typing import ArrayLike
 from contsemi.metrics.forgetting import forgetting, forgetting_per_task
 from contsemi.metrics.matrix import Undefined, as_matrix
 
-__all__ = ["relative_forgetting"]
-
 
 def relative_forgetting(matrix: ArrayLike) -> float | Undefined:
     """The mean over all tasks but the last of (max minus last) / max; 1 is all forgotten.

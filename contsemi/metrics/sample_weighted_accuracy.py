@@ -5,8 +5,6 @@ from numpy.typing import ArrayLike
 
 from contsemi.metrics.matrix import Undefined, as_matrix, lacking
 
-__all__ = ["sample_weighted_accuracy"]
-
 
 def sample_weighted_accuracy(matrix: ArrayLike, images: ArrayLike) -> float | Undefined:
     """Σ n_j R_Tj / Σ n_j; that of Avalanche's stream accuracy over the whole test stream.

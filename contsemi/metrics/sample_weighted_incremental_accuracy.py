@@ -6,8 +6,6 @@ from numpy.typing import ArrayLike
 from contsemi.metrics.matrix import Undefined, as_matrix, mean_of
 from contsemi.metrics.sample_weighted_accuracy import sample_weighted_accuracy
 
-__all__ = ["sample_weighted_incremental_accuracy"]
-
 
 def sample_weighted_incremental_accuracy(matrix: ArrayLike, images: ArrayLike) -> float | Undefined:
     """(1/T) Σ_i Σ_{j≤i} n_j R_ij / Σ_{j≤i} n_j: the mean over tasks of one accuracy on all so far.

@@ -10,8 +10,6 @@ from contsemi.metrics.stability_gap import gap_depth, recovery_steps
 from contsemi.metrics.trajectory import Trajectory
 from contsemi.metrics.windowed import windowed_forgetting, windowed_plasticity
 
-__all__ = ["TRAJECTORY_METRICS", "summarise_trajectory"]
-
 # De Lange et al. 2023 report Δ = 10 and Δ = 100 evaluations.
 WINDOW = 10
 

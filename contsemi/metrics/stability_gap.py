@@ -7,8 +7,6 @@ import numpy as np
 from contsemi.metrics.matrix import Undefined, mean_of
 from contsemi.metrics.trajectory import Trajectory
 
-__all__ = ["Gap", "gap_depth", "gaps", "recovery_steps"]
-
 RECOVERED = 0.95  # of the accuracy before
 
 

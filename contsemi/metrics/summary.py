@@ -17,8 +17,6 @@ from contsemi.metrics.sample_weighted_incremental_accuracy import (
     sample_weighted_incremental_accuracy,
 )
 
-__all__ = ["HEADLINE", "METRICS", "summarise"]
-
 METRICS: Mapping[str, Callable[[ArrayLike], float | Undefined]] = {
     "average_accuracy": average_accuracy,
     "average_incremental_accuracy": average_incremental_accuracy,

@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["Trajectory", "as_trajectory"]
-
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.trajectory import Trajectory
 
-__all__ = ["largest_drop", "largest_rise", "windowed_forgetting", "windowed_plasticity"]
-
 
 def largest_drop(series: ArrayLike, *, window: int) -> float | Undefined:
     """The greatest a_s − a_t with s < t < s + window; 0 for a series that never falls.

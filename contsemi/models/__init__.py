@@ -11,8 +11,6 @@ from contsemi.discovery import find_module
 from contsemi.errors import InputError, MethodFailed
 from contsemi.models.initialise import drawing_from
 
-__all__ = ["build_backbone"]
-
 
 def build_backbone(
     config: Mapping[str, Any], generator: torch.Generator, *, side: int | None = None

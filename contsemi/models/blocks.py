@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["BasicBlock", "ResidualNetwork", "convolution"]
-
 NARROW = 16  # channels
 
 

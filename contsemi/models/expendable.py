@@ -3,8 +3,6 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Unit", "normalised_projector", "regressor"]
-
 
 class Unit(nn.Module):
     """Rows [N, D] brought to unit length."""

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["drawing_from", "only_sizes"]
-
 
 def only_sizes() -> bool:
     """Whether somebody asks for sizes alone, on torch's ``meta`` device: then nothing is drawn."""

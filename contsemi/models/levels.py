@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.models.heads import Classifier
 
-__all__ = ["LevelClassifier", "chunk"]
-
 
 def chunk(num_features: int, level: int, levels: int) -> tuple[int, int]:
     """Where a level's own features begin and end.

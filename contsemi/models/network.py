@@ -11,8 +11,6 @@ from contsemi.models.heads import USUAL, Prototypes, usual_heads
 from contsemi.models.initialise import drawing_from
 from contsemi.types import Head, Outputs
 
-__all__ = ["Network", "freeze_batch_norm"]
-
 
 class Network(nn.Module):
     """Images to features, and features to the outputs of named heads.

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Origin"]
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:

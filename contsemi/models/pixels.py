@@ -2,8 +2,6 @@
 
 from torch import Tensor, nn
 
-__all__ = ["build"]
-
 
 class Pixels(nn.Module):
     """Flattens images; has no parameter.

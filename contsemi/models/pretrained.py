@@ -20,8 +20,6 @@ from torch import Tensor
 from contsemi.errors import InputError, article
 from contsemi.models.network import Network
 
-__all__ = ["OURS", "load_weights", "read_tensors"]
-
 # The keys under which official checkpoints have the network that was trained. Of a student and a
 # teacher it is the student, as in Daino.
 NETWORKS = ("student", "state_dict", "model_state_dict", "model", "net")

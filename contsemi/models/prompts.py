@@ -6,8 +6,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Prompts"]
-
 
 class Prompts(nn.Module):
     """Tokens behind the class token; what a layer makes of them gives way to the next layer's own.

@@ -5,8 +5,6 @@ from torch import nn
 from contsemi.errors import InputError
 from contsemi.models.blocks import ResidualNetwork, convolution
 
-__all__ = ["build"]
-
 
 def build(*, width: int, stem: str, padding: int) -> ResidualNetwork:
     """A ResNet-18.

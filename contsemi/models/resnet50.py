@@ -2,8 +2,6 @@
 
 from torch import Tensor, nn
 
-__all__ = ["build"]
-
 
 class ResNet50(nn.Module):
     """[N, 3, s, s] to [N, 2048]."""

@@ -7,8 +7,6 @@ from torch import nn
 from contsemi.errors import InputError
 from contsemi.models.blocks import ResidualNetwork, convolution
 
-__all__ = ["build"]
-
 
 def build(*, width: int, blocks: Sequence[int], stem_stride: int) -> ResidualNetwork:
     """A residual network with a 3x3 stem.

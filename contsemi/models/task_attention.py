@@ -4,8 +4,6 @@ import math
 
 from torch import Tensor, nn
 
-__all__ = ["TaskAttention"]
-
 
 class TaskAttention(nn.Module):
     """[T, N, D] to [T, N, D]: each row of a task adapts to the others.

@@ -11,8 +11,6 @@ from contsemi.models.initialise import only_sizes
 from contsemi.models.origin import Origin
 from contsemi.models.pretrained import OURS, read_tensors
 
-__all__ = ["Timm", "build"]
-
 TRUNK = "backbone.trunk."  # as our own states name it
 
 
@@ -37,7 +35,8 @@ class Timm(nn.Module):
         # resnet10t on an Intel Xeon with AMX: 1 of 144 repeated steps, which no short trial finds
         self.unsteady = "" if frozen else "a trained network of timm may give other gradients"
         patches: Any = getattr(trunk, "patch_embed", None)
-        sides = getattr(patches, "img_size", None) if _is_strict(patches) else None
+        strict = getattr(patches, "strict_img_size", False)  # refuses images of another side
+        sides = getattr(patches, "img_size", None) if strict else None
         self.side = int(sides[0]) if sides else None
 
     def forward(self, images: Tensor) -> Tensor:
@@ -105,11 +104,6 @@ def build(*, arch: str, download: bool, frozen: bool) -> Timm:
         licence, digest = str(made_by.get("license") or "unknown"), _digest(trunk)
         origin = Origin(tag, f"timm {timm.__version__}, hub", licence, digest, "unknown")
     return Timm(trunk, origin, frozen=frozen)
-
-
-def _is_strict(patches: Any) -> bool:
-    """Whether a transformer's patches refuse images of another side than it was made for."""
-    return bool(getattr(patches, "strict_img_size", False))
 
 
 def _digest(trunk: nn.Module) -> str:

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from contsemi.errors import InputError
 from contsemi.models.prompts import Prompts
 
-__all__ = ["build"]
-
 
 class VitSmall(nn.Module):
     """[N, 3, s, s] to the class token [N, 384], for any side s that is a multiple of the patch.

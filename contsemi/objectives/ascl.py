@@ -20,8 +20,6 @@ from contsemi.losses.contrast import contrast
 from contsemi.objectives.momentum_contrast import MomentumContrast
 from contsemi.types import Step
 
-__all__ = ["Ascl"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Ascl(MomentumContrast):

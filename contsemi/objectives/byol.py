@@ -18,8 +18,6 @@ from contsemi.losses.regression import class_means
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 
-__all__ = ["Byol"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Byol(Objective):

@@ -21,8 +21,6 @@ from contsemi.losses.triplets import hard_triplets, repelled
 from contsemi.objectives.objective import Objective
 from contsemi.types import Experience, Mix, Needs, Outputs, Step, View
 
-__all__ = ["Ccic"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Ccic(Objective):

@@ -26,8 +26,6 @@ from contsemi.models.heads import classifier
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
-__all__ = ["Cmsf"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Cmsf(Objective):

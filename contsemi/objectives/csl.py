@@ -18,8 +18,6 @@ from contsemi.blocks.support_votes import paws
 from contsemi.objectives.indexed import Indexed
 from contsemi.types import Outputs, Step
 
-__all__ = ["Csl"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Csl(Indexed):

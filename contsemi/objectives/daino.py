@@ -20,8 +20,6 @@ from contsemi.models.heads import prototypes
 from contsemi.objectives.indexed import Indexed
 from contsemi.types import Outputs, Step
 
-__all__ = ["Daino"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Daino(Indexed):

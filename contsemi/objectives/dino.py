@@ -14,8 +14,6 @@ from contsemi.blocks.centre import Centre
 from contsemi.objectives.free_clusters import FreeClusters
 from contsemi.types import Outputs, Step
 
-__all__ = ["Dino"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Dino(FreeClusters):

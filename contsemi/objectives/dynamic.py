@@ -19,8 +19,6 @@ from contsemi.losses.ramps import cosine_ramp
 from contsemi.objectives.objective import Objective
 from contsemi.types import Experience, Needs, Step, Teacher, View
 
-__all__ = ["Dynamic"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Dynamic(Objective):

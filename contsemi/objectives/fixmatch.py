@@ -23,8 +23,6 @@ from contsemi.losses.pseudo import pseudo_cross_entropy
 from contsemi.objectives.indexed import Indexed
 from contsemi.types import Needs, Outputs, Step, Teacher, View
 
-__all__ = ["FixMatch"]
-
 
 @dataclass(kw_only=True, eq=False)
 class FixMatch(Indexed):

@@ -25,8 +25,6 @@ from contsemi.losses.false_negatives import attraction, elimination
 from contsemi.objectives.objective import Objective
 from contsemi.types import Needs, Step, Teacher
 
-__all__ = ["Fnc"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Fnc(Objective):

@@ -18,8 +18,6 @@ from contsemi.models.heads import clusters
 from contsemi.objectives.objective import Objective
 from contsemi.types import Needs, Outputs, Step
 
-__all__ = ["FreeClusters"]
-
 
 @dataclass(kw_only=True, eq=False)
 class FreeClusters(Objective):

@@ -19,8 +19,6 @@ from contsemi.models.levels import LevelClassifier
 from contsemi.objectives.objective import Objective
 from contsemi.types import Experience, Needs, Outputs, Step, Teacher
 
-__all__ = ["HierMatch"]
-
 
 @dataclass(kw_only=True, eq=False)
 class HierMatch(Objective):
@@ -56,17 +54,16 @@ class HierMatch(Objective):
         self.levels = ("fine", "coarse", "top") if self.top else ("fine", "coarse")
         self.register_buffer("above", torch.tensor([*self.top], dtype=torch.int64), False)
         self.by = SureLevels(threshold=self.threshold) if self.base == "fixmatch" else self._mixed()
+        slow = None
+        if self.teacher:
+            slow = Teacher(ema_momenta(self.teacher), self.teacher_buffers, shrink=self.shrink)
         self.needs = Needs(
             views=self.by.views(),
             heads=tuple(self._head(level) for level in range(len(self.levels))),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=self._slow() if self.teacher else None,
+            teacher=slow,
         )
-
-    def _slow(self) -> Teacher:
-        momenta = ema_momenta(self.teacher)
-        return Teacher(momenta, buffers=self.teacher_buffers, shrink=self.shrink)
 
     def _mixed(self) -> MixedLevels:
         return MixedLevels(

@@ -23,8 +23,6 @@ from contsemi.losses.false_negatives import attraction, elimination
 from contsemi.objectives.momentum_contrast import MomentumContrast
 from contsemi.types import Step
 
-__all__ = ["Ifnd"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Ifnd(MomentumContrast):

@@ -19,8 +19,6 @@ from contsemi.losses.numerics import wide
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
-__all__ = ["Indexed"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Indexed(Objective):

@@ -21,8 +21,6 @@ from contsemi.losses.contrast import angular_margin, contrast
 from contsemi.objectives.momentum_contrast import MomentumContrast
 from contsemi.types import Step
 
-__all__ = ["Interclr"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Interclr(MomentumContrast):

@@ -29,8 +29,6 @@ from contsemi.models.heads import clusters
 from contsemi.objectives.objective import Objective
 from contsemi.types import Experience, Needs, Step, Teacher, View
 
-__all__ = ["Mira"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Mira(Objective):

@@ -16,8 +16,6 @@ from contsemi.losses.mixed import mixed_losses
 from contsemi.objectives.objective import Objective
 from contsemi.types import Mix, Needs, Step, Teacher, View
 
-__all__ = ["MixMatch"]
-
 
 @dataclass(kw_only=True, eq=False)
 class MixMatch(Objective):
@@ -37,6 +35,9 @@ class MixMatch(Objective):
         super().__post_init__()
         piled = ("labelled", "weak")
         mix = Mix(of=piled, partners="shuffled", alpha=self.alpha, larger_first=True)
+        slow = None
+        if self.teacher:
+            slow = Teacher(ema_momenta(self.teacher), self.teacher_buffers, shrink=self.shrink)
         self.needs = Needs(
             views={
                 "labelled": View(rows="labelled", policy="weak", seen_by=()),
@@ -46,12 +47,8 @@ class MixMatch(Objective):
             heads=("classifier",),
             supports_per_class=self.supports_per_class,
             labelled_from="all",
-            teacher=self._slow() if self.teacher else None,
+            teacher=slow,
         )
-
-    def _slow(self) -> Teacher:
-        momenta = ema_momenta(self.teacher)
-        return Teacher(momenta, buffers=self.teacher_buffers, shrink=self.shrink)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``labels`` and ``guesses``; whichever kind of images the step has."""

@@ -19,8 +19,6 @@ from contsemi.losses.contrast import first_contrast
 from contsemi.objectives.momentum_contrast import MomentumContrast
 from contsemi.types import Step
 
-__all__ = ["Mochi"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Mochi(MomentumContrast):

@@ -16,8 +16,6 @@ from contsemi.blocks.labelled import labels_term
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 
-__all__ = ["MomentumContrast"]
-
 
 @dataclass(kw_only=True, eq=False)
 class MomentumContrast(Objective):

@@ -21,8 +21,6 @@ from contsemi.blocks.predicted import predicted, regression
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 
-__all__ = ["Msf"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Msf(Objective):

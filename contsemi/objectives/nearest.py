@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
-__all__ = ["Nearest"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Nearest(Objective):

@@ -12,8 +12,6 @@ from contsemi.discovery import Part
 from contsemi.losses.nearest import nearest_classes
 from contsemi.types import Experience, Head, Needs, Outputs, Step, Teacher, View
 
-__all__ = ["Objective"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Objective(Part, nn.Module):

@@ -19,8 +19,6 @@ from contsemi.models.heads import classifier
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
 
-__all__ = ["Paws"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Paws(Objective):

@@ -35,8 +35,6 @@ from contsemi.models.heads import classifier, mlp
 from contsemi.objectives.objective import Objective
 from contsemi.types import Head, Step
 
-__all__ = ["Promptcal"]
-
 VIEWS = ("large", "labelled")
 
 

@@ -29,8 +29,6 @@ from contsemi.models.heads import mlp
 from contsemi.objectives.objective import Objective
 from contsemi.types import Head, Needs, Step, Teacher
 
-__all__ = ["Propos"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Propos(Objective):

@@ -26,8 +26,6 @@ from contsemi.losses.contrast import first_contrast
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 
-__all__ = ["Semppl"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Semppl(Objective):

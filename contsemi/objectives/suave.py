@@ -24,8 +24,6 @@ from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.objectives.indexed import Indexed
 from contsemi.types import Mix, Outputs, Step, View
 
-__all__ = ["Suave"]
-
 # the first large view of each image with the second one of its partner
 FIRST = Mix(of=("large",), views=2, kept=1, cut=True)
 

@@ -8,8 +8,6 @@ from contsemi.blocks.labelled import labels_term
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 
-__all__ = ["Supervised"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Supervised(Objective):

@@ -13,8 +13,6 @@ from contsemi.blocks.shares import Shares
 from contsemi.objectives.free_clusters import FreeClusters
 from contsemi.types import Outputs, Step
 
-__all__ = ["Swav"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Swav(FreeClusters):

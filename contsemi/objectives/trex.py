@@ -22,8 +22,6 @@ from contsemi.models.heads import Classifier, Head, Prototypes
 from contsemi.objectives.objective import Objective
 from contsemi.types import Needs, Outputs, Step, Teacher, View
 
-__all__ = ["Trex"]
-
 NO_CLASS = -2.0  # below every cosine
 LOWEST = -1e30
 

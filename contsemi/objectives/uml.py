@@ -26,8 +26,6 @@ from contsemi.models.task_attention import TaskAttention
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 
-__all__ = ["Uml"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Uml(Objective):

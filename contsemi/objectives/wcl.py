@@ -24,8 +24,6 @@ from contsemi.losses.contrast import paired_contrast, relation_contrast, view_co
 from contsemi.objectives.objective import Objective
 from contsemi.types import Step
 
-__all__ = ["Wcl"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Wcl(Objective):

@@ -19,8 +19,6 @@ from contsemi.losses.cross_consistency import cross_consistency, score_variance,
 from contsemi.objectives.momentum_contrast import MomentumContrast
 from contsemi.types import Step
 
-__all__ = ["Xmoco"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Xmoco(MomentumContrast):

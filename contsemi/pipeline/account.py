@@ -25,8 +25,6 @@ from contsemi.records.trajectories import KINDS, load_trajectories
 from contsemi.report.screen.events import TaskDone
 from contsemi.storage.checkpoint import Checkpoints
 
-__all__ = ["Account"]
-
 
 class Account:
     """The accuracies of a run so far, and the way of every number into its records.

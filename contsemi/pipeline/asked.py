@@ -24,8 +24,6 @@ from contsemi.seeding import generator
 from contsemi.storage.host import free_bytes, gigabytes
 from contsemi.types import Needs
 
-__all__ = ["asked_bytes", "refuse_without_room"]
-
 _SMALL = 4096  # numbers below it make no network that a computer of today has no room for
 _SMALL_VIEWS = 1 << 26  # bytes
 _KNOWN = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000}  # training images
@@ -73,7 +71,10 @@ def asked_bytes(config: Config, images: int, ranks: int = 1) -> dict[str, int]:
     """
     quiet = warnings.catch_warnings(action="ignore")  # of networks that never are
     with suppress(Exception), quiet, torch.device("meta"):
-        return _networks(config) if config.is_baseline else _all(config, images, ranks)
+        if config.is_baseline:  # its backbone, with gradients and an optimiser
+            backbone = build_backbone(config.model, generator(0, "asked"))
+            return {"model": network_bytes(backbone) * 3}
+        return _all(config, images, ranks)
     return {}
 
 
@@ -97,11 +98,6 @@ def _all(config: Config, images: int, ranks: int) -> dict[str, int]:
     for key, number in _step(config, needs, network.backbone, images, ranks):
         found[key] = found.get(key, 0) + number
     return found
-
-
-def _networks(config: Config) -> dict[str, int]:
-    """Of a strategy of Avalanche: its backbone, with gradients and an optimiser."""
-    return {"model": network_bytes(build_backbone(config.model, generator(0, "asked"))) * 3}
 
 
 def _step(

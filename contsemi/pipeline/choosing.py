@@ -23,8 +23,6 @@ from contsemi.seeding import generator
 from contsemi.stores.choosing import plain
 from contsemi.types import Experience
 
-__all__ = ["choose_labels", "coarse_facts", "show_chosen"]
-
 PIXELS, BEFORE = "pixels", "the network of the task before"
 TRAINED = "a network that was trained elsewhere"
 

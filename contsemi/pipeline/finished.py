@@ -5,8 +5,6 @@ from typing import Any
 
 from contsemi.report.screen.console import Display
 
-__all__ = ["show_results"]
-
 _FIRST = ("results.json", "accuracy_matrix.csv", "metrics.jsonl")
 
 

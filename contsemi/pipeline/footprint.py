@@ -5,8 +5,6 @@ from contsemi.learner.kept import network_bytes
 from contsemi.learner.learner import Learner
 from contsemi.learner.optimisers import SLOTS
 
-__all__ = ["state_bytes"]
-
 
 def state_bytes(learner: Learner, config: Config, image_bytes: int, classes: int) -> int:
     """Bytes of the largest saved state, near enough for a look at the free space.

@@ -3,8 +3,6 @@
 import time
 from typing import Literal
 
-__all__ = ["Interval"]
-
 # What checkpoint.seconds=auto means: this many seconds of work are lost at most, unless saving so
 # often would take more than this share of the time.
 AUTO_SECONDS = 60.0

@@ -17,7 +17,7 @@ from contsemi.data.coarse import with_hierarchy
 from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.masks import wanted, with_masks
 from contsemi.data.plan import plan
-from contsemi.data.scenario import Stream, TestSet, build, refuse_unfit
+from contsemi.data.scenario import Stream, TestSet, build
 from contsemi.data.validation import held_out
 from contsemi.devices.environment import said_once
 from contsemi.devices.meeting import (
@@ -58,8 +58,6 @@ from contsemi.storage.folder import OutputFolder
 from contsemi.stores.store import image_bytes
 from contsemi.types import Experience
 from contsemi.views.saliency import spectral_masks, usable_masks
-
-__all__ = ["run"]
 
 # What the images and labels of all processes have in common.
 _SHARED = ("dataset_digests", "label_digest", "class_order", "precision", "versions")
@@ -203,7 +201,7 @@ def _divided(
     """The images for training and for the test, the stream made of them, and the labels for it."""
 
     def check(train: Named, test: Named) -> None:
-        refuse_unfit(config.scenario, budget, choice, config.seed, train, test)
+        plan(config.scenario, budget, choice, config.seed, train, test)  # refuses what does not fit
         _refuse_without_room(config, ranks, given, len(train.targets))
 
     load = partial(data.load, config.data, config.scenario.dataset, check)

@@ -5,8 +5,6 @@ from collections import deque
 
 from contsemi.config import Config
 
-__all__ = ["Pace", "smaller"]
-
 _STEPS = 10
 _SLOWER = 3.0
 _SECONDS = 2.0  # of so many steps, below which nobody waits for them

@@ -22,8 +22,6 @@ from contsemi.records.plain import plain
 from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.ledger import Mark
 
-__all__ = ["Saver"]
-
 
 class Saver:
     """Saves a run and takes it back: what its learner holds, and where its account stands.

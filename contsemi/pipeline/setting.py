@@ -17,8 +17,6 @@ from contsemi.report.screen.console import Display
 from contsemi.storage.folder import OutputFolder
 from contsemi.stores.store import Images
 
-__all__ = ["Setting"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Setting:

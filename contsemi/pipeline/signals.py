@@ -8,9 +8,6 @@ from types import FrameType
 
 from contsemi.errors import Interrupted
 
-__all__ = ["Signals"]
-
-
 # Ctrl-C; a scheduler's end; the terminal is closed; a scheduler's warning before the time is up.
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 

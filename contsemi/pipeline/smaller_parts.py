@@ -11,8 +11,6 @@ from typing import TypeVar
 from contsemi.devices.room import free
 from contsemi.errors import OutOfDeviceMemory, StepTooLarge
 
-__all__ = ["MOST_HALVINGS", "with_smaller_parts"]
-
 MOST_HALVINGS = 5
 
 _T = TypeVar("_T")

@@ -14,16 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from contsemi.errors import StateDamaged, StorageFailed
 from contsemi.records.effects import with_effect
 
-__all__ = [
-    "Place",
-    "Standing",
-    "bound",
-    "changes",
-    "environment",
-    "identity",
-    "refuse_if_no_room",
-]
-
 Count = Annotated[int, Field(ge=0)]
 _MARGIN = 16 << 20  # metrics, pictures and the page
 _COPIES = 3  # two generations and the one that is being written

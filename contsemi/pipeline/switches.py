@@ -3,8 +3,6 @@
 from contsemi.config import Config
 from contsemi.discovery import parts_of
 
-__all__ = ["switches"]
-
 
 def switches(config: Config) -> list[str]:
     """The quirks of official codes that this run has switched on, on which its numbers rest."""

@@ -2,8 +2,6 @@
 
 import time
 
-__all__ = ["Tally"]
-
 
 class Tally:
     """The counters of a run.

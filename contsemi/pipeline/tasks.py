@@ -19,8 +19,6 @@ from contsemi.pipeline.standing import Place
 from contsemi.pipeline.tally import Tally
 from contsemi.pipeline.watch import Watch
 
-__all__ = ["learn", "learn_baseline"]
-
 
 def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
     """Trains a learner on the tasks that are left, evaluates after each, and saves on the way.

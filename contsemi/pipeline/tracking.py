@@ -7,8 +7,6 @@ from contsemi.config import Config
 from contsemi.errors import InputError
 from contsemi.records.records import Tracker
 
-__all__ = ["tracker"]
-
 
 def tracker(config: Config, folder: Path) -> Tracker | None:
     """What takes each number of a run besides; ``None`` for nothing.

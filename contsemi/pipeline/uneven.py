@@ -5,8 +5,6 @@ from contsemi.config import Config
 from contsemi.data.scenario import Stream
 from contsemi.labels import LabelBudget
 
-__all__ = ["uneven"]
-
 _DRAWN = ("random", "stratified")  # so that labels are divided among classes as images are
 _FACTOR = 3  # of the largest class of a task to its smallest, from which on even shares mislead
 

@@ -12,8 +12,6 @@ from contsemi.models.heads import Prototypes
 from contsemi.models.network import Network
 from contsemi.types import Needs
 
-__all__ = ["notes", "unread"]
-
 _POLICIES = "views.policies."
 
 

@@ -8,8 +8,6 @@ from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, Loop, fit
 from contsemi.pipeline.setting import Setting
 
-__all__ = ["METHOD", "warmed_up"]
-
 METHOD = "byol"  # asks for no negatives and no labels, so that small pools and batches do
 # What is learned, and nothing kept or predicted by.
 PARTS: dict[str, dict[str, Any]] = {

@@ -17,8 +17,6 @@ from contsemi.pipeline.tally import Tally
 from contsemi.report.screen.events import Progress
 from contsemi.report.words import duration
 
-__all__ = ["Watch"]
-
 # On an accelerator the host waits for the device only this often.
 STEPS_BETWEEN_LOOKS = 20
 ESTIMATED_FROM = 2  # steps

@@ -7,8 +7,6 @@ from contsemi.devices.threads import Threads, choose_threads
 from contsemi.models import build_backbone
 from contsemi.seeding import generator
 
-__all__ = ["fix_threads", "multiply_adds"]
-
 _VIEWS = 2  # of an unlabelled image, as most methods have it
 _PASSES = 3  # forwards, and twice that much backwards
 

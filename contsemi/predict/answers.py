@@ -10,8 +10,6 @@ from contsemi.living.model import Model
 from contsemi.living.photos import in_chunks
 from contsemi.living.progress import with_a_bar
 
-__all__ = ["Answer", "answers"]
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -7,8 +7,6 @@ from contsemi.errors import InputError
 from contsemi.report.door import Parser
 from contsemi.storage.own import refuse_others
 
-__all__ = ["predict"]
-
 
 def predict(arguments: Sequence[str] | None) -> int:
     """Say what photos are of."""

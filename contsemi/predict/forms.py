@@ -9,8 +9,6 @@ from pathlib import Path
 from contsemi.errors import InputError
 from contsemi.predict.answers import Answer
 
-__all__ = ["as_json", "as_lines", "as_table"]
-
 
 def as_lines(answers: Iterable[Answer]) -> None:
     """Prints a line a photo: its name and, behind tabs, what it is of."""

@@ -10,8 +10,6 @@ from contsemi.predictors.gathered import Gathered
 from contsemi.predictors.predictor import Asked
 from contsemi.types import Outputs
 
-__all__ = ["FeCAM"]
-
 
 @dataclass(kw_only=True, eq=False)
 class FeCAM(Gathered[ClassCovariances]):

@@ -13,8 +13,6 @@ from contsemi.memory.trust import Trust
 from contsemi.predictors.predictor import Asked, Material, Predictor
 from contsemi.types import Outputs
 
-__all__ = ["Gathered", "Statistics", "as_linear", "unit"]
-
 
 class Statistics(Protocol):
     """What is kept."""
@@ -183,8 +181,8 @@ class Gathered(Predictor, Generic[_S]):
             balance=self.balance,
             shrinkage=self.shrinkage,
         )
-        probs = torch.zeros_like(material.probs, dtype=found.probs.dtype)
-        probs[free.nonzero(), columns] = found.probs
+        probs = torch.zeros_like(material.probs, dtype=found.dtype)
+        probs[free.nonzero(), columns] = found
         return probs
 
     def changed(self) -> None:

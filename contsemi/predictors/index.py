@@ -10,8 +10,6 @@ from contsemi.memory.voters import Voters
 from contsemi.predictors.gathered import Gathered, unit
 from contsemi.search.index import Index, Kind
 
-__all__ = ["OfIndex"]
-
 CHUNK = 1024  # images whose votes are gathered at once
 
 

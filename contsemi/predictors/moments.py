@@ -12,8 +12,6 @@ from contsemi.predictors.gathered import Gathered, as_linear
 from contsemi.predictors.predictor import Asked, Material
 from contsemi.types import Outputs
 
-__all__ = ["ClassMoments"]
-
 
 @dataclass(kw_only=True, eq=False)
 class ClassMoments(Gathered[Moments]):

@@ -11,8 +11,6 @@ from contsemi.predictors.gathered import Gathered, as_linear, unit
 from contsemi.predictors.predictor import Asked
 from contsemi.types import Outputs
 
-__all__ = ["NearestMean"]
-
 
 @dataclass(kw_only=True, eq=False)
 class NearestMean(Gathered[ClassSums]):

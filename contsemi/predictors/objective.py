@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.predictors.predictor import Asked, Predictor
 from contsemi.types import Outputs
 
-__all__ = ["OfObjective"]
-
 
 @dataclass(kw_only=True, eq=False)
 class OfObjective(Predictor):

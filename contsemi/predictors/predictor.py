@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.discovery import Part
 from contsemi.types import Outputs
 
-__all__ = ["Asked", "Material", "Predictor"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:

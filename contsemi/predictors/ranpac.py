@@ -9,8 +9,6 @@ from contsemi.memory.random_ridge import RandomRidge
 from contsemi.predictors.gathered import Gathered, as_linear
 from contsemi.seeding import generator
 
-__all__ = ["RanPAC"]
-
 
 @dataclass(kw_only=True, eq=False)
 class RanPAC(Gathered[RandomRidge]):

@@ -18,8 +18,6 @@ from contsemi.records.plain import to_json
 from contsemi.records.written import as_written, read_written
 from contsemi.storage.atomic import storage, write_atomically
 
-__all__ = ["FOLDER", "read", "read_all", "read_paths", "remove", "write", "write_paths"]
-
 FOLDER = "answers"
 PATHS = "paths.json"
 NAMES = tuple(field.name for field in fields(Answered))

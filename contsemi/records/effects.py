@@ -7,8 +7,6 @@ from pydantic import BaseModel
 
 from contsemi.config import Config
 
-__all__ = ["with_effect"]
-
 
 def with_effect(
     config: Mapping[str, Any], *effects: str, model: type[BaseModel] = Config

@@ -17,8 +17,6 @@ from contsemi.records.plain import from_yaml
 from contsemi.records.trajectories import load_trajectories
 from contsemi.records.written import as_written, mapping, read_written
 
-__all__ = ["FinishedRun", "load_run"]
-
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:

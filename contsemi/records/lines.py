@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MOST_TASKS", "Entry", "entries"]
-
 MOST_TASKS = 100_000
 """A file that speaks of more tasks is damaged; nothing is made as large as it says."""
 _MOST_STEPS = 2**53

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from contsemi.records.lines import entries
 
-__all__ = ["load_losses"]
-
 
 def load_losses(folder: Path, points: int = 400) -> dict[str, NDArray[np.float64]]:
     """Each term as [n, 2] of step and value; neighbours are averaged where there are many.

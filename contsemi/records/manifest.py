@@ -6,8 +6,6 @@ from typing import Any
 
 from contsemi import __version__
 
-__all__ = ["manifest", "versions"]
-
 PACKAGES = (
     "torch",
     "torchvision",

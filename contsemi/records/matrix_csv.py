@@ -8,8 +8,6 @@ import numpy as np
 
 from contsemi.metrics.matrix import Matrix
 
-__all__ = ["from_csv", "to_csv"]
-
 
 def to_csv(matrix: Matrix, tasks: Sequence[str] = ()) -> bytes:
     """One header line, then one line a task; tasks count from 1, empty where not measured.

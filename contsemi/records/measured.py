@@ -11,8 +11,6 @@ from contsemi.metrics.forward_transfer import forward_transfer
 from contsemi.metrics.matrix import Undefined, mean_of
 from contsemi.records.lines import entries
 
-__all__ = ["GROUPS", "Series", "load_measured", "summarise_measured"]
-
 GROUPS = ("probe", "calibration", "pseudo_labels", "labels", "hierarchy", "truth", "discovery")
 _OF_EACH_TASK = ("pseudo_labels", "labels")
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Names"]
-
 WIDTH = 22  # characters of a task's name: its first classes
 
 

@@ -11,8 +11,6 @@ import yaml  # type: ignore[import-untyped,unused-ignore]
 
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["from_yaml", "plain", "to_json", "to_yaml"]
-
 
 def plain(value: Any) -> Any:
     """The same value out of dict, list, str, int, float, bool and ``None``.

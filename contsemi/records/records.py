@@ -18,8 +18,6 @@ from contsemi.records.plain import plain, to_json, to_yaml
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.ledger import Ledger, Mark
 
-__all__ = ["NoRecords", "Records", "Tracker"]
-
 # What a run writes after tasks and at its end; the first says that it is complete.
 RESULTS = (
     "results.json",

@@ -11,8 +11,6 @@ from contsemi.metrics.summary import summarise
 from contsemi.metrics.trajectory import Trajectory
 from contsemi.records.measured import GROUPS
 
-__all__ = ["TIMINGS", "results", "without_timings"]
-
 TIMINGS = ("seconds", "images_per_second")
 """The keys in which two runs of the same command may differ."""
 

@@ -9,8 +9,6 @@ import numpy as np
 from contsemi.metrics.trajectory import Trajectory, as_trajectory
 from contsemi.records.lines import MOST_TASKS, entries
 
-__all__ = ["KINDS", "load_trajectories"]
-
 KINDS = ("class_incremental", "task_incremental")
 
 

@@ -10,8 +10,6 @@ from safetensors import SafetensorError
 
 from contsemi.errors import InputError
 
-__all__ = ["as_written", "mapping", "read_written"]
-
 T = TypeVar("T")
 
 DAMAGES = (ValueError, KeyError, TypeError, RecursionError, SafetensorError, yaml.YAMLError)

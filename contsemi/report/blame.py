@@ -16,8 +16,6 @@ from contsemi.discovery import ROOMS, Part, offering
 from contsemi.errors import ENDINGS, MethodFailed, OutOfDeviceMemory, shown_file
 from contsemi.storage.host import host_bytes
 
-__all__ = ["blamed", "faults_named"]
-
 _PACKAGE = Path(contsemi.__file__).parent
 
 
@@ -93,15 +91,12 @@ def _is_own(file: str) -> bool:
     """Whether it is the file of one part, not the contract of its kind."""
     rooms = {_PACKAGE.joinpath(*room.split(".")) for room in ROOMS.values()}
     placed = _is_offered(file) or Path(file).parent in rooms
-    loaded = next((m for m in list(sys.modules.values()) if _file(m) == file), None)
+    modules = list(sys.modules.values())
+    loaded = next((m for m in modules if getattr(m, "__file__", None) == file), None)
     if loaded is None:
         return placed  # it failed while it was imported
     makes = getattr(getattr(loaded, "build", None), "__module__", None)  # a backbone
     return _defines_part(loaded) or (placed and makes == loaded.__name__)
-
-
-def _file(module: ModuleType) -> str | None:
-    return getattr(module, "__file__", None)
 
 
 def _defines_part(module: ModuleType) -> bool:

@@ -14,8 +14,6 @@ from contsemi.report.screen.console import Display
 from contsemi.storage.atomic import storage, write_atomically
 from contsemi.storage.own import refuse_others
 
-__all__ = ["report", "show_comparison"]
-
 INTERACTIVE = "interactive.html"
 OURS = b'<meta name="generator" content="contsemi">'
 

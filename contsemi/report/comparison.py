@@ -20,8 +20,6 @@ from contsemi.records.finished import FinishedRun
 from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
 
-__all__ = ["COMPARED", "Group", "compare", "comparison_tables", "remarks"]
-
 # Beside what makes runs others: seeds are averaged over, and the label budget is a column.
 COLUMNS = ("seed", "label_ratio")
 

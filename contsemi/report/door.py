@@ -18,8 +18,6 @@ from typing import NoReturn
 from contsemi.errors import ENDINGS, InputError, MethodFailed
 from contsemi.report.blame import faults_named
 
-__all__ = ["Parser", "at_once", "command", "enter"]
-
 SIGINT_CODE, PIPE_CODE = 130, 141
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -10,8 +10,6 @@ from contsemi.records.finished import load_run
 from contsemi.report.material import Material
 from contsemi.report.pages.page import page, progress_page
 
-__all__ = ["HOST", "current_page", "serve"]
-
 HOST = "127.0.0.1"
 
 

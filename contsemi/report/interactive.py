@@ -25,8 +25,6 @@ from contsemi.report.words import one_line
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["interactive_comparison", "interactive_page", "marks"]
-
 # Readable on white and on black paper: plotly does not follow the reader's colour scheme.
 INK, GRID = "#7b7b7b", "rgba(128,128,128,.3)"
 FEW_TASKS = 20  # whose numbers fit at an axis

@@ -14,8 +14,6 @@ from contsemi.report.material import Material
 from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
 
-__all__ = ["listing", "runs_below"]
-
 DEPTH = 4
 
 

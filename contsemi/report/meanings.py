@@ -1,7 +1,5 @@
 """What each number is, in a line, for those who read a page or a table."""
 
-__all__ = ["MEANINGS"]
-
 MEANINGS = {
     "average_accuracy": "mean over tasks of the accuracy at the end",
     "average_incremental_accuracy": "mean over the stream of the average accuracy so far",

@@ -11,8 +11,6 @@ from contsemi.report.comparison import COMPARED, Group
 from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
 
-__all__ = ["INTERVAL", "differences", "paired_rows", "paired_tables"]
-
 INTERVAL = "Student's t interval, 95%, of the mean difference over the seeds that both have"
 
 

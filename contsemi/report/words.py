@@ -4,8 +4,6 @@ import math
 import re
 import unicodedata
 
-__all__ = ["TURNING", "duration", "one_line", "percent", "rate", "size"]
-
 # Classes of characters that change the direction of the text after them (Unicode, annex 9).
 TURNING = frozenset(["LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"])
 

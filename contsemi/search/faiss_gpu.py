@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["MOST", "OnGpu", "code_length", "gpu_of", "load_faiss", "why_not_on_gpu"]
-
 MOST = 2048  # neighbours, and lists visited, that FAISS takes on a GPU
 BITS = 8  # of a code there
 _SCRATCH = 256 << 20  # bytes that a search may take on the GPU; FAISS's own choice is 1.5 GiB

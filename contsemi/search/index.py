@@ -21,8 +21,6 @@ from contsemi.search.faiss_rows import FlatRows, IvfRows, load_faiss
 from contsemi.search.shards import Peers, Rows, ShardedRows
 from contsemi.search.torch_rows import TorchRows
 
-__all__ = ["Index", "Kind", "bytes_per_row", "choose"]
-
 Kind = Literal["auto", "torch", "flat", "ivf", "sq8", "pq"]
 
 _EXACT_UP_TO = 200_000  # rows that one CPU core searches in a fraction of a second
@@ -152,14 +150,6 @@ class Index:
         return self._rows.search(queries, k)
 
 
-def _exact(rows: Tensor, folder: Path | None) -> tuple[Rows, str]:
-    return TorchRows(rows), ""
-
-
-def _flat(rows: Tensor, folder: Path | None) -> tuple[Rows, str]:
-    return FlatRows(rows), ""
-
-
 def _lists(codec: str, rows: Tensor, folder: Path | None) -> tuple[Rows, str]:
     """Lists, on the GPU that the rows are on if FAISS can search them there; else a remark."""
     if rows.device.type != "cuda":
@@ -176,7 +166,7 @@ def _lists(codec: str, rows: Tensor, folder: Path | None) -> tuple[Rows, str]:
 
 
 _FORMS: Mapping[str, Callable[[Tensor, Path | None], tuple[Rows, str]]] = {
-    "torch": _exact,
-    "flat": _flat,
+    "torch": lambda rows, _: (TorchRows(rows), ""),
+    "flat": lambda rows, _: (FlatRows(rows), ""),
     **{codec: partial(_lists, codec) for codec in ("ivf", "sq8", "pq")},
 }

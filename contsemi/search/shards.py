@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Peers", "Rows", "ShardedRows", "own_part"]
-
 
 class Peers(Protocol):
     """The processes; all of them search for the same queries at the same time."""

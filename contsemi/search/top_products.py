@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["BYTES", "QUERIES", "Candidates", "Margin", "best_of", "candidates", "plain_top"]
-
 _ROWS = 4096  # of one block, whose scores stay in the cache
 BYTES = 26 << 20  # of scores at a time: glibc fetches arrays over 32 MiB from the system anew
 QUERIES = 64  # fewer at a time read the rows too often

@@ -19,8 +19,6 @@ from contsemi.search.top_products import (
     plain_top,
 )
 
-__all__ = ["Table", "TorchRows", "in_pieces"]
-
 _SCORES_GPU = 1 << 26  # at a time
 _GATHERED = 1 << 19  # numbers of candidates' rows at a time, so that they stay in the cache
 _GROUPED_FROM, _GROUPED_PER_K = 2000, 16  # rows from which a threshold pays

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from contsemi.errors import StorageFailed
 
-__all__ = ["make_folder", "storage", "sweep", "sync_folder", "write_all", "write_atomically"]
-
 _TEMPORARY = re.compile(r"\.[\w.-]+\.\d+\.tmp", re.ASCII)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -22,8 +22,6 @@ from contsemi.storage.atomic import make_folder, storage, sync_folder, write_ato
 from contsemi.storage.readonce import parse_json, read_once
 from contsemi.storage.tensors import flatten, nest, refuse_not_finite
 
-__all__ = ["Checkpoints"]
-
 FORMAT = 3
 MANIFEST_BYTES = 1 << 26  # more than any stream of tasks needs
 _KEEP = 2

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["differences"]
-
 _WIDTH = 40
 _BEFORE = 12  # characters shown before the place where two long values part
 

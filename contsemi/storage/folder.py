@@ -11,8 +11,6 @@ from contsemi.storage.differences import differences
 from contsemi.storage.lock import FolderLock, InUse
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["OutputFolder"]
-
 _LOCK = "run.lock"
 _OWN_FOLDERS = ("checkpoints", "answers")
 _FACTS = {"versions", "config", "label_digest", "dataset_digests"}  # that every manifest has

@@ -11,8 +11,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["BEAT", "Heartbeat", "is_shared", "is_silent"]
-
 BEAT = 3.0  # seconds between two signs of life
 SILENCE = 15.0  # after which there will be none
 # Of mounts that other machines may have, too. Lustre and FUSE often lock on one machine alone.

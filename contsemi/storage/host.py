@@ -8,8 +8,6 @@ from pathlib import Path
 
 from contsemi.errors import InputError
 
-__all__ = ["free_bytes", "gigabytes", "host_bytes", "refuse_too_much"]
-
 _GROUP = Path("/sys/fs/cgroup")  # of a container
 
 

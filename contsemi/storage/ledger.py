@@ -9,8 +9,6 @@ from pathlib import Path
 from contsemi.errors import StateDamaged, StorageFailed
 from contsemi.storage.atomic import storage, sync_folder, write_all
 
-__all__ = ["Ledger", "Mark"]
-
 _BUFFER = 8192
 _CHUNK = 1 << 20
 

@@ -16,8 +16,6 @@ from filelock import FileLock, Timeout
 from contsemi.storage.heartbeat import Heartbeat, is_shared, is_silent
 from contsemi.storage.readonce import read_once
 
-__all__ = ["FolderLock", "InUse"]
-
 _LINE = re.compile(rb"process \d+ on \S+ since \d{4}-\d\d-\d\d ")
 _LINE_BYTES = 400
 _ONCE_MORE = 0.1

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from contsemi.errors import InputError
 
-__all__ = ["refuse_others"]
-
 _LOOK = 1 << 12  # bytes of a file's beginning
 
 

@@ -12,8 +12,6 @@ import stat
 from pathlib import Path
 from typing import Any
 
-__all__ = ["parse_json", "read_once"]
-
 
 def read_once(path: Path, limit: int) -> bytes:
     """The content of a regular file, itself and its folder no link.

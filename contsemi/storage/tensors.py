@@ -8,8 +8,6 @@ from torch import Tensor
 
 from contsemi.errors import Diverged
 
-__all__ = ["flatten", "nest", "refuse_not_finite"]
-
 _SEPARATOR = "|"
 
 

@@ -18,8 +18,6 @@ from torch import Tensor
 from contsemi.stores.store import Cut, ImageStore
 from contsemi.stores.threads import Threads
 
-__all__ = ["Ahead", "Asked", "Buffers"]
-
 PIECE = 8  # images that a thread reads at a time
 MOST_COMING = (
     4  # reads at a time that nobody has asked for yet: a step has up to three kinds of rows

@@ -8,8 +8,6 @@ from contsemi.stores.mapped import Mapped
 from contsemi.stores.resident import Resident
 from contsemi.stores.store import Images, ImageStore
 
-__all__ = ["Stores", "plain", "stored"]
-
 
 def stored(images: Images, device: torch.device, share: int = 1) -> ImageStore:
     """The images for a device.

@@ -9,8 +9,6 @@ from torch import Tensor
 from contsemi.stores.ahead import Ahead, Asked
 from contsemi.stores.threads import Threads
 
-__all__ = ["Mapped"]
-
 
 class Mapped(Ahead):
     """An array in the memory of the CPU, or on the disk, whose rows are copied ahead.

@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.stores.resident import Resident
 from contsemi.stores.store import Cut, ImageStore, Some
 
-__all__ = ["Chain", "chained"]
-
 
 class Chain(ImageStore):
     """The images of several stores of one side, those of each behind those of the one before.

@@ -5,8 +5,6 @@ from torch import Tensor
 
 from contsemi.stores.store import ImageStore
 
-__all__ = ["Resident"]
-
 
 class Resident(ImageStore):
     """An array, indexed where it lies.

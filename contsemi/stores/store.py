@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Cut", "ImageStore", "Images", "Some", "array_of", "image_bytes", "side_of"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:

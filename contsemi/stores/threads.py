@@ -6,8 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 
-__all__ = ["Threads"]
-
 _Work = tuple["Future[None]", Callable[[], None]]
 
 

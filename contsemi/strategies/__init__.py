@@ -1,5 +1,7 @@
 """The face towards Avalanche: the only room that imports it."""
 
+# Before all others, which import Avalanche themselves.
+from contsemi.strategies import _avalanche  # noqa: F401
 from contsemi.strategies.metrics import continual_metrics
 from contsemi.strategies.probes import probe_metrics
 from contsemi.strategies.saving import restore, save

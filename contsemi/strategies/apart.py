@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from contsemi.strategies._avalanche import SupervisedPlugin, SynapticIntelligencePlugin
-
-__all__ = ["Apart"]
+from avalanche.training.plugins import SupervisedPlugin, SynapticIntelligencePlugin
 
 
 class Apart(SupervisedPlugin):  # type: ignore[misc]

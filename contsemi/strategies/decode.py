@@ -13,8 +13,6 @@ from contsemi.data.sources import decode as pillow
 from contsemi.errors import InputError, article
 from contsemi.strategies.rows import as_uint8
 
-__all__ = ["check_range", "decode", "decode_image"]
-
 LARGEST_ID = 99_999  # Avalanche's heads have a column for each id up to the largest
 RAW = "build the benchmark with ToTensor() alone, contsemi normalises and augments by itself"
 

@@ -32,17 +32,6 @@ UNFIT = {
     "MemoryNCMUpdate": "needs a model with an NCM classifier",
 }
 
-__all__ = [
-    "checked_plugins",
-    "config_of",
-    "experiences_of",
-    "folder_of",
-    "labelled_of",
-    "learner_of",
-    "stream_of",
-    "whole",
-]
-
 
 def learner_of(config: Any, learner: Any) -> Learner:
     """The learner of a strategy: the one given, or one made of the configuration.

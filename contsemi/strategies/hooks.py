@@ -14,8 +14,6 @@ from contsemi.strategies.scores import ScoresById
 from contsemi.strategies.streams import task_of
 from contsemi.types import Step
 
-__all__ = ["AvalancheHooks", "LoaderSource", "columns_of"]
-
 
 def columns_of(class_ids: Tensor, table: Tensor, where: str) -> Tensor:
     """The columns of class ids that a plugin gave.

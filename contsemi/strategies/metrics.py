@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from avalanche.evaluation.metric_definitions import PluginMetric
+from avalanche.evaluation.metric_results import MetricValue
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,9 +22,6 @@ from contsemi.metrics.matrix import Matrix, Undefined
 from contsemi.metrics.stability import summarise_trajectory
 from contsemi.metrics.summary import METRICS, summarise
 from contsemi.metrics.trajectory import Trajectory, as_trajectory
-from contsemi.strategies._avalanche import MetricValue, PluginMetric
-
-__all__ = ["ContinualMetrics", "continual_metrics"]
 
 KINDS = ("class_incremental", "task_incremental")
 

@@ -6,8 +6,6 @@ from typing import Any, Literal, get_args
 
 from contsemi.errors import InputError
 
-__all__ = ["Classes", "Named", "name_classes", "task_labels"]
-
 Classes = Literal["auto", "id", "task"]
 Ids = list[list[int]]
 
@@ -53,7 +51,8 @@ def name_classes(
             "semi_supervised(classes)", f"{str(by)[:40]!r} is unknown", f"use {allowed}"
         )
     if by == "auto":
-        by = "task" if _restarts(benchmark) else _by_labels(train, tasks)
+        restarts = getattr(benchmark, "class_ids_from_zero_in_each_exp", False)
+        by = "task" if restarts else _by_labels(train, tasks)
         # with one test experience for all of them, experiences are of new instances
         from_zero = all(set(ids) == set(range(len(set(ids)))) for ids in train)
         if by == "id" and from_zero and min(len(train), len(test)) > 1:
@@ -83,10 +82,6 @@ def task_labels(experiences: Sequence[Any]) -> Ids | None:
         own = sorted(map(int, each.task_labels)) or [0]
         found.append(own[:1] * len(each.dataset) if known is None else [int(t) for t in known])
     return found
-
-
-def _restarts(benchmark: Any) -> bool:
-    return bool(getattr(benchmark, "class_ids_from_zero_in_each_exp", False))
 
 
 def _by_labels(train: Ids, tasks: tuple[Ids, Ids] | None) -> Classes:

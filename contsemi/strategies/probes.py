@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from avalanche.evaluation.metric_definitions import PluginMetric
+from avalanche.evaluation.metric_results import MetricValue
 from torch import Tensor, nn
 
 from contsemi.data.scenario import TestSet
@@ -22,10 +24,7 @@ from contsemi.metrics.probes.knn import Knn
 from contsemi.metrics.probes.linear import Linear
 from contsemi.metrics.probes.probe import Probe
 from contsemi.stores.store import Images
-from contsemi.strategies._avalanche import MetricValue, PluginMetric
 from contsemi.strategies.doors import labelled_of
-
-__all__ = ["ProbeMetrics", "probe_metrics"]
 
 Features = Callable[[nn.Module, Tensor], Tensor]
 

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-__all__ = ["RowLoader", "Rows", "as_float", "as_uint8"]
-
 
 def as_float(images: Tensor) -> Tensor:
     """Uint8 images as float32 in [0, 1]."""

@@ -11,8 +11,6 @@ from contsemi.strategies.doors import folder_of, stream_of
 from contsemi.strategies.strategy import SemiSupervisedStrategy
 from contsemi.strategies.streams import task_of
 
-__all__ = ["restore", "save"]
-
 
 def save(strategy: SemiSupervisedStrategy, folder: str | Path) -> None:
     """Saves what a strategy has learned and remembers, after ``train``.

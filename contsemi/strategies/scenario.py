@@ -14,8 +14,6 @@ from contsemi.stores.store import Images, ImageStore
 from contsemi.strategies.doors import config_of
 from contsemi.strategies.streams import ImageRows, assemble
 
-__all__ = ["benchmark", "from_stream"]
-
 
 def benchmark(config: Config) -> Any:
     """The scenario of a configuration as an Avalanche benchmark.

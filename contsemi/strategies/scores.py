@@ -10,8 +10,6 @@ from contsemi.devices.precision import autocast
 from contsemi.learner.learner import Learner
 from contsemi.strategies.rows import as_uint8
 
-__all__ = ["UNSEEN", "ScoresById"]
-
 # Score of a class that was never seen: below every real one, and finite in 16 bits.
 UNSEEN = -1e4
 

@@ -17,8 +17,6 @@ from contsemi.strategies.naming import Classes, name_classes, task_labels
 from contsemi.strategies.streams import ImageRows, assemble
 from contsemi.types import Experience
 
-__all__ = ["semi_supervised"]
-
 
 def semi_supervised(
     benchmark: Any,

@@ -7,6 +7,9 @@ from functools import partial
 from typing import Any
 
 import torch
+from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin, SynapticIntelligencePlugin
+from avalanche.training.plugins.evaluation import default_evaluator
+from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -15,13 +18,6 @@ from contsemi.data.sampler import steps_per_epoch
 from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import HookList, Hooks, fit
-from contsemi.strategies._avalanche import (
-    AGEMPlugin,
-    EvaluationPlugin,
-    SupervisedTemplate,
-    SynapticIntelligencePlugin,
-    default_evaluator,
-)
 from contsemi.strategies.apart import Apart
 from contsemi.strategies.decode import check_range
 from contsemi.strategies.doors import checked_plugins, experiences_of, learner_of
@@ -29,8 +25,6 @@ from contsemi.strategies.hooks import AvalancheHooks, LoaderSource
 from contsemi.strategies.rows import RowLoader
 from contsemi.strategies.scores import ScoresById
 from contsemi.strategies.streams import StreamTask, task_of
-
-__all__ = ["SemiSupervisedStrategy"]
 
 
 class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]

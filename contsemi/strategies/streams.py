@@ -10,21 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from avalanche.benchmarks import CLScenario, DatasetExperience
+from avalanche.benchmarks.scenarios.generic_scenario import EagerCLStream
+from avalanche.benchmarks.utils import AvalancheDataset, DataAttribute
+from avalanche.benchmarks.utils.classification_dataset import (
+    TaskAwareSupervisedClassificationDataset as LabelledDataset,
+)
 from torch import Tensor
 
 from contsemi.errors import InputError
-from contsemi.strategies._avalanche import (
-    AvalancheDataset,
-    CLScenario,
-    DataAttribute,
-    DatasetExperience,
-    EagerCLStream,
-    LabelledDataset,
-)
 from contsemi.strategies.rows import Rows
 from contsemi.types import Experience
-
-__all__ = ["ImageRows", "StreamTask", "assemble", "task_of"]
 
 
 @dataclass(frozen=True, slots=True)

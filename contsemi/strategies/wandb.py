@@ -7,10 +7,10 @@ of today do not have.
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from contsemi.errors import InputError
-from contsemi.strategies._avalanche import AlternativeValues, BaseLogger, TensorImage
+from avalanche.evaluation.metric_results import AlternativeValues, TensorImage
+from avalanche.logging import BaseLogger
 
-__all__ = ["WandB"]
+from contsemi.errors import InputError
 
 Mode = Literal["offline", "online", "disabled"]
 

@@ -14,8 +14,6 @@ from contsemi.report.words import percent
 from contsemi.storage.atomic import write_atomically
 from contsemi.tune.trials import Manifest, Trial
 
-__all__ = ["write_experiment"]
-
 # Where a command was given, not what was chosen by it.
 _NOT_OF_THE_CHOICE = ("output", "seed", "display", "resume", "device", "threads", "data.root")
 
@@ -40,7 +38,9 @@ def write_experiment(
     known = config.model_dump()
     defaults = [
         # A recipe is built upon, other choices are changed.
-        each.text if each.key == "experiment" else {_override(each.key): _chosen(each.text)}
+        each.text
+        if each.key == "experiment"
+        else {f"override /{groups.path(each.key)}": _chosen(each.text)}
         for each in tokens
         if each.key in choices
     ]
@@ -52,7 +52,7 @@ def write_experiment(
         _put(values, key, value)
     content = to_yaml({"defaults": [*defaults, "_self_"]} | values)
     write_atomically(path, b"# @package _global_\n" + _remarks(manifest, trial) + content)
-    compose.load([f"experiment={path}", *_root(words)])
+    compose.load([f"experiment={path}", *(w for w in words if w.startswith("data.root="))])
 
 
 def _remarks(manifest: Manifest, trial: Trial) -> bytes:
@@ -67,17 +67,9 @@ def _remarks(manifest: Manifest, trial: Trial) -> bytes:
     return "".join(f"# {line}\n" for line in lines).encode()
 
 
-def _override(group: str) -> str:
-    return f"override /{groups.path(group)}"
-
-
 def _chosen(text: str) -> Any:
     """The name of a choice, or the names of several."""
     return text.strip("[]").split(",") if text.startswith("[") else text
-
-
-def _root(words: Sequence[str]) -> list[str]:
-    return [word for word in words if word.startswith("data.root=")]
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -27,8 +27,6 @@ from contsemi.tune.search import Search, told
 from contsemi.tune.space import Space, space_of
 from contsemi.tune.trials import Manifest
 
-__all__ = ["tune"]
-
 HOUR = 3600.0
 
 

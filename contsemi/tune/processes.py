@@ -10,8 +10,6 @@ from contsemi.benchmark.training import started
 from contsemi.records.lines import entries
 from contsemi.records.written import as_written
 
-__all__ = ["Process", "accuracies_on_the_way"]
-
 
 class Process:
     """A run that trains, or goes on.

@@ -7,8 +7,6 @@ from contsemi.config import Config, Scenario
 from contsemi.data.names import NAMES
 from contsemi.errors import InputError
 
-__all__ = ["RULES", "Place", "other_classes", "trial_words"]
-
 OTHER_SEED = 100  # seeds below are for what is reported
 
 

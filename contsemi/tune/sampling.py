@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
-__all__ = ["Sampling"]
-
 
 class Sampling:
     """Optuna's tree-structured Parzen estimator, over trials that we keep.

@@ -13,8 +13,6 @@ from contsemi.tune.processes import Process, accuracies_on_the_way
 from contsemi.tune.sampling import Sampling
 from contsemi.tune.trials import OVER, Manifest, Trial
 
-__all__ = ["Search"]
-
 SECONDS_BETWEEN_LOOKS = 2.0
 
 

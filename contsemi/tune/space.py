@@ -14,8 +14,6 @@ from contsemi.compose.parts import at
 from contsemi.config import Config
 from contsemi.errors import InputError
 
-__all__ = ["Choice", "Range", "Space", "space_of"]
-
 _FIX = "write [a, b] for values to choose from, {low: 0.1, high: 1, log: true}, or {times: 4}"
 
 

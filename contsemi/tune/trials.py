@@ -12,8 +12,6 @@ from contsemi.errors import InputError
 from contsemi.records.plain import to_json
 from contsemi.storage.atomic import write_atomically
 
-__all__ = ["OVER", "Manifest", "Trial"]
-
 NAME = "tune.json"
 STARTUP = 4  # finished trials before one is stopped early
 OVER = ("finished", "pruned", "failed")  # states after which a trial is not run again

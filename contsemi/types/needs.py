@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from contsemi.errors import InputError
 
-__all__ = ["Head", "Mix", "Needs", "Teacher", "View"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from contsemi.types.soft_labels import SoftLabels
 
-__all__ = ["Forward", "MemoryRows", "Outputs", "RowTable"]
-
 
 @dataclass(frozen=True, slots=True)
 class Outputs:

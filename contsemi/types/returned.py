@@ -7,8 +7,6 @@ from torch import Tensor
 
 from contsemi.errors import MethodFailed
 
-__all__ = ["tensor_of"]
-
 
 def tensor_of(call: Callable[..., Any], value: object, *shape: int) -> Tensor:
     """``value`` if it is a tensor of that shape.

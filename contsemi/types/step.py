@@ -9,8 +9,6 @@ from torch import Tensor
 
 from contsemi.types.outputs import Outputs
 
-__all__ = ["Batch", "ByAge", "Seen", "Step"]
-
 
 class ByAge(NamedTuple):
     """Places among the labelled rows of a step, the same ones in every step of a task.

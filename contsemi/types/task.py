@@ -8,8 +8,6 @@ from torch import Tensor
 
 from contsemi.types.outputs import Outputs
 
-__all__ = ["Experience", "Pool"]
-
 
 def _nothing() -> Tensor:
     return torch.empty(0, dtype=torch.int64)

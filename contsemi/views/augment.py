@@ -15,8 +15,6 @@ from contsemi.views.geometry import interpolation
 from contsemi.views.plan import Plan, draw_plan
 from contsemi.views.separable import separable
 
-__all__ = ["Asked", "Augment"]
-
 # Bytes of the images of one pass, as floats. On a CPU a pass should stay near the L2 cache, and
 # its working memory below what makes the allocator give pages back to the system each time.
 PASS_BYTES = {"cpu": 1 << 22}

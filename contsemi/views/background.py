@@ -12,16 +12,6 @@ from torch import Tensor
 
 from contsemi.views.draws import Drawn, Draws
 
-__all__ = [
-    "Background",
-    "Donors",
-    "composite",
-    "draw_background",
-    "free_rectangles",
-    "swapped",
-    "tiled",
-]
-
 _CELLS = 16  # a side, among which a background is looked for at every step
 
 

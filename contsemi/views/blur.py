@@ -11,8 +11,6 @@ from contsemi.views.draws import Drawn, Draws
 from contsemi.views.select import on_rows
 from contsemi.views.separable import separable
 
-__all__ = ["Blur", "blur", "draw_blur"]
-
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
     """Convolve with the discrete Gaussian, whose variance is sigma² however narrow it is.

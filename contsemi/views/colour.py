@@ -10,8 +10,6 @@ from contsemi.views.draws import Drawn, Draws
 from contsemi.views.hue import turn_hue_
 from contsemi.views.select import on_rows
 
-__all__ = ["Greyscale", "Jitter", "blend_weights", "draw_greyscale", "draw_jitter", "luma"]
-
 
 def luma(images: Tensor) -> Tensor:
     """Grey values, float [N, 3, H, W] -> [N, 1, H, W], with ITU-R 601 weights (PIL's "L")."""

@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.views.draws import Draws
 from contsemi.views.rectangle import draw_rectangles
 
-__all__ = ["draw_cuts"]
-
 
 def draw_cuts(
     draws: Draws, sides: Tensor, *, scale: Sequence[float], ratio: Sequence[float]

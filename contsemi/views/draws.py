@@ -6,8 +6,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-__all__ = ["Drawn", "Draws"]
-
 
 @dataclass(frozen=True, slots=True)
 class Draws:

@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["autocontrast", "posterise", "sharpened"]
-
 # PIL's SMOOTH: the pixel itself counts 5, each of its eight neighbours 1
 OWN, OTHER = 5 / 13, 1 / 13
 

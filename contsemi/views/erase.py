@@ -9,8 +9,6 @@ from torch import Tensor
 from contsemi.views.draws import Drawn, Draws
 from contsemi.views.rectangle import draw_rectangles
 
-__all__ = ["Erase", "draw_erase"]
-
 RATIO = (0.3, 3.3)  # width / height, as torchvision
 
 

@@ -11,8 +11,6 @@ from contsemi.views.draws import Drawn, Draws
 from contsemi.views.rectangle import draw_rectangles
 from contsemi.views.separable import separable
 
-__all__ = ["Boxes", "draw_boxes", "interpolation"]
-
 LEVEL = 255**-0.5  # twice, for rows and columns, it brings pixel values to [0, 1]
 TABLE_BYTES = 1 << 24
 BLOCK = 64  # views that a thread of a CPU cuts at a time: they and their weights fit its L2 cache

@@ -3,9 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["turn_hue_"]
-
-
 SIXTH = 1 / 6
 
 

@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["mix"]
-
 
 @torch.no_grad()
 def mix(

@@ -21,8 +21,6 @@ from contsemi.views.reflected import draw_reflected
 from contsemi.views.tone import draw_equalise, draw_solarise
 from contsemi.views.warp import draw_warp
 
-__all__ = ["Plan", "draw_plan"]
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:

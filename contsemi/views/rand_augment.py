@@ -19,8 +19,6 @@ from contsemi.views.erase import Erase
 from contsemi.views.select import on_rows
 from contsemi.views.tone import equalise, solarise
 
-__all__ = ["OPERATIONS", "RandAugment", "draw_cutout", "draw_rand_augment"]
-
 # name -> lowest and highest strength; what has none is as it is
 OPERATIONS: dict[str, tuple[float, float]] = {
     "identity": (0.0, 0.0),

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from contsemi.views.draws import Draws
 
-__all__ = ["draw_rectangles"]
-
 ATTEMPTS = 10  # as torchvision
 
 

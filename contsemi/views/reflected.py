@@ -7,8 +7,6 @@ from torch import Tensor
 
 from contsemi.views.draws import Drawn, Draws
 
-__all__ = ["Reflected", "draw_reflected"]
-
 
 @dataclass(frozen=True, slots=True)
 class Reflected(Drawn):

@@ -6,8 +6,6 @@ from torch import Tensor
 
 from contsemi.views.blur import blur
 
-__all__ = ["otsu", "spectral_masks", "spectral_saliency", "usable_masks"]
-
 GREY = (0.299, 0.587, 0.114)
 LEVELS = 256
 CHUNK = 4096  # images whose spectra are held at a time

@@ -5,8 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["on_rows"]
-
 
 def on_rows(
     images: Tensor, chosen: Tensor, operation: Callable[..., Tensor], *parameters: Tensor

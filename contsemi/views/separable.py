@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["separable"]
-
 
 def separable(
     images: Tensor, vertical: Tensor, horizontal: Tensor, out: Tensor | None = None

@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.views.draws import Drawn, Draws
 from contsemi.views.select import on_rows
 
-__all__ = ["Equalise", "Solarise", "draw_equalise", "draw_solarise", "equalise", "solarise"]
-
 LEVELS = 256
 
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from contsemi.views.draws import Drawn, Draws
 
-__all__ = ["Warp", "draw_warp"]
-
 
 @dataclass(frozen=True, slots=True)
 class Warp(Drawn):

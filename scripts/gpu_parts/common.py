@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Found", "apart", "milliseconds", "moved", "wait"]
-
 # name, whether it holds, remark, numbers
 Found = Iterator[tuple[str, bool | None, str, dict[str, float]]]
 

@@ -3,6 +3,7 @@
 import doctest
 import functools
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -100,9 +101,8 @@ def further(q: Tensor, s: Tensor) -> Iterator[Case]:
 
 def named(module: Any) -> Iterator[Case]:
     """Functions of two or three matrices, tried with such; those that want others are left out."""
-    for name in module.__all__:
-        function = getattr(module, name)
-        if not callable(function) or isinstance(function, type):
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if name.startswith("_") or function.__module__ != module.__name__:
             continue
         for args in ((drawn(24, 8), drawn(24, 8, seed=3)), (drawn(24, 8), probs(24, 8))):
             for options in ({}, {"temperature": 0.2}):

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["cases"]
-
 Case = tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 

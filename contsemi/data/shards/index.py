@@ -26,8 +26,6 @@ from contsemi.errors import InputError, first_of
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["Index", "Indexed", "index_of"]
-
 LARGEST_RECORD = 2**24  # bytes
 LARGEST_INDEX = 2**34
 NAMED = 20  # faults that one error names
@@ -127,10 +125,9 @@ def _make(folder: Path, layout: Layout, shards: Sequence[Path], workers: int) ->
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    _refuse(
-        layout,
-        [f"{p.name}: {fault}" for p, s in zip(shards, scans, strict=True) for fault in s.faults],
-    )
+    if faults := [f"{p.name}: {x}" for p, s in zip(shards, scans, strict=True) for x in s.faults]:
+        count = f"{len(faults)} problem{'s' if len(faults) > 1 else ''}"
+        raise InputError(layout.where, f"{count}: {first_of(faults, NAMED)}", FIX)
     by_split: dict[str, list[Scan]] = {}
     for name, paths in layout.splits.items():
         by_split[name], scans = scans[: len(paths)], scans[len(paths) :]
@@ -170,12 +167,6 @@ def _scanned(path: Path, layout: Layout) -> Scan:
         return scan(path)
     labels: list[Label] = [int(t) if t >= 0 else None for t in rows["target"]]
     return Scan(rows, labels, known.sha256, [], [])
-
-
-def _refuse(layout: Layout, faults: list[str]) -> None:
-    if faults:
-        count = f"{len(faults)} problem{'s' if len(faults) > 1 else ''}"
-        raise InputError(layout.where, f"{count}: {first_of(faults, NAMED)}", FIX)
 
 
 def _classes(layout: Layout, by_split: dict[str, list[Scan]]) -> tuple[tuple[str, ...] | None, int]:

@@ -9,8 +9,6 @@ from contsemi.data.sources.listing import shown
 from contsemi.errors import InputError
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["LAYOUT", "MANIFEST", "SPLITS", "Known", "Layout", "layout_of"]
-
 MANIFEST = "shards.json"
 LARGEST = 2**26  # bytes of it
 FORMAT = 1

@@ -11,8 +11,6 @@ from contsemi.data.sources.cache import file_state
 from contsemi.data.sources.listing import Files, listed, relative, shown
 from contsemi.errors import InputError, first_of
 
-__all__ = ["make"]
-
 
 def make(argv: Sequence[str] | None) -> int:
     """Writes shards of the images that the words of a command name; returns the exit code."""

@@ -10,8 +10,6 @@ from torch.nn import functional
 
 from contsemi.data.sources.decode import Unreadable, header, whole
 
-__all__ = ["crop", "looked_at", "pixels", "square"]
-
 JPEG = b"\xff\xd8\xff"
 
 

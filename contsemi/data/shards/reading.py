@@ -15,8 +15,6 @@ from contsemi.errors import InputError
 from contsemi.stores.ahead import Ahead, Asked
 from contsemi.stores.threads import Threads
 
-__all__ = ["Shards"]
-
 
 class Shards(Ahead):
     """Images in shards. The memory that they take is that of the rows asked for.

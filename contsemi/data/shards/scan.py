@@ -12,8 +12,6 @@ from contsemi.data.shards.picture import looked_at
 from contsemi.data.shards.tape import Damaged, Member, Tape
 from contsemi.data.sources.decode import Unreadable
 
-__all__ = ["IMAGES", "Scan", "digest_of", "row_of", "row_type", "scan", "sha256_of"]
-
 IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "ppm", "tif", "tiff")
 LABEL = "cls"
 FIELDS = ("cls", "label", "class", "class_name")  # of KEY.json, the first that is there

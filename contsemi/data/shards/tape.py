@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["BLOCK", "Damaged", "Member", "Tape", "header"]
-
 BLOCK = 512
 LARGEST = 2**28  # bytes of a member
 NAME, SIZE, SUM, KIND = slice(0, 100), slice(124, 136), slice(148, 156), slice(156, 157)

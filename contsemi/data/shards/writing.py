@@ -29,8 +29,6 @@ from contsemi.errors import InputError, first_of
 from contsemi.storage.atomic import make_folder, storage, sweep, write_atomically
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["Sample", "Split", "write_shards"]
-
 MAKING = "making.json"
 LARGEST = 2**26  # bytes of both records
 OURS = re.compile(r"(train|test)-\d{6}\.(tar|npy)")

@@ -11,8 +11,6 @@ from contsemi.data.sources.listing import LAYOUT, shown
 from contsemi.data.sources.source import Check, Source, root_of
 from contsemi.errors import InputError
 
-__all__ = ["Auto", "detect"]
-
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 

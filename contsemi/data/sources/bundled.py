@@ -8,8 +8,6 @@ from contsemi.data.sources import digits
 from contsemi.data.sources.source import Check, Source
 from contsemi.errors import InputError
 
-__all__ = ["Bundled"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Bundled(Source):

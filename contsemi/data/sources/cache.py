@@ -34,8 +34,6 @@ from contsemi.errors import StorageFailed
 from contsemi.storage.host import gigabytes
 from contsemi.storage.readonce import parse_json, read_once
 
-__all__ = ["Cached", "cached", "decoded", "default_folder", "file_state", "key", "written"]
-
 FORMAT = "4"  # of entries and of the decoding rule; another one makes other keys
 LEFTOVER_SECONDS = 86_400
 LARGEST_RECORD = 2**20  # bytes

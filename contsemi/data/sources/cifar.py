@@ -22,8 +22,6 @@ from contsemi.data.sources.download import download
 from contsemi.data.sources.source import Check
 from contsemi.errors import InputError
 
-__all__ = ["LAYOUTS", "Layout", "find", "load", "unpickle"]
-
 LARGEST_FILE = 2**29  # bytes
 
 

@@ -28,19 +28,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from contsemi.storage.host import refuse_too_much
 
-__all__ = [
-    "EMPTY",
-    "FORMATS",
-    "Unreadable",
-    "brought_to",
-    "decode",
-    "format_of",
-    "header",
-    "resize",
-    "side_lengths",
-    "whole",
-]
-
 ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 ENDINGS |= {"PPM": "ppm", "TIFF": "tif"}
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")

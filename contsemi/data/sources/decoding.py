@@ -16,12 +16,17 @@ from typing import Protocol
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from contsemi.data.sources.decode import Unreadable, decode
 from contsemi.errors import InputError
-
-__all__ = ["Failure", "Item", "decode_into", "progress"]
 
 CHUNK = 64  # images a process gets at a time,
 CHUNK_BYTES = 2**26  # or fewer, where they are large
@@ -152,17 +157,24 @@ def _ended_by_an_error() -> Iterator[None]:
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[_Advance]:
-    """A bar on a terminal; gives what moves it on by so many of ``total``."""
+def progress(title: str, total: int | None, *behind: ProgressColumn) -> Iterator[_Advance]:
+    """A bar on a terminal; gives what moves it on by so many of ``total``, if that is known.
+
+    Args:
+        title: stands before the bar.
+        total: images.
+        behind: what stands behind the bar; how many of all, and the time left, if nothing else.
+    """
     console = Console(stderr=True)
-    columns = (
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *(behind or (MofNCompleteColumn(), TimeRemainingColumn())),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        # Lines go above the bar; those that a file or a pipe is to have must not go with them.
+        redirect_stdout=sys.stdout.isatty(),
     ) as bar:
         task = bar.add_task(title, total=total)
         yield lambda images: bar.advance(task, images)

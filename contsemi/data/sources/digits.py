@@ -13,8 +13,6 @@ from contsemi.data.sources.decode import resize
 from contsemi.labels import LabelBudget
 from contsemi.labels.draw import draw
 
-__all__ = ["load"]
-
 SPLIT_SEED = 0
 TEST_SHARE = 0.2
 

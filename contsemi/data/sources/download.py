@@ -12,8 +12,6 @@ from pathlib import Path
 
 from contsemi.errors import InputError
 
-__all__ = ["download"]
-
 TIMEOUT_SECONDS = 20
 
 

@@ -19,8 +19,6 @@ from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.data.twins import twins
 from contsemi.errors import InputError, first_of
 
-__all__ = ["Folder", "load", "load_pool"]
-
 NAMED_PROBLEMS = 20
 
 

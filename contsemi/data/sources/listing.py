@@ -15,8 +15,6 @@ from contsemi.data.classes import same_name
 from contsemi.data.sources.cache import file_state
 from contsemi.errors import InputError
 
-__all__ = ["Files", "Folder", "listed", "pool_files", "relative", "shown"]
-
 JUNK = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # besides everything that begins with "."
 LAYOUT = "expected train/<class>/<images> and test/<class>/<images>, or <class>/<images>"
 TESTS = ("test", "val", "valid", "validation")
@@ -108,7 +106,8 @@ def listed(root: Path, *, test_share: float, least: int = 2) -> Folder:
     if len(classes) < least:
         found = f"one class folder, {classes[0]}" if classes else "no class folders"
         inside = "train/ has" if nested else "has"
-        raise InputError(where, f"{inside} {found}", f"at least {_word(least)} needed; {LAYOUT}")
+        wanted = "one class is" if least == 1 else "two classes are"
+        raise InputError(where, f"{inside} {found}", f"at least {wanted} needed; {LAYOUT}")
     train = _scan(root, place, known)
     for folder in sorted({each for above in (place, root) for each in _unlabelled(above)}):
         if folder.name not in known:
@@ -192,10 +191,6 @@ def _is_class(folder: Path) -> bool:
         return any(entry.is_file() and not entry.name.startswith(".") for entry in _listed(folder))
     except OSError:
         return False
-
-
-def _word(least: int) -> str:
-    return "one class is" if least == 1 else "two classes are"
 
 
 def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:

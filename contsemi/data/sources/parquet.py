@@ -20,8 +20,6 @@ from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.data.twins import twins
 from contsemi.errors import InputError, first_of
 
-__all__ = ["Parquet", "encoded_images", "fetch", "find", "load"]
-
 PATTERNS = ("{0}.parquet", "{0}-*.parquet", "{0}/*.parquet", "*/{0}-*.parquet", "*/{0}/*.parquet")
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
 UNLABELLED = ("unlabelled", "unlabeled", "unsupervised")

@@ -18,8 +18,6 @@ from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.data.twins import twins
 from contsemi.errors import InputError
 
-__all__ = ["Shards"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Shards(Source):

@@ -10,8 +10,6 @@ from contsemi.data.sources.listing import LAYOUT, shown
 from contsemi.discovery import Part
 from contsemi.errors import InputError
 
-__all__ = ["Check", "Source", "refuse_digits", "root_of"]
-
 # is told what is known of the training and the test images before one is decoded; may raise
 Check = Callable[[Named, Named], None]
 

@@ -8,8 +8,6 @@ from contsemi.data.sources import cifar
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.errors import InputError
 
-__all__ = ["Torchvision"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Torchvision(Source):

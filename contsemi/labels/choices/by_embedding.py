@@ -10,8 +10,6 @@ from torch import Tensor
 from contsemi.assign.picks import farthest_first
 from contsemi.labels.choices.choice import Choice
 
-__all__ = ["ByEmbedding", "Candidates", "unit_rows"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
@@ -42,7 +40,6 @@ class ByEmbedding(Choice):
     warmup: int = 0
     asks_network: ClassVar[bool] = True
     wants_scores: ClassVar[bool] = False  # whether ``Candidates.scores`` are read
-    wants_views: ClassVar[bool] = False  # whether ``Candidates.views`` are read
 
     @property
     def warms_up(self) -> bool:

@@ -11,8 +11,6 @@ from contsemi.discovery import Part
 from contsemi.errors import MethodFailed
 from contsemi.labels.budget import LabelBudget
 
-__all__ = ["Choice"]
-
 Integers = NDArray[np.int64]
 
 

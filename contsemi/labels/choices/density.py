@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.assign.picks import density
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 
-__all__ = ["Density"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Density(ByEmbedding):

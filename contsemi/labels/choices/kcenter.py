@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.assign.picks import farthest_first
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 
-__all__ = ["Kcenter"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Kcenter(ByEmbedding):

@@ -10,8 +10,6 @@ from contsemi.assign.lloyd import lloyd, spread_starts
 from contsemi.assign.picks import best_of_each
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 
-__all__ = ["Kmeans"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Kmeans(ByEmbedding):

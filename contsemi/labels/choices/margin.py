@@ -9,8 +9,6 @@ from torch import Tensor
 from contsemi.errors import InputError
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
 
-__all__ = ["Margin"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Margin(ByEmbedding):

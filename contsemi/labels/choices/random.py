@@ -11,8 +11,6 @@ from contsemi.errors import InputError
 from contsemi.labels.budget import KEY, LabelBudget
 from contsemi.labels.choices.choice import Choice
 
-__all__ = ["Random"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Random(Choice):

@@ -10,8 +10,6 @@ from contsemi.labels.budget import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.labels.draw import draw
 
-__all__ = ["Stratified"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Stratified(Choice):

@@ -11,8 +11,6 @@ from contsemi.errors import InputError
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates, unit_rows
 from contsemi.losses.numerics import wide
 
-__all__ = ["Usl"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Usl(ByEmbedding):

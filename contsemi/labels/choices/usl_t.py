@@ -1,7 +1,6 @@
 """USL-T: clusters that are trained, and of each the image that is surest of it."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +17,6 @@ from contsemi.losses.cluster_heads import (
     sharpened_guess,
 )
 
-__all__ = ["UslT"]
-
 
 @dataclass(kw_only=True, eq=False)
 class UslT(ByEmbedding):
@@ -30,8 +27,6 @@ class UslT(ByEmbedding):
 
     Source: Wang, Lian and Yu 2022, section 4.
     """
-
-    wants_views: ClassVar[bool] = True
 
     heads: int  # trained side by side; the clusters are the first one's, sure by the mean of all
     epochs: int  # over the pool

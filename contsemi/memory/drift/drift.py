@@ -16,8 +16,6 @@ from contsemi.discovery import Part
 from contsemi.errors import MethodFailed
 from contsemi.types.returned import tensor_of
 
-__all__ = ["Drift", "Map"]
-
 Map = Callable[[Tensor], Tensor]  # rows [M, D] of the old space -> float [M, D] of the new one
 
 

@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.memory.drift.drift import Drift, Map
 from contsemi.memory.moments import fit_affine
 
-__all__ = ["Linear"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Linear(Drift):

@@ -10,8 +10,6 @@ from torch.nn import functional
 from contsemi.memory.drift.drift import Drift, Map
 from contsemi.memory.moments import fit_affine
 
-__all__ = ["Mlp"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Mlp(Drift):

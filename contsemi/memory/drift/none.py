@@ -7,8 +7,6 @@ from torch import Tensor
 
 from contsemi.memory.drift.drift import Drift, Map
 
-__all__ = ["Still"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Still(Drift):

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["still_found"]
-
 
 def still_found(
     rows: Tensor, labels: Tensor, queries: Tensor, classes: Tensor, *, k: int = 10

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from contsemi.memory.drift.drift import Drift, Map
 
-__all__ = ["Translation"]
-
 _PIECE = 4096  # rows at a time
 
 

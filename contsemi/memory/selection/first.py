@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from contsemi.memory.selection.selection import Offered, Selection
 
-__all__ = ["First"]
-
 
 @dataclass(kw_only=True, eq=False)
 class First(Selection):

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from contsemi.memory.selection.selection import Offered, Selection, ranked_by_class
 
-__all__ = ["Herding"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Herding(Selection):

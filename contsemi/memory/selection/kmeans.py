@@ -8,8 +8,6 @@ from torch import Tensor
 from contsemi.assign.lloyd import lloyd
 from contsemi.memory.selection.selection import Offered, Selection, ranked_by_class
 
-__all__ = ["KMeans"]
-
 _ROUNDS = 10  # of k-means
 
 

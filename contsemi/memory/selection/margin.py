@@ -6,8 +6,6 @@ from torch import Tensor
 
 from contsemi.memory.selection.selection import Offered, Selection
 
-__all__ = ["Margin"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Margin(Selection):

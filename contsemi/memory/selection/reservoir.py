@@ -7,8 +7,6 @@ from torch import Tensor
 from contsemi.memory.selection.selection import Offered, Selection
 from contsemi.seeding import derive
 
-__all__ = ["Reservoir"]
-
 _MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)  # of splitmix64
 
 

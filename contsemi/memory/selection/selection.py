@@ -10,8 +10,6 @@ from torch.nn import functional
 
 from contsemi.discovery import Part
 
-__all__ = ["Offered", "Selection", "ranked_by_class"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:

@@ -9,8 +9,6 @@ from contsemi.metrics.clustering_probe import clustering_quality, kmeans
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.probes.probe import Found, Probe, Rows, concatenated
 
-__all__ = ["Clustering"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Clustering(Probe):

@@ -8,8 +8,6 @@ from contsemi.metrics.few_shot_episodes import draw_episodes, episode_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.probes.probe import Found, Probe, Rows, concatenated
 
-__all__ = ["FewShot"]
-
 
 @dataclass(kw_only=True, eq=False)
 class FewShot(Probe):

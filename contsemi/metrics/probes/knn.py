@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from contsemi.metrics.knn_probe import knn_accuracy
 from contsemi.metrics.probes.probe import Found, Probe, Rows, concatenated
 
-__all__ = ["Knn"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Knn(Probe):

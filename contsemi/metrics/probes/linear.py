@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.probes.probe import Found, Probe, Rows, concatenated
 
-__all__ = ["Linear", "linear_probe_accuracy"]
-
 
 def linear_probe_accuracy(
     train: NDArray[np.floating],

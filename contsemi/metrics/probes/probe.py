@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from contsemi.discovery import Part
 from contsemi.metrics.matrix import Undefined
 
-__all__ = ["Found", "Probe", "Rows", "concatenated"]
-
 # Features float32 [n, F] and columns int64 [n] of some images of one task.
 Rows = tuple[NDArray[np.float32], NDArray[np.int64]]
 Found = dict[str, float | Undefined]

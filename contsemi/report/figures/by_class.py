@@ -12,8 +12,6 @@ from contsemi.report.figures.palette import INK, task_colours
 from contsemi.report.material import Material
 from contsemi.report.words import one_line
 
-__all__ = ["drawing"]
-
 NAMED = 40  # classes whose names have room at an axis
 
 

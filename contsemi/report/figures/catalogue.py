@@ -15,8 +15,6 @@ from contsemi.report.figures import (
 from contsemi.report.figures.drawing import Drawing
 from contsemi.report.material import Material
 
-__all__ = ["FIGURES", "drawings"]
-
 FIGURES: tuple[Callable[[Material], Drawing | None], ...] = (
     forgetting.drawing,
     stability.drawing,

@@ -14,8 +14,6 @@ from contsemi.report.figures.palette import HEAT, SOFT
 from contsemi.report.material import Material
 from contsemi.report.words import one_line
 
-__all__ = ["drawing"]
-
 NAMED = 30  # classes whose names fit at an axis
 
 

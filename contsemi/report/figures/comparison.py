@@ -13,8 +13,6 @@ from contsemi.report.figures.drawing import Drawing, Panel
 from contsemi.report.figures.palette import PAPER, task_colours
 from contsemi.report.words import one_line
 
-__all__ = ["PRICES", "drawing"]
-
 # name of the value: what stands at the axis, and the factor to its unit.
 PRICES = {
     "forgetting": ("forgetting [%]", 100.0),

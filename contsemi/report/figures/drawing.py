@@ -16,8 +16,6 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from contsemi.report.figures.palette import FAINT, INK, PAPER
 from contsemi.report.words import one_line
 
-__all__ = ["SMALL", "Drawing", "Panel", "figure", "on_page", "pictures"]
-
 SMALL = 7.0
 DOTS_PER_INCH = 220
 # Names are no formulae; equal figures are equal bytes.

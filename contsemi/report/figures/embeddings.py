@@ -18,8 +18,6 @@ from contsemi.report.figures.palette import INK, SOFT, task_colours
 from contsemi.report.material import Material
 from contsemi.report.words import one_line
 
-__all__ = ["drawing"]
-
 PANELS = 3
 NAMED = 25  # stars that have room for a name
 LEGEND = 6  # tasks

@@ -10,8 +10,6 @@ from contsemi.report.figures.drawing import SMALL
 from contsemi.report.figures.spread import spread
 from contsemi.report.words import one_line
 
-__all__ = ["name_ends"]
-
 FEW = 10  # lines whose names have room below each other
 
 

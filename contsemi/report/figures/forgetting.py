@@ -15,8 +15,6 @@ from contsemi.report.figures.heat import heat
 from contsemi.report.figures.palette import INK, task_colours
 from contsemi.report.material import Material
 
-__all__ = ["drawing"]
-
 
 def drawing(material: Material) -> Drawing | None:
     """Curves on the left, heat map on the right."""

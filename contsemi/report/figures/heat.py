@@ -5,8 +5,6 @@ from matplotlib.axes import Axes
 from contsemi.metrics.matrix import Matrix
 from contsemi.report.figures.palette import SHADES
 
-__all__ = ["heat"]
-
 
 def heat(axes: Axes, shares: Matrix, label: str) -> None:
     """Shades from 0 to 100, with a bar beside them.

@@ -11,8 +11,6 @@ from contsemi.report.figures.palette import task_colours
 from contsemi.report.material import Material
 from contsemi.report.words import one_line
 
-__all__ = ["drawing"]
-
 
 def drawing(material: Material) -> Drawing | None:
     """One panel with all terms; by logarithm where all are positive and differ tenfold."""

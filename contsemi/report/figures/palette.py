@@ -4,18 +4,6 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-__all__ = [
-    "FAINT",
-    "HEAT",
-    "INK",
-    "OKABE_ITO",
-    "PAPER",
-    "SHADES",
-    "SOFT",
-    "in_the_dark",
-    "task_colours",
-]
-
 # Okabe and Ito (2008), without black and yellow, which vanish on one of the two papers.
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 HEAT = OKABE_ITO[0]

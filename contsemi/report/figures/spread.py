@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-__all__ = ["spread"]
-
 
 def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
     """Positions as near to ``wanted`` as a distance of ``gap`` allows, in the same order.

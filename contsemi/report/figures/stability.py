@@ -14,8 +14,6 @@ from contsemi.report.figures.palette import SOFT, task_colours
 from contsemi.report.material import Material
 from contsemi.report.words import one_line
 
-__all__ = ["drawing"]
-
 
 def drawing(material: Material) -> Drawing | None:
     """Class-incremental curves over steps on the left, what each switch did on the right."""

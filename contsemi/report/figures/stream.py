@@ -16,8 +16,6 @@ from contsemi.report.figures.palette import OKABE_ITO
 from contsemi.report.material import Material
 from contsemi.report.words import one_line
 
-__all__ = ["drawing"]
-
 TOLD = ("images", "labels", "novel", "kinds")
 NAMED = 40  # classes whose names and labels fit
 MOST = 1 << 53  # images: a count that a figure has room for

@@ -12,8 +12,6 @@ from contsemi.report.figures.drawing import Drawing
 from contsemi.report.figures.palette import FAINT, INK, task_colours
 from contsemi.report.material import Material
 
-__all__ = ["drawing"]
-
 # Each course of the moments with more of the truth in it, and what it gains over the one before.
 STEPS = {
     "as_it_is": "as it is",

@@ -10,8 +10,6 @@ from contsemi.report.pages.page import inlined
 from contsemi.report.paired_table import INTERVAL, paired_rows
 from contsemi.report.words import duration, size
 
-__all__ = ["comparison_page"]
-
 
 def comparison_page(groups: Sequence[Group]) -> bytes:
     """The whole page; it needs no network, no script and no other file.

@@ -8,8 +8,6 @@ from contsemi.records.finished import FinishedRun
 from contsemi.report.material import Material
 from contsemi.storage.atomic import write_atomically
 
-__all__ = ["draw"]
-
 
 def draw(run: FinishedRun) -> tuple[str, ...]:
     """Write ``report.html``, each figure that there are data for as PNG and SVG, and a table.

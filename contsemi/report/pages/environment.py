@@ -8,8 +8,6 @@ from markupsafe import Markup, escape
 
 from contsemi.report.words import duration, one_line, percent, rate, size
 
-__all__ = ["fill"]
-
 
 def fill(template: str, **content: Any) -> bytes:
     """A whole page that needs no network and no other file.

@@ -6,8 +6,6 @@ from markupsafe import Markup, escape
 
 from contsemi.report.figures.palette import in_the_dark
 
-__all__ = ["inline"]
-
 
 def inline(svg: bytes, name: str, label: str) -> Markup:
     """One drawing as an element of a page that may be light or dark.

@@ -24,8 +24,6 @@ from contsemi.report.pages.wrong import surest_mistakes
 from contsemi.report.screen.tables import cost, reasons
 from contsemi.report.words import duration
 
-__all__ = ["inlined", "page", "progress_page"]
-
 SECONDS_BETWEEN_LOADS = 5
 
 

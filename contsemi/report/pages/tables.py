@@ -19,8 +19,6 @@ from contsemi.report.meanings import MEANINGS
 from contsemi.report.screen.tables import number
 from contsemi.report.words import percent
 
-__all__ = ["Table", "by_class_table", "gap_table", "held_table", "matrix_cells", "number_tables"]
-
 
 @dataclass(frozen=True, slots=True)
 class Table:

@@ -9,8 +9,6 @@ import numpy as np
 
 from contsemi.report.material import Material
 
-__all__ = ["Wrong", "surest_mistakes"]
-
 MOST_BYTES = 20_000_000
 SIDE = 144
 

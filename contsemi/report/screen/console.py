@@ -19,8 +19,6 @@ from contsemi.report.screen.outlet import outlet
 from contsemi.report.screen.tables import closing
 from contsemi.report.words import duration, one_line, percent
 
-__all__ = ["Display", "Mode", "shown_by"]
-
 Mode = Literal["auto", "live", "plain", "quiet"]
 
 SECONDS_BETWEEN_LINES = 30.0

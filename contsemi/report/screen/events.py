@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Progress", "TaskDone"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:

@@ -7,8 +7,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["grid", "least_width"]
-
 
 def grid(
     title: str,

@@ -10,8 +10,6 @@ from rich.text import Text
 from contsemi.report.screen.events import Progress
 from contsemi.report.words import duration, one_line, percent, rate
 
-__all__ = ["live_view"]
-
 
 def live_view(event: Progress) -> RenderableType:
     """The region at the bottom of the terminal, redrawn in place."""

@@ -4,8 +4,6 @@ import os
 from contextlib import suppress
 from typing import IO, TextIO, cast
 
-__all__ = ["outlet"]
-
 # What we print beyond ASCII, for terminals that cannot show it.
 PLAIN = str.maketrans({"·": "-", "…": "...", "±": "+/-"})
 

@@ -14,8 +14,6 @@ from contsemi.records.measured import GROUPS
 from contsemi.report.screen.grid import grid, least_width
 from contsemi.report.words import duration, one_line, percent, rate, size
 
-__all__ = ["by_predictor", "closing", "cost", "features", "number", "reasons"]
-
 COUNTS = ("evaluations", "recovery_steps", "discovered_classes")
 # As they are: nats, labels of a class, distances and levels.
 PLAIN = (

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from avalanche.training.plugins import AGEMPlugin
+from avalanche.training.supervised import AGEM
 
-from contsemi.strategies._avalanche import AGEM, AGEMPlugin
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import plugin_of, under_same_conditions
-
-__all__ = ["Agem"]
 
 
 class Agem(Method):

@@ -23,8 +23,6 @@ from contsemi.strategies.baselines.rows import labelled_stream
 from contsemi.strategies.scores import UNSEEN
 from contsemi.types import Experience, Outputs
 
-__all__ = ["Baseline"]
-
 
 class Baseline:
     """Learns a stream's labelled images task by task, and predicts.

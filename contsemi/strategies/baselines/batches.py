@@ -12,8 +12,6 @@ from torch import Tensor
 
 from contsemi.data.sampler import LabelledPool
 
-__all__ = ["Batches", "Source", "endless"]
-
 
 class Source:
     """Equally sized batches of one dataset, whatever its size; a small one is repeated evenly.

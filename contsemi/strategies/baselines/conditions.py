@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, float16, float32, nn
 
 from contsemi.config import Config
@@ -14,12 +15,9 @@ from contsemi.models import build_backbone
 from contsemi.models.network import Network
 from contsemi.seeding import derive, generator
 from contsemi.stores.store import Images, image_bytes
-from contsemi.strategies._avalanche import EvaluationPlugin
 from contsemi.strategies.baselines.batches import Batches, Source, endless
 from contsemi.strategies.baselines.model import Features, ImagesByRow, Logits
 from contsemi.types import Experience
-
-__all__ = ["Conditions"]
 
 
 class Conditions:

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from contsemi.strategies._avalanche import Cumulative as Strategy
+from avalanche.training.supervised import Cumulative as Strategy
+
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
-
-__all__ = ["Cumulative"]
 
 
 class Cumulative(Method):

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from contsemi.strategies._avalanche import DER
+from avalanche.training.supervised import DER
+
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
-
-__all__ = ["Der"]
 
 
 class Der(Method):

@@ -2,8 +2,6 @@
 
 from contsemi.strategies.baselines.der import Der
 
-__all__ = ["DerPlusPlus"]
-
 
 class DerPlusPlus(Der):
     """Avalanche's DER with a cross-entropy on the memory (Buzzega et al. 2020)."""

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from contsemi.strategies._avalanche import ER_ACE
+from avalanche.training.supervised import ER_ACE
+
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
-
-__all__ = ["ErAce"]
 
 
 class ErAce(Method):

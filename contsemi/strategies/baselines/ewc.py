@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from contsemi.strategies._avalanche import EWC, EWCPlugin
+from avalanche.training.plugins import EWCPlugin
+from avalanche.training.supervised import EWC
+
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import (
@@ -11,8 +13,6 @@ from contsemi.strategies.baselines.same_conditions import (
     plugin_of,
     under_same_conditions,
 )
-
-__all__ = ["Ewc"]
 
 
 class Ewc(Method):

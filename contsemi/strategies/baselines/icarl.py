@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from avalanche.training.supervised import ICaRL
 from torch import Tensor
 
 from contsemi.errors import InputError
-from contsemi.strategies._avalanche import ICaRL
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
 from contsemi.types import Outputs
-
-__all__ = ["Icarl"]
 
 
 class Icarl(Method):

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from contsemi.strategies._avalanche import JointTraining
+from avalanche.training.supervised import JointTraining
+
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
-
-__all__ = ["Joint"]
 
 
 class Joint(Method):

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from contsemi.strategies._avalanche import LwF as Strategy
-from contsemi.strategies._avalanche import LwFPlugin
+from avalanche.training.plugins import LwFPlugin
+from avalanche.training.supervised import LwF as Strategy
+
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import (
@@ -12,8 +13,6 @@ from contsemi.strategies.baselines.same_conditions import (
     plugin_of,
     under_same_conditions,
 )
-
-__all__ = ["Lwf"]
 
 
 class Lwf(Method):

@@ -10,8 +10,6 @@ from contsemi.types import Outputs
 if TYPE_CHECKING:
     from contsemi.strategies.baselines.conditions import Conditions
 
-__all__ = ["Method"]
-
 
 class Method:
     """How a strategy of Avalanche is made, and where it keeps what.

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from contsemi.strategies._avalanche import MIR, MIRPlugin
+from avalanche.training.plugins import MIRPlugin
+from avalanche.training.supervised import MIR
+
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import plugin_of, under_same_conditions
-
-__all__ = ["Mir"]
 
 
 class Mir(Method):

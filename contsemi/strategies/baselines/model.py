@@ -18,8 +18,6 @@ from contsemi.stores.store import Images
 from contsemi.strategies.scores import UNSEEN
 from contsemi.views import Augment
 
-__all__ = ["Features", "ImagesByRow", "Logits"]
-
 
 class ImagesByRow:
     """Images by row number, augmented as the labelled images of every other method.

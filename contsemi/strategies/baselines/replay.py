@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from contsemi.strategies._avalanche import ClassBalancedBuffer, ReplayPlugin
-from contsemi.strategies._avalanche import Replay as Strategy
+from avalanche.training.plugins import ReplayPlugin
+from avalanche.training.storage_policy import ClassBalancedBuffer
+from avalanche.training.supervised import Replay as Strategy
+
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import plugin_of, under_same_conditions
-
-__all__ = ["Replay"]
 
 
 class Replay(Method):

@@ -4,20 +4,17 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from avalanche.benchmarks import CLScenario, DatasetExperience
+from avalanche.benchmarks.scenarios.generic_scenario import EagerCLStream
+from avalanche.benchmarks.utils import DataAttribute
+from avalanche.benchmarks.utils.classification_dataset import (
+    TaskAwareSupervisedClassificationDataset as LabelledDataset,
+)
+from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from contsemi.strategies._avalanche import (
-    CLScenario,
-    ConstantSequence,
-    DataAttribute,
-    DatasetExperience,
-    EagerCLStream,
-    LabelledDataset,
-)
 from contsemi.types import Experience
-
-__all__ = ["labelled_stream"]
 
 
 class _RowNumbers(Dataset[tuple[Tensor, int]]):

@@ -5,16 +5,15 @@ from functools import partial
 from typing import Any, cast
 
 import torch
+from avalanche.training.losses import MaskedCrossEntropy
+from avalanche.training.plugins import SupervisedPlugin
 from torch import nn
 
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Loop
-from contsemi.strategies._avalanche import MaskedCrossEntropy, SupervisedPlugin
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.types import Batch
-
-__all__ = ["criterion", "plugin_of", "under_same_conditions"]
 
 
 def under_same_conditions(

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from contsemi.strategies._avalanche import SynapticIntelligence, SynapticIntelligencePlugin
+from avalanche.training.plugins import SynapticIntelligencePlugin
+from avalanche.training.supervised import SynapticIntelligence
+
 from contsemi.strategies.apart import Apart
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
@@ -12,8 +14,6 @@ from contsemi.strategies.baselines.same_conditions import (
     plugin_of,
     under_same_conditions,
 )
-
-__all__ = ["Si"]
 
 
 class Si(Method):

@@ -2,15 +2,13 @@
 
 from typing import Any
 
+from avalanche.training.supervised import Naive, StreamingLDA
 from torch import Tensor, nn
 
-from contsemi.strategies._avalanche import Naive, StreamingLDA
 from contsemi.strategies.baselines.conditions import Conditions
 from contsemi.strategies.baselines.method import Method
 from contsemi.strategies.baselines.same_conditions import under_same_conditions
 from contsemi.types import Outputs
-
-__all__ = ["Slda"]
 
 
 class Slda(Method):

@@ -5,8 +5,6 @@ from typing import ClassVar
 from contsemi.discovery import Part
 from contsemi.views.draws import Drawn, Draws
 
-__all__ = ["Operation"]
-
 
 class Operation(Part):
     """What is done to each augmented view, after the operations that every policy has.

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from avalanche.training.plugins import (
+    AGEMPlugin,
+    MIRPlugin,
+    ReplayPlugin,
+    SynapticIntelligencePlugin,
+)
 
 from contsemi import compose
 from contsemi.compose import resources
 from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, fit
-from contsemi.strategies._avalanche import (
-    AGEMPlugin,
-    MIRPlugin,
-    ReplayPlugin,
-    SynapticIntelligencePlugin,
-)
 from contsemi.strategies.baselines import Baseline
 from contsemi.strategies.baselines.same_conditions import plugin_of
 
