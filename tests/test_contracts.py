@@ -173,7 +173,7 @@ def test_no_part_of_step_or_needs_is_there_for_one_method_alone():
         assert {each: n for each, n in numbers.items() if n < 2}.keys() <= ALONE
 
 
-@pytest.mark.quick(10)
+@pytest.mark.quick(5)
 def test_scores_of_every_seen_class_are_finite(begun, stream):
     learner = copy.deepcopy(begun)
     for seen in (learner.predict(stream.images[:7]), learner.predict(stream.images[:1])):
@@ -182,7 +182,7 @@ def test_scores_of_every_seen_class_are_finite(begun, stream):
         assert not seen.requires_grad
 
 
-@pytest.mark.quick(20)
+@pytest.mark.quick(8)
 def test_every_weight_has_its_term(learner):
     train(learner, 1)
     _, terms = loss_of(learner, learner.batch(0, 1), at=1)
@@ -204,6 +204,7 @@ def test_twenty_steps_lower_the_loss(learner):
     assert loss_of(learner, batch, at)[0].item() < before
 
 
+@pytest.mark.quick(8)
 def test_gradients_reach_the_backbone(learner):
     train(learner, 1)
     loss, _ = loss_of(learner, learner.batch(0, 1), at=1)
@@ -217,7 +218,7 @@ def test_gradients_reach_the_backbone(learner):
     assert memory is None or not (memory.embeddings.requires_grad or memory.probs.requires_grad)
 
 
-@pytest.mark.quick(20)
+@pytest.mark.quick(12)
 def test_every_term_has_a_gradient(learner):
     """After some steps; a distiller's is zero at the first, where present and past are equal.
 
@@ -260,7 +261,7 @@ def test_a_batch_without_one_kind_of_row(missing, learner):
     assert all(p.isfinite().all() for p in learner.network.parameters())
 
 
-@pytest.mark.quick(10)
+@pytest.mark.quick(5)
 def test_one_label_per_class(config, stream):
     def one_each(experience):
         first = [int((experience.labels == column).nonzero()[0]) for column in experience.columns]

@@ -75,6 +75,7 @@ def test_no_image_of_an_earlier_task_is_read(words, small, stream_of):
     assert not torch.equal(images, stream.images)
 
 
+@pytest.mark.thorough
 def test_of_earlier_tasks_a_run_reads_its_exemplars_alone(small, stream_of):
     """As above, where exemplars are not copied: and to the same bits as if they were."""
     config = small(*METHODS[:1])

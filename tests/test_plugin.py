@@ -150,6 +150,7 @@ def results(folder):
     return [content[kind]["average_accuracy"] for kind in kinds], content["memory_bytes"]
 
 
+@pytest.mark.thorough
 def test_they_run_and_leave_their_traces(command, tmp_path):
     code, out, err = command(*SMALL, *EVERYTHING, "output=run")
     assert code == 0, err

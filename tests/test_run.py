@@ -89,6 +89,7 @@ def test_an_interrupt_is_quiet_and_a_bug_shows_its_traceback(
 
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=basic"]])
+@pytest.mark.thorough
 def test_a_sweep_makes_every_run_in_its_own_folder_and_tells_of_a_failure(
     launcher: list[str],
     pipeline: Pipeline,
@@ -185,6 +186,7 @@ def _process(folder: Path, *words: str, **extra: str) -> tuple[int, list[str], i
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's thresholds are of Linux")
+@pytest.mark.thorough
 def test_the_process_starts_itself_again_with_the_faster_allocator(tmp_path: Path) -> None:
     pid, told, code = _process(tmp_path, "seed=4", "threads=1")
     assert told == [str(pid), str(2**33), "1", "1", "4", "typed", "False"]

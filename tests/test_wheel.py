@@ -36,6 +36,7 @@ def _call(installed: Path, cwd: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.thorough
 def test_the_wheel_runs_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     command = ("-m", "contsemi.run")
     printed = _call(installed, tmp_path, *command, "--cfg", "job", "scenario=cifar10_5tasks")
@@ -49,6 +50,7 @@ def test_the_wheel_runs_from_an_empty_folder(installed: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_the_wheel_trains_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     small = ("scenario.classes=4", "scenario.tasks=2", "model.width=8", "optim.epochs=1")
     screen = _call(installed, tmp_path, "-m", "contsemi.run", *small, "device=cpu")

@@ -277,6 +277,7 @@ def test_a_broken_yaml_file_is_one_line_too(
         "objective: null",
     ],
 )
+@pytest.mark.quick(2)
 def test_a_section_that_is_none_is_one_line_whatever_looks_at_it_first(
     section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

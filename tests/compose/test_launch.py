@@ -91,6 +91,7 @@ def test_a_sweep_by_optuna_is_a_search():
     ]
 
 
+@pytest.mark.thorough
 def test_a_job_that_meets_its_time_limit_is_queued_again_and_goes_on(small, tmp_path, monkeypatch):
     """submitit's warning comes inside a step: all is saved, then the job is queued again."""
     from contsemi import pipeline

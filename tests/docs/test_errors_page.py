@@ -17,6 +17,7 @@ def test_the_page_is_up_to_date() -> None:
     assert page == table.page(), "run: python scripts/error_table.py > docs/errors.md"
 
 
+@pytest.mark.thorough
 def test_every_error_that_is_made_is_found() -> None:
     """A plain search for the names finds no error in a function that the page does not know."""
     for file in sorted((ROOT / "contsemi").rglob("*.py")):

@@ -117,6 +117,7 @@ def test_its_commands_are_right_ones(mine):
         assert expand(argv.split(words).tokens)
 
 
+@pytest.mark.thorough
 def test_every_kind_of_part_runs(mine, capsys):
     assert {room for room in discovery.ROOMS.values() if f"`{room}`" in TEXT} == {
         room for room in discovery.ROOMS.values() if room != "strategies.baselines"

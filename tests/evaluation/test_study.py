@@ -133,6 +133,7 @@ def test_every_number_is_there(studied):
     assert missing == {f"probe/{name}": "every class has been learned" for name in unseen}
 
 
+@pytest.mark.thorough
 def test_hidden_labels_reach_nothing_but_the_study(small, stream_of, tmp_path, monkeypatch):
     """With hidden labels scrambled all stays but the precision of pseudo-labels."""
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
@@ -174,6 +175,7 @@ def test_a_baseline_is_studied_and_evaluated_inside_tasks(run):
     )
 
 
+@pytest.mark.thorough
 def test_a_stopped_run_gives_the_same_study(run, small, studied, tmp_path):
     from contsemi.errors import Interrupted
     from contsemi.evaluation.study import Study

@@ -53,6 +53,7 @@ def known(config, stream_of):
     return stream, _columns(train.targets, stream)
 
 
+@pytest.mark.thorough
 def test_training_does_not_notice(runs):
     (plain, without), (folder, results) = runs
     a, b = flatten(state(plain)), flatten(state(folder))
@@ -71,6 +72,7 @@ def test_as_it_is_is_the_headline(runs):
     assert series["with_drift"][0] == series["as_it_is"][0]
 
 
+@pytest.mark.thorough
 def test_true_statistics_are_those_of_all_training_images(runs, small, stream_of):
     """Against means and a pooled covariance by hand, and discriminant analysis in float64."""
     config = small(*WORDS)

@@ -42,6 +42,7 @@ def check(warm, whole, points):
         warm.forget(folder)
 
 
+@pytest.mark.thorough
 def test_some_points(warm, whole, draw):
     count = points_of(warm)
     print(f"{count} points")

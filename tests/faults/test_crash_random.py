@@ -40,6 +40,7 @@ def check(warm, whole, draw, plan):
     return killed
 
 
+@pytest.mark.thorough
 def test_a_few_kills(warm, whole, draw):
     assert sum(check(warm, whole, draw, ["sw"]).values()) >= 1
 

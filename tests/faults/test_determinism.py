@@ -37,6 +37,7 @@ def one(warm, listing, environment, draws, resumed):
     return found
 
 
+@pytest.mark.thorough
 def test_one_combination(warm, whole, draw):
     each = draw.choice(combinations())
     assert one(warm, *each) == whole, each

@@ -32,6 +32,7 @@ def changing(warm):
     return sum(1 + line.startswith('["write"') for line in ours)
 
 
+@pytest.mark.thorough
 def test_some_calls_fail(warm, whole, draw):
     count = changing(warm)
     codes = set()

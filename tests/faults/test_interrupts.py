@@ -42,6 +42,7 @@ def test_a_hundred_signals(warm, whole, draw):
     assert ends[130] >= 10
 
 
+@pytest.mark.thorough
 def test_a_signal_in_a_long_evaluation_does_not_wait_for_it(warm, whole):
     folder = warm.folder()
     sent = [[signal.SIGTERM, "e", 1, 0.2]]

@@ -130,12 +130,14 @@ def failed(lessons, kind, number, name):
     return answer["code"]
 
 
+@pytest.mark.thorough
 def test_some_kills(lessons, draw):
     for kind in KINDS:
         for number in draw.sample(range(points(lessons, kind)), 2):
             killed(lessons, kind, number)
 
 
+@pytest.mark.thorough
 def test_some_calls_fail(lessons, draw):
     for kind in KINDS:
         number = draw.randrange(points(lessons, kind, changing=True) - 1)
@@ -143,6 +145,7 @@ def test_some_calls_fail(lessons, draw):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.thorough
 def test_no_room_at_its_first_change_ends_a_lesson(lessons, kind):
     assert failed(lessons, kind, 0, "ENOSPC") == 5
 

@@ -54,6 +54,7 @@ def calls(warm, plants):
     "bug",
     [bug if bug in QUICK else pytest.param(bug, marks=pytest.mark.slow) for bug in BUGS],
 )
+@pytest.mark.thorough
 def test_a_planted_bug_is_found(bug, warm, whole):
     number = finds(warm, whole, bug)
     print(f"{bug}: found by the kill before call {number}")

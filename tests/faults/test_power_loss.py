@@ -105,7 +105,7 @@ def whole_state(out, run, records, committed):
     return not checkpoints.passed_over and now["number"] >= then["number"]
 
 
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize("count", [5, 50])
 def test_states_after_a_loss_of_power(count, warm, tmp_path, draw):
     assert check(warm, tmp_path, count, draw) == 0

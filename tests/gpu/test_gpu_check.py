@@ -88,6 +88,7 @@ def test_a_check_that_is_cut_short_leaves_what_it_has_found(gpu_check, monkeypat
     assert record["left"] == ["index"] and record["holds"] is False
 
 
+@pytest.mark.thorough
 def test_a_part_that_hangs_takes_what_it_has_started_along(gpu_check, monkeypatch, tmp_path):
     """Else the part after it would find the GPU in use, by a process that nobody ends."""
     script = tmp_path / "part.py"

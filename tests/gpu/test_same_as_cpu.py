@@ -87,7 +87,7 @@ def steps(device, words, stream_of, gpu=None):
 
 
 @pytest.mark.parametrize("words", [*marked(OWN), *marked(VARIANTS)])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_the_same_steps_without_a_wait(words, stream_of, gpu):
     *expected, _ = steps("cpu", words, stream_of)
     *found, waits = steps("cuda:0", words, stream_of, gpu)
@@ -96,7 +96,7 @@ def test_the_same_steps_without_a_wait(words, stream_of, gpu):
 
 
 @pytest.mark.parametrize("words", ["contsemi", "nncsl"])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_images_that_do_not_fit_are_read_ahead_without_a_wait(words, stream_of, gpu, monkeypatch):
     *expected, _ = steps("cuda:0", words, stream_of)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 10, 1 << 10))
@@ -136,7 +136,7 @@ def test_the_same_baselines(name, stream_of, gpu):
 
 
 @pytest.mark.parametrize("words", ["contsemi", "nncsl memory.embeddings=40 optim.name=lars"])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_a_saved_state_goes_on_as_if_never_left(words, stream_of, gpu, tmp_path):
     config = composed("cuda:0", words)
     stream, _ = stream_of(config)

@@ -121,6 +121,7 @@ def test_unchanged_files_are_read(seeds, running, place) -> None:
         assert (end["code"], end["err"]) == (0, ""), (name, end)
 
 
+@pytest.mark.thorough
 def test_some_mutated_files(seeds, running, place) -> None:
     ends = fuzz(len(seeds), seeds, running, place)
     assert sum(ends.values(), Counter())[0] < 0.7 * len(seeds)  # most changes are noticed

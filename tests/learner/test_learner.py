@@ -36,7 +36,7 @@ def run_whole(config, stream):
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd", "lars"])
 @pytest.mark.parametrize("place", ["inside", "between"])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_a_restored_learner_goes_on_to_the_same_bits(optimiser, place, small, stream_of, tmp_path):
     config = small(f"optim.name={optimiser}", "optim.lr=0.01", *EMBEDDINGS)
     stream, _ = stream_of(config)

@@ -119,6 +119,7 @@ def test_kmeans_takes_one_of_each_blob_first():
     assert sorted(same.tolist()) == list(range(40))
 
 
+@pytest.mark.thorough
 def test_reservoir_keeps_every_image_of_the_stream_with_the_same_probability():
     labels = torch.zeros(20, dtype=torch.int64)
     kept = torch.zeros(20)

@@ -267,6 +267,7 @@ def test_a_shortcut_in_strides_is_the_strided_convolution(inputs):
         assert torch.allclose(a, b, atol=1e-12)
 
 
+@pytest.mark.thorough
 def test_gradients_of_narrow_networks_stay_in_their_memory():
     """A 1x1 convolution in strides ended the process: a child of its own tries each width."""
     code = """

@@ -173,7 +173,7 @@ def test_too_little_device_memory_says_what_to_lower(start, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "path", sorted((resources.conf() / "method").glob("*.yaml")), ids=lambda p: p.stem
 )
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_every_method_runs(path, small, undrawn, tmp_path):
     words = ("scenario.classes=4", "scenario.tasks=2", f"output={tmp_path}")
     returned = pipeline.run(small(f"method={path.stem}", *words))
@@ -191,7 +191,7 @@ def test_every_method_runs(path, small, undrawn, tmp_path):
 @pytest.mark.parametrize(
     "name", sorted({p.stem for p in (resources.conf() / "method").glob("*.yaml")} - {"joint_semi"})
 )
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_every_method_runs_in_a_stream_as_it_is(name, small, undrawn, tmp_path):
     """Classes return, one is never labelled, a task has no label, foreign images in its pool.
 

@@ -20,6 +20,7 @@ from contsemi.run import main
 # The same again
 
 
+@pytest.mark.thorough
 def test_the_same_command_gives_the_same_numbers(finished, small, tmp_path, numbers, two_tasks):
     pipeline.run(small(*two_tasks, f"output={tmp_path / 'again'}"))
     assert numbers(tmp_path / "again") == numbers(finished[0])
@@ -86,7 +87,7 @@ def stop_at(monkeypatch, owner, name, call):
         (Records, "write_manifest", 1),
     ],
 )
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_a_run_that_was_stopped_ends_with_the_same_numbers(
     owner, name, call, start, finished, tmp_path, monkeypatch, numbers
 ):

@@ -72,6 +72,7 @@ def test_a_run_that_meets_it_at_once_is_the_run_with_two_pieces(part, start, pla
     assert json.loads((tmp_path / "halved" / "results.json").read_text())["pieces"] == 2
 
 
+@pytest.mark.thorough
 def test_later_it_goes_on_from_the_last_saved_state(start, plant, tmp_path, capsys):
     plant(Network, "forward", first=9, when=in_training)
     found = start(tmp_path, "checkpoint.seconds=1e-6", "display=plain")

@@ -140,6 +140,7 @@ def test_a_folder_that_cannot_be_written(make_run, capsys):
     assert "report.html" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_the_same_run_elsewhere(make_run, tmp_path):
     """No path is written into the files, so a moved folder gives the same pictures."""
     first = make_run(3)

@@ -35,6 +35,7 @@ def no_flock(request, monkeypatch):
     monkeypatch.setattr(lock, "is_shared", lambda path: True)
 
 
+@pytest.mark.quick(1)
 def test_two_do_not_hold_it_and_it_is_free_at_once_afterwards(no_flock, tmp_path):
     path = tmp_path / "run.lock"
     first, second = FolderLock(path), FolderLock(path)
@@ -50,6 +51,7 @@ def test_two_do_not_hold_it_and_it_is_free_at_once_afterwards(no_flock, tmp_path
     second.release()
 
 
+@pytest.mark.quick(1)
 def test_an_owner_on_another_machine_is_believed_while_it_gives_signs_of_life(no_flock, tmp_path):
     path = tmp_path / "run.lock"
     path.write_bytes(ELSEWHERE)
@@ -64,6 +66,7 @@ def test_an_owner_on_another_machine_is_believed_while_it_gives_signs_of_life(no
     own.release()
 
 
+@pytest.mark.quick(1)
 def test_of_several_at_once_one_has_it(no_flock, tmp_path):
     path, outcomes, start = tmp_path / "run.lock", [], threading.Barrier(4)
     locks = [FolderLock(path) for _ in range(4)]

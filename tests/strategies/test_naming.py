@@ -62,6 +62,7 @@ def test_ten_classes_stay_ten_where_ids_restart(digit_datasets, task_labels):
     assert seen == [2, 4, 6, 8, 10]
 
 
+@pytest.mark.thorough
 def test_it_trains_and_evaluates(digit_datasets, make_strategy):
     from avalanche.benchmarks import nc_benchmark
     from avalanche.evaluation.metrics import accuracy_metrics

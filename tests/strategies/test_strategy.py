@@ -358,6 +358,7 @@ def test_going_on_inside_a_task(ours, tiny_config):
     assert same(weights(strategy), whole.network.state_dict())
 
 
+@pytest.mark.thorough
 def test_importing_contsemi_does_not_import_avalanche():
     code = "import contsemi, contsemi.learner.loop, sys; sys.exit('avalanche' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

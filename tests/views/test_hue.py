@@ -6,6 +6,7 @@ from contsemi.views.hue import turn_hue_
 
 
 @pytest.mark.parametrize("turn", [-0.5, -0.2, -0.01, 0.0, 0.1, 1 / 3, 0.5])
+@pytest.mark.thorough
 def test_equals_torchvision(photographs, turn):
     images = photographs.float() / 255
     turned = turn_hue_(images.clone(), torch.full((len(images),), turn))

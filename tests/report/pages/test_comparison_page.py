@@ -79,6 +79,7 @@ def test_the_page(groups):
         ET.fromstring(svg)
 
 
+@pytest.mark.thorough
 def test_the_picture(folders, make_run):
     third = [load_run(make_run(name=f"third{s}", method="third", seed=s)) for s in range(3)]
     groups = compare([*(load_run(folder) for folder in folders), *third])

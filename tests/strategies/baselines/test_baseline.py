@@ -115,7 +115,7 @@ def test_steps_rates_and_images_are_those_of_the_other_methods(name, train, stre
 
 
 @every
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_hidden_labels_never_reach_training(name, load, train, stream, stream_of, tmp_path):
     frozen = tmp_path / "labels.txt"
     frozen.write_text("\n".join(map(str, stream[0].label_indices.tolist())))
@@ -280,7 +280,7 @@ def test_only_seen_classes_are_predicted(name, train, stream):
 
 
 @every
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_bits_whatever_the_global_one(name, train, stream):
     torch.manual_seed(1)
     once = outcome(train(name, stream=stream[0]), stream[1].images)
