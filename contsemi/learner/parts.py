@@ -10,7 +10,6 @@ import torch
 from contsemi.blocks.block import Block
 from contsemi.blocks.past_rows import PastRows
 from contsemi.config import Config, Views
-from contsemi.data.shards.scan import sha256_of
 from contsemi.data.sources.cache import default_folder
 from contsemi.devices.ranks import Ranks
 from contsemi.discovery import Part, parts_of
@@ -26,6 +25,7 @@ from contsemi.models.pretrained import load_weights
 from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Predictor
 from contsemi.seeding import generator
+from contsemi.storage.digest import sha256_of
 from contsemi.types import Needs
 
 _Part = TypeVar("_Part", bound=Part)

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contsemi.data.shards.layout import MANIFEST, Layout
-from contsemi.data.shards.scan import Label, Rows, Scan, row_type, scan, sha256_of
+from contsemi.data.shards.scan import Label, Rows, Scan, row_type, scan
 from contsemi.data.sources.cache import default_folder, file_state, key
 from contsemi.data.sources.decoding import progress
 from contsemi.errors import InputError, first_of
 from contsemi.storage.atomic import make_folder, storage, write_atomically
+from contsemi.storage.digest import sha256_of
 from contsemi.storage.readonce import parse_json, read_once
 
 LARGEST_RECORD = 2**24  # bytes

@@ -70,12 +70,6 @@ def digest_of(content: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def scan(path: Path) -> Scan:
     """Reads a shard once, and decodes every image of it once."""
     found: list[tuple[object, ...]] = []
