@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 ensure_environment dev
+# Tests start hundreds of Pythons, each of which would compile the package and itself anew.
+unset PYTHONDONTWRITEBYTECODE
 case "${1:-}" in
 "") set -- -q -n 2 -m "not thorough and not slow and not gpu" ;;
 --thorough) shift && set -- -q -n 2 -m "not slow and not gpu" "$@" ;;

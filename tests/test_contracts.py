@@ -173,7 +173,7 @@ def test_no_part_of_step_or_needs_is_there_for_one_method_alone():
         assert {each: n for each, n in numbers.items() if n < 2}.keys() <= ALONE
 
 
-@pytest.mark.quick(5)
+@pytest.mark.quick(6)
 def test_scores_of_every_seen_class_are_finite(begun, stream):
     learner = copy.deepcopy(begun)
     for seen in (learner.predict(stream.images[:7]), learner.predict(stream.images[:1])):
@@ -182,7 +182,7 @@ def test_scores_of_every_seen_class_are_finite(begun, stream):
         assert not seen.requires_grad
 
 
-@pytest.mark.quick(8)
+@pytest.mark.quick(10)
 def test_every_weight_has_its_term(learner):
     train(learner, 1)
     _, terms = loss_of(learner, learner.batch(0, 1), at=1)
@@ -190,7 +190,7 @@ def test_every_weight_has_its_term(learner):
     assert all(value.shape == () and value.dtype == torch.float32 for value in terms.values())
 
 
-@pytest.mark.quick(5)
+@pytest.mark.quick(3)
 def test_twenty_steps_lower_the_loss(learner):
     """A centre, clusters or a bank that fills raise the bar: then by the targets of the start."""
     train(learner, 1)  # what is stored of classes has the new ones
@@ -235,7 +235,7 @@ def test_every_term_has_a_gradient(learner):
         assert any(grad is not None and grad.any() for grad in grads), name
 
 
-@pytest.mark.quick(10)
+@pytest.mark.quick(8)
 def test_a_restored_state_gives_the_same_next_loss(learner, config, stream, tmp_path):
     train(learner, 3)
     Checkpoints(tmp_path).save(learner.state(), {})
@@ -251,7 +251,7 @@ def test_a_restored_state_gives_the_same_next_loss(learner, config, stream, tmp_
 
 
 @pytest.mark.parametrize("missing", [NO_LABELS, NO_UNLABELLED], ids=["labels", "unlabelled"])
-@pytest.mark.quick(20)
+@pytest.mark.quick(14)
 def test_a_batch_without_one_kind_of_row(missing, learner):
     train(learner, 1)
     loss, terms = loss_of(learner, without(learner.batch(0, 1), *missing), at=1)
@@ -261,7 +261,7 @@ def test_a_batch_without_one_kind_of_row(missing, learner):
     assert all(p.isfinite().all() for p in learner.network.parameters())
 
 
-@pytest.mark.quick(5)
+@pytest.mark.quick(3)
 def test_one_label_per_class(config, stream):
     def one_each(experience):
         first = [int((experience.labels == column).nonzero()[0]) for column in experience.columns]
@@ -299,7 +299,7 @@ class NoWaiting(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd", "lars"])
-@pytest.mark.quick(20)
+@pytest.mark.quick(14)
 def test_no_step_waits_for_the_device(optimiser, learner, monkeypatch):
     # On the CPU alone this one looks at the labels.
     monkeypatch.setattr("torch.nn.functional.one_hot", lambda labels, n: torch.eye(n)[labels])
@@ -318,7 +318,7 @@ def test_no_step_waits_for_the_device(optimiser, learner, monkeypatch):
         batch.labels[batch.labels > 0]
 
 
-@pytest.mark.quick(16)
+@pytest.mark.quick(12)
 def test_both_precisions(learner, config, stream):
     train(learner, 2)
     batch = learner.batch(0, 2)

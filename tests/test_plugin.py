@@ -82,6 +82,7 @@ def test_no_file_of_ours_knows_it():
                 assert not re.search(rf"""["'.]({names})["'.]""", file.read_text("utf-8")), file
 
 
+@pytest.mark.quick(1)
 def test_each_is_chosen_and_its_keys_are_checked(installed, tmp_path):
     """In one process, to be quick: what is chosen, what help says, what is refused, and how."""
     program = """

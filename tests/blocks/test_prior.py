@@ -164,7 +164,7 @@ FREE = ["swav", "dino", "mira"]
         *(pytest.param(name, "estimated", marks=pytest.mark.slow) for name in FORCES),
     ],
 )
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_methods_take_it(prior, objective, small, stream_of):
     rule = ["objective.rule=relative", "objective.threshold=1"] if objective == "fixmatch" else []
     words = [f"objective={objective}", "distiller=none", "optim.epochs=1", *rule]

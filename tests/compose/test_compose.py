@@ -67,7 +67,7 @@ OF_SOURCE |= {"shards": "image_folder"}
 
 
 @pytest.mark.parametrize("group", sorted(groups.choices()))
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_every_choice_composes_and_passes_the_schema(group: str, tmp_path: Path) -> None:
     for choice in groups.choices()[group]:
         of_avalanche = group == "baseline" and choice != "none"
@@ -186,6 +186,7 @@ def test_a_folder_name_is_one_plain_name(ratio: str, part: str) -> None:
     assert len(name.parts) == 3
 
 
+@pytest.mark.thorough
 @settings(
     max_examples=60,
     deadline=None,

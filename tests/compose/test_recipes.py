@@ -94,7 +94,7 @@ def test_values_are_the_published_ones(name, recipe):
 
 
 @pytest.mark.parametrize("name", FAMILY)
-@pytest.mark.quick(9)
+@pytest.mark.quick(5)
 def test_quirks_are_on_in_the_official_ones_alone(name, recipe):
     found = set(switches(recipe(name)))
     if not name.endswith("official"):
@@ -114,6 +114,7 @@ def test_the_other_methods_take_the_quirks_too(recipe):
         assert set(switches(config)) == QUIRKS
 
 
+@pytest.mark.thorough
 def test_what_a_recipe_says_of_a_distiller_goes_where_it_is_turned_off(recipe):
     config = recipe("nncsl_cifar100", "distiller=none")
     assert config.distiller == {"name": "none"}
@@ -166,7 +167,7 @@ ALL = {"consistency", "me_max", "classifier", "distillation"}
     ("name", "side"),
     [("nncsl_cifar10_official", 32), ("paws_cifar100", 32), ("csl_imagenet100", 64)],
 )
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_recipes_train(name, side, recipe):
     learner, images, terms = trained(recipe(name), side)
     assert len(terms) == 4
@@ -177,6 +178,7 @@ def test_recipes_train(name, side, recipe):
     assert learner.predict(images[:3]).shape == (3, 4)
 
 
+@pytest.mark.thorough
 def test_without_exemplars_the_current_supports_distil_as_in_the_official_code(recipe):
     words = ("memory.exemplars=0", "distiller.supports=current")
     config = recipe("nncsl_cifar100_official", *words)

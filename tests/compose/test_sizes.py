@@ -21,6 +21,7 @@ def sides(config):
     return [*(views.policies[name].size for name in ("large", "small")), views.test_size]
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

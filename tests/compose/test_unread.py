@@ -53,6 +53,7 @@ def test_what_it_reads_is_taken():
     assert compose.load(["method=replay", "memory.exemplars=40", *words]).memory.exemplars == 40
 
 
+@pytest.mark.thorough
 def test_in_a_sweep_one_method_has_to_read_it():
     def sweep(*words):
         return compose.expand(argv.split(words).tokens, multirun=True)

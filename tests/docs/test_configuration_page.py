@@ -22,11 +22,13 @@ def script():
     return module
 
 
+@pytest.mark.thorough
 def test_the_page_is_up_to_date(script):
     there = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert there == script.page(), "python scripts/configuration_page.py writes it anew"
 
 
+@pytest.mark.thorough
 def test_every_key_has_its_row(script):
     rows = re.findall(r"(?m)^\| `([\w.]+)` \|.*\| \S.* \|$", script.page())
     keys = {key for key, _, section in schema.fields() if not section}

@@ -12,6 +12,7 @@ table = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(table)
 
 
+@pytest.mark.thorough
 def test_the_page_is_up_to_date() -> None:
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert page == table.page(), "run: python scripts/error_table.py > docs/errors.md"

@@ -23,7 +23,7 @@ def blocks(page, kind):
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_commands_are_right_ones(page, tmp_path, monkeypatch):
     for name in ("photos", "lists"):
         (tmp_path / name).mkdir()

@@ -107,6 +107,7 @@ def test_kinds_without_an_image_have_no_number(toy):
     assert found["discovered_all"] == found["discovered_old"] == 1.0
 
 
+@pytest.mark.thorough
 def test_a_run_finds_classes_and_trains_the_same(small, tmp_path, monkeypatch):
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
     with_it = pipeline.run(small(*NOVEL, "evaluate.discovery=given", f"output={tmp_path / 'with'}"))

@@ -56,6 +56,7 @@ def leaves(value):
     return [value]
 
 
+@pytest.mark.thorough
 def test_training_does_not_notice(plain, studied):
     pairs = zip(leaves(state(plain[0])), leaves(state(studied[0])), strict=True)
     assert all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)

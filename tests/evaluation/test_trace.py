@@ -46,6 +46,7 @@ def trained(digits, hooks=None, **cadence):
     return learner, rows, asked
 
 
+@pytest.mark.quick(1)
 def test_training_does_not_notice(digits):
     """To the bit: weights, EMA, optimiser and memory."""
 

@@ -62,6 +62,7 @@ def test_training_does_not_notice(runs):
     assert without["truth"] is None and set(results["truth"]) == NAMES
 
 
+@pytest.mark.thorough
 def test_as_it_is_is_the_headline(runs):
     folder, results = runs[1]
     series = load_measured(folder)["truth"]

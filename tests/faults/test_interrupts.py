@@ -31,6 +31,7 @@ def check(warm, whole, draw, count):
     return ends
 
 
+@pytest.mark.thorough
 def test_one_signal_or_two(warm, whole, draw):
     check(warm, whole, draw, 1)
 

@@ -72,6 +72,7 @@ def check(tmp_path, races):
     assert len(list(folder.glob("won.*"))) == races
 
 
+@pytest.mark.thorough
 def test_a_few_races(tmp_path):
     check(tmp_path, 2)
 

@@ -32,7 +32,7 @@ def all_finite(folder):
         pytest.param("weight_at", 9, "nan", "not finite", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_it_stops_at_its_step(plant, step, value, said, warm, whole):
     folder = warm.folder()
     answer = warm.run(folder, plants=[[plant, {"step": step, "value": value}]])

@@ -45,7 +45,7 @@ def check(answer, says, folder, before):
 
 
 @pytest.mark.parametrize(("words", "says"), EACH)
-@pytest.mark.quick(30)
+@pytest.mark.quick(14)
 def test_a_wrong_command_is_one_line_and_writes_nothing(words, says, front, folder) -> None:
     before = tree(folder)
     check(front("contsemi.run:main", words_of(words), folder=folder), says, folder, before)

@@ -66,6 +66,7 @@ def slow_but(quick, cases):
     ]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("form", "gadget", "protocol"), slow_but(QUICK, WEIGHTS))
 def test_weights(form, gadget, protocol, running, place) -> None:
     (place / "w.pt").write_bytes(FORMATS[form](pickled(gadget, protocol)))
@@ -107,6 +108,7 @@ def unfinished(finished, place):
     return place / "run" / "checkpoints"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", slow_but({("state is a pickle",)}, FOLDERS))
 def test_saved_states(kind, running, finished, place) -> None:
     folder = unfinished(finished, place)

@@ -48,6 +48,7 @@ def of_names(most=None):
         yield group, names, share_found(names, lambda typo, n=names: suggest.name(typo, n), most)
 
 
+@pytest.mark.thorough
 def test_nearly_every_typo_finds_its_key() -> None:
     keys = sorted(dict(files.keys(compose.load().model_dump())))
     share, tried = share_found(keys, lambda typo: suggest.key(typo, keys), most=300)

@@ -185,4 +185,5 @@ def _serve(preload):
 
 
 if __name__ == "__main__":
+    sys.dont_write_bytecode = True  # what a child imports must not be taken for a file it writes
     _serve(sys.argv[1:])

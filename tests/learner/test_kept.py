@@ -31,7 +31,7 @@ def saved(state):
         ("msf", {"average"}),
     ],
 )
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_frozen_and_averaged_networks_count(method, names, small, stream_of):
     config = small(f"method={method}", *TWO)
     learner = trained(config, stream_of(config)[0])

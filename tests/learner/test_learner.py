@@ -175,7 +175,7 @@ def statistics(network):
 
 
 @pytest.mark.parametrize("method", ["objective.teacher=[0.9,1.0]", "objective=byol"])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_frozen_statistics_stand_still_in_every_copy(method, small, stream_of):
     config = small("optim.freeze_batch_norm=true", "optim.epochs=1", method)
     stream, _ = stream_of(config)
@@ -190,6 +190,7 @@ def test_frozen_statistics_stand_still_in_every_copy(method, small, stream_of):
             assert torch.equal(value, old[name]), name
 
 
+@pytest.mark.thorough
 def test_statistics_that_are_not_frozen_move_in_both(small, stream_of):
     config = small("optim.epochs=1", "objective.teacher=[0.9,1.0]")
     stream, _ = stream_of(config)

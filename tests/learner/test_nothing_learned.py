@@ -9,6 +9,7 @@ from contsemi.learner.learner import Learner
 from contsemi.objectives.objective import Objective
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     ("words", "said"),
     [

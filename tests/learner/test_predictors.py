@@ -91,6 +91,7 @@ def test_index_searches_embeddings_and_labelled_images():
     assert all_of(outputs, None, kept).keys() == {"index"}
 
 
+@pytest.mark.thorough
 def test_a_learner_has_them_all_and_embeds_the_labelled_images_once(small, stream_of):
     config = small("method=nncsl", "optim.epochs=1", "memory.embeddings=0")
     stream, _ = stream_of(config)

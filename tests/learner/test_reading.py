@@ -107,6 +107,7 @@ def test_what_is_read_ahead_changes_no_bit(config, stream, images_of, monkeypatc
     assert train(config, stream, images_of("squares")) != expected
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("form", "size"),
     [

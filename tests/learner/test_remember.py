@@ -26,6 +26,7 @@ def test_each_policy_keeps_a_balanced_part(small, stream_of, selection):
     assert torch.equal(learner.exemplars.ids, again.exemplars.ids)
 
 
+@pytest.mark.thorough
 def test_policies_differ(small, stream_of):
     kept = {
         selection: tuple(
@@ -38,6 +39,7 @@ def test_policies_differ(small, stream_of):
     assert len(set(kept.values())) == 4
 
 
+@pytest.mark.thorough
 def test_images_and_embeddings_share_the_bytes(small, stream_of):
     words = ("memory.exemplars=1000", "memory.pseudo_labels=0.0", "memory.embeddings=40")
     words += ("distiller.neighbours=5",)
@@ -82,6 +84,7 @@ def test_rows_of_kept_images_are_the_present_networks(small, stream_of, drift):
         )
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "words",
     [

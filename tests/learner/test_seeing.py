@@ -111,6 +111,7 @@ def test_weak_and_strong_views_are_of_the_same_images_in_the_same_order(learner_
     assert torch.equal(step.unlabelled_ids, learner.task.pool_ids[step.places])
 
 
+@pytest.mark.thorough
 def test_each_network_sees_what_it_is_to_see(learner_of):
     learner = learner_of(
         needs(
@@ -173,6 +174,7 @@ def test_mixed_rows_know_their_partners(learner_of):
     assert len(step.student("every")) == len(rows) and len(step.student("first")) == size
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("every", "expected"), [("task", 1), ("epoch", 1), (3, 2), (1, 5), (None, 0)]
 )

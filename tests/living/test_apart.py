@@ -27,6 +27,7 @@ def held(folder):
     return [image.numpy().tobytes() for image in read(folder).state["held"]["images"]]
 
 
+@pytest.mark.thorough
 def test_sides_that_are_exchanged_stay_as_they_were(
     written, photos, quick, cache, learned, tmp_path, capsys
 ):
@@ -48,6 +49,7 @@ def test_sides_that_are_exchanged_stay_as_they_were(
     assert "note: 16 test photos were learned from, now or earlier: not tested on" in said
 
 
+@pytest.mark.thorough
 def test_a_folder_that_grows_tests_on_nothing_that_was_learned(
     written, quick, cache, learned, tmp_path
 ):

@@ -208,7 +208,7 @@ def test_lessons_are_the_same_to_the_bit_as_the_stream_in_one_run(model, in_one_
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["labels=", "labels.csv"])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_so_are_lessons_whose_labels_stand_in_a_list(
     photos, in_one_run, cache, quick, tmp_path, beside
 ):

@@ -59,6 +59,7 @@ def test_an_empty_pool_and_no_class_at_all():
     assert not fits(rows, NONE.new_zeros(3), rows[:0], NONE, means=rows[:0], of=NONE).any()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("unlabelled", ["seen", "current"])
 def test_each_image_counts_once_whatever_the_pools_share(unlabelled, small, stream_of):
     config = small("predict=moments", "optim.epochs=1", f"scenario.unlabelled={unlabelled}")

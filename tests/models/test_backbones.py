@@ -121,6 +121,7 @@ def test_vit_equals_torchvision_at_its_own_size_and_takes_others() -> None:
     assert count(backbone) == 21_665_664 - (197 - 5) * 384  # published for 224 pixels, no head
 
 
+@pytest.mark.thorough
 def test_prompts_are_read_by_every_layer_and_change_what_the_class_token_is() -> None:
     plain = build_backbone(VIT, draw()).eval()
     prompted = build_backbone(VIT | {"prompts": 3, "prompts_read": 2}, draw()).eval()

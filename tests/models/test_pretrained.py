@@ -333,7 +333,7 @@ def small_resnet18():
         ),
     ],
 )
-@pytest.mark.quick(5)
+@pytest.mark.quick(2)
 def test_torchvisions_resnet18_under_the_usual_prefixes(prefix, saved):
     official = torchvision.models.resnet18(weights=None).eval()
     state = {prefix + name: value for name, value in official.state_dict().items()}

@@ -25,7 +25,7 @@ def words(request):
     return [f"method={method}", "model=resnet_slim", "model.width=8", "precision=fp32", *words]
 
 
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_beside_distillation_it_goes_on_from_its_state(words, small, stream_of, tmp_path):
     config = small(*words, "distiller=nnd", "optim.epochs=1")
     stream, _ = stream_of(config)

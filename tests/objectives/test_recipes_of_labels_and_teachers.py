@@ -39,6 +39,7 @@ def test_recipes(experiment, distiller, tmp_path):
     build_part(config.objective, Objective)
 
 
+@pytest.mark.thorough
 def test_numbers_of_the_papers(tmp_path):
     def load(name):
         return compose.load([f"experiment={name}", f"data.root={tmp_path}"])

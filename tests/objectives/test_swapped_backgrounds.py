@@ -28,7 +28,7 @@ def made(*words):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("both_ways", [False, True])
-@pytest.mark.quick(7)
+@pytest.mark.quick(3)
 def test_the_first_contrast_is_with_that_negative_alone(
     method, both_ways, pairs_step, seen, random
 ):
@@ -118,6 +118,7 @@ def test_a_pool_of_one_image_has_no_other(begun):
     assert "swapped" not in learner.forward(batch).seen
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "words",
     [

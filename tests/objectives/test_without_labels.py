@@ -97,6 +97,7 @@ SELF_SUPERVISED = [
 ]
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("name", "change", "reference"),
     SELF_SUPERVISED,

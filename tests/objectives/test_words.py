@@ -31,7 +31,7 @@ def test_there_are_such_keys():
 
 
 @pytest.mark.parametrize(("name", "key", "allowed"), WORDS)
-@pytest.mark.quick(3)
+@pytest.mark.quick(1)
 def test_all_that_are_allowed_build(name, key, allowed):
     said = set()
     for word in allowed:
@@ -43,7 +43,7 @@ def test_all_that_are_allowed_build(name, key, allowed):
 
 
 @pytest.mark.parametrize(("name", "key", "allowed"), WORDS)
-@pytest.mark.quick(3)
+@pytest.mark.quick(2)
 def test_others_are_refused_before_a_method_is_made(name, key, allowed):
     line = f"objective.{key}: expected one of {', '.join(allowed)}, got 'nobody'"
     with pytest.raises(InputError, match=re.escape(line)):

@@ -73,6 +73,7 @@ def test_a_run_of_the_front_is_refused_before_it_writes(tmp_path, free):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("method", ["contsemi", "byol", "swav", "finetune"])
 def test_weights_are_counted_as_they_are(method):
     """Against the bytes of the real network: weight, gradient, two moments, and what follows it."""
@@ -86,6 +87,7 @@ def test_weights_are_counted_as_they_are(method):
     assert networks == pytest.approx(real * copies, rel=0.15)  # statistics and prototypes besides
 
 
+@pytest.mark.thorough
 def test_what_a_step_keeps_grows_with_the_views():
     def views(size):
         return asked_bytes(compose.load([f"views.policies.large.size={size}"]), images=1437)[

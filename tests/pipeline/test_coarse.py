@@ -24,6 +24,7 @@ def stream(config, share):
     return build(config.scenario, budget, COARSE, TEST, config.seed, coarse_ratio=share)
 
 
+@pytest.mark.thorough
 def test_coarse_labels_are_beside_the_fine_ones(small):
     made = stream(small(), 0.25)
     for experience in made.experiences:

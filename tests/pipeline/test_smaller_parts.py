@@ -139,6 +139,7 @@ def test_outside_of_a_step_nothing_is_halved(start, tmp_path, monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.thorough
 def test_nothing_of_a_failed_attempt_is_alive_in_the_next():
     class Step:
         """Stands for tensors on the device."""

@@ -84,7 +84,7 @@ def test_an_index_that_is_searched_for_training_is_read(words):
 
 
 @pytest.mark.parametrize("key", ["labels", "labels.seed", "scenario.label_seed"])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_what_chooses_labels_where_each_image_has_one(key):
     for method in ("finetune", "replay"):
         for ratio, told in (("100%", True), ("1", True), ("[100%,100%]", True), ("99%", False)):

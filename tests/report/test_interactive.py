@@ -24,6 +24,7 @@ def charts(page):
     return found
 
 
+@pytest.mark.thorough
 def test_a_run(make_run):
     folder = make_run(3, evaluations=4)
     assert main([str(folder), "--interactive"]) == 0

@@ -150,6 +150,7 @@ def test_the_same_run_elsewhere(make_run, tmp_path):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
+@pytest.mark.thorough
 def test_torch_is_never_imported(make_run):
     code = (
         "import json, sys\n"

@@ -58,6 +58,7 @@ def test_one_hot_that_does_not_look_is_one_hot(script):
         assert functional.one_hot(labels, 4).equal(wanted)
 
 
+@pytest.mark.thorough
 def test_a_task_with_too_few_images_is_refused(script):
     recipe = script("step_recipe")
     said = "--each: a task has 40 images, and a step takes 51; give at least 6"

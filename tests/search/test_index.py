@@ -83,6 +83,7 @@ def test_few_rows_are_all_found_by_lists(kind, rows, k, seed):
     assert all(len(set(row)) == min(k, rows) and min(row) >= 0 for row in places.tolist())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["sq8", "pq"])
 def test_scores_of_compressed_unit_rows_are_cosines_with_what_is_decoded(kind):
     rows, queries = clustered(2000, 1), clustered(20, 2)

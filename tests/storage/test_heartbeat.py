@@ -51,7 +51,7 @@ def test_two_do_not_hold_it_and_it_is_free_at_once_afterwards(no_flock, tmp_path
     second.release()
 
 
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_an_owner_on_another_machine_is_believed_while_it_gives_signs_of_life(no_flock, tmp_path):
     path = tmp_path / "run.lock"
     path.write_bytes(ELSEWHERE)

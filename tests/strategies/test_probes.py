@@ -47,6 +47,7 @@ def arrays(model, stream):
     return rows.numpy(), np.array([y for _, y in pairs])
 
 
+@pytest.mark.thorough
 def test_the_numbers_are_those_of_the_features(theirs):
     (mine,) = probe_metrics(theirs.train_stream, theirs.test_stream, features, images=0)
     model, text = trained(theirs, [mine])

@@ -12,7 +12,7 @@ def weights(strategy):
 
 
 @pytest.mark.parametrize("method", ["suave", "contsemi"])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_the_third_experience_is_the_same_after_a_restore(method, ours, make_strategy, tmp_path):
     whole = make_strategy(method=method)
     whole.train(list(ours.train_stream)[:2])

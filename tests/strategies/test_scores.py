@@ -44,6 +44,7 @@ def test_without_gradients_it_is_the_learners_prediction(begun):
     assert not scores.requires_grad
 
 
+@pytest.mark.thorough
 def test_with_gradients_they_reach_the_network_and_the_scores_are_the_same(begun):
     learner, model, images = begun
     model.eval()

@@ -121,6 +121,7 @@ def test_the_users_own_hooks_see_the_loss_after_the_plugins(ours, make_strategy)
 # Plugins
 
 
+@pytest.mark.thorough
 def test_ewcs_penalty_is_in_the_loss_and_holds_the_weights(ours, make_strategy):
     from avalanche.training.plugins import EWCPlugin
 

@@ -115,6 +115,7 @@ def test_wrong_words_are_one_line_and_nothing_is_written(tmp_path, capsys, words
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.thorough
 def test_the_seed_of_the_trials_is_not_reported(tmp_path, capsys):
     words = ["scenario=cifar100_mini", "method=suave", "--seeds", "100", "--output", str(tmp_path)]
     assert main(words) == 2

@@ -61,6 +61,7 @@ def test_the_plane_is_that_of_scikit_learn(size):
     )
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("tasks", [1, 2, 5, 12])
 def test_points_have_the_colour_of_their_task(tasks):
     given = {task: answered(2 * task + 2, seed=task) for task in range(tasks)}

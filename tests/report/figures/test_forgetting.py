@@ -55,7 +55,7 @@ def test_curves_are_the_columns_of_the_matrix(make_run, tasks):
 
 
 @pytest.mark.parametrize("tasks", [5, 10, 20])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_labels_stay_apart_and_inside(make_run, tasks):
     drawn = figure(load_run(make_run(tasks, matrix=np.where(np.tri(tasks) > 0, 0.5, np.nan))))
     drawn.savefig(io.BytesIO())
@@ -93,6 +93,7 @@ def test_unmeasured_cells_are_gaps(make_run):
     assert render(load_run(make_run(matrix=matrix)))
 
 
+@pytest.mark.thorough
 def test_pyplot_is_not_imported():
     code = "import contsemi.report.figures.catalogue; import sys; "
     code += "sys.exit('matplotlib.pyplot' in sys.modules)"

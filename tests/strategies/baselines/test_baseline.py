@@ -137,7 +137,7 @@ def test_hidden_labels_never_reach_training(name, load, train, stream, stream_of
 
 
 @pytest.mark.parametrize("name", [each for each in EACH if each.values[0] not in UNLIMITED])
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_of_earlier_images_only_the_memory_is_read(name, train, stream):
     stream, test = stream
     once = outcome(train(name, stream=stream), test.images)
@@ -155,7 +155,7 @@ def test_of_earlier_images_only_the_memory_is_read(name, train, stream):
 
 @pytest.mark.parametrize("budget", [14, 32])
 @pytest.mark.parametrize("name", ["replay", "der", "derpp", "er_ace", "mir", "agem", "icarl"])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_the_memory_stays_in_its_budget_and_is_counted(name, budget, train, stream):
     counts = []
 
@@ -223,7 +223,7 @@ def test_a_memory_of_nothing_is_fine_tuning(train, stream):
         ("si", ["baseline.weights.penalty=0", "baseline.new_classes_only=false"]),
     ],
 )
-@pytest.mark.quick(1)
+@pytest.mark.thorough
 def test_a_weight_of_nothing_is_fine_tuning(name, words, train, stream):
     fine = outcome(train("naive", "precision=fp32", stream=stream[0]), stream[1].images)
     kept = outcome(train(name, "precision=fp32", *words, stream=stream[0]), stream[1].images)
@@ -268,7 +268,7 @@ def test_replay_forgets_less_than_fine_tuning(train, stream):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.quick(2)
+@pytest.mark.thorough
 def test_only_seen_classes_are_predicted(name, train, stream):
     if name == "joint":
         pytest.skip("sees all classes at once")

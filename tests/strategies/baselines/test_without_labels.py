@@ -27,7 +27,7 @@ def stream(stream_of):
     return made, test
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_they_change_nothing_and_are_never_said(name, stream):
     made, test = stream
