@@ -5,13 +5,19 @@ python -m pytest -m slow tests/docs/test_pages.py
 
 import re
 import shlex
+from itertools import dropwhile
 from pathlib import Path
 
 import pytest
 
-from contsemi import pipeline
+from contsemi import compose, pipeline
+from contsemi.benchmark import command as benchmark
+from contsemi.benchmark.plan import read
 from contsemi.compose import argv, expand
-from contsemi.report.__main__ import main as report
+from contsemi.data.shards import making
+from contsemi.report import command as report
+from contsemi.report.__main__ import main
+from contsemi.tune import command as tune
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = ("first_run", "own_images", "streams", "avalanche", "clusters")
@@ -22,26 +28,78 @@ def blocks(page, kind):
     return re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES)
+def commands(page):
+    """The words of each command of a page, without comments and without the environment."""
+    lines = "\n".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    split = [shlex.split(line, comments=True) for line in lines]
+    return [list(dropwhile(re.compile(r"[A-Z_]+=").match, words)) for words in split if words]
+
+
+ALL_PAGES = sorted(file.stem for file in DOCS.glob("*.md"))
+FROM_A_RUN = (
+    "experiment=tuned/",
+    "init.weights=first/",
+    "scenario.lists=",
+)  # made by a command before
+OF_THE_READER = {"your_own_method"}  # parts that test_tutorial writes, installs and runs
+
+
 @pytest.mark.thorough
+@pytest.mark.parametrize("page", [page for page in ALL_PAGES if page not in OF_THE_READER])
 def test_commands_are_right_ones(page, tmp_path, monkeypatch):
-    for name in ("photos", "lists"):
+    for name in ("photos", "lists", "FOLDER", "shards"):
         (tmp_path / name).mkdir()
     (tmp_path / "above.yaml").touch()
+    (tmp_path / "scripts").symlink_to(DOCS.parent / "scripts")
     monkeypatch.chdir(tmp_path)
-    lines = "\n".join(blocks(page, "bash")).splitlines()
-    words = [shlex.split(line, comments=True) for line in lines if line]
-    words = [each[each.index("-m") + 1 :] for each in words]  # python -m, or torchrun ... -m
-    living = ("learn", "predict", "ask", "export")  # run by test_own_images
-    known = {f"contsemi.{name}" for name in ("run", "report", *living)}
-    assert {each[0] for each in words} <= known
-    for command in (each[1:] for each in words if each[0] == "contsemi.run"):
-        given = argv.split(command)
-        tokens = given.tokens
-        if given.sweeper:  # the words of the tuner, whose runs get folders of their own
-            assert argv.search_words(given)
-            tokens = [each for each in tokens if each.key != "output"]
-        assert given.action == "cfg" or expand(tokens, multirun=given.multirun)
+    for words in commands(page):
+        words = [each.replace("SEED", "0") for each in words]
+        if " -m contsemi." in " ".join(words):  # of python or torchrun
+            name, *given = words[words.index("-m") + 1 :]
+            DOORS[name.removeprefix("contsemi.")](given)
+        elif words[1] == "scripts/make_shards.py":
+            making._parser().parse_args(words[2:])
+        elif words[0] in ("python", "bash"):
+            script = Path(words[1]).read_text(encoding="utf-8")
+            options = [each for each in words[2:] if each.startswith("--")]
+            assert [each for each in options if f'"{each}"' not in script] == []
+        else:
+            assert words[:2] == ["pip", "install"]
+
+
+def _run(words):
+    given = argv.split(words)
+    tokens = given.tokens
+    if given.sweeper:  # the words of the tuner, whose runs get folders of their own
+        assert argv.search_words(given)
+        tokens = [each for each in tokens if each.key != "output"]
+    if not any(word.startswith(FROM_A_RUN) for word in words):
+        assert given.action != "run" or expand(tokens, multirun=given.multirun)
+
+
+def _benchmark(words):
+    given = benchmark._parser().parse_intermixed_args(words)
+    benchmark.refuse_words(given.settings, jobs=given.jobs)
+    jobs = read(given.benchmark).jobs(given.output, given.settings)
+    chosen = {"only": given.only, "labels": given.labels, "seeds": given.seeds}
+    for job in {each.method: each for each in benchmark._chosen(jobs, chosen)}.values():
+        compose.load(job.settings)
+
+
+def _tune(words):
+    given = tune._parser().parse_intermixed_args(words)
+    benchmark.refuse_words(given.settings)
+    compose.load(given.settings)
+
+
+DOORS = {
+    "run": _run,
+    "benchmark": _benchmark,
+    "tune": _tune,
+    "report": lambda words: report._parser().parse_args(words),
+} | dict.fromkeys(
+    ("learn", "predict", "ask", "export"), lambda words: None
+)  # test_own_images runs them
 
 
 def test_every_method_has_one_row():
@@ -95,7 +153,7 @@ def test_the_first_run(played, small, capsys):
     names = played("first_run")
     assert names["results"]["seed"] == 1 and names["losses"]
     assert Path("outputs/short/report.html").exists()
-    assert report(["outputs/first", "outputs/other"]) == 0
+    assert main(["outputs/first", "outputs/other"]) == 0
     assert "average accuracy" in capsys.readouterr().out
 
 
