@@ -1,7 +1,7 @@
 """Dynamic distillation against the arrays of its code."""
 
 import torch
-from replayed import VIEWS, Data, a_step, close, experience, of, over, said
+from replayed import VIEWS, Data, a_step, close, experience, gradients_close, of, over, said
 from torch import nn
 
 from contsemi.objectives.dynamic import Dynamic
@@ -61,7 +61,7 @@ def test_dynamic(path):
         close(loss, data["loss"][t])
         close(rows[0].grad, data[f"grad_x_{t}"])
         close(rows[1].grad, data[f"grad_strong_{t}"])
-        for name, parameter in net.named_parameters():
-            close(parameter.grad, data[f"grad_student_{name}_{t}"])
+        named = [*net.named_parameters()]
+        gradients_close(named, lambda name, t=t: data[f"grad_student_{name}_{t}"])
         if data["centre_on"]:
             close(objective.centre, data[f"centre_{t + 1}"][0])

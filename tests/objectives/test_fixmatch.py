@@ -1,7 +1,7 @@
 """FixMatch against the arrays of its code."""
 
 import torch
-from replayed import VIEWS, Data, a_step, close, of, over, said
+from replayed import VIEWS, Data, a_step, close, gradients_close, of, over, said
 from torch import nn
 
 from contsemi.objectives.fixmatch import FixMatch
@@ -67,5 +67,4 @@ def test_fixmatch_with_a_network(path):
     close(loss, data["loss"])
     for name, each in zip(names, rows, strict=True):
         close(each.grad, data[f"grad_{name}"])
-    for name, parameter in net.named_parameters():
-        close(parameter.grad, data[f"grad_net_{name}"])
+    gradients_close([*net.named_parameters()], lambda name: data[f"grad_net_{name}"])

@@ -1,7 +1,7 @@
 """MixMatch against the arrays of its code."""
 
 import torch
-from replayed import VIEWS, Data, a_step, close, mixed_rows, of, over, said
+from replayed import VIEWS, Data, a_step, close, gradients_close, mixed_rows, of, over, said
 from torch.nn import functional
 
 from contsemi.objectives.mixmatch import MixMatch
@@ -44,5 +44,4 @@ def test_mixmatch(path):
     close(loss, data["loss"])
     for name, each in zip(names, rows, strict=True):
         close(each.grad, data[f"grad_{name}"])
-    for name, each in weights.items():
-        close(each.grad, data[f"grad_net_{name}"])
+    gradients_close([*weights.items()], lambda name: data[f"grad_net_{name}"])

@@ -1,7 +1,7 @@
 """t-ReX against the arrays of its code."""
 
 import torch
-from replayed import Data, a_step, close, experience, of, over, said
+from replayed import Data, a_step, close, experience, gradients_close, of, over, said
 from torch import nn
 from torch.nn import functional
 
@@ -80,8 +80,7 @@ def test_trex_with_a_memory(path):
         objective.after_step()
         close(terms["labels"], data["loss"][t])
         close(rows.grad, data[f"grad_crops_{t}"])
-        for name, parameter in named.items():
-            close(parameter.grad, data[f"grad_student_{name}_{t}"])
+        gradients_close([*named.items()], lambda name, t=t: data[f"grad_student_{name}_{t}"])
         assert torch.equal(objective.stored.labels, data["bank_labels"][t + 1])
         assert int(objective.stored.written) == int(data["bank_ptr"][t + 1])
     close(objective.stored.rows, data["bank_features_final"])
@@ -106,5 +105,4 @@ def test_trex_with_learned_directions(path):
         close(terms["labels"], data["loss"][t])
         close(rows.grad, data[f"grad_crops_{t}"])
         close(weight.grad, data[f"grad_class_weight_{t}"])
-        for name, parameter in named.items():
-            close(parameter.grad, data[f"grad_student_{name}_{t}"])
+        gradients_close([*named.items()], lambda name, t=t: data[f"grad_student_{name}_{t}"])

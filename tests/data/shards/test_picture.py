@@ -52,7 +52,8 @@ def test_a_crop_is_torchvisions():
     image = torch.from_numpy(np.asarray(picture()).transpose(2, 0, 1).copy())
     for box, size in (((3, 5, 30, 40), 16), ((0, 0, 44, 61), 32), ((10, 11, 12, 9), 24)):
         expected = v2.functional.resized_crop(image, *box, [size, size], antialias=True)
-        assert torch.equal(crop(image, box, size), expected)
+        # Not to the bit: where a processor lacks AVX2 the one rounds once more than the other.
+        assert (crop(image, box, size).int() - expected.int()).abs().max() <= 1
         top, left, height, width = box
         part = Image.fromarray(image.permute(1, 2, 0).numpy())
         part = part.crop((left, top, left + width, top + height))
