@@ -19,9 +19,15 @@ from contsemi.storage.host import host_bytes
 _PACKAGE = Path(contsemi.__file__).parent
 
 
+_LESS = "lower what is large of model.*, projector, objective.*, batch.*, views.* and data.size"
+
+
 @contextmanager
-def faults_named() -> Iterator[None]:
+def faults_named(less: str = _LESS) -> Iterator[None]:
     """Inside, a fault of a method, and memory that the machine lacks, end in an error of ours.
+
+    Args:
+        less: what to do where the machine lacks memory.
 
     Raises:
         MethodFailed: the file of a method is at fault.
@@ -35,8 +41,7 @@ def faults_named() -> Iterator[None]:
         if (asked := host_bytes(error)) is not None:
             much = f"{asked / 2**30:.0f} GiB at once" if asked else "more memory"
             raise OutOfDeviceMemory(
-                f"memory: {much} was asked for, and this machine has no room for that; lower what "
-                "is large of model.*, projector, objective.*, batch.*, views.* and data.size"
+                f"memory: {much} was asked for, and this machine has no room for that; {less}"
             ) from None
         if (failed := blamed(error)) is None:
             raise
