@@ -1,6 +1,7 @@
 """A list of labels, ``file,class`` a line: beside the photos as ``labels.csv``, or anywhere."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,11 +29,14 @@ def given_classes(photos: Path, labels: Path) -> dict[str, str]:
     Raises:
         InputError: the list cannot be read, is none, or does not fit the photos.
     """
-    names = {relative(photos, path) for path in pool_files(photos).paths}
+    counts = Counter(relative(photos, path) for path in pool_files(photos).paths)
+    if alike := [name for name, count in counts.items() if count > 1]:  # odd characters escaped
+        problem = f"holds {counts[alike[0]]} photos that a list would call {alike[0]}"
+        raise InputError(shown(photos), problem, "rename one of them")
     given: dict[str, str] = {}
     for number, file, name in _lines(labels):
         where = f"{shown(labels)} line {number}"
-        if file not in names:
+        if file not in counts:
             problem = f"names {shown(file)}, which is no photo in {shown(photos)}"
             raise InputError(where, problem, "leave it out")
         if given.setdefault(file, name) != name:

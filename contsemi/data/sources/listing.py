@@ -15,7 +15,13 @@ from contsemi.data.classes import same_name
 from contsemi.data.sources.cache import file_state
 from contsemi.errors import InputError
 
-JUNK = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # besides everything that begins with "."
+JUNK = {
+    "thumbs.db",
+    "desktop.ini",
+    "__macosx",
+    "@eadir",
+    "lost+found",
+}  # besides everything that begins with "."
 LAYOUT = "expected train/<class>/<images> and test/<class>/<images>, or <class>/<images>"
 TESTS = ("test", "val", "valid", "validation")
 UNLABELLED = ("unlabelled", "unlabeled")
@@ -128,7 +134,9 @@ def _test_root(root: Path, known: dict[str, list[Path]]) -> tuple[Path | None, l
     for name in TESTS:
         if not (root / name).is_dir():
             continue
-        labelled = any(same_name(e.name) in known and e.is_dir() for e in _listed(root / name))
+        labelled = any(
+            same_name(e.name) in known and _leads_to_folder(e) for e in _listed(root / name)
+        )
         if labelled and found is None:
             found = root / name
         else:
@@ -168,7 +176,7 @@ def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict
             (root / test / entry.name).is_dir() for test in TESTS
         ):
             continue  # no class: nothing is tested on it
-        if not entry.is_dir():
+        if not _leads_to_folder(entry):
             continue
         found.setdefault(same_name(entry.name), []).append(place / entry.name)
     if nested:
@@ -186,11 +194,11 @@ def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict
 
 
 def _is_class(folder: Path) -> bool:
-    """Whether a folder has files of its own."""
+    """Whether a folder has files of its own; one that cannot be read may have, and is refused."""
     try:
         return any(entry.is_file() and not entry.name.startswith(".") for entry in _listed(folder))
     except OSError:
-        return False
+        return True
 
 
 def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:
@@ -200,7 +208,7 @@ def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:
     folders: list[tuple[int, Path]] = []
     for entry in _entries(root, place, files):
         path = place / entry.name
-        if not entry.is_dir():
+        if not _leads_to_folder(entry):
             files.passed_over.append(relative(root, path))
         elif entry.is_symlink() and (fault := _led_outside(root, path)):
             files.problems.append(fault)
@@ -277,6 +285,14 @@ def _led_outside(root: Path, path: Path) -> str | None:
     if real.is_relative_to(root.resolve()):
         return None
     return f"{name} is a link out of the folder, and those are not followed: copy what it names"
+
+
+def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a folder, or a link to one; a link in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _starts_as_image(path: Path) -> bool:
