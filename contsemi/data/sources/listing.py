@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,7 +135,7 @@ def _test_root(root: Path, known: dict[str, list[Path]]) -> tuple[Path | None, l
         if not (root / name).is_dir():
             continue
         labelled = any(
-            same_name(e.name) in known and _leads_to_folder(e) for e in _listed(root / name)
+            same_name(e.name) in known and _leads_to(e.is_dir) for e in _listed(root / name)
         )
         if labelled and found is None:
             found = root / name
@@ -176,7 +176,7 @@ def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict
             (root / test / entry.name).is_dir() for test in TESTS
         ):
             continue  # no class: nothing is tested on it
-        if not _leads_to_folder(entry):
+        if not _leads_to(entry.is_dir):
             continue
         found.setdefault(same_name(entry.name), []).append(place / entry.name)
     if nested:
@@ -196,9 +196,10 @@ def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict
 def _is_class(folder: Path) -> bool:
     """Whether a folder has files of its own; one that cannot be read may have, and is refused."""
     try:
-        return any(entry.is_file() and not entry.name.startswith(".") for entry in _listed(folder))
+        entries = _listed(folder)
     except OSError:
         return True
+    return any(_leads_to(each.is_file) and not each.name.startswith(".") for each in entries)
 
 
 def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:
@@ -208,7 +209,7 @@ def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:
     folders: list[tuple[int, Path]] = []
     for entry in _entries(root, place, files):
         path = place / entry.name
-        if not _leads_to_folder(entry):
+        if not _leads_to(entry.is_dir):
             files.passed_over.append(relative(root, path))
         elif entry.is_symlink() and (fault := _led_outside(root, path)):
             files.problems.append(fault)
@@ -287,10 +288,10 @@ def _led_outside(root: Path, path: Path) -> str | None:
     return f"{name} is a link out of the folder, and those are not followed: copy what it names"
 
 
-def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether it is a folder, or a link to one; a link in a circle is none."""
+def _leads_to(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind, or a link to such; a link in a circle is of none."""
     try:
-        return entry.is_dir()
+        return kind()
     except OSError:
         return False
 
