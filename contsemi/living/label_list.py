@@ -33,9 +33,14 @@ def given_classes(photos: Path, labels: Path) -> dict[str, str]:
     if alike := [name for name, count in counts.items() if count > 1]:  # odd characters escaped
         problem = f"holds {counts[alike[0]]} photos that a list would call {alike[0]}"
         raise InputError(shown(photos), problem, "rename one of them")
+    forms: dict[str, list[str]] = {}
+    for name in counts:
+        forms.setdefault(same_name(name), []).append(name)
     given: dict[str, str] = {}
-    for number, file, name in _lines(labels):
-        where = f"{shown(labels)} line {number}"
+    for number, written, name in _lines(labels):
+        where, file = f"{shown(labels)} line {number}", written.removeprefix("./")
+        if file not in counts and len(alike := forms.get(same_name(file), [])) == 1:
+            (file,) = alike  # typed in another Unicode form than it is stored in
         if file not in counts:
             problem = f"names {shown(file)}, which is no photo in {shown(photos)}"
             raise InputError(where, problem, "leave it out")

@@ -82,3 +82,17 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path, read):
     os.mkfifo(tmp_path / "tune.json")
     with pytest.raises(InputError, match=r"regular file|ValueError"):
         read(tmp_path / "tune.json")
+
+
+def test_a_file_is_found_in_whichever_form_it_is_typed(written, tmp_path):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    written(tmp_path, ("cat",), 3)
+    (tmp_path / "cat" / "000.jpg").rename(tmp_path / f"{apart}.jpg")
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"{composed}.jpg,01\n./cat/001.jpg,1\ncat/002.jpg,null\n")
+    given = {f"{apart}.jpg": "01", "cat/001.jpg": "1", "cat/002.jpg": "null"}
+    assert label_list.given_classes(tmp_path, labels) == given
+    (tmp_path / "cat" / "001.jpg").rename(tmp_path / f"{composed}.jpg")  # now they are two photos
+    labels.write_text(f"{composed}.jpg,a\n{apart}.jpg,b\n")
+    given = {f"{composed}.jpg": "a", f"{apart}.jpg": "b"}
+    assert label_list.given_classes(tmp_path, labels) == given

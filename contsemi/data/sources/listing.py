@@ -4,10 +4,11 @@ Nothing here opens a file but to look at the first bytes of one whose name is no
 """
 
 import hashlib
+import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,6 +167,19 @@ def relative(root: Path, path: Path) -> str:
 def shown(name: str | Path) -> str:
     """A name as it can be printed and written anywhere; odd characters are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+
+
+def named(names: Sequence[object], where: str) -> tuple[str, ...]:
+    """Names of classes that a file gives, in the form that folders are called in.
+
+    Raises:
+        InputError: one of them is no name.
+    """
+    for number, name in enumerate(names):
+        if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
+            problem = f"class {number} is called {json.dumps(name)[:60]}, which is no name"
+            raise InputError(where, problem, "name each class by a text in the file's features")
+    return tuple(shown(same_name(str(name))) for name in names)
 
 
 def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict[str, list[Path]]:
