@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from contsemi.errors import InputError
+from contsemi.errors import InputError, MethodFailed
 
 # The key that chooses a part by its name, and the room that its module stands in.
 ROOMS: Mapping[str, str] = {
@@ -160,7 +160,8 @@ def find_class(room: str, name: str, base: type[_T]) -> type[_T]:
     """The one subclass of ``base`` that the module of that name defines.
 
     Raises:
-        InputError: there is no such module, or it does not define exactly one.
+        InputError: there is no such module, or one of ours that is no such part.
+        MethodFailed: one of somebody else's does not define exactly one.
     """
     module = find_module(room, name)
     found = [
@@ -169,11 +170,11 @@ def find_class(room: str, name: str, base: type[_T]) -> type[_T]:
         if issubclass(c, base) and c is not base and c.__module__ == module.__name__
     ]
     if len(found) != 1:
-        raise InputError(
-            f"{_group(room)}.name",
-            f"{module.__name__} defines {len(found)} subclasses of {base.__name__}, expected one",
-            "name another module, or mend this one",
-        )
+        problem = f"defines {len(found)} subclasses of {base.__name__}, expected one"
+        if module.__name__.startswith("contsemi."):
+            where = f"{_group(room)}.name"
+            raise InputError(where, f"{module.__name__} {problem}", "name another module")
+        raise MethodFailed.in_module(module, problem)
     return found[0]
 
 

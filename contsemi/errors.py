@@ -2,7 +2,9 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Self
 
 _PACKAGE = Path(__file__).parent
@@ -98,7 +100,7 @@ class MethodFailed(ContsemiError):
 
     def __init__(self, where: str, problem: str, *, trace: str = "") -> None:
         super().__init__(" ".join(f"{where}: {problem}; mend it there".split()))
-        self.trace = trace
+        self.where, self.problem, self.trace = where, problem, trace
 
     @classmethod
     def returned(
@@ -120,6 +122,17 @@ class MethodFailed(ContsemiError):
         line = code.co_firstlineno if code else inspect.getsourcelines(call)[1]
         problem = f"line {line} in {call.__name__}(): {what} {kind}, expected {expected}"
         return cls(shown_file(code.co_filename if code else inspect.getfile(call)), problem)
+
+    @classmethod
+    def in_module(cls, module: ModuleType, problem: str) -> Self:
+        """A module chosen by name lacks what its contract wants; named by its last class."""
+        line = 1
+        for _, each in inspect.getmembers(module, inspect.isclass):
+            if each.__module__ == module.__name__:
+                with suppress(OSError, TypeError):  # of a module without a source
+                    line = max(line, inspect.getsourcelines(each)[1])
+        file = getattr(module, "__file__", None) or module.__name__
+        return cls(shown_file(file), f"line {line}: {problem}")
 
 
 def shown_file(file: str) -> str:

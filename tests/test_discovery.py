@@ -9,7 +9,7 @@ import pytest
 from contsemi import discovery
 from contsemi.discovery import find_class, find_module
 from contsemi.distillers.distiller import Distiller
-from contsemi.errors import InputError
+from contsemi.errors import InputError, MethodFailed
 from contsemi.learner.parts import build_part
 from contsemi.objectives.objective import Objective
 from contsemi.objectives.suave import Suave
@@ -99,7 +99,9 @@ def test_two_classes_are_one_too_many(plug_in):
         pass
 
     plug_in(Ours, Second)
-    with pytest.raises(InputError, match="defines 2 subclasses of Objective, expected one"):
+    with pytest.raises(
+        MethodFailed, match=r"line \d+: defines 2 subclasses of Objective, expected"
+    ):
         find_class("objectives", "theirs", Objective)
 
 

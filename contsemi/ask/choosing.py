@@ -1,6 +1,7 @@
 """Which photos are most worth a label, by the policies that choose labels of a run."""
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from contsemi.living.progress import with_a_bar
 from contsemi.predictors.gathered import Gathered
 from contsemi.seeding import generator
 
+_REPAIR = "repair or remove them"  # for learn would refuse the folder afterwards
 
-def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[str, str]]:
+
+def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[Path, str]]:
     """Chooses photos.
 
     Args:
@@ -30,7 +33,7 @@ def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[str, 
         by: the policy, a name of ``conf/labels/`` that goes by embeddings.
 
     Returns:
-        Name, below the folder, and likeliest class of each.
+        Path and likeliest class of each.
 
     Raises:
         InputError: there are no photos, or no such policy.
@@ -38,10 +41,10 @@ def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[str, 
     if not photos.is_dir():
         raise InputError(shown(photos), "no such folder", "name a folder of photos")
     policy = _policy(by)
-    names, candidates, likeliest = _looked_at(model, photos, _without_label(photos))
+    files, candidates, likeliest = _looked_at(model, photos, _without_label(photos))
     draw = generator(model.saved.config.seed, "ask")
     places = policy.choose(candidates, budget, draw).tolist()
-    return [(names[place], model.classes[likeliest[place]]) for place in places]
+    return [(files[place], model.classes[likeliest[place]]) for place in places]
 
 
 def _policy(by: str) -> ByEmbedding:
@@ -57,8 +60,8 @@ def _policy(by: str) -> ByEmbedding:
 def _without_label(photos: Path) -> list[Path]:
     """The photos in a folder that its list of labels does not name."""
     files = pool_files(photos)
-    if files.problems:  # for which learn would refuse the folder afterwards
-        raise InputError(shown(photos), first_of(files.problems, 5), "repair or remove them")
+    if files.problems:
+        raise InputError(shown(photos), first_of(files.problems, 5), _REPAIR)
     labels = list_of(photos, None)
     named = given_classes(photos, labels) if labels else {}
     return [path for path in files.paths if relative(photos, path) not in named]
@@ -66,22 +69,26 @@ def _without_label(photos: Path) -> list[Path]:
 
 def _looked_at(
     model: Model, photos: Path, paths: list[Path]
-) -> tuple[list[str], Candidates, list[int]]:
+) -> tuple[list[Path], Candidates, list[int]]:
     asked = model.learner.inference
-    names: list[str] = []
+    files: list[Path] = []
+    bad: list[str] = []
     features: list[Tensor] = []
     scores: list[Tensor] = []
-    place = {shown(path): relative(photos, path) for path in paths}
+    rest = iter(paths)
     for chunk in with_a_bar(in_chunks(paths, model.saved.side), "looking"):
         if len(chunk.images):
             with torch.no_grad():
                 outputs = asked.look(torch.from_numpy(chunk.images))
                 scores.append(asked.scores(outputs).float().cpu())
             features.append(outputs.features.float().cpu())
-            names += [place[name] for name, problem in chunk.listed if not problem]
-    if not names:
-        problem = "holds no photo that can be read and has no label"
-        raise InputError(shown(photos), problem, "name another folder")
+        for path, (_, problem) in zip(islice(rest, len(chunk.listed)), chunk.listed, strict=True):
+            files += [] if problem else [path]
+            bad += [f"{relative(photos, path)}: {problem}"] if problem else []
+    if bad:
+        raise InputError(shown(photos), first_of(bad, 5), _REPAIR)
+    if not files:
+        raise InputError(shown(photos), "holds no photo without a label", "name another folder")
     known = None
     if isinstance(asked.decides, Gathered) and not asked.decides.normalise:
         found = asked.space(outputs)[1].cpu()
@@ -91,4 +98,4 @@ def _looked_at(
         known = None
     whole = torch.cat(scores)
     candidates = Candidates(embeddings=rows, labelled=known, scores=whole)
-    return names, candidates, whole.argmax(1).tolist()
+    return files, candidates, whole.argmax(1).tolist()

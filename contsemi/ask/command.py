@@ -22,6 +22,7 @@ def ask(arguments: Sequence[str] | None) -> int:
     refuse_others(page, "--sheet", SIGN)
     from contsemi.ask.choosing import chosen
     from contsemi.ask.sheet import sheet
+    from contsemi.data.sources.listing import relative
     from contsemi.devices.precision import choose_device
     from contsemi.living.model import load
     from contsemi.pipeline.work import fix_threads
@@ -31,8 +32,8 @@ def ask(arguments: Sequence[str] | None) -> int:
     fix_threads(model.saved.config, choose_device(model.saved.config.device))
     asked = chosen(model, photos, given.budget, given.by)
     write_atomically(page, sheet(photos, asked, model.classes))
-    for name, _ in asked:
-        print(name)
+    for path, _ in asked:
+        print(relative(photos, path))
     print(f"open {page}, give classes, and save labels.csv into {photos}", file=sys.stderr)
     return 0
 

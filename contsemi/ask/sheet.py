@@ -10,24 +10,26 @@ from markupsafe import escape
 from PIL import Image
 
 from contsemi.data.sources.decode import Unreadable, decode
+from contsemi.data.sources.listing import relative
 from contsemi.report.pages.environment import fill
 
 SIDE = 192  # pixels of a picture
 NEAR = 6  # classes to click on; the others are typed
 
 
-def sheet(photos: Path, asked: Sequence[tuple[str, str]], classes: Sequence[str]) -> bytes:
+def sheet(photos: Path, asked: Sequence[tuple[Path, str]], classes: Sequence[str]) -> bytes:
     """The page; it needs no network and no other file.
 
     Args:
         photos: the folder.
-        asked: names of photos in it, below it, and the model's guess of each.
+        asked: photos in it, below it, and the model's guess of each.
         classes: that it knows.
     """
     figures = [
         # As the list of labels is to name it, to the letter: only escaped.
-        {"file": escape(name), "name": name, "source": _picture(photos / name), "near": near}
-        for name, guess in asked
+        {"file": escape(name), "name": name, "source": _picture(path), "near": near}
+        for path, guess in asked
+        for name in [relative(photos, path)]
         for near in [[guess, *(each for each in classes if each != guess)][:NEAR]]
     ]
     title = f"Which class? {len(asked)} photos"

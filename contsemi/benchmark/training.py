@@ -1,6 +1,7 @@
 """Trains the runs of a benchmark that are missing, side by side, each a process of its own."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -77,12 +78,15 @@ def complaint(log: Path) -> list[str]:
     """What a run ended with: its error, without that word, and what it shows below.
 
     Args:
-        log: its screen.
+        log: its screen, beside its folder.
 
     Returns:
-        At least one line.
+        At least one line; where a run would advise to start anew by a key of its own, which would
+        reach the other runs too, it is by removing its folder.
     """
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
     errors = [row for row, line in enumerate(lines) if line.startswith("error: ")] or [-1]
     said = lines[errors[-1] :]
-    return [said[0].removeprefix("error: "), *said[1:]]
+    first = said[0].removeprefix("error: ")
+    anew = f"; restore {log.with_suffix('')} from a copy, or remove it"
+    return [re.sub(r"; [^;]*resume=never[^;]*$", lambda _: anew, first), *said[1:]]

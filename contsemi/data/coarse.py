@@ -111,6 +111,8 @@ def with_hierarchy(train: ImageSet, file: str | None) -> ImageSet:
 def _read(path: Path) -> dict[str, list[Any]]:
     fix = "write coarse: [class, class] a line"
     try:
+        if path.exists() and not path.is_file():
+            _refuse(str(path), "is not a regular file", fix)  # a pipe would be waited for
         if path.stat().st_size > LARGEST:
             _refuse(str(path), f"has more than {LARGEST} bytes", fix)
         content = from_yaml(path.read_text("utf-8-sig"))

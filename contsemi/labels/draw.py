@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,12 +126,20 @@ def _ends(files: Sequence[str]) -> dict[str, list[int]]:
     for row, name in enumerate(files):
         parts = name.split("/")
         for start in range(len(parts)):
-            found.setdefault("/".join(parts[start:]), []).append(row)
+            end = "/".join(parts[start:])
+            for form in {end, _form(end)}:
+                found.setdefault(form, []).append(row)
     return found
 
 
+def _form(name: str) -> str:
+    """What is typed, and what a disk stores, may differ in Unicode form."""
+    return normalize("NFC", name)
+
+
 def _row_of(name: str, ends: dict[str, list[int]], at: str) -> int:
-    rows = ends.get(name.removeprefix("./").replace("\\", "/"), [])
+    plain = name.removeprefix("./").replace("\\", "/")
+    rows = ends.get(plain) or ends.get(_form(plain), [])  # typed in another Unicode form
     if len(rows) == 1:
         return rows[0]
     if not rows:

@@ -1,5 +1,6 @@
 """The photos of one lesson: which have a label, and which are left for a test."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.config import Config
+from contsemi.data.imageset import Named
 from contsemi.data.sources import folder as folders
 from contsemi.data.sources.listing import pool_files, relative, shown
+from contsemi.data.sources.source import Check
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
@@ -18,6 +21,9 @@ from contsemi.learn.apart import Past, digests
 from contsemi.living.label_list import given_classes
 from contsemi.stores.store import array_of
 from contsemi.types import Experience
+
+Room = Callable[[int, int], None]
+HELD = 20  # test photos of each class that are kept, to see later what was forgotten
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +57,7 @@ def opened(
     *,
     index: int,
     labels: Path | None,
+    room: Room,
 ) -> Lesson:
     """Reads the photos of a lesson.
 
@@ -63,12 +70,14 @@ def opened(
             reverse.
         index: number of the lesson, from 0.
         labels: the list; ``None`` for a folder a class.
+        room: is told, before one is decoded, how many photos there are, and of how many of them
+            pixels are kept in memory; may raise.
 
     Raises:
         InputError: there are no such photos, or the list does not fit them.
     """
     if labels is not None:
-        return _by_list(photos, labels, config, known, past, index)
+        return _by_list(photos, labels, config, known, past, index, room)
     data = config.data
     train, test = folders.load(
         photos,
@@ -77,6 +86,7 @@ def opened(
         workers=data.workers,
         test_share=data.test_share,
         least=1,
+        check=_check(config, room),
     )
     images, targets = array_of(train.images), train.targets.numpy()
     free = past.free(images)
@@ -84,10 +94,7 @@ def opened(
         images, targets = images[free], targets[free.numpy()]
     _refuse_empty(photos, train.classes, targets)
     classes, columns = _columns(train.classes, known)
-    named = np.flatnonzero(targets >= 0)
-    seed = config.seed if config.scenario.label_seed is None else config.scenario.label_seed
-    budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
-    rows = named[choice.drawn(budget, targets[named], seed=seed, names=train.classes)]
+    rows = _drawn(config, targets, train.classes)
     tests = array_of(test.images)
     unseen = ~torch.isin(digests(tests), past.with_learned(images).learned)
     return Lesson(
@@ -101,6 +108,22 @@ def opened(
         digest=train.digest,
         remarks=(*train.remarks, *_left_out(free, unseen)),
     )
+
+
+def _check(config: Config, room: Room) -> Check:
+    def check(train: Named, test: Named) -> None:
+        kept = len(_drawn(config, train.targets, train.classes))
+        room(len(train.targets), kept + int(np.bincount(test.targets).clip(max=HELD).sum()))
+
+    return check
+
+
+def _drawn(config: Config, targets: NDArray[np.int64], names: tuple[str, ...]) -> NDArray[np.int64]:
+    """The photos that get their label."""
+    named = np.flatnonzero(targets >= 0)
+    seed = config.seed if config.scenario.label_seed is None else config.scenario.label_seed
+    budget, choice = LabelBudget.parse(config.label_ratio), Choice.named(config.labels)
+    return named[choice.drawn(budget, targets[named], seed=seed, names=names)]
 
 
 def _left_out(free: Tensor, unseen: Tensor) -> list[str]:
@@ -127,16 +150,20 @@ def _by_list(
     known: tuple[str, ...],
     past: Past,
     index: int,
+    room: Room,
 ) -> Lesson:
     if not photos.is_dir():
         raise InputError(shown(photos), "no such folder", "name a folder of photos")
+    names = [relative(photos, path) for path in pool_files(photos).paths]
+    classes_of = given_classes(photos, labels)
+    room(len(names), len(classes_of))
     data = config.data
     assert data.size is not None
     images = torch.from_numpy(
-        folders.load_pool(photos, size=data.size, cache=data.cache, workers=data.workers)
+        folders.load_pool(photos, size=data.size, cache=data.cache, workers=data.workers, key="")
     )
-    place = {relative(photos, path): row for row, path in enumerate(pool_files(photos).paths)}
-    given = {place[file]: name for file, name in given_classes(photos, labels).items()}
+    place = {name: row for row, name in enumerate(names)}
+    given = {place[file]: name for file, name in classes_of.items()}
     free = past.free(images)
     if not free.all():
         left = {row: new for new, row in enumerate(free.nonzero()[:, 0].tolist())}

@@ -1,6 +1,6 @@
 """A model is taught photos of the next classes: a task at a time, months apart if need be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from contsemi.data.sources.listing import shown
 from contsemi.devices.precision import choose_device
 from contsemi.errors import InputError, StorageFailed
 from contsemi.learn.apart import Past
-from contsemi.learn.lesson import Lesson, opened
+from contsemi.learn.lesson import HELD, Lesson, opened
 from contsemi.learn.lock import locked
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
@@ -24,11 +24,12 @@ from contsemi.living.card import card
 from contsemi.living.label_list import list_of
 from contsemi.living.model import restored
 from contsemi.living.saved import Saved, generations, read, taught
+from contsemi.pipeline.asked import refuse_without_room
 from contsemi.pipeline.work import fix_threads
 from contsemi.storage.atomic import write_atomically
+from contsemi.storage.host import refuse_too_much
 
 CARD = "card.md"
-HELD = 20  # test photos of each class that are kept, to see later what was forgotten
 # Words that a lesson may have of its own; the others belong to the model.
 _OF_A_LESSON = ("label_ratio", "data.cache", "data.workers", "threads", "device")
 # What a model is made of: sections, and keys of others. The rest is read by runs alone.
@@ -75,8 +76,10 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
         raise InputError("label_ratio", problem, "leave it out, or move that file away")
     with locked(folder):
         before = taught(folder)
-        config = _config(before, photos, words)
+        config, given = _config(before, photos, words)
         fix_threads(config, choose_device(config.device))
+        room = _Room(config, given if before is None else None)
+        room(1, 0)
         known = () if before is None else before.classes
         history = [] if before is None else list(before.record["history"])
         if before is None:
@@ -85,7 +88,8 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
             learner = restored(replace(before, config=config), keeps=True)
         _refuse_trained(learner, config)
         past = Past.of({} if before is None else before.state)
-        lesson = opened(photos, config, known, past, index=len(history), labels=labels)
+        number = len(history)
+        lesson = opened(photos, config, known, past, index=number, labels=labels, room=room)
         origin = before.record["origin"] if before else origin_of(config, learner.network)
         fit(learner, lesson.experience, lesson.images)
         held = _held(before, lesson, len(history))
@@ -124,26 +128,54 @@ def undo(folder: Path) -> Taught:
         return Taught(read(folder).record["history"], _card_written(folder))
 
 
-def _config(before: Saved | None, photos: Path, words: Sequence[str]) -> Config:
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Refuses a lesson that the machine has no memory for, before anything of it is made.
+
+    Attributes:
+        config: of the model.
+        given: as :func:`refuse_without_room` has it; ``None`` where the model was made before.
+    """
+
+    config: Config
+    given: Mapping[str, Any] | None
+
+    def __call__(self, photos: int, kept: int) -> None:
+        """So many photos, and so many of which the pixels are kept: at hand, and once to save."""
+        side = self.config.data.size or 0
+        fix = "lower it, or teach it on a larger machine"
+        if self.given is None:
+            fix = "teach it on a larger machine, or make a new model with a lower one"
+        if choose_device(self.config.device).type == "cpu":
+            refuse_without_room(self.config, self.given or {}, photos, what="the lesson", fix=fix)
+        what = f"pixels of {kept} photos with a label or for a test"
+        refuse_too_much(2 * kept * 3 * side**2, f"data.size={side}", what, fix)
+
+
+def _config(
+    before: Saved | None, photos: Path, words: Sequence[str]
+) -> tuple[Config, Mapping[str, Any]]:
+    """The model's configuration for this lesson, and what was given for it."""
     keys = [word.partition("=")[0] for word in words]
     settled = [key for key in keys if before is not None and key not in _OF_A_LESSON]
     if settled:
         fix = f"leave it out; a lesson takes {', '.join(_OF_A_LESSON)}"
         raise InputError(settled[0], "was settled when the model was made", fix)
-    given = compose.load(["experiment=photos", f"data.root={photos}", *words])
+    tokens = compose.argv.split(["experiment=photos", f"data.root={photos}", *words]).tokens
+    (run,) = compose.expand(tokens)
     if idle := [k for k in keys if not {k, k.partition(".")[0]} & {*_OF_A_MODEL}]:
         fix = f"leave it out; a model takes {', '.join(_OF_A_MODEL)}"
         raise InputError(idle[0], "has no effect on a lesson", fix)
     if before is None:
-        return given
-    plain, new = before.config.model_dump(), given.model_dump()
+        return run.config, run.given
+    plain, new = before.config.model_dump(), run.config.model_dump()
     for key in ("data.root", *keys):
         section, _, name = key.rpartition(".")
         if section:
             plain[section][name] = new[section][name]
         else:
             plain[name] = new[name]
-    return Config.model_validate(plain)
+    return Config.model_validate(plain), {}
 
 
 def _refuse_trained(learner: Learner, config: Config) -> None:

@@ -149,7 +149,7 @@ class Embedder:
         """Outputs of a chunk, in halves of it where the device has no room for the whole."""
         try:
             what = f"the features of {len(images)} images"
-            fix = "lower batch.test or the views' test_size"
+            fix = "take a device with more memory, or smaller images"
             return [with_room(lambda: self._run(network, images, heads), what, fix)]
         except OutOfDeviceMemory:
             if len(images) <= 1:

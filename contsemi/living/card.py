@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from contsemi.errors import first_of
 from contsemi.living.saved import Saved
 from contsemi.report.words import one_line, percent
+
+_NAMED = 50  # classes of a lesson; all of them stand in the list of classes
 
 
 def card(saved: Saved) -> str:
@@ -48,7 +51,8 @@ def lessons(history: list[dict[str, Any]]) -> str:
     lines.append("|---|---|---|---|---|---|---|")
     for number, each in enumerate(history):
         values = [later["accuracy"][number] for later in history[number:]]
-        names = ", ".join(one_line(name).replace("|", "\\|") for name in each["classes"])
+        shown = [one_line(name).replace("|", "\\|") for name in each["classes"]]
+        names = first_of(shown, _NAMED, ", ")
         cells = [number + 1, names, each["photos"], each["labelled"], _share(values[0])]
         cells += [_share(values[-1]), _share(_lost(values))]
         lines.append(f"| {' | '.join(map(str, cells))} |")

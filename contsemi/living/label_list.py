@@ -1,6 +1,8 @@
 """A list of labels, ``file,class`` a line: beside the photos as ``labels.csv``, or anywhere."""
 
 import csv
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from contsemi.data.classes import same_name
@@ -8,6 +10,7 @@ from contsemi.data.sources.listing import pool_files, relative, shown
 from contsemi.errors import InputError
 
 LABELS = "labels.csv"
+LARGEST = 256 * 2**20  # bytes of a list
 
 
 def list_of(photos: Path, labels: Path | None) -> Path | None:
@@ -26,11 +29,19 @@ def given_classes(photos: Path, labels: Path) -> dict[str, str]:
     Raises:
         InputError: the list cannot be read, is none, or does not fit the photos.
     """
-    names = {relative(photos, path) for path in pool_files(photos).paths}
+    counts = Counter(relative(photos, path) for path in pool_files(photos).paths)
+    if alike := [name for name, count in counts.items() if count > 1]:  # odd characters escaped
+        problem = f"holds {counts[alike[0]]} photos that a list would call {alike[0]}"
+        raise InputError(shown(photos), problem, "rename one of them")
+    forms: dict[str, list[str]] = {}
+    for name in counts:
+        forms.setdefault(same_name(name), []).append(name)
     given: dict[str, str] = {}
-    for number, file, name in _lines(labels):
-        where = f"{shown(labels)} line {number}"
-        if file not in names:
+    for number, written, name in _lines(labels):
+        where, file = f"{shown(labels)} line {number}", written.removeprefix("./")
+        if file not in counts and len(alike := forms.get(same_name(file), [])) == 1:
+            (file,) = alike  # typed in another Unicode form than it is stored in
+        if file not in counts:
             problem = f"names {shown(file)}, which is no photo in {shown(photos)}"
             raise InputError(where, problem, "leave it out")
         if given.setdefault(file, name) != name:
@@ -39,27 +50,35 @@ def given_classes(photos: Path, labels: Path) -> dict[str, str]:
     return given
 
 
-def _lines(labels: Path) -> list[tuple[int, str, str]]:
+def _lines(labels: Path) -> Iterator[tuple[int, str, str]]:
     """Number, file and class of each line; a first line ``file,class`` is none.
 
-    A class is named as it can be shown: one line in each answer.
+    One by one: of a list of any length no more is kept than the photos it names. A class is named
+    as it can be shown: one line in each answer.
     """
+    empty = True
+    for place, (number, line) in enumerate(_read(labels)):
+        if place == 0 and [word.strip().lower() for word in line] == ["file", "class"]:
+            continue
+        if len(line) != 2 or not line[1].strip():
+            problem = f"expected file,class, got {shown(','.join(line))[:60]}"
+            raise InputError(f"{shown(labels)} line {number}", problem, "mend it")
+        empty = False
+        yield number, line[0], shown(same_name(line[1].strip()))
+    if empty:
+        raise InputError(shown(labels), "holds no label", "write lines of file,class")
+
+
+def _read(labels: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         if labels.exists() and not labels.is_file():
             raise csv.Error("not a regular file")  # a pipe would be waited for
+        if labels.stat().st_size > LARGEST:
+            raise csv.Error(f"more than {LARGEST >> 20} MiB")
         with labels.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
-            lines = [(reader.line_num, line) for line in reader if line]
+            yield from ((reader.line_num, line) for line in reader if line)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         problem = f"cannot be read ({reason})"
         raise InputError(shown(labels), problem, "write lines of file,class") from None
-    if lines and [word.strip().lower() for word in lines[0][1]] == ["file", "class"]:
-        lines = lines[1:]
-    for number, line in lines:
-        if len(line) != 2 or not line[1].strip():
-            problem = f"expected file,class, got {shown(','.join(line))[:60]}"
-            raise InputError(f"{shown(labels)} line {number}", problem, "mend it")
-    if not lines:
-        raise InputError(shown(labels), "holds no label", "write lines of file,class")
-    return [(number, line[0], shown(same_name(line[1].strip()))) for number, line in lines]

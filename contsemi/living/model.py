@@ -1,6 +1,7 @@
 """A model to use: a run's last state behind the methods that scikit-learn knows."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -133,7 +134,7 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
         trust = getattr(self.learner.inference.decides, "trust", None)
         if trust is None or not len(trust.strangeness):
             problem = "this model has not learned how far images of known classes are"
-            fix = "it takes predict=moments, predict.folds above 0 and two labels of a class"
+            fix = "leave it out; it is learned of two labels of a class, in runs by predict=moments"
             raise InputError("--unknown", problem, fix)
         return float(torch.quantile(trust.strangeness.double(), 1 - share))
 
@@ -172,13 +173,15 @@ def restored(saved: Saved, *, keeps: bool = False) -> Learner:
         InputError, StateDamaged: the state does not fit this version, or needs images that are
             not there any more.
     """
-    learner = Learner(from_state(saved.config))
+    with _as_it_was():
+        learner = Learner(from_state(saved.config))
     state = dict(saved.state)
     images = torch.zeros(0, 3, saved.side, saved.side, dtype=torch.uint8)
     kept = state.get("exemplars", {})
     if len(kept.get("labels", ())) and "images" not in kept:
         if learner.objective.needs.supports_at_test:
-            found = data.load(saved.config.data, saved.config.scenario.dataset)[0].images
+            with _as_it_was():
+                found = data.load(saved.config.data, saved.config.scenario.dataset)[0].images
             pixels = plain(found, torch.device("cpu"))
             images = pixels.take(kept["ids"][:0])
             state["exemplars"] = kept | {"images": pixels.take(kept["ids"])}
@@ -194,6 +197,20 @@ def restored(saved: Saved, *, keeps: bool = False) -> Learner:
     known = known_features(*given) if keeps else None
     learner.inference.embed = replace(learner.inference.embed, known=known)
     return learner
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Who only reads a model gives none of the keys that it was made with.
+
+    Raises:
+        InputError: what it was made with is not there any more.
+    """
+    try:
+        yield
+    except InputError as error:
+        fix = error.fix if "pip install" in error.fix else "put back what the model was made with"
+        raise InputError(error.where, error.problem, fix) from None
 
 
 def _joined(parts: list[Floats], width: int) -> Floats:

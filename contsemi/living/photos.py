@@ -18,6 +18,8 @@ from contsemi.data.sources.listing import JUNK, SUFFIXES, shown
 from contsemi.errors import InputError
 
 CHUNK = 128
+_BYTES = 1 << 26  # of the pixels of a chunk: of large photos there are fewer in one
+_LONGEST = 1 << 16  # of a name; paths have at most 4,096 bytes
 
 
 class Photos(NamedTuple):
@@ -44,7 +46,7 @@ def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
         InputError: there is no such file or folder, or no photo in it.
     """
     if given == "-":
-        return (Path(name) for line in stream or sys.stdin if (name := line.rstrip("\r\n")))
+        return _names(stream or sys.stdin)
     path = Path(given).expanduser()
     if path.is_dir():
         below = _below(path)
@@ -54,6 +56,15 @@ def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
     if path.is_file():
         return iter([path])
     raise InputError(shown(given), "is no file and no folder", "name photos, or - for a list")
+
+
+def _names(stream: TextIO) -> Iterator[Path]:
+    while line := stream.readline(_LONGEST):
+        if len(line) == _LONGEST:
+            problem = f"a line has {_LONGEST} characters or more"
+            raise InputError("the standard input", problem, "write the name of one photo a line")
+        if name := line.rstrip("\r\n"):
+            yield Path(name)
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -78,10 +89,10 @@ def in_chunks(paths: Iterable[Path], side: int) -> Iterator[Photos]:
     """
     rest = iter(paths)
     ahead: deque[tuple[list[Path], Iterator[NDArray[np.uint8] | str]]] = deque()
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    pool, number = ThreadPoolExecutor(len(os.sched_getaffinity(0))), _chunk(side)
     try:
         while True:
-            if chunk := list(islice(rest, CHUNK)):
+            if chunk := list(islice(rest, number)):
                 ahead.append((chunk, pool.map(partial(_decoded, side=side), chunk)))
             elif not ahead:
                 return
@@ -89,6 +100,10 @@ def in_chunks(paths: Iterable[Path], side: int) -> Iterator[Photos]:
                 yield _together(*ahead.popleft(), side)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _chunk(side: int) -> int:
+    return max(1, min(CHUNK, _BYTES // (3 * side**2)))
 
 
 def _decoded(path: Path, side: int) -> NDArray[np.uint8] | str:
@@ -150,5 +165,6 @@ def arrays(given: Any, side: int) -> Iterator[NDArray[np.uint8]]:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3:
         problem = f"expected paths or uint8 [N, 3, S, S], got {images.dtype} {list(images.shape)}"
         raise InputError("images", problem, "bring them into this form")
-    for start in range(0, len(images), CHUNK):
-        yield resize(np.ascontiguousarray(images[start : start + CHUNK]), side)
+    number = _chunk(side)
+    for start in range(0, len(images), number):
+        yield resize(np.ascontiguousarray(images[start : start + number]), side)

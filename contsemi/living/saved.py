@@ -1,8 +1,9 @@
 """What lies in a folder of a run, or of a model that is taught photo by photo."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from contsemi import compose
 from contsemi.config import Config
 from contsemi.data.sources.listing import shown
+from contsemi.devices.precision import choose_device
 from contsemi.errors import InputError, StateDamaged
 from contsemi.pipeline.standing import Standing, bound, identity
 from contsemi.storage.checkpoint import Checkpoints
@@ -20,6 +22,9 @@ LIVING = "a model that is taught by python -m contsemi.learn"
 _ALL = 1_000_000  # every generation is kept
 _LARGEST = 1 << 28
 _FIX = "name the output folder of a run, or a model of python -m contsemi.learn"
+_ANEW = "restore it from a copy, or teach another model in a new folder"
+_FINITE = "leave out the photos that were new, or begin a model with other weights"
+_RUN_ANEW = "restore it from a copy, or train it anew: python -m contsemi.run with resume=never"
 _SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32}
 
 
@@ -48,7 +53,7 @@ class Saved:
 
 def generations(folder: Path) -> Checkpoints:
     """The generations of a model that is taught; none of them goes by itself."""
-    return Checkpoints(folder / "generations", LIVING, keep=_ALL)
+    return Checkpoints(folder / "generations", LIVING, keep=_ALL, anew=_ANEW, finite=_FINITE)
 
 
 def read(folder: Path) -> Saved:
@@ -64,10 +69,15 @@ def read(folder: Path) -> Saved:
     if (folder / "generations").is_dir():
         if (saved := taught(folder)) is None:
             raise InputError(where, "holds no state", "teach it: python -m contsemi.learn")
-        return saved
-    if not (folder / "manifest.json").is_file():
+    elif (folder / "manifest.json").is_file():
+        saved = _of_run(folder)
+    else:
         raise InputError(where, "holds neither a run nor a model", _FIX)
-    return _of_run(folder)
+    with suppress(InputError):
+        choose_device(saved.config.device)
+        return saved
+    # Who reads has no key for it, and may be at another machine than who trained.
+    return replace(saved, config=saved.config.model_copy(update={"device": "auto"}))
 
 
 def config_of(plain: dict[str, Any]) -> Config:
@@ -144,7 +154,7 @@ def _of_run(folder: Path) -> Saved:
     if config.baseline["name"] != "none":
         problem = f"{config.method} is a strategy of Avalanche, whose state is not saved"
         raise InputError(where, problem, "name a run of another method")
-    found = Checkpoints(folder / "checkpoints", run).load()
+    found = Checkpoints(folder / "checkpoints", run, anew=_RUN_ANEW).load()
     if found is None:
         raise InputError(where, "has saved no state yet", "wait until its first task is over")
     state, record = found

@@ -32,7 +32,10 @@ def build_backbone(
     """
     name = config["name"]
     params = {key: value for key, value in config.items() if key != "name"}
-    build = getattr(find_module("models", name), "build", None)
+    module = find_module("models", name)
+    build = getattr(module, "build", None)
+    if build is None and not module.__name__.startswith("contsemi."):
+        raise MethodFailed.in_module(module, "has no function build(), which makes a backbone")
     if build is None:
         raise InputError("model.name", f"{name} is not a backbone", "use a name of conf/model/")
     _check_keys(name, params, inspect.signature(build))

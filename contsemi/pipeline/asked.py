@@ -31,7 +31,13 @@ _UNKNOWN = 256
 
 
 def refuse_without_room(
-    config: Config, given: Mapping[str, Any], images: int | None = None, ranks: int = 1
+    config: Config,
+    given: Mapping[str, Any],
+    images: int | None = None,
+    ranks: int = 1,
+    *,
+    what: str = "the run",
+    fix: str = "lower it, or run it on a larger machine",
 ) -> None:
     """Refuses a run that the machine has no memory for.
 
@@ -41,6 +47,8 @@ def refuse_without_room(
             at fault is named.
         images: for training, where they are known.
         ranks: processes that share the rows of a step.
+        what: asks for the memory.
+        fix: what to do about it.
 
     Raises:
         InputError: it asks for more than is free; the message names the key and how much.
@@ -54,8 +62,8 @@ def refuse_without_room(
     if free is None or total <= free:
         return
     key = _at_fault(config, given, images, ranks, total) or max(asked, key=lambda k: asked[k])
-    problem = f"the run asks for about {gigabytes(total)} of memory, and {gigabytes(free)} are free"
-    raise InputError(key, f"{problem} on this machine", "lower it, or run it on a larger machine")
+    problem = f"{what} asks for about {gigabytes(total)} of memory, and {gigabytes(free)} are free"
+    raise InputError(key, f"{problem} on this machine", fix)
 
 
 def asked_bytes(config: Config, images: int, ranks: int = 1) -> dict[str, int]:

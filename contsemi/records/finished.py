@@ -79,7 +79,7 @@ def load_run(folder: str | os.PathLike[str]) -> FinishedRun:
             "expected the folder of a finished run, found no results.json in it"
             if path.is_dir()
             else "there is no such folder",
-            "give the output= folder of a run that came to its end",
+            "give the folder of a run that came to its end",
         )
     results = read_written(path / "results.json", _results)
     matrices = [

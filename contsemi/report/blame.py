@@ -4,10 +4,11 @@ Read off the traceback when a run has failed, so that a step in which nothing fa
 """
 
 import inspect
+import select
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -19,9 +20,15 @@ from contsemi.storage.host import host_bytes
 _PACKAGE = Path(contsemi.__file__).parent
 
 
+_LESS = "lower what is large of model.*, projector, objective.*, batch.*, views.* and data.size"
+
+
 @contextmanager
-def faults_named() -> Iterator[None]:
+def faults_named(less: str = _LESS) -> Iterator[None]:
     """Inside, a fault of a method, and memory that the machine lacks, end in an error of ours.
+
+    Args:
+        less: what to do where the machine lacks memory.
 
     Raises:
         MethodFailed: the file of a method is at fault.
@@ -29,18 +36,37 @@ def faults_named() -> Iterator[None]:
     """
     try:
         yield
-    except (*ENDINGS, KeyboardInterrupt, BrokenPipeError):
+    except ENDINGS:
         raise
     except BaseException as error:
+        failed = blamed(error)
         if (asked := host_bytes(error)) is not None:
             much = f"{asked / 2**30:.0f} GiB at once" if asked else "more memory"
+            where = ""
+            if failed is not None:
+                where = f" by {failed.where}, {failed.problem.partition(':')[0]}"
             raise OutOfDeviceMemory(
-                f"memory: {much} was asked for, and this machine has no room for that; lower what "
-                "is large of model.*, projector, objective.*, batch.*, views.* and data.size"
+                f"memory: {much} was asked for{where}, and this machine has no room for that; "
+                f"{less}"
             ) from None
-        if (failed := blamed(error)) is None:
+        if failed is None or _from_outside(error):
             raise
         raise failed from None
+
+
+def _from_outside(error: BaseException) -> bool:
+    """Whether it is no fault of the code that ran: a signal came, or the reader of stdout went.
+
+    A signal brings its number where commands handle it, and another error where runs do.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return bool(error.args)
+    if isinstance(error, BrokenPipeError):
+        with suppress(OSError, ValueError, AttributeError):  # of a stream that is no file
+            watched = select.poll()
+            watched.register(sys.stdout.fileno(), 0)
+            return any(events & select.POLLERR for _, events in watched.poll(0))
+    return False
 
 
 def blamed(error: BaseException) -> MethodFailed | None:

@@ -82,7 +82,7 @@ def _folder(word: str) -> Path:
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         shown = word if len(word) <= 60 else f"{word[:40]}...{word[-16:]}"
-        raise InputError(shown, problem, "give the output= folder of a run") from error
+        raise InputError(shown, problem, "give the folder of a run") from error
     return Path(word)
 
 

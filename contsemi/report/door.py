@@ -19,6 +19,7 @@ from contsemi.errors import ENDINGS, InputError, MethodFailed
 from contsemi.report.blame import faults_named
 
 SIGINT_CODE, PIPE_CODE = 130, 141
+_LESS = "end what else takes much of it, or use a larger machine"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -79,7 +80,7 @@ def enter(work: Callable[[], int]) -> int:
             with suppress(io.UnsupportedOperation):  # of one that was read from before
                 stream.reconfigure(errors=errors)
     try:
-        with faults_named():
+        with faults_named(_LESS):
             code = work()
         sys.stdout.flush()
         return code

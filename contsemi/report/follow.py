@@ -24,7 +24,7 @@ def current_page(folder: str | os.PathLike[str]) -> bytes:
     """
     path = Path(folder)
     if not path.is_dir():
-        raise InputError(str(path), "there is no such folder", "give the output= folder of a run")
+        raise InputError(str(path), "there is no such folder", "give the folder of a run")
     if (path / "results.json").is_file():
         return page(load_run(path))
     return progress_page(Material.so_far(path))

@@ -33,7 +33,7 @@ def storage(path: Path, needed: int | None = None) -> Iterator[None]:
             room = f": {needed} bytes needed, {_free(path.parent)} free"
         raise StorageFailed(
             f"{path}: cannot be written ({error.strerror or error}{room}); free space or mend the "
-            "rights of the folder, or choose another with output="
+            "rights of the folder, or choose another folder"
         ) from error
 
 

@@ -28,6 +28,7 @@ _KEEP = 2
 _STATE = re.compile(r"state-(\d{6,12})\.safetensors", re.ASCII)
 _ENTRY = {"number": int, "file": str, "size": int, "sha256": str, "record": dict}
 _ANEW = "restore the folder from a copy, or start anew with resume=never"
+_SMALLER = "lower optim.lr or set optim.clip"
 
 
 class Checkpoints:
@@ -37,13 +38,24 @@ class Checkpoints:
         folder: where they lie; made when the first one is saved, in a folder that must be there.
         run: digest of what the run is; the states of another one are refused.
         keep: generations that are kept, the newest first.
+        anew: what to do about a damaged folder, by whoever reads it.
+        finite: what to do where a tensor is not finite, by whoever saves it.
 
     Attributes:
         passed_over: why newer generations than the one that was loaded could not be used.
     """
 
-    def __init__(self, folder: Path, run: str = "", keep: int = _KEEP) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        run: str = "",
+        keep: int = _KEEP,
+        *,
+        anew: str = _ANEW,
+        finite: str = _SMALLER,
+    ) -> None:
         self.folder, self.run, self.keep = folder, run, keep
+        self.anew, self.finite = anew, finite
         self.manifest = folder / "MANIFEST.json"
         self.passed_over: list[str] = []
         self._known: list[dict[str, Any]] | None = None  # what this process has committed last
@@ -70,7 +82,7 @@ class Checkpoints:
             StorageFailed: the disk is full or gone; the generations before are still there.
         """
         flat = flatten(tensors)
-        refuse_not_finite(flat)
+        refuse_not_finite(flat, self.finite)
         with storage(self.folder):
             if not self.folder.parent.is_dir():  # gone while the run went on: not made again
                 raise FileNotFoundError(f"{self.folder.parent} is gone")
@@ -148,7 +160,7 @@ class Checkpoints:
         if not self.passed_over:
             return None
         raise StateDamaged(
-            f"{self.folder}: no saved state is whole ({'; '.join(self.passed_over)}); {_ANEW}"
+            f"{self.folder}: no saved state is whole ({'; '.join(self.passed_over)}); {self.anew}"
         )
 
     def sweep(self) -> None:
@@ -215,7 +227,7 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
     def _damaged(self, problem: str) -> StateDamaged:
-        return StateDamaged(f"{self.manifest}: {problem}; {_ANEW}")
+        return StateDamaged(f"{self.manifest}: {problem}; {self.anew}")
 
 
 def _canonical(value: Any) -> bytes:

@@ -41,8 +41,12 @@ def nest(flat: Mapping[str, Tensor]) -> dict[str, Any]:
     return nested
 
 
-def refuse_not_finite(flat: Mapping[str, Tensor]) -> None:
+def refuse_not_finite(flat: Mapping[str, Tensor], fix: str) -> None:
     """Refuses what must never be saved.
+
+    Args:
+        flat: tensors by name.
+        fix: what to do about it.
 
     Raises:
         Diverged: a tensor is not finite.
@@ -52,7 +56,5 @@ def refuse_not_finite(flat: Mapping[str, Tensor]) -> None:
         if value.is_floating_point() and not bool(value.sum(dtype=torch.float64).isfinite()):
             if bool(value.isfinite().all()):
                 continue
-            raise Diverged(
-                f"state: {name.replace(_SEPARATOR, '.')} is not finite and was not saved; "
-                "lower optim.lr or set optim.clip"
-            )
+            said = name.replace(_SEPARATOR, ".")
+            raise Diverged(f"state: {said} is not finite and was not saved; {fix}")

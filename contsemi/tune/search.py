@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contsemi.benchmark.training import complaint
-from contsemi.errors import InputError, MethodFailed
+from contsemi.errors import InputError, MethodFailed, StateDamaged
 from contsemi.report.words import duration, percent
 from contsemi.tune.processes import Process, accuracies_on_the_way
 from contsemi.tune.sampling import Sampling
@@ -48,6 +48,7 @@ class Search:
         Raises:
             InputError: a trial's settings are refused.
             MethodFailed: the code of a part is at fault.
+        StateDamaged: a trial's saved state cannot be trusted.
             KeyboardInterrupt: the trials have saved themselves, and the same call goes on.
         """
         try:
@@ -109,11 +110,13 @@ class Search:
             trial.score = results["class_incremental"]["average_accuracy"]
         elif trial.state == "failed":
             trial.reason, *trace = complaint(process.log)
-        if process.code in (InputError.exit_code, MethodFailed.exit_code):
+        if process.code in (InputError.exit_code, MethodFailed.exit_code, StateDamaged.exit_code):
             trial.state = "waiting"  # what it lacks may be there in the next call
             where, said = f"trial {trial.number}", trial.reason.rpartition("; mend it there")
             if process.code == MethodFailed.exit_code:
                 raise MethodFailed(where, said[0] or said[2], trace="\n".join(trace))
+            if process.code == StateDamaged.exit_code:
+                raise StateDamaged(f"{where}: {trial.reason}; then give the same command")
             problem = f"is refused: {trial.reason}"
             raise InputError(where, problem, "mend it and give the same command")
         self.manifest.write()

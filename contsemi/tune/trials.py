@@ -111,6 +111,8 @@ class Manifest:
             return Manifest(folder, question)
         fix = "give another --output, or remove the folder"
         try:
+            if not path.is_file():
+                raise ValueError("no regular file")  # a pipe would be waited for
             content = json.loads(path.read_text(encoding="utf-8"))
             then, trials = content["question"], content["trials"]
             found = [Trial.model_validate(each) for each in trials]

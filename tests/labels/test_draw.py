@@ -205,3 +205,10 @@ def test_a_name_that_is_none_or_two(tmp_path: Path, line: str, problem: str) -> 
     with pytest.raises(InputError, match="line 2: ") as caught:
         read_list(tmp_path / "list.txt", 4, FILES)
     assert problem in str(caught.value)
+
+
+def test_a_name_in_a_list_is_found_in_whichever_form_it_is_typed(tmp_path: Path) -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    (tmp_path / "list").write_text(f"{composed}/a.jpg\n./{apart}/b.jpg\n", encoding="utf-8")
+    files = [f"{apart}/a.jpg", f"{composed}/b.jpg", "x/c.jpg"]
+    assert read_list(tmp_path / "list", 3, files).tolist() == [0, 1]

@@ -1,9 +1,11 @@
 """A bug in a method's own file: one line that names it, its own lines below, a code of its own."""
 
 import importlib
+import os
 import re
 import sys
 import textwrap
+from contextlib import suppress
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from contsemi import run
 from contsemi.discovery import find_class
 from contsemi.errors import InputError, MethodFailed
 from contsemi.learner.terms import Learning, checked_terms
+from contsemi.models import build_backbone
 from contsemi.objectives.objective import Objective
 from contsemi.report.blame import blamed
 from contsemi.report.door import enter
@@ -102,6 +105,68 @@ def test_a_file_of_an_installed_package_that_fails_while_it_is_imported(
     assert str(failed).startswith(f"{package / file}: {said}")
     assert "importlib" not in failed.trace
     assert failed.exit_code == 8
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "said"),
+    [
+        (
+            "objectives",
+            "import torch\n\nclass Mine:\n    pass\n",
+            "line 3: defines 0 subclasses of",
+        ),
+        ("objectives", "def terms(step):\n    pass\n", "line 1: defines 0 subclasses of"),
+        ("models", "class Net:\n    pass\n", "line 1: has no function build()"),
+    ],
+)
+def test_a_file_without_the_class_that_was_asked_for(room, source, said, tmp_path, monkeypatch):
+    (tmp_path / "no_method.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "no_method", raising=False)
+    importlib.invalidate_caches()
+    monkeypatch.setattr("contsemi.discovery.offered", lambda room: {"own": "no_method"})
+    with pytest.raises(MethodFailed) as caught:
+        if room == "models":
+            build_backbone({"name": "own"}, torch.Generator())
+        else:
+            find_class(room, "own", Objective)
+    assert str(caught.value).startswith(f"{tmp_path / 'no_method.py'}: {said}")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("raise KeyboardInterrupt", 8, "own_method.py: line LINE in terms(): KeyboardInterrupt;"),
+        ("raise BrokenPipeError(32, 'of mine')", 8, "own_method.py: line LINE in terms(): Broken"),
+        (
+            "raise MemoryError",
+            6,
+            "more memory was asked for by .*own_method.py, line LINE in terms()",
+        ),
+        ("raise GeneratorExit", 8, "own_method.py: line LINE in terms(): GeneratorExit;"),
+        ("raise KeyboardInterrupt(15)", 143, None),  # as a signal is told, in whatever code
+    ],
+)
+def test_what_a_method_raises_itself_is_not_taken_for_the_users_keyboard(
+    mine, body, code, said, capsys
+):
+    method = mine(body)
+    assert enter(lambda: checked_terms(method, {})) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert bool(lines) == (said is not None)
+    if said is not None:
+        assert re.search(said.replace("LINE", str(LINE + 1)).replace("()", r"\(\)"), lines[0]), (
+            lines
+        )
+
+
+def test_a_reader_that_went_while_a_method_printed_is_no_fault_of_it(mine, monkeypatch):
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open(writes, "w") as stream, suppress(BrokenPipeError):  # noqa: PTH123
+        monkeypatch.setattr("sys.stdout", stream)
+        method = mine("print('x', flush=True)")
+        assert enter(lambda: checked_terms(method, {})) == 141
 
 
 def test_a_module_that_an_installed_package_offers_and_lacks(monkeypatch):

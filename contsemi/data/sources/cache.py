@@ -222,7 +222,7 @@ def _open(folder: Path, shape: Sequence[int], targets: NDArray[np.int64]) -> Cac
             return None
         last = max(len(rows) - 1, 0)
         some = np.unique(np.linspace(0, last, LOOKED_AT).astype(np.int64))[: len(rows)]
-        if not np.array_equal(row_digests(images[some]), rows[some]):
+        if any(row_digests(images[row : row + 1])[0] != rows[row] for row in some):
             return None
         state = [*file_state(file.stat()), file.stat().st_ino]
         if record["state"] != state:

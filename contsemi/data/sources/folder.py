@@ -146,8 +146,22 @@ def _over(passed_over: list[str]) -> list[str]:
     return [f"{count} passed over that are no images: {', '.join(passed_over[:5])}{more}"]
 
 
-def load_pool(root: Path, *, size: int, cache: str | None, workers: int) -> NDArray[np.uint8]:
+def load_pool(
+    root: Path,
+    *,
+    size: int,
+    cache: str | None,
+    workers: int,
+    key: str = "scenario.unlabelled_root=",
+) -> NDArray[np.uint8]:
     """Images without labels: every image in ``root`` and below it, sorted by path.
+
+    Args:
+        root: the folder.
+        size: side in pixels.
+        cache: folder of the cache; ``None`` for the user's.
+        workers: decoding processes, 0 for one per core.
+        key: by which the folder was given, with its equals sign.
 
     Returns:
         uint8 [M, 3, S, S], memory-mapped.
@@ -156,7 +170,7 @@ def load_pool(root: Path, *, size: int, cache: str | None, workers: int) -> NDAr
         InputError: no such folder, no image in it, links out of it, or files that are no images.
         StorageFailed: the cache cannot be written.
     """
-    where = f"scenario.unlabelled_root={shown(root)}"
+    where = f"{key}{shown(root)}"
     if not root.is_dir():
         raise InputError(where, "is no folder", "give a folder of images")
     files = pool_files(root)

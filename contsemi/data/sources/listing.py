@@ -4,10 +4,11 @@ Nothing here opens a file but to look at the first bytes of one whose name is no
 """
 
 import hashlib
+import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from contsemi.data.classes import same_name
 from contsemi.data.sources.cache import file_state
 from contsemi.errors import InputError
 
-JUNK = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # besides everything that begins with "."
+JUNK = {
+    "thumbs.db",
+    "desktop.ini",
+    "__macosx",
+    "@eadir",
+    "lost+found",
+}  # besides everything that begins with "."
 LAYOUT = "expected train/<class>/<images> and test/<class>/<images>, or <class>/<images>"
 TESTS = ("test", "val", "valid", "validation")
 UNLABELLED = ("unlabelled", "unlabeled")
@@ -128,7 +135,9 @@ def _test_root(root: Path, known: dict[str, list[Path]]) -> tuple[Path | None, l
     for name in TESTS:
         if not (root / name).is_dir():
             continue
-        labelled = any(same_name(e.name) in known and e.is_dir() for e in _listed(root / name))
+        labelled = any(
+            same_name(e.name) in known and _leads_to(e.is_dir) for e in _listed(root / name)
+        )
         if labelled and found is None:
             found = root / name
         else:
@@ -160,6 +169,19 @@ def shown(name: str | Path) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
 
 
+def named(names: Sequence[object], where: str) -> tuple[str, ...]:
+    """Names of classes that a file gives, in the form that folders are called in.
+
+    Raises:
+        InputError: one of them is no name.
+    """
+    for number, name in enumerate(names):
+        if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
+            problem = f"class {number} is called {json.dumps(name)[:60]}, which is no name"
+            raise InputError(where, problem, "name each class by a text in the file's features")
+    return tuple(shown(same_name(str(name))) for name in names)
+
+
 def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict[str, list[Path]]:
     """The folders of each class; those that differ in Unicode form alone are one class."""
     found: dict[str, list[Path]] = {}
@@ -168,7 +190,7 @@ def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict
             (root / test / entry.name).is_dir() for test in TESTS
         ):
             continue  # no class: nothing is tested on it
-        if not entry.is_dir():
+        if not _leads_to(entry.is_dir):
             continue
         found.setdefault(same_name(entry.name), []).append(place / entry.name)
     if nested:
@@ -186,11 +208,12 @@ def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict
 
 
 def _is_class(folder: Path) -> bool:
-    """Whether a folder has files of its own."""
+    """Whether a folder has files of its own; one that cannot be read may have, and is refused."""
     try:
-        return any(entry.is_file() and not entry.name.startswith(".") for entry in _listed(folder))
+        entries = _listed(folder)
     except OSError:
-        return False
+        return True
+    return any(_leads_to(each.is_file) and not each.name.startswith(".") for each in entries)
 
 
 def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:
@@ -200,7 +223,7 @@ def _scan(root: Path, place: Path, known: dict[str, list[Path]]) -> Files:
     folders: list[tuple[int, Path]] = []
     for entry in _entries(root, place, files):
         path = place / entry.name
-        if not entry.is_dir():
+        if not _leads_to(entry.is_dir):
             files.passed_over.append(relative(root, path))
         elif entry.is_symlink() and (fault := _led_outside(root, path)):
             files.problems.append(fault)
@@ -277,6 +300,14 @@ def _led_outside(root: Path, path: Path) -> str | None:
     if real.is_relative_to(root.resolve()):
         return None
     return f"{name} is a link out of the folder, and those are not followed: copy what it names"
+
+
+def _leads_to(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind, or a link to such; a link in a circle is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _starts_as_image(path: Path) -> bool:

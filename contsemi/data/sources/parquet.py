@@ -16,6 +16,7 @@ from contsemi.data.imageset import ImageSet, Named
 from contsemi.data.names import OFFICIAL
 from contsemi.data.sources.cache import Cached, decoded, file_state, key
 from contsemi.data.sources.decode import EMPTY, Unreadable, brought_to, decode
+from contsemi.data.sources.listing import named
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.data.twins import twins
 from contsemi.errors import InputError, first_of
@@ -23,7 +24,7 @@ from contsemi.errors import InputError, first_of
 PATTERNS = ("{0}.parquet", "{0}-*.parquet", "{0}/*.parquet", "*/{0}-*.parquet", "*/{0}/*.parquet")
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
 UNLABELLED = ("unlabelled", "unlabeled", "unsupervised")
-_NUMBERS = re.compile("int|float|double")
+_NUMBERS = re.compile(r"(dictionary<values=)?(u?int|(half_?)?float|double)")
 IMAGES = ("img", "image")
 LABELS = ("fine_label", "label", "labels")
 FIX_BYTES = "write the encoded images into it: this project opens no path of a data file"
@@ -265,24 +266,24 @@ def _columns(file: Path) -> _Columns:
     types = {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
     image = next((name for name in IMAGES if name in types), None)
     image = image or next((n for n, kind in types.items() if kind.startswith("struct<bytes")), None)
-    label = next((name for name in LABELS if _NUMBERS.search(types.get(name, ""))), None)
+    label = next((name for name in LABELS if _NUMBERS.match(types.get(name, ""))), None)
     if image is None or label is None:
         problem = f"has no {'images' if image is None else 'labels'}: its columns are "
         fix = "expected img or image, and fine_label or label (integers)"
         raise InputError(str(file), problem + ", ".join(types), fix)
-    coarse = "coarse_label" if _NUMBERS.search(types.get("coarse_label", "")) else None
-    names = {column: _names(schema.metadata, column) for column in (label, coarse) if column}
+    coarse = "coarse_label" if _NUMBERS.match(types.get("coarse_label", "")) else None
+    names = {c: _names(schema.metadata, c, f"{file}: {c}") for c in (label, coarse) if c}
     return _Columns(image, label, coarse, names[label], names.get(coarse or ""))
 
 
-def _names(metadata: dict[bytes, bytes] | None, column: str) -> tuple[str, ...] | None:
-    """Class names of a column as the datasets library records them."""
+def _names(of: dict[bytes, bytes] | None, column: str, where: str) -> tuple[str, ...] | None:
+    """Class names of a column as the datasets library records them; as folders are called."""
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        features = json.loads((of or {})[b"huggingface"])["info"]["features"]
         names = features[column]["names"]
     except (KeyError, ValueError, TypeError):
         return None
-    return tuple(map(str, names)) if isinstance(names, list) and names else None
+    return named(names, where) if isinstance(names, list) and names else None
 
 
 def _classes(

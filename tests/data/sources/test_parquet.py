@@ -340,3 +340,48 @@ def test_the_sizes_are_said(tmp_path: Path) -> None:
     assert not any("one size" in each for each in load(tmp_path / "set")[0].remarks)
     remarks = load(tmp_path / "set", size=4)[0].remarks
     assert any("the first 8x8 -> 4x4" in remark for remark in remarks)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([None, "b"], "class 0 is called null, which is no name; name each class by a text"),
+        (["a", True], "class 1 is called true, which is no name"),
+        (["a", " "], 'class 1 is called " ", which is no name'),
+        ([["a"], "b"], r'class 0 is called \["a"\], which is no name'),
+    ],
+)
+def test_what_is_no_name_of_a_class_is_refused(
+    tmp_path: Path, names: list[Any], message: str
+) -> None:
+    for split in ("train", "test"):
+        write(tmp_path / "set" / f"{split}.parquet", [0, 1], names=names)
+    with pytest.raises(InputError, match=rf"train.parquet: label: {message}"):
+        load(tmp_path / "set")
+
+
+def test_names_are_in_the_form_that_folders_are_called_in(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        names = ["cafe\u0301", "a\nb", 7]
+        write(tmp_path / "set" / f"{split}.parquet", [0, 1, 2], names=names)
+    assert load(tmp_path / "set")[0].classes == ("caf\u00e9", r"a\nb", "7")
+
+
+@pytest.mark.parametrize(
+    ("values", "known"),
+    [
+        (pa.array(["a", "b"]).dictionary_encode(), False),
+        (pa.array([[0], [1]]), False),
+        (pa.array([True, False]), False),
+        (pa.array([1, 0]).dictionary_encode(), True),
+        (pa.array([1, 0], pa.float16()), True),
+    ],
+)
+def test_a_column_of_labels_holds_whole_numbers(tmp_path: Path, values: Any, known: bool) -> None:
+    for split in ("train", "test"):
+        write(tmp_path / "set" / f"{split}.parquet", values)
+    if known:
+        assert load(tmp_path / "set")[0].targets.tolist() == [1, 0]
+    else:
+        with pytest.raises(InputError, match=r"fine_label or label \(integers\)"):
+            load(tmp_path / "set")
