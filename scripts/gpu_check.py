@@ -31,7 +31,7 @@ PARTS = {
     "methods": 200,
     "memory": 60,
     "ranks": 90,
-    "index": 120,
+    "index": 150,
     "resume": 120,
     "recipe": 400,
 }

@@ -21,6 +21,7 @@ def state_bytes(learner: Learner, config: Config, image_bytes: int, classes: int
     copies += learner.needs.start > 0
     pixels = 0 if learner.reads_again else image_bytes
     exemplars = config.memory.exemplars * (pixels + 32)
+    anchors = config.memory.anchors * (image_bytes + 8)
     shared, each = learner.embeddings.bytes_of(config.projector[-1], classes)
     embeddings = shared + learner.embeddings.budget * each
-    return weights * copies + exemplars + embeddings
+    return weights * copies + exemplars + anchors + embeddings

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 # name, whether it holds, remark, numbers
-Found = Iterator[tuple[str, bool | None, str, dict[str, float]]]
+One = tuple[str, bool | None, str, dict[str, float]]
+Found = Iterator[One]
 
 
 def wait(device: str) -> None:

@@ -310,7 +310,11 @@ def test_one_of_two_agents_is_killed_and_comes_back(undisturbed, tmp_path):
         time.sleep(3)  # so that this one keeps the store
         with agent(".second") as second:
             first.wait_for_a_checkpoint()
+            lost = second.workers()
             second.process.kill()
+            # It leaves its own behind, who would train to the end before anybody misses it.
+            for pid in lost:
+                os.kill(pid, signal.SIGKILL)
             second.process.wait(60)
         with agent(".third") as third:
             assert first.wait() == 0, first.said + third.said

@@ -125,9 +125,30 @@ def test_parts_that_end_badly_or_never_are_named(gpu_check, tmp_path, monkeypatc
 
 def test_every_part_is_there_and_within_twelve_minutes(gpu_check):
     files = {path.stem for path in (ROOT / "scripts" / "gpu_parts").glob("*.py")}
-    assert files - {"__init__", "common", "kept"} == set(gpu_check.PARTS)
+    assert files - {"__init__", "common", "kept", "seen"} == set(gpu_check.PARTS)
     given = gpu_check._parser().parse_args([])
     assert given.seconds <= 720
+
+
+def test_what_there_is_no_time_for_is_not_begun(gpu_check, monkeypatch):
+    from gpu_parts import index, recipe
+
+    recipes = ModuleType("step_recipe")
+    recipes.random_stream, recipes.Step = lambda images: None, None
+    monkeypatch.setitem(sys.modules, "step_recipe", recipes)
+    monkeypatch.setattr(recipe, "SECONDS", -1.0)
+    found = list(recipe.check("cpu", quick=False))
+    assert len({name for name, *_ in found}) == 12  # three tasks, four modes
+    assert {(holds, detail) for _, holds, detail, _ in found} == {(None, "no time was left")}
+
+    monkeypatch.setattr(index, "SECONDS_FOR_A_MILLION", -1.0)
+    monkeypatch.setattr(index, "clustered", lambda count, device, seed: torch.zeros(1, 1))
+    monkeypatch.setattr(index, "truth", lambda *_: None)
+    monkeypatch.setattr(index, "form", lambda kind, *_: (kind, True, "", {}))
+    for name in ("alike", "votes"):
+        monkeypatch.setattr(index, name, lambda *_: iter(()))
+    kinds = [name for name, *_ in index.check("cpu", quick=False)]
+    assert kinds == 2 * ["torch", "ivf", "sq8", "pq"] + ["torch"]
 
 
 SLOW = ("methods", "memory", "recipe")
