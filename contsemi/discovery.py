@@ -55,11 +55,11 @@ class Part:
 
     Attributes:
         group: the key that chooses such parts on the command line.
-        idle: field -> another field, and the value of that with which the first does nothing.
+        idle: field -> other fields, and the values of each with which the first does nothing.
     """
 
     group: ClassVar[str]
-    idle: ClassVar[Mapping[str, tuple[str, Any]]] = {}
+    idle: ClassVar[Mapping[str, Mapping[str, Sequence[Any]]]] = {}
 
     @classmethod
     def named(cls, options: Mapping[str, Any]) -> Self:

@@ -48,12 +48,12 @@ def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[Path,
 
 
 def _policy(by: str) -> ByEmbedding:
-    options: Mapping[str, Any] = compose.load([f"labels={by}"]).labels
-    given = {key: value for key, value in options.items() if key not in ("name", "ranges")}
     try:
+        options: Mapping[str, Any] = compose.load([f"labels={by}"]).labels
+        given = {key: value for key, value in options.items() if key not in ("name", "ranges")}
         return find_class(ROOMS["labels"], options["name"], ByEmbedding)(**given)
     except InputError:
-        problem = f"{by} does not go by embeddings"
+        problem = f"{by!r:.60} is no policy that goes by embeddings"
         raise InputError("--by", problem, "use kmeans, kcenter, density, margin or usl") from None
 
 

@@ -16,7 +16,7 @@ def ask(arguments: Sequence[str] | None) -> int:
     given = _parser().parse_args(arguments)
     if given.budget < 1:
         raise InputError("--budget", f"is {given.budget}", "ask for at least one photo")
-    page, photos = Path(given.sheet).expanduser(), Path(given.photos).expanduser()
+    page, photos = Path(given.sheet).expanduser().resolve(), Path(given.photos).expanduser()
     if not page.parent.is_dir():
         raise InputError(f"--sheet={page}", "its folder is not there", "name another file")
     refuse_others(page, "--sheet", SIGN)

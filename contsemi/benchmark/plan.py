@@ -156,6 +156,8 @@ def _checked(content: Any) -> Benchmark:
             raise ValueError(f"{key!r} holds {twice[0]} twice")
     if bad := [name for name in map(str, methods) if Path(name).name != name or name == ".."]:
         raise ValueError(f"method {bad[0]!r} cannot be the name of a folder")
+    if bad := [each for each in labels if each in (".", "..")]:
+        raise ValueError(f"'labels' holds {bad[0]!r}, which cannot be the name of a folder")
     runs = len(methods) * len(labels) * len(seeds) * max(1, len(orders))
     if runs > _MOST_RUNS:
         raise ValueError(f"{runs} runs, more than {_MOST_RUNS}")

@@ -1,5 +1,7 @@
 """Soft classes of a task's images by an index of their embeddings, renewed each epoch."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -33,6 +35,15 @@ class IndexLabels(Sized):
         head: whose embeddings are compared; ``None`` for the backbone's features.
     """
 
+    # Its arguments -> the kinds that do not read them.
+    unread_by: ClassVar = {
+        "by": [],
+        "neighbours": ["simmatch", "means"],
+        "spread": ["simmatch", "means"],
+        "temperature": ["propagation"],
+        "share": ["propagation", "means"],
+        "threshold": ["propagation", "comatch", "simmatch"],
+    }
     refresh_every = "epoch"
     table: Tensor
     bank: Tensor

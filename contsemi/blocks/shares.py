@@ -1,7 +1,7 @@
 """Images shared out among clusters that are all used, earlier images of the task counted in."""
 
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -32,7 +32,10 @@ class Shares(Block):
     Source: Caron et al. 2020, section 3.1 (SwAV); Lee et al. 2022 (MIRA).
     """
 
-    idle: ClassVar = {"queue_from": ("queue", 0), "beta": ("assign", "sinkhorn")}
+    idle: ClassVar[dict[str, dict[str, list[Any]]]] = {
+        "queue_from": {"queue": [0]},
+        "beta": {"assign": ["sinkhorn"]},
+    }
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError
 from contsemi.records.effects import with_effect
 
-__all__ = ["Composed", "expand", "load", "plain", "run_name", "to_yaml", "usage"]
+__all__ = ["Composed", "expand", "load", "one", "plain", "run_name", "to_yaml", "usage"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,18 @@ def load(overrides: Sequence[str] = ()) -> Config:
     Raises:
         InputError: one of them is wrong; the message says how to mend it.
     """
-    (run,) = expand(argv.split(overrides).tokens)
-    return run.config
+    return one(overrides).config
+
+
+def one(overrides: Sequence[str]) -> Composed:
+    """The one run of some words; see :func:`load`."""
+    try:
+        (run,) = expand(argv.split(overrides).tokens)
+    except InputError as error:
+        if "--multirun" not in error.fix:
+            raise
+        raise InputError(error.where, error.problem, "give one value") from None
+    return run
 
 
 def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Composed]:

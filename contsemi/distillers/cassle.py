@@ -7,6 +7,7 @@ present embeddings over into the past's space; the kind of loss is that of the h
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,15 @@ def _directions(width: int, draw: torch.Generator, *, clusters: int) -> nn.Modul
 @dataclass(kw_only=True, eq=False)
 class Cassle(Distiller):
     """Distillation of embeddings, of one of five kinds."""
+
+    idle: ClassVar = {
+        "temperature": {"kind": ["predictive", "decorrelative", "mse"]},
+        **{
+            key: {"kind": ["predictive", "contrastive", "mse", "knowledge"]}
+            for key in ("off_diagonal", "scale")
+        },
+        "host": {"kind": ["predictive", "contrastive", "decorrelative", "mse"]},
+    }
 
     # predictive (BYOL, SimSiam), contrastive (SimCLR, MoCo), decorrelative (Barlow Twins), mse
     # (VICReg) or knowledge (SwAV, DINO: needs prototypes or clusters)

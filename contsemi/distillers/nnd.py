@@ -14,7 +14,7 @@ switch off: the embeddings, linearly mapped, are to be those of the frozen netwo
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -33,6 +33,8 @@ from contsemi.types import Needs, Step
 @dataclass(kw_only=True, eq=False)
 class NearestNeighbourDistillation(Distiller):
     """The frozen network's soft nearest-neighbour classes are the target of the current one's."""
+
+    idle: ClassVar = {key: {"alpha": [1]} for key in ("temperature", "smoothing")}
 
     temperature: float  # of the similarities
     smoothing: float  # of the supports' labels

@@ -31,6 +31,8 @@ def learn(arguments: Sequence[str] | None) -> int:
     if len(lists) > 1:
         problem = f"is given twice ({lists[0]} and {lists[1]})"
         raise InputError("labels", problem, "leave one out, or join the two files")
+    if lists == [""]:
+        raise InputError("labels", "names no file", "leave it out, or name one")
     labels = Path(lists[0]).expanduser() if lists else None
     words = [word for word in given.words if not word.startswith(_LIST)]
     from contsemi.learn.teaching import teach

@@ -14,6 +14,7 @@ from contsemi.config import Config
 from contsemi.data.sources.listing import shown
 from contsemi.devices.precision import choose_device
 from contsemi.errors import InputError, StorageFailed
+from contsemi.labels import LabelBudget
 from contsemi.learn.apart import Past
 from contsemi.learn.lesson import HELD, Lesson, opened
 from contsemi.learn.lock import locked
@@ -161,11 +162,15 @@ def _config(
     if settled:
         fix = f"leave it out; a lesson takes {', '.join(_OF_A_LESSON)}"
         raise InputError(settled[0], "was settled when the model was made", fix)
-    tokens = compose.argv.split(["experiment=photos", f"data.root={photos}", *words]).tokens
-    (run,) = compose.expand(tokens)
-    if idle := [k for k in keys if not {k, k.partition(".")[0]} & {*_OF_A_MODEL}]:
+    known = {*Config.model_fields, "experiment"}
+    heads = {key: key.partition(".")[0] for key in keys}
+    if idle := [k for k, head in heads.items() if head in known and not {k, head} & {*_OF_A_MODEL}]:
         fix = f"leave it out; a model takes {', '.join(_OF_A_MODEL)}"
         raise InputError(idle[0], "has no effect on a lesson", fix)
+    run = _composed(photos, words)
+    if LabelBudget.parse(run.config.label_ratio).per_task:
+        problem = f"is a list, {run.config.label_ratio}, and a lesson is one task"
+        raise InputError("label_ratio", problem, "give one value, as 4/class")
     if before is None:
         return run.config, run.given
     plain, new = before.config.model_dump(), run.config.model_dump()
@@ -176,6 +181,18 @@ def _config(
         else:
             plain[name] = new[name]
     return Config.model_validate(plain), {}
+
+
+def _composed(photos: Path, words: Sequence[str]) -> compose.Composed:
+    try:
+        return compose.one(["experiment=photos", f"data.root={photos}", *words])
+    except InputError as error:
+        chosen = [word for word in words if word.startswith(("method=", "predict="))]
+        if not chosen or "photos.yaml" not in error.where:
+            raise
+        key, _, name = chosen[0].partition("=")
+        problem = f"{name} does not go with class moments on frozen features, as models are made of"
+        raise InputError(key, problem, "leave it out, or use python -m contsemi.run") from None
 
 
 def _refuse_trained(learner: Learner, config: Config) -> None:

@@ -9,6 +9,7 @@ classifier on the features, which is what predicts, is trained on the labels.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from contsemi.types import Step
 class Ascl(MomentumContrast):
     """Contrast with soft positives."""
 
-    idle = dict.fromkeys(("temperature", "bank", "current_only"), ("form", "batch"))
+    idle: ClassVar = {key: {"form": ["batch"]} for key in ("temperature", "bank", "current_only")}
 
     teacher_temperature: float  # of the keys' cosines
     neighbours: int  # n, stored keys that are positives of a sure key

@@ -10,6 +10,7 @@ over these; the official code fills up with others.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,12 @@ from contsemi.types import Outputs, Step
 @dataclass(kw_only=True, eq=False)
 class Cmsf(Objective):
     """Constrained mean shift; small views only predict, all others are targets, too."""
+
+    idle: ClassVar = {
+        "candidates": {"variant": ["semi", "sup"]},
+        "threshold": {"variant": ["self", "sup"]},
+        "refit_every": {"classifier": ["live"]},
+    }
 
     variant: str  # self, semi or sup
     neighbours: int  # rows of the queue that a target is the mean of

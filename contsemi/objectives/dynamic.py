@@ -7,6 +7,7 @@ rises. The slow network lives on from task to task, or begins anew with the netw
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from contsemi.types import Experience, Needs, Step, Teacher, View
 @dataclass(kw_only=True, eq=False)
 class Dynamic(Objective):
     """Labels, and soft classes of a slow network."""
+
+    idle: ClassVar = {"centre_twice": {"centre_momentum": [0]}}
 
     teacher: Sequence[float]  # its momenta at the start and at the end of a task
     teacher_temperature: float  # divides its logits

@@ -8,6 +8,7 @@ the classes of their task, or among all classes seen.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,13 @@ from contsemi.types import Needs, Outputs, Step, Teacher, View
 @dataclass(kw_only=True, eq=False)
 class FixMatch(Indexed):
     """Labels, and pseudo-labels from weak to strong views."""
+
+    idle: ClassVar = {
+        **Indexed.idle,
+        "threshold": {"rule": ["adaptive", "gaussian"]},
+        "momentum": {"rule": ["fixed", "flexible"]},
+        "fairness": {"rule": ["fixed", "flexible", "gaussian", "relative"]},
+    }
 
     rule: str  # fixed (FixMatch), flexible (FlexMatch), adaptive, gaussian (SoftMatch) or relative
     threshold: float  # least probability of a pseudo-label; of `relative` a share of the labelled's

@@ -10,6 +10,7 @@ on the features, which is what predicts, is trained on the labels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +30,8 @@ from contsemi.types import Needs, Step, Teacher
 @dataclass(kw_only=True, eq=False)
 class Fnc(Objective):
     """Contrast without false negatives."""
+
+    idle: ClassVar = {"current_only": {"queue": [0]}, "teacher": {"queue": [0]}}
 
     temperature: float  # of all cosines
     variant: str  # attract or eliminate

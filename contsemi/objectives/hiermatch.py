@@ -7,6 +7,7 @@ unlabelled image may be of any coarse class, but of the fine classes of its task
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,12 @@ from contsemi.types import Experience, Needs, Outputs, Step, Teacher
 @dataclass(kw_only=True, eq=False)
 class HierMatch(Objective):
     """Two or three levels of classes, each learned from labels and from guesses."""
+
+    idle: ClassVar = {
+        **{key: {"teacher": [[]]} for key in ("teacher_buffers", "shrink")},
+        **{key: {"base": ["fixmatch"]} for key in ("mixes", "guesses", "temperature", "alpha")},
+        "threshold": {"base": ["mixmatch"]},
+    }
 
     coarse_classes: int  # classes of the second level
     top: Sequence[int]  # the third level's class of each of them; empty for two levels

@@ -25,8 +25,8 @@ class Indexed(Objective):
     """A method that asks :meth:`soft_classes` before it believes its targets."""
 
     idle: ClassVar = {
-        f"index_{key}": ("labels_from", "prototypes")
-        for key in ("by", "neighbours", "spread", "temperature", "share", "threshold")
+        f"index_{key}": {"labels_from": ["prototypes"], "index_by": without}
+        for key, without in IndexLabels.unread_by.items()
     }
 
     # Where the soft classes of unlabelled images come from: the method's own `prototypes` (votes or

@@ -10,6 +10,7 @@ trained on the labels.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ from contsemi.types import Step
 @dataclass(kw_only=True, eq=False)
 class Interclr(MomentumContrast):
     """Contrast within and between images."""
+
+    idle: ClassVar = {"pool": {"sampling": ["hard", "random"]}, "margin_of": {"margin": [0]}}
 
     both_ways: bool = field(init=False, repr=False, default=False)
 

@@ -6,6 +6,7 @@ stream the guesses are among the classes of the images' own task, or among all c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from contsemi.types import Mix, Needs, Step, Teacher, View
 @dataclass(kw_only=True, eq=False)
 class MixMatch(Objective):
     """Cross-entropy of mixed labels, squared difference of mixed guesses."""
+
+    idle: ClassVar = {key: {"teacher": [[]]} for key in ("teacher_buffers", "shrink")}
 
     guesses: int  # weak views of an unlabelled image whose mean prediction is its guess
     temperature: float  # of the sharpening

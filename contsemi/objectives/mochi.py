@@ -8,6 +8,7 @@ the labels.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,11 @@ from contsemi.types import Step
 @dataclass(kw_only=True, eq=False)
 class Mochi(MomentumContrast):
     """Momentum contrast with mixed negatives."""
+
+    idle: ClassVar = {
+        "pairs_from": {"pairs": [0]},
+        "with_query_from": {"with_query": [0]},
+    }
 
     hardest: int  # stored keys of greatest cosine that are mixed
     pairs: int  # mixes of two of them, for each query

@@ -13,6 +13,7 @@ which is not in the paper, reads the features and leaves them alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -41,6 +42,12 @@ VIEWS = ("large", "labelled")
 @dataclass(kw_only=True, eq=False)
 class Promptcal(Objective):
     """Contrastive affinity learning; images have two views each."""
+
+    idle: ClassVar = {
+        "prompt_weight": {"prompt_projector": [[]]},
+        "kept_weight": {"kept_for": [0]},
+        "affinity_ramp": {"affinity_share": [0]},
+    }
 
     first_stage: float  # share of a task's steps before stored rows count
     alpha: float  # of the contrast by labels against that without

@@ -13,6 +13,7 @@ The predictor is this objective's own, as noise comes between it and the network
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,8 @@ from contsemi.types import Head, Needs, Step, Teacher
 @dataclass(kw_only=True, eq=False)
 class Propos(Objective):
     """Alignment of views and scattering of clusters."""
+
+    idle: ClassVar = {"noise_in": {"noise": [0]}}
 
     predictor: Sequence[int]  # hidden widths
     version: str  # v2 counts the alignment from 0; v1, the first release, from -2

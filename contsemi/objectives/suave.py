@@ -11,6 +11,7 @@ gradient of theirs reaches the network.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ FIRST = Mix(of=("large",), views=2, kept=1, cut=True)
 class Suave(Indexed):
     """Clustering prototypes tied to classes."""
 
-    idle = Indexed.idle | Shares.idle
+    idle: ClassVar = {**Indexed.idle, **Shares.idle}
 
     temperature: float  # of all predictions
     epsilon: float  # temperature of the assignments

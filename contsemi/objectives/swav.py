@@ -6,6 +6,7 @@ leaves it out, and with it labelled images from the batch and its BatchNorm stat
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from contsemi.types import Outputs, Step
 class Swav(FreeClusters):
     """Swapped assignments of free clusters."""
 
-    idle = Shares.idle
+    idle: ClassVar = Shares.idle
 
     epsilon: float  # temperature of the assignments
     iterations: int  # of Sinkhorn-Knopp or MIRA

@@ -8,6 +8,7 @@ of which nothing is stored takes no part.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,11 @@ LOWEST = -1e30
 @dataclass(kw_only=True, eq=False)
 class Trex(Objective):
     """Cross-entropy of all crops of labelled images, by cosines with one direction a class."""
+
+    idle: ClassVar = {
+        **{key: {"memory": [0]} for key in ("one_queue", "drop_overflow", "absent_as_zero")},
+        "noisy_start": {"memory": [0], "one_queue": [False]},
+    }
 
     temperature: float  # of the cosines; 0, without a memory, for a linear layer instead
     memory: int  # stored rows of each class; 0 learns the directions

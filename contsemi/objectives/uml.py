@@ -8,6 +8,7 @@ on the labels is not in the paper; it reads the features and leaves them alone u
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,14 @@ from contsemi.types import Step
 @dataclass(kw_only=True, eq=False)
 class Uml(Objective):
     """Tasks of images; ``large_views`` are an image's examples, supports and queries together."""
+
+    idle: ClassVar = {
+        **{
+            key: {"attention_heads": [0]}
+            for key in ("attention_width", "dropout", "attention_dropout")
+        },
+        **{key: {"hard_negatives": [0]} for key in ("strength", "released_negatives")},
+    }
 
     ways: int  # images of a task
     shots: int  # of their views that support; the others ask

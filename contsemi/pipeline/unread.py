@@ -54,9 +54,9 @@ def unread(learner: Learner, key: str) -> str | None:
         return f"{method} searches no rows, but for the predictor 'index' of the tables"
     group, _, field = key.partition(".")
     part = {"objective": learner.objective, "distiller": learner.distiller}.get(group)
-    if part is not None and field in part.idle:
-        other, value = part.idle[field]
-        return f"{group}.{other} is {value}" if getattr(part, other) == value else None
+    for other, values in {} if part is None else part.idle.get(field, {}).items():
+        if (value := getattr(part, other)) in values:
+            return f"{group}.{other} is {value}"
     if key == "batch.labelled":
         return _labelled(learner.config, needs)
     if key == "coarse_ratio" and "coarse" not in needs.rows:

@@ -7,16 +7,19 @@ from contsemi.errors import InputError
 from contsemi.report.door import Parser
 from contsemi.storage.own import refuse_others
 
+_MOST = 10_000  # classes that an answer names: a table has two columns for each
+
 
 def predict(arguments: Sequence[str] | None) -> int:
     """Say what photos are of."""
     given = _parser().parse_args(arguments)
-    if given.top < 1:
-        raise InputError("--top", f"is {given.top}", "ask for at least one class")
+    if not 1 <= given.top <= _MOST:
+        raise InputError("--top", f"is {given.top}", f"ask for 1 to {_MOST} classes")
     if given.csv is not None and given.json:
         raise InputError("--json", "and --csv are both given", "leave one out")
-    if given.csv is not None:
-        refuse_others(Path(given.csv).expanduser(), "--csv", b"file,class_1,confidence_1,")
+    table = None if given.csv is None else Path(given.csv).expanduser().resolve()
+    if table is not None:
+        refuse_others(table, "--csv", b"file,class_1,confidence_1,")
     from contsemi.devices.precision import choose_device
     from contsemi.living.model import load
     from contsemi.living.photos import found
@@ -28,8 +31,8 @@ def predict(arguments: Sequence[str] | None) -> int:
     fix_threads(model.saved.config, choose_device(model.saved.config.device))
     limit = None if given.unknown is None else model.limit(given.unknown)
     rows = answers(model, paths, top=given.top, limit=limit)
-    if given.csv is not None:
-        as_table(rows, Path(given.csv).expanduser(), given.top)
+    if table is not None:  # what a link names, not the link
+        as_table(rows, table, given.top)
     elif given.json:
         as_json(rows)
     else:

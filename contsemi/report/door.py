@@ -93,6 +93,11 @@ def enter(work: Callable[[], int]) -> int:
         # Nobody reads any more (`| head`): say nothing, not even when Python flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CODE
+    except RuntimeError as error:
+        if "home directory" not in str(error):
+            raise
+        _say("~: a path begins with the home of a user who is not here; write the whole path")
+        return InputError.exit_code
     except OSError as error:
         named = error.filename if isinstance(error.filename, str) else "a file"
         _say(f"{named}: {error.strerror or error}; mend its rights, or name another")

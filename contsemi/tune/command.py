@@ -25,7 +25,7 @@ from contsemi.tune.rules import RULES, Place, trial_words
 from contsemi.tune.sampling import Sampling
 from contsemi.tune.search import Search, told
 from contsemi.tune.space import Space, space_of
-from contsemi.tune.trials import Manifest
+from contsemi.tune.trials import LOCK, Manifest, refuse_foreign
 
 HOUR = 3600.0
 
@@ -43,6 +43,7 @@ def tune(arguments: Sequence[str] | None) -> int:
     compose.load(trial)
     sampling = Sampling(space, seed=0)
     folder = given.output.resolve()
+    refuse_foreign(folder)
     manifest = Manifest.open(folder, _question(given, place, config, space))
     with storage(folder):
         make_folder(folder)
@@ -146,7 +147,7 @@ def _question(given: Namespace, place: Place, config: Config, space: Space) -> d
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One search in a folder at a time."""
-    lock = FolderLock(folder / ".tune.lock")
+    lock = FolderLock(folder / LOCK)
     try:
         with storage(folder):
             lock.acquire()

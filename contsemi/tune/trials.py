@@ -8,13 +8,27 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from contsemi.data.sources.listing import shown
 from contsemi.errors import InputError
 from contsemi.records.plain import to_json
 from contsemi.storage.atomic import write_atomically
 
-NAME = "tune.json"
+NAME, LOCK = "tune.json", ".tune.lock"
+_OWN = (LOCK, "trials")  # what is there before the first file
 STARTUP = 4  # finished trials before one is stopped early
 OVER = ("finished", "pruned", "failed")  # states after which a trial is not run again
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuses a folder in which a search has not begun and something else lies.
+
+    Raises:
+        InputError: it is one.
+    """
+    names = {each.name for each in folder.iterdir()} if folder.is_dir() else {NAME}
+    if NAME not in names and (others := sorted(names - {*_OWN})):
+        problem = f"holds files of something else ({shown(others[0])}, ...)"
+        raise InputError(f"--output={shown(folder)}", problem, "name a folder of its own")
 
 
 class Trial(BaseModel):
