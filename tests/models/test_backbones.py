@@ -160,9 +160,9 @@ def test_more_prompts_cannot_be_read_than_there_are() -> None:
 
 def test_vit_positions_reach_small_views() -> None:
     backbone = build_backbone(VIT, draw()).eval()
-    backbone(images(16)).sum().backward()
+    backbone(images(16))[:, 0].sum().backward()  # all of a normalised layer sum to a constant
     gradient = backbone.trunk.encoder.pos_embedding.grad
-    assert gradient is not None and (gradient[:, 1:] != 0).any()
+    assert gradient is not None and gradient[:, 1:].abs().max() > 1e-6
 
 
 def test_vit_sides_are_multiples_of_the_patch() -> None:
