@@ -26,7 +26,7 @@ KINDS = {
     "memory.selection": ("newest", "group_of", "0"),
     "memory.drift": ("halfway", "share", "2"),
     "data.source": ("stripes", "classes", "1"),
-    "views.drawn": ("noise", "strength", "2"),
+    "views.drawn": ("lightness", "strength", "2"),
     "evaluate.probes": ("scatter_of", "power", "0"),
 }
 SEVERAL = ("views.drawn", "evaluate.probes")

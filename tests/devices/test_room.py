@@ -80,7 +80,9 @@ def test_images_are_embedded_in_halves_that_fit(small, stream_of, monkeypatch):
     monkeypatch.setattr(Network, "forward", narrow)
     torch.testing.assert_close(learner.inference.look(test.images[:50]).features, expected)
     most[0] = 0
-    with pytest.raises(OutOfDeviceMemory, match=r"features of 1 images; lower batch\.test"):
+    with pytest.raises(
+        OutOfDeviceMemory, match=r"features of 1 images; take a device with more memory"
+    ):
         learner.inference.look(test.images[:50])
 
 

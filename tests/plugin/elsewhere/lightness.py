@@ -17,7 +17,7 @@ class Brighter(Drawn):
 
 
 @dataclass(kw_only=True, eq=False)
-class Noise(Operation):
+class Lightness(Operation):
     strength: float  # greatest change of brightness
 
     def draw(self, draws, side):
