@@ -2,8 +2,8 @@
 
 OpenMP's threads wait for each other after every operation. Where other work shares the cores, one
 of them is always late, by about the slice of time that the system gives: a step of many small
-operations takes several times longer, one of large operations a little. What a second thread gains
-on an idle machine is a quarter of a step that is small, and nearly half of one that is large.
+operations takes several times longer, one of large operations a little or not at all. On an idle
+machine a second thread gains up to nearly half of a step; see docs/performance.md.
 """
 
 import os
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
-LARGE_STEP = 1e11
-"""Multiply-adds of a step above which its operations are large: some seconds on one core."""
+LARGE_STEP = 5e10
+"""Multiply-adds of a step above which its operations are large: seconds on one core."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ def cores(monkeypatch):
         (3, "5", 1e15, CPU, 1, 3, "threads=3"),
         (0, "5", 1.0, CPU, 1, 5, "OMP_NUM_THREADS=5"),
         (0, "1", 1e15, CPU, 1, 1, "OMP_NUM_THREADS=1"),
-        (0, "", LARGE_STEP / 2, CPU, 1, 1, "a step of 50 G multiply-adds is small"),
-        (0, "", LARGE_STEP * 2, CPU, 1, 8, "a step of 200 G multiply-adds is large"),
+        (0, "", LARGE_STEP / 2, CPU, 1, 1, "a step of 25 G multiply-adds is small"),
+        (0, "", LARGE_STEP * 2, CPU, 1, 8, "a step of 100 G multiply-adds is large"),
         (0, "", 0.0, GPU, 1, 8, "the accelerator computes"),
-        (0, "1", LARGE_STEP * 2, CPU, 2, 4, "a step of 200 G multiply-adds is large"),  # torchrun
+        (0, "1", LARGE_STEP * 2, CPU, 2, 4, "a step of 100 G multiply-adds is large"),  # torchrun
         (0, "2", LARGE_STEP * 2, CPU, 2, 2, "OMP_NUM_THREADS=2"),
         (0, "", LARGE_STEP * 2, CPU, 16, 1, "one core for this process"),
         (0, "3,2", 1.0, CPU, 1, 3, "OMP_NUM_THREADS=3"),  # a number for each level
