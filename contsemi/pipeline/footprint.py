@@ -24,4 +24,5 @@ def state_bytes(learner: Learner, config: Config, image_bytes: int, classes: int
     anchors = config.memory.anchors * (image_bytes + 8)
     shared, each = learner.embeddings.bytes_of(config.projector[-1], classes)
     embeddings = shared + learner.embeddings.budget * each
-    return weights * copies + exemplars + anchors + embeddings
+    statistics = learner.inference.decides.bytes_of(learner.network.num_features, classes)
+    return weights * copies + exemplars + anchors + embeddings + statistics

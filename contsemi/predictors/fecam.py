@@ -45,6 +45,10 @@ class FeCAM(Gathered[ClassCovariances]):
         """Means, covariances and counts."""
         return ClassCovariances(**state)
 
+    def bytes_of(self, width: int, classes: int) -> int:
+        """Of means, covariances and counts."""
+        return 4 * classes * (width * (width + 1) + 1)
+
     def space(self, outputs: Outputs, asked: Asked) -> tuple[Tensor, Tensor]:
         """Features, and the means of the classes."""
         kept = self.statistics(asked)

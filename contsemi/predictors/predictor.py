@@ -105,6 +105,10 @@ class Predictor(Part):
         """Bytes that are kept of earlier tasks."""
         return 0
 
+    def bytes_of(self, width: int, classes: int) -> int:
+        """Bytes of its state after so many classes, of features [width]; 0 where they are few."""
+        return 0
+
     def state(self) -> dict[str, Tensor]:
         """What is kept, by name."""
         return {}

@@ -51,6 +51,10 @@ class RanPAC(Gathered[RandomRidge]):
         projection = self._projection(size, state["gram"].device)
         return RandomRidge(projection, state["gram"], state["sums"])
 
+    def bytes_of(self, width: int, classes: int) -> int:
+        """Of the sums."""
+        return 4 * self.width * (self.width + classes)
+
     def _projection(self, num_features: int, device: torch.device) -> Tensor:
         draw = generator(0, "random features", num_features, self.width)
         return torch.randn(num_features, self.width, generator=draw).to(device)
