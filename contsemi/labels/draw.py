@@ -99,7 +99,7 @@ def read_list(path: Path, num_images: int, files: Sequence[str] | None = None) -
         raise InputError(where, f"cannot be read ({reason})", fix) from error
     if not lines:
         raise InputError(where, "is empty", fix)
-    ends = _ends(files or ())
+    ends, forms = _ends(files or ()), _ends([_form(name) for name in files or ()])
     first: dict[int, int] = {}
     for number, line in enumerate(lines, start=1):
         at, text = f"{where} line {number}", line.strip()
@@ -109,7 +109,7 @@ def read_list(path: Path, num_images: int, files: Sequence[str] | None = None) -
         elif files is None:
             raise InputError(at, f"{text[:40]!r} is not an integer", fix)
         else:
-            row = _row_of(text, ends, at)
+            row = _row_of(text, ends, forms, at)
         if not 0 <= row < num_images:
             problem = f"row {row} is out of range: the training set has rows 0 to {num_images - 1}"
             raise InputError(at, problem, "is this the list of another dataset?")
@@ -126,9 +126,7 @@ def _ends(files: Sequence[str]) -> dict[str, list[int]]:
     for row, name in enumerate(files):
         parts = name.split("/")
         for start in range(len(parts)):
-            end = "/".join(parts[start:])
-            for form in {end, _form(end)}:
-                found.setdefault(form, []).append(row)
+            found.setdefault("/".join(parts[start:]), []).append(row)
     return found
 
 
@@ -137,9 +135,9 @@ def _form(name: str) -> str:
     return normalize("NFC", name)
 
 
-def _row_of(name: str, ends: dict[str, list[int]], at: str) -> int:
+def _row_of(name: str, ends: dict[str, list[int]], forms: dict[str, list[int]], at: str) -> int:
     plain = name.removeprefix("./").replace("\\", "/")
-    rows = ends.get(plain) or ends.get(_form(plain), [])  # typed in another Unicode form
+    rows = ends.get(plain) or forms.get(_form(plain), [])  # to the letter first
     if len(rows) == 1:
         return rows[0]
     if not rows:

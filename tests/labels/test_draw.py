@@ -212,3 +212,9 @@ def test_a_name_in_a_list_is_found_in_whichever_form_it_is_typed(tmp_path: Path)
     (tmp_path / "list").write_text(f"{composed}/a.jpg\n./{apart}/b.jpg\n", encoding="utf-8")
     files = [f"{apart}/a.jpg", f"{composed}/b.jpg", "x/c.jpg"]
     assert read_list(tmp_path / "list", 3, files).tolist() == [0, 1]
+
+
+def test_names_that_differ_in_form_alone_are_those_to_the_letter(tmp_path: Path) -> None:
+    files = ["x/caf\u00e9.jpg", "x/cafe\u0301.jpg"]
+    (tmp_path / "list").write_text("\n".join(reversed(files)), encoding="utf-8")
+    assert read_list(tmp_path / "list", 2, files).tolist() == [1, 0]

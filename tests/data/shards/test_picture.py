@@ -52,8 +52,9 @@ def test_a_crop_is_torchvisions():
     image = torch.from_numpy(np.asarray(picture()).transpose(2, 0, 1).copy())
     for box, size in (((3, 5, 30, 40), 16), ((0, 0, 44, 61), 32), ((10, 11, 12, 9), 24)):
         expected = v2.functional.resized_crop(image, *box, [size, size], antialias=True)
-        # Not to the bit: where a processor lacks AVX2 the one rounds once more than the other.
-        assert (crop(image, box, size).int() - expected.int()).abs().max() <= 1
+        # Where a processor lacks AVX2 the one rounds once more than the other.
+        most = int(torch.backends.cpu.get_cpu_capability() == "DEFAULT")
+        assert (crop(image, box, size).int() - expected.int()).abs().max() <= most
         top, left, height, width = box
         part = Image.fromarray(image.permute(1, 2, 0).numpy())
         part = part.crop((left, top, left + width, top + height))
