@@ -25,7 +25,7 @@ def benchmark(arguments: Sequence[str] | None) -> int:
     with storage(given.output):
         make_folder(given.output)
     failed = train(chosen, given.jobs, lambda line: print(line, flush=True))
-    text = "\n".join(table(jobs, plan.reference))
+    text = "\n".join(table(jobs, plan.reference, plan.columns, plan.measure))
     print(text)
     write_atomically(given.output / "table.md", f"{text}\n".encode())
     return next(iter(failed.values()), 0)

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,12 @@ from contsemi.errors import InputError
 from contsemi.records.plain import from_yaml
 
 KEYS = ("shared", "labels", "seeds", "methods")
+MORE = ("reference", "orders", "columns", "measure")
+
+Place = tuple[str, ...]
+"""Keys of ``results.json``, from the outermost in; a file has them with dots between."""
+
+ACCURACY: Place = ("class_incremental", "average_accuracy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Benchmark:
         orders: seeds of class orders, crossed with ``seeds``; ``(None,)`` for the scenario's own.
         methods: name -> its own settings.
         reference: the method that the others are compared with.
+        columns: more columns of the table: heading -> place of a share in ``results.json``.
+        measure: place of what methods are ordered by, and the reference is ahead in.
     """
 
     shared: Sequence[str]
@@ -66,6 +74,8 @@ class Benchmark:
     methods: Mapping[str, Sequence[str]]
     reference: str
     orders: Sequence[int | None] = (None,)
+    columns: Mapping[str, Place] = field(default_factory=dict)
+    measure: Place = ACCURACY
 
     def jobs(self, output: Path, extra: Sequence[str] = ()) -> list[Job]:
         """All runs; orders and seeds outermost, so that half a benchmark is a fair one."""
@@ -135,7 +145,7 @@ def read(path: Path) -> Benchmark:
 def _checked(content: Any) -> Benchmark:
     if not isinstance(content, dict):
         raise ValueError("no mapping of keys to values")
-    if unknown := sorted(map(str, set(content) - {*KEYS, "reference", "orders"})):
+    if unknown := sorted(map(str, set(content) - {*KEYS, *MORE})):
         raise ValueError(f"unknown key {unknown[0]!r}")
     if missing := [key for key in KEYS if not content.get(key)]:
         raise ValueError(f"{missing[0]!r} is missing or empty")
@@ -164,8 +174,21 @@ def _checked(content: Any) -> Benchmark:
     reference = content.get("reference", next(iter(methods)))
     if reference not in methods:
         raise ValueError(f"reference {reference!r} is none of the methods")
-    orders = orders or [None]
-    return Benchmark(content["shared"], labels, seeds, named, str(reference), orders)
+    columns, measure = content.get("columns", {}), content.get("measure", ".".join(ACCURACY))
+    if not isinstance(columns, dict) or not _words(list(columns.values())):
+        raise ValueError("'columns' is not heading: group.name for each, such as labels.covered")
+    if not isinstance(measure, str):
+        raise ValueError("'measure' is not group.name, such as discovery.discovered_all")
+    return Benchmark(
+        shared=content["shared"],
+        labels=labels,
+        seeds=seeds,
+        methods=named,
+        reference=str(reference),
+        orders=orders or [None],
+        columns={str(heading): tuple(place.split(".")) for heading, place in columns.items()},
+        measure=tuple(measure.split(".")),
+    )
 
 
 def _words(value: Any) -> bool:

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
+from types import MappingProxyType
 from typing import Any
 
-from contsemi.benchmark.plan import Job
+from contsemi.benchmark.plan import ACCURACY, Job, Place
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.paired import paired_difference
 from contsemi.records.finished import FinishedRun, load_run
 
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "average accuracy": ("class_incremental", "average_accuracy"),
+COLUMNS: dict[str, Place] = {
+    "average accuracy": ACCURACY,
     "average incremental": ("class_incremental", "average_incremental_accuracy"),
     "forgetting": ("class_incremental", "forgetting"),
     "task-incremental": ("task_incremental", "average_accuracy"),
@@ -19,12 +20,19 @@ SIGN = " | ".join(COLUMNS).encode()
 """What stands in every table, whatever its plan: by it a file is known as one."""
 
 
-def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:
+def table(
+    jobs: Sequence[Job],
+    reference: str,
+    more: Mapping[str, Place] = MappingProxyType({}),
+    measure: Place = ACCURACY,
+) -> Iterator[str]:
     """Mean ± standard deviation over orders and seeds, and how far the reference is ahead.
 
     Args:
         jobs: all runs; those that are not finished are left out.
         reference: name of the method that the others are compared with.
+        more: further columns, shares of 1 in ``results.json`` that are shown in percent.
+        measure: what methods are ordered by, best first, and compared in.
     """
     pairs = list(dict.fromkeys(job.pair for job in jobs))
     seeds = "seeds" if all(job.order is None for job in jobs) else "runs"
@@ -36,14 +44,16 @@ def table(jobs: Sequence[Job], reference: str) -> Iterator[str]:
         columns = dict(COLUMNS)
         if any(_another_predicts(run) for by_seed in runs.values() for run in by_seed.values()):
             columns |= {"by its own head": ("predictors", "objective", "average_accuracy")}
+        columns |= more
         yield f"\n### {labels}\n"
         names = ["method", seeds, *columns, f"{reference} ahead by", "bytes", "seconds"]
         yield f"| {' | '.join(names)} |"
         yield "|---" * len(names) + "|"
-        for method, by_seed in sorted(runs.items(), key=lambda item: -_mean(item[1])):
+        for method, by_seed in sorted(runs.items(), key=lambda item: -_mean(item[1], measure)):
             cells = [method, str(len(by_seed))]
             cells += [_spread(by_seed, *place) for place in columns.values()]
-            cells += [_ahead(runs.get(reference, {}), by_seed) if method != reference else "-"]
+            ahead = _ahead(runs.get(reference, {}), by_seed, measure)
+            cells += [ahead if method != reference else "-"]
             cells += [f"{max(run.results['memory_bytes'] for run in by_seed.values()):,}"]
             cells += [f"{max(run.results['seconds'] for run in by_seed.values()):.0f}"]
             yield f"| {' | '.join(cells)} |"
@@ -57,18 +67,18 @@ def _another_predicts(run: FinishedRun) -> bool:
 
 def _values(by_seed: Mapping[int, FinishedRun], *place: str) -> dict[int, float]:
     found = {seed: _at(run.results, place) for seed, run in by_seed.items()}
-    return {seed: 100 * value for seed, value in found.items() if value is not None}
+    return {seed: 100 * value for seed, value in found.items() if isinstance(value, float | int)}
 
 
-def _at(results: Mapping[str, Any], place: Sequence[str]) -> Any:
+def _at(results: Mapping[str, Any], place: Place) -> Any:
     value: Any = results
     for name in place:
-        value = (value or {}).get(name)
+        value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
-def _mean(by_seed: Mapping[int, FinishedRun]) -> float:
-    values = _values(by_seed, *COLUMNS["average accuracy"])
+def _mean(by_seed: Mapping[int, FinishedRun], place: Place) -> float:
+    values = _values(by_seed, *place)
     return sum(values.values()) / max(len(values), 1)
 
 
@@ -80,9 +90,10 @@ def _spread(by_seed: Mapping[int, FinishedRun], *place: str) -> str:
     return mean if len(values) == 1 else f"{mean} ± {stdev(values):.1f}"
 
 
-def _ahead(reference: Mapping[int, FinishedRun], other: Mapping[int, FinishedRun]) -> str:
+def _ahead(
+    reference: Mapping[int, FinishedRun], other: Mapping[int, FinishedRun], place: Place
+) -> str:
     """Mean of the paired difference, with its 95 % t interval."""
-    place = COLUMNS["average accuracy"]
     found = paired_difference(_values(reference, *place), _values(other, *place))
     if isinstance(found, Undefined):
         return "-"

@@ -129,6 +129,31 @@ def test_what_the_objectives_own_head_says_stands_beside_another_predictor(tmp_p
 
 
 @pytest.mark.usefixtures("_plain_runs")
+def test_a_plan_names_further_columns_and_what_methods_are_compared_in(tmp_path):
+    of = plan(
+        tmp_path,
+        labels=["4/class"],
+        columns={"classes covered": "labels.covered", "absent": "method.of.it"},
+        measure="discovery.discovered_all",
+    )
+    jobs = of.jobs(tmp_path)
+    for job in jobs:
+        ours = job.method == "ours"
+        finish(job, 0.4 if ours else 0.9)  # the other way round than what is measured
+        path = job.folder / "results.json"
+        results = json.loads(path.read_text())
+        results["labels"] = {"covered": 0.75 + 0.05 * job.seed}
+        results["discovery"] = {"discovered_all": (0.6 if ours else 0.5) + 0.01 * job.seed}
+        path.write_text(json.dumps(results))
+    lines = [line for line in table(jobs, of.reference, of.columns, of.measure) if "|" in line]
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
+    assert [row[1] for row in rows[2:]] == ["ours", "theirs"]
+    assert {row[rows[0].index("classes covered")] for row in rows[2:]} == {"80.0 ± 5.0"}
+    assert {row[rows[0].index("absent")] for row in rows[2:]} == {"-"}
+    assert rows[3][rows[0].index("ours ahead by")] == "+10.0 [+10.0, +10.0]"
+
+
+@pytest.mark.usefixtures("_plain_runs")
 def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
     jobs = plan(tmp_path).jobs(tmp_path)
     finish(jobs[0], 0.5)
@@ -174,6 +199,14 @@ def test_a_table_is_written_over_and_a_text_of_others_is_not(tmp_path, monkeypat
             "a stands",
         ),
         ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: [a]", "'methods' is not"),
+        (
+            "shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {a: []}\ncolumns: {all: 3}",
+            "'columns' is not",
+        ),
+        (
+            "shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {a: []}\nmeasure: [x]",
+            "'measure' is not",
+        ),
         ("shared: &a [x]\nlabels: *a", "aliases"),
         ("sharde: []", "unknown key 'sharde'"),
         (None, "No such file"),
