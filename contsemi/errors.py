@@ -37,6 +37,25 @@ class InputError(ContsemiError):
         self.where, self.problem, self.fix = where, problem, fix
 
 
+class PackageMissing(InputError):
+    """What was asked for needs a package that is not installed; ``fix`` installs it."""
+
+
+class SeveralValues(InputError):
+    """A key of one run was given several values.
+
+    Args:
+        where: the key.
+        problem: what came.
+        alone: what to do about it where a command cannot sweep.
+        fix: where it can.
+    """
+
+    def __init__(self, where: str, problem: str, fix: str, alone: str = "give one value") -> None:
+        super().__init__(where, problem, fix)
+        self.alone = alone
+
+
 class Diverged(ContsemiError):
     """The loss, a gradient or a weight is not finite."""
 

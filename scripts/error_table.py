@@ -11,6 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CODES = {
     "InputError": 2,
+    "PackageMissing": 2,
+    "SeveralValues": 2,
     "Diverged": 3,
     "StateDamaged": 4,
     "StorageFailed": 5,
@@ -111,7 +113,7 @@ def _bound(function: ast.FunctionDef, call: ast.Call) -> dict[str, ast.expr]:
 
 def _line(error: ast.Call, values: Values) -> str:
     given = [_words(each, values) for each in (*error.args, *(k.value for k in error.keywords))]
-    text = f"{given[0]}: {'; '.join(given[1:])}" if _called(error) == "InputError" else given[0]
+    text = f"{given[0]}: {'; '.join(given[1:])}" if CODES[_called(error)] == 2 else given[0]
     if _called(error) == "Interrupted":
         text = "stopped by signal <signal_number>; the same command <goes on>"
     return " ".join(text.split())

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contsemi.errors import InputError
+from contsemi.errors import PackageMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _faiss() -> Any:
     try:
         import faiss
     except ImportError:
-        raise InputError(
+        raise PackageMissing(
             "objective", "its clusters need FAISS, which is not installed", "pip install faiss-cpu"
         ) from None
     return faiss

@@ -15,7 +15,7 @@ from contsemi.compose.parts import at
 from contsemi.compose.unread import refuse_unread
 from contsemi.config import Config
 from contsemi.discovery import ROOMS, SEVERAL
-from contsemi.errors import InputError
+from contsemi.errors import InputError, SeveralValues
 from contsemi.records.effects import with_effect
 
 __all__ = ["Composed", "expand", "load", "one", "plain", "run_name", "to_yaml", "usage"]
@@ -53,10 +53,8 @@ def one(overrides: Sequence[str]) -> Composed:
     """The one run of some words; see :func:`load`."""
     try:
         (run,) = expand(argv.split(overrides).tokens)
-    except InputError as error:
-        if "--multirun" not in error.fix:
-            raise
-        raise InputError(error.where, error.problem, "give one value") from None
+    except SeveralValues as error:
+        raise InputError(error.where, error.problem, error.alone) from None
     return run
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from contsemi.compose import files, groups, schema, suggest
 from contsemi.compose.argv import Token
 from contsemi.discovery import ROOMS, SEVERAL, TOGETHER, offered, together
-from contsemi.errors import InputError, article
+from contsemi.errors import InputError, SeveralValues, article
 
 # More is surely a slip, such as range(0,1e9).
 MOST_RUNS = 1_000
@@ -99,19 +99,21 @@ def _alternatives(token: Token, choices: Sequence[str] | None, multirun: bool) -
         ) from None
 
 
-def _several(token: Token) -> InputError:
+def _several(token: Token) -> SeveralValues:
     decimal = re.fullmatch(r"(-?\d+),(\d+)(%?)", token.text)
-    if decimal:
+    if decimal and not schema.is_whole(token.key):
         point = f"{decimal[1]}.{decimal[2]}{decimal[3]}"
-        return InputError(
+        return SeveralValues(
             token.key,
             f"{token.text} is two values",
             f"add --multirun to sweep, or use a point: {token.key}={point}",
+            f"use a point: {token.key}={point}",
         )
-    fix = "add --multirun to sweep"
+    problem, fix = f"several values: {suggest.shown(token.text)}", "add --multirun to sweep"
     if token.key in TOGETHER:
-        fix += f", or write {token.key}=[{token.text}] for all at once"
-    return InputError(token.key, f"several values: {suggest.shown(token.text)}", fix)
+        together = f"write {token.key}=[{token.text}] for all at once"
+        return SeveralValues(token.key, problem, f"{fix}, or {together}", together)
+    return SeveralValues(token.key, problem, fix)
 
 
 def _quoted(text: str) -> bool:

@@ -60,6 +60,14 @@ def is_path(key: str) -> bool:
     return free and not any(getattr(m, "pattern", None) for m in field.metadata)
 
 
+def is_whole(key: str) -> bool:
+    """Whether the key holds whole numbers alone, if anything."""
+    field = field_at(key.split("."))
+    if field is None:
+        return False
+    return field.annotation is int or set(typing.get_args(field.annotation)) == {int, type(None)}
+
+
 def options(field: FieldInfo) -> list[str]:
     """The words that a key may hold; empty where it may hold others."""
     return [str(word) for word in _words(field.annotation)]

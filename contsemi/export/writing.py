@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from contsemi.config import Views
 from contsemi.data.sources.listing import shown
-from contsemi.errors import InputError
+from contsemi.errors import InputError, PackageMissing
 from contsemi.living.card import card
 from contsemi.living.model import Model
 from contsemi.objectives.objective import Objective
@@ -150,7 +150,9 @@ def _onnx(whole: Whole, model: Model) -> tuple[bytes, float]:
         import onnxruntime
     except ModuleNotFoundError as missing:
         fix = "pip install 'contsemi[export]'"
-        raise InputError("--to onnx", f"needs {missing.name}, which is not there", fix) from None
+        raise PackageMissing(
+            "--to onnx", f"needs {missing.name}, which is not there", fix
+        ) from None
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (3, 3, side, side), dtype=np.uint8)
     content = _traced(whole, torch.from_numpy(images))

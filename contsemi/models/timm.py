@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from contsemi.errors import InputError
+from contsemi.errors import InputError, PackageMissing
 from contsemi.models.initialise import only_sizes
 from contsemi.models.origin import Origin
 from contsemi.models.pretrained import OURS, read_tensors
@@ -80,13 +80,13 @@ def build(*, arch: str, download: bool, frozen: bool) -> Timm:
         frozen: whether it is never trained here.
 
     Raises:
-        InputError: timm is not installed, does not know the name, or cannot fetch the weights.
+        PackageMissing: timm is not installed, does not know the name, or cannot fetch the weights.
     """
     try:
         import timm  # heavy: only when such a backbone is asked for
     except ModuleNotFoundError as error:
         fix = "pip install 'contsemi[backbones]'"
-        raise InputError("model", "timm is not installed", fix) from error
+        raise PackageMissing("model", "timm is not installed", fix) from error
     if not timm.is_model(arch):
         fix = "python -c 'import timm; print(timm.list_models())' lists them"
         raise InputError("model.arch", f"timm has no {arch!r}", fix)

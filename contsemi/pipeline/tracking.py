@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from contsemi.config import Config
-from contsemi.errors import InputError
+from contsemi.errors import PackageMissing
 from contsemi.records.records import Tracker
 
 
@@ -17,7 +17,7 @@ def tracker(config: Config, folder: Path) -> Tracker | None:
             ``wandb sync FOLDER/wandb/offline-run-*`` (``WANDB_MODE=online`` sends at once).
 
     Raises:
-        InputError: the package is not installed.
+        PackageMissing: the package is not installed.
     """
     if config.track == "none":
         return None
@@ -25,7 +25,7 @@ def tracker(config: Config, folder: Path) -> Tracker | None:
         return _TensorBoard(folder) if config.track == "tensorboard" else _WandB(config, folder)
     except ImportError as missing:
         problem = f"{config.track} is not installed"
-        raise InputError("track", problem, "pip install 'contsemi[track]'") from missing
+        raise PackageMissing("track", problem, "pip install 'contsemi[track]'") from missing
 
 
 class _TensorBoard:

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from contsemi.errors import InputError
+from contsemi.errors import PackageMissing
 from contsemi.metrics.projection import project
 from contsemi.records.finished import FinishedRun
 from contsemi.report.comparison import Group
@@ -48,7 +48,7 @@ def interactive_page(run: FinishedRun) -> bytes:
     """The page of one run: curves, curves inside tasks, losses, matrices, embeddings.
 
     Raises:
-        InputError: plotly is not installed, or a file of the run is damaged.
+        PackageMissing: plotly is not installed, or a file of the run is damaged.
     """
     return _page(run.title, _of_run(run))
 
@@ -60,7 +60,7 @@ def interactive_comparison(groups: Sequence[Group]) -> bytes:
         groups: of :func:`contsemi.report.comparison.compare`.
 
     Raises:
-        InputError: plotly is not installed.
+        PackageMissing: plotly is not installed.
     """
     return _page("Comparison of runs", _of_groups(groups))
 
@@ -69,7 +69,7 @@ def _page(title: str, charts: Iterator[tuple[str, "Figure"]]) -> bytes:
     try:
         import plotly  # noqa: F401
     except ImportError as missing:
-        raise InputError(
+        raise PackageMissing(
             "--interactive", "plotly is not installed", "pip install 'contsemi[plots]'"
         ) from missing
     drawn = [

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from avalanche.evaluation.metric_results import AlternativeValues, TensorImage
 from avalanche.logging import BaseLogger
 
-from contsemi.errors import InputError
+from contsemi.errors import InputError, PackageMissing
 
 Mode = Literal["offline", "online", "disabled"]
 
@@ -47,7 +47,7 @@ class WandB(BaseLogger):  # type: ignore[misc]
         try:
             import wandb
         except ImportError as missing:
-            raise InputError(
+            raise PackageMissing(
                 "WandB", "wandb is not installed", "pip install 'contsemi[track]'"
             ) from missing
         super().__init__()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from contsemi.errors import InputError
+from contsemi.errors import PackageMissing
 from contsemi.tune.space import Choice, Space
 from contsemi.tune.trials import Trial
 
@@ -23,7 +23,7 @@ class Sampling:
         seed: of the draws.
 
     Raises:
-        InputError: Optuna is not installed.
+        PackageMissing: Optuna is not installed.
     """
 
     def __init__(self, space: Space, seed: int) -> None:
@@ -31,7 +31,9 @@ class Sampling:
             import optuna
         except ImportError:
             fix = "pip install 'contsemi[tune]'"
-            raise InputError("contsemi.tune", "needs Optuna, which is not installed", fix) from None
+            raise PackageMissing(
+                "contsemi.tune", "needs Optuna, which is not installed", fix
+            ) from None
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna, self.space, self.seed = optuna, space, seed
         kinds = optuna.distributions

@@ -19,7 +19,7 @@ from contsemi.data.sources.decode import EMPTY, Unreadable, brought_to, decode
 from contsemi.data.sources.listing import named
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
 from contsemi.data.twins import twins
-from contsemi.errors import InputError, first_of
+from contsemi.errors import InputError, PackageMissing, first_of
 
 PATTERNS = ("{0}.parquet", "{0}-*.parquet", "{0}/*.parquet", "*/{0}-*.parquet", "*/{0}/*.parquet")
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
@@ -229,7 +229,7 @@ def fetch(dataset_id: str, *, may_download: bool) -> Path:
         hub: Any = importlib.import_module("huggingface_hub")
     except ImportError as error:
         problem = "is no folder here, and huggingface_hub is not installed to fetch it"
-        raise InputError(where, problem, "pip install contsemi[hub]") from error
+        raise PackageMissing(where, problem, "pip install contsemi[hub]") from error
     try:
         folder = hub.snapshot_download(
             repo_id=dataset_id,
@@ -251,7 +251,7 @@ def _parquet(file: Path) -> Any:
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         problem = "pyarrow is not installed to read parquet files"
-        raise InputError(
+        raise PackageMissing(
             f"data.root={file.parent}", problem, "pip install contsemi[hub]"
         ) from error
     try:
