@@ -15,7 +15,7 @@ from contsemi.errors import InputError, first_of
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
 from contsemi.living.label_list import given_classes, list_of
 from contsemi.living.model import Model
-from contsemi.living.photos import in_chunks
+from contsemi.living.photos import in_chunks, refuse_no_folder
 from contsemi.living.progress import with_a_bar
 from contsemi.predictors.gathered import Gathered
 from contsemi.seeding import generator
@@ -38,8 +38,7 @@ def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[Path,
     Raises:
         InputError: there are no photos, or no such policy.
     """
-    if not photos.is_dir():
-        raise InputError(shown(photos), "no such folder", "name a folder of photos")
+    refuse_no_folder(photos)
     policy = _policy(by)
     files, candidates, likeliest = _looked_at(model, photos, _without_label(photos))
     draw = generator(model.saved.config.seed, "ask")

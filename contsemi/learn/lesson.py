@@ -152,8 +152,6 @@ def _by_list(
     index: int,
     room: Room,
 ) -> Lesson:
-    if not photos.is_dir():
-        raise InputError(shown(photos), "no such folder", "name a folder of photos")
     names = [relative(photos, path) for path in pool_files(photos).paths]
     classes_of = given_classes(photos, labels)
     room(len(names), len(classes_of))

@@ -24,6 +24,7 @@ from contsemi.learner.parts import origin_of
 from contsemi.living.card import card
 from contsemi.living.label_list import list_of
 from contsemi.living.model import restored
+from contsemi.living.photos import refuse_no_folder
 from contsemi.living.saved import Saved, generations, read, taught
 from contsemi.pipeline.asked import refuse_without_room
 from contsemi.pipeline.work import fix_threads
@@ -71,6 +72,7 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
     if folder.resolve().is_relative_to(photos.resolve()):
         problem = f"lies in {shown(photos)}, where it would be taken for a class"
         raise InputError(shown(folder), problem, "name a folder elsewhere")
+    refuse_no_folder(photos)
     labels = list_of(photos, labels)
     if labels is not None and any(word.startswith("label_ratio=") for word in words):
         problem = f"has no effect: {shown(labels)} says which photos have a label"

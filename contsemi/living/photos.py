@@ -34,6 +34,17 @@ class Photos(NamedTuple):
     images: NDArray[np.uint8]
 
 
+def refuse_no_folder(photos: Path) -> None:
+    """Refuses what is no folder, by the name that was given.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not os.path.isdir(photos):  # noqa: PTH112 (pathlib's raises where the way there is barred)
+        problem = "is no folder" if os.path.lexists(photos) else "no such folder"
+        raise InputError(shown(photos), problem, "name a folder of photos")
+
+
 def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
     """The files that a word of the command line stands for, one by one.
 

@@ -276,7 +276,8 @@ def test_a_list_gives_labels_to_a_folder_of_any_photos(model, photos, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["MODEL", "nowhere"], "no such folder"),
+        (["MODEL", "nowhere"], "error: nowhere: no such folder; name a folder of photos"),
+        (["NEW", "nowhere"], "error: nowhere: no such folder; name a folder of photos"),
         (["MODEL", "SECOND", "model=resnet18"], "was settled"),
         (["MODEL", "SECOND", "label_ratio=400/class"], "400"),
         (["PHOTOS", "SECOND"], "files of something else"),
