@@ -267,13 +267,17 @@ def waits(given: argparse.Namespace, stream: Stream, words: list[str]) -> None:
 
 
 def compiled(given: argparse.Namespace, stream: Stream, words: list[str]) -> None:
-    """Prints the whole step beside itself with a compiled backbone, by mode."""
+    """Prints the whole step beside itself with a compiled backbone, by mode.
+
+    Of NNCSL's recipe, or of another that the words name: ``experiment=cifar100_laptop``.
+    """
+    official = not any(word.startswith("experiment=") for word in words)
     clock = on(given.device, seconds)
     modes = ["default"] if given.device == "cpu" else ["default", "reduce-overhead"]
     rows = []
     for task in given.tasks or [1, 2]:
         steps = [
-            Step(stream, task, given.share, [*words, f"compile={mode}"])
+            Step(stream, task, given.share, [*words, f"compile={mode}"], official=official)
             for mode in ["none", *modes]
         ]
         first = [clock(step.whole) for step in steps]
