@@ -29,7 +29,7 @@ def drawing(material: Material) -> Drawing | None:
         return None
     with as_written(material.folder / "manifest.json"):
         _check(tasks)
-    if all(map(_is_plain, tasks)):
+    if _is_plain(tasks):
         return None  # new classes in each task and nothing else: the other figures say it
     counts = np.array([task["images"] for task in tasks], float).T
     labels = np.array([task["labels"] for task in tasks], int).T
@@ -70,12 +70,13 @@ def _check(tasks: Sequence[Mapping[str, Any]]) -> None:
             raise ValueError(f"a count of images of task {number} is none")
 
 
-def _is_plain(task: Mapping[str, Any]) -> bool:
-    """Whether a task has new classes with labels, and their images alone."""
-    columns = task.get("columns") or []
-    come = [column for column, count in enumerate(task["images"]) if count]
-    others = sum(number for kind, number in task["kinds"].items() if kind != "current")
-    return come == columns and sum(task["labels"]) > 0 and not others and not task["novel"]
+def _is_plain(tasks: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether each class comes once, and tasks have labels and images of their classes alone."""
+    come = np.array([task["images"] for task in tasks]) > 0
+    others = [n for task in tasks for kind, n in task["kinds"].items() if kind != "current"]
+    labelled = all(sum(task["labels"]) > 0 for task in tasks)
+    once = bool((come.sum(axis=0) <= 1).all())
+    return once and labelled and not any(others) and not tasks[0]["novel"]
 
 
 def _names(names: Names, columns: int, novel: Sequence[Any]) -> list[str]:

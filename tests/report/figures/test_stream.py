@@ -55,6 +55,25 @@ def test_a_wild_stream_is_drawn() -> None:
     assert tops == [20, 12]
 
 
+PLAIN = {"novel": [], "kinds": {"current": 10, "past": 0}}
+FIRST = {**PLAIN, "columns": [0, 1], "images": [6, 4, 0, 0], "labels": [2, 1, 0, 0]}
+SECOND = {**PLAIN, "columns": [2, 3], "images": [0, 0, 8, 2], "labels": [0, 0, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        {"columns": [0, 2, 3], "images": [1, 0, 8, 2], "labels": [1, 0, 1, 1]},  # one returns
+        {"images": [0, 1, 8, 2]},  # some of one come late, without a label
+        {"labels": [0, 0, 0, 0]},
+        {"kinds": {"current": 10, "past": 1}},
+    ],
+)
+def test_one_switch_alone_is_drawn(switch: dict[str, object]) -> None:
+    assert drawing(material([FIRST, SECOND])) is None
+    assert drawing(material([FIRST, SECOND | switch])) is not None
+
+
 @pytest.mark.parametrize(
     "tasks",
     [
