@@ -13,7 +13,7 @@ class Names:
 
     Attributes:
         classes: name of each column, in order of arrival: its class name or, without one, its id.
-        tasks: columns of each task; empty where the run does not say them.
+        tasks: columns that come in each task; empty where the run does not say them.
     """
 
     classes: Sequence[str] = ()
@@ -36,11 +36,16 @@ class Names:
         """Name of a column; its number where it has none."""
         return self.classes[column] if 0 <= column < len(self.classes) else str(column)
 
+    def tested(self, task: int) -> Sequence[int]:
+        """Columns that a task is tested on: those that come first in it, or all, if none does."""
+        before = {column for each in self.tasks[:task] for column in each}
+        return [column for column in self.tasks[task] if column not in before] or self.tasks[task]
+
     def of_task(self, task: int, width: int = WIDTH) -> str:
-        """For example ``2: cat, dog``: number from 1, and the classes that fit into ``width``."""
+        """For example ``2: cat, dog``: number from 1, and the classes it is tested on that fit."""
         if not 0 <= task < len(self.tasks):
             return str(task + 1)
-        words = [" ".join(self.of_class(column).split()) for column in self.tasks[task]]
+        words = [" ".join(self.of_class(column).split()) for column in self.tested(task)]
         text = ", ".join(words)
         if len(text) > width:
             fitting = [n for n in range(len(words)) if len(", ".join(words[:n])) <= width - 3]

@@ -6,12 +6,18 @@ from contsemi.records.names import Names
 
 
 def test_a_task_is_its_number_and_the_classes_that_fit():
-    names = Names(["cat", "dog", "a\nb", "hippopotamus"], [[0, 1], [3, 0, 1], [2], []])
+    names = Names(["cat", "dog", "a\nb", "hippopotamus", "gnu"], [[0, 1], [3, 0, 4, 1], [2], []])
     assert names.of_task(0) == "1: cat, dog"
-    assert names.of_task(1, 19) == "2: hippopotamus, …"
+    assert names.of_task(1, 16) == "2: hippopotamus, …"
     assert names.of_task(2) == "3: a b"
     assert names.of_task(3) == "4"
     assert names.of_task(4) == "5"
+
+
+def test_a_task_in_which_classes_return_is_called_by_those_that_it_is_tested_on():
+    """Each class is tested with the task that it came first in."""
+    names = Names(["cat", "dog", "elk"], [[0, 1], [0, 2], [0, 1]])
+    assert [names.of_task(task) for task in range(3)] == ["1: cat, dog", "2: elk", "3: cat, dog"]
 
 
 @pytest.mark.parametrize("width", range(5, 40))
