@@ -18,6 +18,8 @@ from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError, SeveralValues
 from contsemi.records.effects import with_effect
 
+_OF_A_METHOD = ("baseline", "distiller", "model", "objective", "predict")  # that it may exchange
+
 __all__ = ["Composed", "expand", "load", "one", "plain", "run_name", "to_yaml", "usage"]
 
 
@@ -76,8 +78,9 @@ def expand(tokens: Sequence[argv.Token], *, multirun: bool = False) -> list[Comp
         words = tuple(o.word for o in chosen)
         if words not in composed:
             _refuse_hidden(chosen)
-            composed[words] = groups.compose(words)
-            _leave_behind(composed[words], {o.key for o in chosen})
+            exchanged = {o.key: str(o.value) for o in chosen}
+            composed[words] = groups.compose((*words, *_network(exchanged)))
+            _leave_behind(composed[words], exchanged)
             _share_out(composed[words])
         config = _named(_checked(composed[words], combination, list(choices)), combination)
         before = plain(composed[words])
@@ -130,11 +133,22 @@ def _refuse_hidden(chosen: Sequence[overrides.Override]) -> None:
         raise InputError(f"experiment={name}", problem, fix)
 
 
+def _network(chosen: Mapping[str, str]) -> tuple[str, ...]:
+    """The network of a method that is of a certain one, which no experiment's own takes from it."""
+    file = files.find("method", chosen.get("method", ""))
+    if file is None or "model" in chosen:
+        return ()
+    said = files.read(file).get("defaults")
+    overridden = [e for e in said if isinstance(e, Mapping)] if isinstance(said, list) else []
+    key = "override /model"
+    return tuple(f"model={each[key]}" for each in overridden if key in each)
+
+
 def _leave_behind(composed: Any, chosen: Collection[str]) -> None:
     """Takes out what files say of a part that the command line exchanges for another."""
     from omegaconf import open_dict
 
-    method = ("objective", "distiller") if "method" in chosen else ()
+    method = _OF_A_METHOD if "method" in chosen else ()
     for group in {*chosen, *method} & set(ROOMS) - {*SEVERAL}:
         section = at(composed, group)
         names = _names(group, section)

@@ -169,7 +169,10 @@ def _config(
     if idle := [k for k, head in heads.items() if head in known and not {k, head} & {*_OF_A_MODEL}]:
         fix = f"leave it out; a model takes {', '.join(_OF_A_MODEL)}"
         raise InputError(idle[0], "has no effect on a lesson", fix)
-    run = _composed(photos, words)
+    run = compose.one(["experiment=photos", f"data.root={photos}", *words])
+    if run.config.baseline["name"] != "none":
+        problem = f"{run.config.method} is a strategy of Avalanche, which makes no such model"
+        raise InputError("method", problem, "leave it out, or use python -m contsemi.run")
     if LabelBudget.parse(run.config.label_ratio).per_task:
         problem = f"is a list, {run.config.label_ratio}, and a lesson is one task"
         raise InputError("label_ratio", problem, "give one value, as 4/class")
@@ -185,21 +188,9 @@ def _config(
     return Config.model_validate(plain), {}
 
 
-def _composed(photos: Path, words: Sequence[str]) -> compose.Composed:
-    try:
-        return compose.one(["experiment=photos", f"data.root={photos}", *words])
-    except InputError as error:
-        chosen = [word for word in words if word.startswith(("method=", "predict="))]
-        if not chosen or "photos.yaml" not in error.where:
-            raise
-        key, _, name = chosen[0].partition("=")
-        problem = f"{name} does not go with class moments on frozen features, as models are made of"
-        raise InputError(key, problem, "leave it out, or use python -m contsemi.run") from None
-
-
 def _refuse_trained(learner: Learner, config: Config) -> None:
     """A network that goes on learning needs a stream of batches, which is what ``run`` is for."""
-    if learner.needs.trains or config.baseline["name"] != "none":
+    if learner.needs.trains:
         problem = "trains its network, and this command teaches models on frozen features"
         raise InputError("method", f"{config.method} {problem}", "use python -m contsemi.run")
 

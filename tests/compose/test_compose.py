@@ -364,3 +364,29 @@ def test_a_slip_is_still_one_where_a_part_is_exchanged(tmp_path: Path) -> None:
     path.write_text("model: {widht: 8}")
     with pytest.raises(InputError, match=r"widht: unknown key in the YAML file; did you mean"):
         compose.load([f"experiment={path}", "model=resnet18"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["scenario=cifar100_mini", "method=pixel_knn"],  # which has model.stem_stride
+        ["experiment=cifar100_laptop", "method=pixel_knn"],  # which chooses a network
+        ["experiment=cifar100_pretrained", "method=pixel_knn"],  # and what is said of class moments
+    ],
+)
+def test_a_method_of_a_certain_network_keeps_it(words: list[str]) -> None:
+    """Before, neighbours by pixels were those by the features of the network of the experiment."""
+    found = compose.load([*words, "data.root=photos"])
+    assert found.model["name"] == "pixels" and found.predict["name"] == "objective"
+
+
+def test_another_network_is_taken_where_it_is_asked_for() -> None:
+    words = ["experiment=cifar100_laptop", "method=pixel_knn", "model=resnet18", "data.root=photos"]
+    assert compose.load(words).model["name"] == "resnet18"
+
+
+def test_what_an_experiment_says_of_moments_goes_with_a_method_that_has_none() -> None:
+    """Before, its key was called unknown, and the file at fault."""
+    words = ["experiment=cifar100_pretrained", "method=slda", "data.root=photos"]
+    found = compose.load(words)
+    assert found.baseline["name"] == "slda" and found.model["name"] == "efficientnet_lite0"

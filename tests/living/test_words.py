@@ -27,7 +27,8 @@ def said(capsys):
         ("seed=0,1", "seed: several values: '0,1'; give one value$"),
         ("label_ratio=0,8%", "label_ratio: 0,8% is two values; use a point: label_ratio=0.8%$"),
         ("threads=1,2", "threads: several values: '1,2'; give one value$"),
-        ("method=nncsl", "method: nncsl does not go with class moments on frozen features"),
+        ("method=nncsl", "method: nncsl trains its network, .* on frozen features; use python -m"),
+        ("method=slda", "method: slda is a strategy of Avalanche, which makes no such model"),
         ("labels=", "labels: names no file"),
     ],
 )
