@@ -106,7 +106,7 @@ def build(*, pretrained: bool, frozen: bool) -> EfficientNetLite0:
         frozen: whether it is never trained here.
 
     Raises:
-        PackageMissing: the package is not installed, or its file is another one.
+        InputError: the package is not installed, or its file is another one.
 
     Source: Tan & Le 2019; the Lite variant has ReLU6 for Swish and no squeeze-and-excitation.
     """

@@ -80,7 +80,7 @@ def build(*, arch: str, download: bool, frozen: bool) -> Timm:
         frozen: whether it is never trained here.
 
     Raises:
-        PackageMissing: timm is not installed, does not know the name, or cannot fetch the weights.
+        InputError: timm is not installed, does not know the name, or cannot fetch the weights.
     """
     try:
         import timm  # heavy: only when such a backbone is asked for

@@ -48,7 +48,7 @@ def interactive_page(run: FinishedRun) -> bytes:
     """The page of one run: curves, curves inside tasks, losses, matrices, embeddings.
 
     Raises:
-        PackageMissing: plotly is not installed, or a file of the run is damaged.
+        InputError: plotly is not installed, or a file of the run is damaged.
     """
     return _page(run.title, _of_run(run))
 
