@@ -10,6 +10,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped,unused-ignore]
 
 from contsemi.errors import InputError
+from contsemi.records.measured import GROUPS
 from contsemi.records.plain import from_yaml
 
 KEYS = ("shared", "labels", "seeds", "methods")
@@ -17,6 +18,8 @@ MORE = ("reference", "orders", "columns", "measure")
 
 Place = tuple[str, ...]
 """Keys of ``results.json``, from the outermost in; a file has them with dots between."""
+
+OF_RESULTS = ("class_incremental", "task_incremental", "while_training", "predictors", *GROUPS)
 
 ACCURACY: Place = ("class_incremental", "average_accuracy")
 
@@ -175,10 +178,9 @@ def _checked(content: Any) -> Benchmark:
     if reference not in methods:
         raise ValueError(f"reference {reference!r} is none of the methods")
     columns, measure = content.get("columns", {}), content.get("measure", ".".join(ACCURACY))
-    if not isinstance(columns, dict) or not _words(list(columns.values())):
+    if not isinstance(columns, dict):
         raise ValueError("'columns' is not heading: group.name for each, such as labels.covered")
-    if not isinstance(measure, str):
-        raise ValueError("'measure' is not group.name, such as discovery.discovered_all")
+    places = {str(heading): _place("columns", place) for heading, place in columns.items()}
     return Benchmark(
         shared=content["shared"],
         labels=labels,
@@ -186,9 +188,18 @@ def _checked(content: Any) -> Benchmark:
         methods=named,
         reference=str(reference),
         orders=orders or [None],
-        columns={str(heading): tuple(place.split(".")) for heading, place in columns.items()},
-        measure=tuple(measure.split(".")),
+        columns=places,
+        measure=_place("measure", measure),
     )
+
+
+def _place(key: str, word: Any) -> Place:
+    """A place of results, of which at least the group has to be one."""
+    place = tuple(word.split(".")) if isinstance(word, str) else ()
+    if len(place) < 2 or place[0] not in OF_RESULTS:
+        problem = f"{key!r} holds {word!r}, not group.name, such as labels.covered"
+        raise ValueError(f"{problem}; groups are {', '.join(OF_RESULTS)}")
+    return place
 
 
 def _words(value: Any) -> bool:

@@ -9,6 +9,7 @@ from contsemi.benchmark.plan import ACCURACY, Job, Place
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.paired import paired_difference
 from contsemi.records.finished import FinishedRun, load_run
+from contsemi.report.words import is_share, one_line
 
 COLUMNS: dict[str, Place] = {
     "average accuracy": ACCURACY,
@@ -31,7 +32,7 @@ def table(
     Args:
         jobs: all runs; those that are not finished are left out.
         reference: name of the method that the others are compared with.
-        more: further columns, shares of 1 in ``results.json`` that are shown in percent.
+        more: further columns, at places of ``results.json``; shares are shown in percent.
         measure: what methods are ordered by, best first, and compared in.
     """
     pairs = list(dict.fromkeys(job.pair for job in jobs))
@@ -41,22 +42,26 @@ def table(
         for job in jobs:
             if job.labels == labels and job.finished:
                 runs.setdefault(job.method, {})[pairs.index(job.pair)] = load_run(job.folder)
-        columns = dict(COLUMNS)
+        columns = list(COLUMNS.items())  # a further one of the same heading stands beside it
         if any(_another_predicts(run) for by_seed in runs.values() for run in by_seed.values()):
-            columns |= {"by its own head": ("predictors", "objective", "average_accuracy")}
-        columns |= more
+            columns.append(("by its own head", ("predictors", "objective", "average_accuracy")))
+        columns += more.items()
         yield f"\n### {labels}\n"
-        names = ["method", seeds, *columns, f"{reference} ahead by", "bytes", "seconds"]
+        headings = [one_line(heading).replace("|", "\\|") for heading, _ in columns]
+        names = ["method", seeds, *headings, f"{reference} ahead by", "bytes", "seconds"]
         yield f"| {' | '.join(names)} |"
         yield "|---" * len(names) + "|"
         for method, by_seed in sorted(runs.items(), key=lambda item: -_mean(item[1], measure)):
             cells = [method, str(len(by_seed))]
-            cells += [_spread(by_seed, *place) for place in columns.values()]
+            cells += [_spread(by_seed, *place) for _, place in columns]
             ahead = _ahead(runs.get(reference, {}), by_seed, measure)
             cells += [ahead if method != reference else "-"]
             cells += [f"{max(run.results['memory_bytes'] for run in by_seed.values()):,}"]
             cells += [f"{max(run.results['seconds'] for run in by_seed.values()):.0f}"]
             yield f"| {' | '.join(cells)} |"
+        for place in dict.fromkeys((*more.values(), measure)):
+            if runs and not any(_values(by_seed, *place) for by_seed in runs.values()):
+                yield f"\nNo run has a number at {'.'.join(place)}."
 
 
 def _another_predicts(run: FinishedRun) -> bool:
@@ -67,7 +72,8 @@ def _another_predicts(run: FinishedRun) -> bool:
 
 def _values(by_seed: Mapping[int, FinishedRun], *place: str) -> dict[int, float]:
     found = {seed: _at(run.results, place) for seed, run in by_seed.items()}
-    return {seed: 100 * value for seed, value in found.items() if isinstance(value, float | int)}
+    unit = 100 if is_share(place[-1]) else 1
+    return {seed: unit * value for seed, value in found.items() if isinstance(value, float | int)}
 
 
 def _at(results: Mapping[str, Any], place: Place) -> Any:

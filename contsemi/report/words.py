@@ -7,6 +7,22 @@ import unicodedata
 # Classes of characters that change the direction of the text after them (Unicode, annex 9).
 TURNING = frozenset(["LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"])
 
+# Metrics that are no shares, by name.
+COUNTS = ("evaluations", "recovery_steps", "discovered_classes")
+# Nats, labels of a class, distances and levels.
+PLAIN = (
+    "negative_log_likelihood",
+    "least",
+    "most",
+    "distance",
+    "distance_of_mistakes",
+)
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric of this name is read in percent."""
+    return metric not in (*COUNTS, *PLAIN)
+
 
 def percent(fraction: float | None) -> str:
     """A fraction as a percentage of at most four characters, ``-`` where there is none."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,7 +134,12 @@ def test_a_plan_names_further_columns_and_what_methods_are_compared_in(tmp_path)
     of = plan(
         tmp_path,
         labels=["4/class"],
-        columns={"classes covered": "labels.covered", "absent": "method.of.it"},
+        columns={
+            "classes covered": "labels.covered",
+            "least": "labels.least",  # a count, which is no share
+            "forgetting": "probe.knn",  # beside the column of that name
+            "a|b": "labels.covered.of",  # below a number
+        },
         measure="discovery.discovered_all",
     )
     jobs = of.jobs(tmp_path)
@@ -142,14 +148,20 @@ def test_a_plan_names_further_columns_and_what_methods_are_compared_in(tmp_path)
         finish(job, 0.4 if ours else 0.9)  # the other way round than what is measured
         path = job.folder / "results.json"
         results = json.loads(path.read_text())
-        results["labels"] = {"covered": 0.75 + 0.05 * job.seed}
+        results["labels"] = {"covered": 0.75 + 0.05 * job.seed, "least": 3}
+        results["class_incremental"]["forgetting"] = 0.25
         results["discovery"] = {"discovered_all": (0.6 if ours else 0.5) + 0.01 * job.seed}
         path.write_text(json.dumps(results))
     lines = [line for line in table(jobs, of.reference, of.columns, of.measure) if "|" in line]
-    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
     assert [row[1] for row in rows[2:]] == ["ours", "theirs"]
     assert {row[rows[0].index("classes covered")] for row in rows[2:]} == {"80.0 ± 5.0"}
-    assert {row[rows[0].index("absent")] for row in rows[2:]} == {"-"}
+    assert {row[rows[0].index("least")] for row in rows[2:]} == {"3.0 ± 0.0"}
+    assert {row[rows[0].index("forgetting")] for row in rows[2:]} == {"25.0 ± 0.0"}
+    assert rows[0].count("forgetting") == 2 and "a\\|b" in lines[0]
+    text = "\n".join(table(jobs, of.reference, of.columns, of.measure))
+    assert "No run has a number at probe.knn." in text and "at labels.covered.of." in text
+    assert "at labels.covered." not in text.replace("at labels.covered.of.", "")
     assert rows[3][rows[0].index("ours ahead by")] == "+10.0 [+10.0, +10.0]"
 
 
@@ -201,11 +213,19 @@ def test_a_table_is_written_over_and_a_text_of_others_is_not(tmp_path, monkeypat
         ("shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: [a]", "'methods' is not"),
         (
             "shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {a: []}\ncolumns: {all: 3}",
+            "'columns' holds 3, not group.name",
+        ),
+        (
+            "shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {a: []}\ncolumns: {s: seconds}",
+            "'columns' holds 'seconds', not group.name",
+        ),
+        (
+            "shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {a: []}\ncolumns: [x]",
             "'columns' is not",
         ),
         (
             "shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {a: []}\nmeasure: [x]",
-            "'measure' is not",
+            "'measure' holds ['x'], not group.name",
         ),
         ("shared: &a [x]\nlabels: *a", "aliases"),
         ("sharde: []", "unknown key 'sharde'"),

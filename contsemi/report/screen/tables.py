@@ -12,18 +12,7 @@ from contsemi.metrics.matrix import Matrix, or_none
 from contsemi.records.finished import FinishedRun
 from contsemi.records.measured import GROUPS
 from contsemi.report.screen.grid import grid, least_width
-from contsemi.report.words import duration, one_line, percent, rate, size
-
-COUNTS = ("evaluations", "recovery_steps", "discovered_classes")
-# As they are: nats, labels of a class, distances and levels.
-PLAIN = (
-    "negative_log_likelihood",
-    "least",
-    "most",
-    "distance",
-    "distance_of_mistakes",
-    "discovered_classes",
-)
+from contsemi.report.words import COUNTS, duration, is_share, one_line, percent, rate, size
 
 
 def closing(run: FinishedRun, width: int) -> list[RenderableType]:
@@ -85,7 +74,7 @@ def number(name: str, value: object) -> str:
         return "-"
     if name in COUNTS:
         return f"{value:.0f}"
-    return f"{value:.3f}" if name in PLAIN else percent(value)
+    return percent(value) if is_share(name) else f"{value:.3f}"
 
 
 def cost(run: FinishedRun) -> str:
