@@ -18,8 +18,6 @@ from contsemi.discovery import ROOMS, SEVERAL
 from contsemi.errors import InputError, SeveralValues
 from contsemi.records.effects import with_effect
 
-_OF_A_METHOD = ("baseline", "distiller", "model", "objective", "predict")  # that it may exchange
-
 __all__ = ["Composed", "expand", "load", "one", "plain", "run_name", "to_yaml", "usage"]
 
 
@@ -148,8 +146,8 @@ def _leave_behind(composed: Any, chosen: Collection[str]) -> None:
     """Takes out what files say of a part that the command line exchanges for another."""
     from omegaconf import open_dict
 
-    method = _OF_A_METHOD if "method" in chosen else ()
-    for group in {*chosen, *method} & set(ROOMS) - {*SEVERAL}:
+    exchanged = set(ROOMS) if "method" in chosen else {*chosen} & set(ROOMS)  # it may choose any
+    for group in exchanged - {*SEVERAL}:
         section = at(composed, group)
         names = _names(group, section)
         odd = set(section) - set(files.declared(group, names[0])[0]) if len(names) == 1 else set()

@@ -1,7 +1,7 @@
 """What the classes and tasks of a run are called, wherever they are named."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 WIDTH = 22  # characters of a task's name: its first classes
@@ -14,10 +14,21 @@ class Names:
     Attributes:
         classes: name of each column, in order of arrival: its class name or, without one, its id.
         tasks: columns that come in each task; empty where the run does not say them.
+        tested: columns that each task is tested on: those that come first in it, or all of them
+            where none does.
     """
 
     classes: Sequence[str] = ()
     tasks: Sequence[Sequence[int]] = ()
+    tested: Sequence[Sequence[int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        before: set[int] = set()
+        tested = []
+        for columns in self.tasks:
+            tested.append([column for column in columns if column not in before] or columns)
+            before.update(columns)
+        object.__setattr__(self, "tested", tested)
 
     @staticmethod
     def of(manifest: Mapping[str, Any]) -> "Names":
@@ -36,16 +47,11 @@ class Names:
         """Name of a column; its number where it has none."""
         return self.classes[column] if 0 <= column < len(self.classes) else str(column)
 
-    def tested(self, task: int) -> Sequence[int]:
-        """Columns that a task is tested on: those that come first in it, or all, if none does."""
-        before = {column for each in self.tasks[:task] for column in each}
-        return [column for column in self.tasks[task] if column not in before] or self.tasks[task]
-
     def of_task(self, task: int, width: int = WIDTH) -> str:
         """For example ``2: cat, dog``: number from 1, and the classes it is tested on that fit."""
         if not 0 <= task < len(self.tasks):
             return str(task + 1)
-        words = [" ".join(self.of_class(column).split()) for column in self.tested(task)]
+        words = [" ".join(self.of_class(column).split()) for column in self.tested[task]]
         text = ", ".join(words)
         if len(text) > width:
             fitting = [n for n in range(len(words)) if len(", ".join(words[:n])) <= width - 3]
