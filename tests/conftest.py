@@ -243,9 +243,10 @@ def _work(job, rank, size, store, pipe):
     torch.set_num_threads(1)
     try:
         dist.init_process_group("gloo", init_method=store, rank=rank, world_size=size)
+        dist.barrier()  # gloo takes one that has come and left for one that has crashed
         # By value: torch's own way would hand over tensors of a process that is gone.
         pipe.send_bytes(pickle.dumps((job(Ranks(rank, size)), None)))
-        dist.destroy_process_group()
+        dist.destroy_process_group() if dist.is_initialized() else None
     except BaseException:
         pipe.send_bytes(pickle.dumps((None, traceback.format_exc())))
 

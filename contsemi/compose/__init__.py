@@ -150,12 +150,23 @@ def _leave_behind(composed: Any, chosen: Collection[str]) -> None:
     for group in exchanged - {*SEVERAL}:
         section = at(composed, group)
         names = _names(group, section)
-        odd = set(section) - set(files.declared(group, names[0])[0]) if len(names) == 1 else set()
-        if odd:  # of another part; what no part has is a slip, and is refused
-            others = {key for name in files.names(group) for key in files.declared(group, name)[0]}
+        if len(names) != 1:
+            continue
+        own = _keys_of(group, names[0])
+        if odd := {key for key, _ in files.keys(plain(section))} - own:
+            # What no part has is a slip, and is refused.
+            others = set().union(*(_keys_of(group, name) for name in files.names(group)))
             with open_dict(composed):
                 for key in odd & others:
-                    del section[key]
+                    head, _, last = key.rpartition(".")
+                    del (at(section, head) if head else section)[last]
+                for key in [key for key in section if section[key] == {} and key not in own]:
+                    del section[key]  # all its weights were
+
+
+def _keys_of(group: str, name: str) -> set[str]:
+    """The dotted keys of a part."""
+    return {key for key, _ in files.keys(files.declared(group, name)[0])}
 
 
 def _share_out(composed: Any) -> None:

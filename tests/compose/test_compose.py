@@ -390,3 +390,13 @@ def test_what_an_experiment_says_of_moments_goes_with_a_method_that_has_none() -
     words = ["experiment=cifar100_pretrained", "method=slda", "data.root=photos"]
     found = compose.load(words)
     assert found.baseline["name"] == "slda" and found.model["name"] == "efficientnet_lite0"
+
+
+@pytest.mark.parametrize("method", ["byol", "suave", "replay", "fixmatch"])
+def test_weights_of_another_objective_go_with_it(method: str) -> None:
+    """Before, the experiment's weight of a term that the method has not was called a slip."""
+    found = compose.load(["experiment=csl_cifar100", f"method={method}", "data.root=photos"])
+    assert "classifier" not in found.objective.get("weights", {})
+    assert compose.load(["experiment=csl_cifar100", "data.root=photos"]).objective["weights"][
+        "classifier"
+    ] == pytest.approx(0.005)
