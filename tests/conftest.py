@@ -195,7 +195,9 @@ def make_step():
         teachers = {"large": given.pop("teacher", None)}
         teachers["labelled"] = given.pop("teacher_labelled", None)
         past, seen = given.pop("past", None) or {}, dict(given.pop("seen", {}))
-        for name, rows in (("labelled", labels), ("large", ids), ("small", ids)):
+        of_labels, of_ids = ("labelled", "labelled_small"), ("large", "small")
+        for name in (*of_labels, *of_ids):
+            rows = labels if name in of_labels else ids
             student, teacher = given.pop(name, None), teachers.get(name)
             if student is None and teacher is None and past.get(name) is None:
                 continue
@@ -204,7 +206,7 @@ def make_step():
                 continue
             frozen = () if past.get(name) is None else (past[name],)
             number = len(known) // max(len(rows), 1)
-            kind = "labelled" if name == "labelled" else "unlabelled"
+            kind = "labelled" if name in of_labels else "unlabelled"
             seen[name] = Seen(
                 student=student, teacher=teacher, past=frozen, rows=kind, number=number
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from contsemi.losses.cross_entropy import label_cross_entropy
@@ -29,21 +30,27 @@ def mixed_labelled() -> dict[str, View]:
     return {"mixed_labelled": View(rows="labelled", mix=mix)}
 
 
+def labelled_small(number: int) -> dict[str, View]:
+    """The view ``labelled_small``: so many small crops of each labelled image; none where 0."""
+    small = View(rows="labelled", policy="small", number=number)
+    return {"labelled_small": small} if number else {}
+
+
 def labelled_cross_entropy(
     step: Step, head: str, *, temperature: float, smoothing: float
 ) -> tuple[Tensor, int | Tensor]:
     """The mean over all labelled rows; a mixed row counts for both labels by their shares.
 
     Args:
-        step: the step; it has the view ``labelled``, and may have ``mixed_labelled``: see
-            :func:`mixed_labelled`.
+        step: the step; it has the view ``labelled``, and may have ``labelled_small`` and
+            ``mixed_labelled``: see :func:`labelled_small`, :func:`mixed_labelled`.
         head: the head with one score [N, C] a class.
         temperature: divides the scores.
         smoothing: of the labels.
 
     Returns:
-        A scalar, and the number of rows: V L, or V L + L with mixed ones; where the classes are a
-        sample, the number of those that they stand for.
+        A scalar, and the number of rows: V L of V views, or V L + L with mixed ones; where the
+        classes are a sample, the number of those that they stand for.
 
     Raises:
         ValueError: the step has no labelled rows, or mixed ones of a sample of the classes.
@@ -54,7 +61,9 @@ def labelled_cross_entropy(
     labelled, mixed = step.student("labelled"), step.seen.get("mixed_labelled")
     if labelled is None:
         raise ValueError("a step without labelled rows has no loss of labels")
-    scores, labels, rows = labelled[head], step.labels, len(labelled)
+    small = step.student("labelled_small")
+    scores = labelled[head] if small is None else torch.cat([labelled[head], small[head]])
+    labels, rows = step.labels, len(scores)
     views = rows // len(labels)
     of_rows = labels if views == 1 else labels.repeat(views)
     weights = step.label_weights

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from contsemi.blocks.choices import enough_views
-from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, mixed_labelled
+from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, labelled_small, mixed_labelled
 from contsemi.blocks.prior import Prior
 from contsemi.blocks.shares import Shares
 from contsemi.losses.cross_entropy import soft_cross_entropy
@@ -52,6 +52,7 @@ class Suave(Indexed):
     # Momentum of an EMA network, at the start and the end of a task, which then makes the
     # assignments, fills the queue and predicts; empty for none.
     teacher: Sequence[float]
+    labelled_small_views: int = 0  # of each labelled image
     mix_labelled: bool  # whether each step has the labelled images mixed with each other besides
     mix_large: bool  # whether the first large view, mixed with the second of others, is one more
     # What the mixed view counts for beside the others: its `rows`, or one, as in the official
@@ -79,6 +80,7 @@ class Suave(Indexed):
             "prototypes",
             teacher=self.teacher or None,
             views={
+                **labelled_small(self.labelled_small_views),
                 **(mixed_labelled() if self.mix_labelled else {}),
                 **({"mixed_large": View(rows="unlabelled", mix=FIRST)} if self.mix_large else {}),
             },

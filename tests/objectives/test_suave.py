@@ -105,6 +105,19 @@ def test_equals_numpy_in_a_later_task(against, progress, later):
     np.testing.assert_allclose(terms["labels"].detach(), expected, rtol=1e-10)
 
 
+def test_small_crops_of_labelled_images_count_as_large_views_do(later):
+    labels, rows = torch.tensor([0, 4, 2]), scores(9, seed=9)
+    objective = Suave(**OPTIONS | {"labelled_small_views": 2})
+    crops = {"labelled": outputs(rows[:3]), "labelled_small": outputs(rows[3:])}
+    (found,) = torch.autograd.grad(objective.terms(later(**crops, labels=labels))["labels"], rows)
+    plain = objective.terms(later(labelled=outputs(rows), labels=labels))
+    (expected,) = torch.autograd.grad(plain["labels"], rows)
+    torch.testing.assert_close(found, expected)
+    assert found.any(dim=1).all()
+    small = objective.needs.views["labelled_small"]
+    assert (small.rows, small.policy, small.number) == ("labelled", "small", 2)
+
+
 def test_against_current_does_not_touch_old_prototypes(later):
     large = scores(2 * BATCH)
     Suave(**OPTIONS).terms(later(large))["clustering"].backward()
