@@ -8,6 +8,9 @@ from torch import Tensor
 from contsemi.losses.cross_entropy import label_cross_entropy
 from contsemi.types import Mix, Step, View
 
+LABELLED = ("labelled", "labelled_small")
+"""Views of whole labelled images, by which a step teaches labels."""
+
 
 def labels_term(step: Step, *, smoothing: float, name: str = "labels") -> dict[str, Tensor]:
     """The term by which labels teach the head ``classifier``, whatever else a method does.
@@ -31,8 +34,11 @@ def mixed_labelled() -> dict[str, View]:
 
 
 def labelled_small(number: int) -> dict[str, View]:
-    """The view ``labelled_small``: so many small crops of each labelled image; none where 0."""
-    small = View(rows="labelled", policy="small", number=number)
+    """The view ``labelled_small``: so many small crops of each labelled image; none where 0.
+
+    A distiller compares the images' other views: here the frozen network's pass would be for none.
+    """
+    small = View(rows="labelled", policy="small", number=number, past=False)
     return {"labelled_small": small} if number else {}
 
 
@@ -42,8 +48,8 @@ def labelled_cross_entropy(
     """The mean over all labelled rows; a mixed row counts for both labels by their shares.
 
     Args:
-        step: the step; it has the view ``labelled``, and may have ``labelled_small`` and
-            ``mixed_labelled``: see :func:`labelled_small`, :func:`mixed_labelled`.
+        step: the step; it has one of the views ``LABELLED``, and may have ``mixed_labelled``: see
+            :func:`labelled_small`, :func:`mixed_labelled`.
         head: the head with one score [N, C] a class.
         temperature: divides the scores.
         smoothing: of the labels.
@@ -58,11 +64,11 @@ def labelled_cross_entropy(
     Source: Fini et al. 2023 (Suave, Daino), whose code calls the mixed rows beside the plain ones
         ``extend``.
     """
-    labelled, mixed = step.student("labelled"), step.seen.get("mixed_labelled")
-    if labelled is None:
+    crops = [step.student(name) for name in LABELLED if name in step.seen]
+    seen = [outputs[head] for outputs in crops if outputs is not None]
+    if not seen:
         raise ValueError("a step without labelled rows has no loss of labels")
-    small = step.student("labelled_small")
-    scores = labelled[head] if small is None else torch.cat([labelled[head], small[head]])
+    scores, mixed = torch.cat(seen) if len(seen) > 1 else seen[0], step.seen.get("mixed_labelled")
     labels, rows = step.labels, len(scores)
     views = rows // len(labels)
     of_rows = labels if views == 1 else labels.repeat(views)

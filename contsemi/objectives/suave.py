@@ -17,7 +17,13 @@ import torch
 from torch import Tensor
 
 from contsemi.blocks.choices import enough_views
-from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, labelled_small, mixed_labelled
+from contsemi.blocks.labelled import (
+    LABELLED,
+    by_rows,
+    labelled_cross_entropy,
+    labelled_small,
+    mixed_labelled,
+)
 from contsemi.blocks.prior import Prior
 from contsemi.blocks.shares import Shares
 from contsemi.losses.cross_entropy import soft_cross_entropy
@@ -92,7 +98,7 @@ class Suave(Indexed):
         if "large" in step.seen:
             loss, rows = self._clustering(step)
             losses["clustering"] = loss * step.risen(self.ramp), rows
-        if "labelled" in step.seen:
+        if any(name in step.seen for name in LABELLED):
             losses["labels"] = labelled_cross_entropy(
                 step, "prototypes", temperature=self.temperature, smoothing=self.smoothing
             )

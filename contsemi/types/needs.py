@@ -47,6 +47,7 @@ class View:
         number: views of each image.
         seen_by: which networks see them: ``student``, ``teacher``, ``past``. Frozen networks of
             the past see all unmixed views besides that the student learns from.
+        past: whether these see it too, where the student learns from it.
         gradient: whether the student learns from them; if not, it sees them in a pass of its own,
             without gradient (guesses).
         near: gives for places int64 [B] in the pool those [B, K] of others: each view is then one
@@ -60,6 +61,7 @@ class View:
     policy: str = ""
     number: int = 1
     seen_by: tuple[str, ...] = ("student",)
+    past: bool = True
     gradient: bool = True
     near: Callable[[Tensor], Tensor] | None = None
     mix: Mix | None = None
@@ -69,7 +71,7 @@ class View:
     def known_to_past(self) -> bool:
         """Whether frozen networks see such views."""
         learned_from = "student" in self.seen_by and self.gradient and self.mix is None
-        return "past" in self.seen_by or learned_from
+        return "past" in self.seen_by or (learned_from and self.past)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

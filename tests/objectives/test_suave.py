@@ -114,8 +114,11 @@ def test_small_crops_of_labelled_images_count_as_large_views_do(later):
     (expected,) = torch.autograd.grad(plain["labels"], rows)
     torch.testing.assert_close(found, expected)
     assert found.any(dim=1).all()
+    alone = objective.terms(later(labelled_small=outputs(rows), labels=labels))
+    torch.testing.assert_close(alone["labels"], plain["labels"])
     small = objective.needs.views["labelled_small"]
     assert (small.rows, small.policy, small.number) == ("labelled", "small", 2)
+    assert not small.known_to_past
 
 
 def test_against_current_does_not_touch_old_prototypes(later):
