@@ -11,6 +11,9 @@ from contsemi.types import Mix, Step, View
 LABELLED = ("labelled", "labelled_small")
 """Views of whole labelled images, by which a step teaches labels."""
 
+UNMIXED = {"mix_labelled": {"labelled_views": [0]}}
+"""``idle`` of a method that mixes the first labelled view (:class:`.discovery.Part`)."""
+
 
 def labels_term(step: Step, *, smoothing: float, name: str = "labels") -> dict[str, Tensor]:
     """The term by which labels teach the head ``classifier``, whatever else a method does.
@@ -36,7 +39,7 @@ def mixed_labelled() -> dict[str, View]:
 def labelled_small(number: int) -> dict[str, View]:
     """The view ``labelled_small``: so many small crops of each labelled image; none where 0.
 
-    A distiller compares the images' other views: here the frozen network's pass would be for none.
+    Distillers compare the images' other views: frozen networks do not pass over these.
     """
     small = View(rows="labelled", policy="small", number=number, past=False)
     return {"labelled_small": small} if number else {}

@@ -160,8 +160,9 @@ def _leave_behind(composed: Any, chosen: Collection[str]) -> None:
                 for key in odd & others:
                     head, _, last = key.rpartition(".")
                     del (at(section, head) if head else section)[last]
-                for key in [key for key in section if section[key] == {} and key not in own]:
-                    del section[key]  # all its weights were
+                for key, value in plain(section).items():
+                    if value == {} and key not in own:
+                        del section[key]  # all its weights were
 
 
 def _keys_of(group: str, name: str) -> set[str]:

@@ -8,12 +8,13 @@ prototypes take part in the latter, and the centre has one entry more for each n
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from contsemi.blocks.centre import Centre
 from contsemi.blocks.choices import enough_views
-from contsemi.blocks.labelled import by_rows, labelled_cross_entropy, mixed_labelled
+from contsemi.blocks.labelled import UNMIXED, by_rows, labelled_cross_entropy, mixed_labelled
 from contsemi.blocks.prior import Prior
 from contsemi.losses.swapped import swapped_cross_entropy
 from contsemi.models.heads import prototypes
@@ -24,6 +25,8 @@ from contsemi.types import Outputs, Step
 @dataclass(kw_only=True, eq=False)
 class Daino(Indexed):
     """Self-distillation with a centred teacher, which sees the large views and predicts."""
+
+    idle: ClassVar = {**Indexed.idle, **UNMIXED}
 
     directions: str  # gain: each prototype learns a factor of its scores; weight_norm: not
     temperature: float  # of the student, also for labels

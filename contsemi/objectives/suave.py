@@ -19,6 +19,7 @@ from torch import Tensor
 from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import (
     LABELLED,
+    UNMIXED,
     by_rows,
     labelled_cross_entropy,
     labelled_small,
@@ -39,7 +40,7 @@ FIRST = Mix(of=("large",), views=2, kept=1, cut=True)
 class Suave(Indexed):
     """Clustering prototypes tied to classes."""
 
-    idle: ClassVar = {**Indexed.idle, **Shares.idle}
+    idle: ClassVar = {**Indexed.idle, **Shares.idle, **UNMIXED}
 
     temperature: float  # of all predictions
     epsilon: float  # temperature of the assignments
