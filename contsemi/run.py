@@ -181,4 +181,7 @@ if __name__ == "__main__":
     # Not this module's own main: what is defined in __main__ cannot be unpickled elsewhere.
     from contsemi.run import main as imported_main
 
-    sys.exit(imported_main(own_process=True))
+    try:
+        sys.exit(imported_main(own_process=True))
+    finally:  # Python gives its handlers up before it has cleared away: what is done is done
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,8 +1,7 @@
 """The same as ``python -m contsemi.benchmark``."""
 
-import sys
-
 from contsemi.benchmark.__main__ import main
+from contsemi.report.door import as_process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_process(main)

@@ -1,9 +1,7 @@
 """Makes shards for ``data.source=shards``: see docs/shards.md."""
 
-import sys
-
 from contsemi.data.shards.making import make
-from contsemi.report.door import enter
+from contsemi.report.door import as_process, enter
 
 if __name__ == "__main__":
-    sys.exit(enter(lambda: make(None)))
+    as_process(lambda: enter(lambda: make(None)))

@@ -1,12 +1,9 @@
 """``python -m contsemi.benchmark FILE --output FOLDER [key=value ...]``."""
 
-import sys
-
-from contsemi.report.door import at_once, command
+from contsemi.report.door import as_process, command
 
 main = command("benchmark")
 
 
 if __name__ == "__main__":
-    at_once()
-    sys.exit(main())
+    as_process(main)

@@ -1,12 +1,9 @@
 """``python -m contsemi.export RUN FOLDER --to onnx|torch``."""
 
-import sys
-
-from contsemi.report.door import at_once, command
+from contsemi.report.door import as_process, command
 
 main = command("export")
 
 
 if __name__ == "__main__":
-    at_once()
-    sys.exit(main())
+    as_process(main)

@@ -1,12 +1,9 @@
 """``python -m contsemi.report RUN [RUN ...]``: redraw one run, compare several, or follow one."""
 
-import sys
-
-from contsemi.report.door import at_once, command
+from contsemi.report.door import as_process, command
 
 main = command("report")
 
 
 if __name__ == "__main__":
-    at_once()
-    sys.exit(main())
+    as_process(main)

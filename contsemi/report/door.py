@@ -113,9 +113,16 @@ def _say(error: object) -> None:
         print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
-def at_once() -> None:
-    """Let Ctrl-C end the process while it imports: nothing is written yet, no module half made.
+def as_process(main: Callable[[], int]) -> NoReturn:
+    """End the process with a command's exit code; Ctrl-C ends it at any moment before.
 
-    Before a command begins its work it gets Ctrl-C's usual meaning back.
+    While it imports nothing is written yet, and no module must be left half made; before the
+    command begins its work Ctrl-C gets its usual meaning back. What is done is done: Python gives
+    up its handlers before it clears its modules away, and only a signal that is ignored would then
+    not make a finished command one that was killed.
     """
     signal.signal(signal.SIGINT, lambda *_: os._exit(SIGINT_CODE))
+    try:
+        sys.exit(main())
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
