@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,11 +31,16 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> dict
     failed: dict[Job, int] = {}
     running: list[subprocess.Popen[bytes]] = []
     took: list[float] = []
+    starting = threading.Lock()  # what is started is in the list before anybody ends them all
+    stopped = threading.Event()
 
     def work(job: Job) -> None:
         start = time.monotonic()
-        process = started(job.settings, job.folder)
-        running.append(process)
+        with starting:
+            if stopped.is_set():
+                return
+            process = started(job.settings, job.folder)
+            running.append(process)
         code = process.wait()
         took.append(time.monotonic() - start)
         told = duration(took[-1])
@@ -51,8 +57,10 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> dict
             list(pool.map(work, waiting))
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in running:
-                process.terminate()  # it saves itself first
+            with starting:
+                stopped.set()
+                for process in running:
+                    process.terminate()  # it saves itself first
             raise
     return failed
 

@@ -276,15 +276,20 @@ def test_it_says_what_is_left_and_stops_at_ctrl_c(tmp_path, monkeypatch, capsys)
     assert main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path), "--jobs", "1"]) == 130
 
 
+@pytest.mark.parametrize("starting", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_runs_that_it_has_started(number, tmp_path, monkeypatch, capsys):
-    """Whichever it is: nothing trains on with nobody to wait for it."""
+def test_a_signal_ends_the_runs_that_it_has_started(
+    number, starting, tmp_path, monkeypatch, capsys
+):
+    """Whichever it is, and if one is just being started: nothing trains on with nobody to wait."""
     jobs = plan(tmp_path).jobs(tmp_path)
     waiting, real = [], subprocess.Popen
 
     def sleeping(command, **more):
         waiting.append(real(["sleep", "60"], **more))
-        threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+        threading.Timer(0.0 if starting else 0.2, os.kill, (os.getpid(), number)).start()
+        if starting:
+            time.sleep(0.3)
         return waiting[-1]
 
     monkeypatch.setattr("contsemi.benchmark.training.subprocess.Popen", sleeping)
