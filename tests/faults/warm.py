@@ -136,3 +136,4 @@ if __name__ == "__main__":
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)
+    os._exit(0)  # nothing to clear away, which takes a busy machine half a minute
