@@ -1,6 +1,7 @@
 """``--follow``: the page of a run that still trains, served to this machine alone."""
 
 import os
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -45,6 +46,10 @@ def serve(folder: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPServer:
     current_page(folder)  # a wrong folder is said at once and not in the browser
 
     class Handler(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a tab that was closed while the page was drawn
+                super().handle()
+
         def do_GET(self) -> None:
             if self.path != "/":
                 self.send_error(HTTPStatus.NOT_FOUND)

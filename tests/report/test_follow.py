@@ -1,6 +1,8 @@
 """The page of a run that trains, over loopback."""
 
 import re
+import socket
+import struct
 import threading
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -83,6 +85,28 @@ def test_over_loopback(training):
                 urlopen(where + other)
         server.shutdown()
         thread.join()
+
+
+def test_a_tab_that_is_closed_while_the_page_is_drawn_says_nothing(training, monkeypatch, capfd):
+    asked, gone = threading.Event(), threading.Event()
+
+    def drawn(folder):
+        asked.set()
+        assert gone.wait(60)
+        return bytes(1_000_000)
+
+    with serve(training) as server:
+        server.daemon_threads = False  # leaving the block waits for who answers
+        monkeypatch.setattr("contsemi.report.follow.current_page", drawn)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with socket.create_connection((HOST, server.server_port)) as tab:
+            tab.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert asked.wait(60)
+            # Closed with a reset, as a browser that loads the page anew may do.
+            tab.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.set()
+        server.shutdown()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_wrong_folder_is_said_at_once(tmp_path, capsys):
