@@ -179,9 +179,8 @@ def _give_streams() -> None:
 
 if __name__ == "__main__":
     # Not this module's own main: what is defined in __main__ cannot be unpickled elsewhere.
+    from contsemi.report.door import ignored_at_last
     from contsemi.run import main as imported_main
 
-    try:
-        sys.exit(imported_main(own_process=True))
-    finally:  # Python gives its handlers up before it has cleared away: what is done is done
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignored_at_last()
+    sys.exit(imported_main(own_process=True))

@@ -5,6 +5,7 @@ and what they have started ends with them.
 """
 
 import argparse
+import atexit
 import io
 import os
 import signal
@@ -117,12 +118,17 @@ def as_process(main: Callable[[], int]) -> NoReturn:
     """End the process with a command's exit code; Ctrl-C ends it at any moment before.
 
     While it imports nothing is written yet, and no module must be left half made; before the
-    command begins its work Ctrl-C gets its usual meaning back. What is done is done: Python gives
-    up its handlers before it clears its modules away, and only a signal that is ignored would then
-    not make a finished command one that was killed.
+    command begins its work Ctrl-C gets its usual meaning back.
     """
     signal.signal(signal.SIGINT, lambda *_: os._exit(SIGINT_CODE))
-    try:
-        sys.exit(main())
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignored_at_last()
+    sys.exit(main())
+
+
+def ignored_at_last() -> None:
+    """Let Ctrl-C not change the exit code of a process that is done; to be called at its start.
+
+    Python gives its handlers up before it clears its modules away, and only what is ignored stays
+    so. What is registered first is done last: threads and others' ends can still be interrupted.
+    """
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)

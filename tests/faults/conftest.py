@@ -106,7 +106,7 @@ class Warm:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(300)
+        self.process.wait(30)
         self.process.stdout.close()
 
 

@@ -96,10 +96,10 @@ def test_canonical_form(value: object, canonical: str) -> None:
     ],
 )
 def test_what_is_refused(value: object, message: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InputError) as caught:
         LabelBudget.parse(value)
-    assert time.perf_counter() - started < 20  # huge exponents and integers must not be expanded
+    assert time.process_time() - started < 1  # huge exponents and integers must not be expanded
     text = str(caught.value)
     assert text.startswith(message)
     assert "\n" not in text
