@@ -10,15 +10,15 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "contsemi"
 COMMANDS = ["run", *(file.parent.name for file in PACKAGE.glob("*/__main__.py"))]
 
-# Python clears its own modules away last, long after it has given up the handlers of signals.
+# Python clears modules away after it has given up the handlers of signals.
 LATE = """
-import builtins, os, signal
+import os, signal
 
 class Late:
     def __del__(self, send=os.kill, whom=os.getpid(), what=signal.SIGINT):
         send(whom, what)
 
-builtins.late = Late()
+late = Late()
 """
 
 
