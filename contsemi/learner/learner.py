@@ -79,6 +79,7 @@ class Learner:
         self.looks = Looks.of(self.needs)
         parts.check_policies(self.needs, config.views)
         parts.refuse_unweighted(config, self.objective, self.distiller)
+        parts.refuse_untaught(config, self.objective, self.distiller)
         network = parts.build_network(config, self.needs)
         parts.check_sides(network, self.needs, config.views)
         synchronise(network, self.ranks)

@@ -19,6 +19,7 @@ from contsemi.learner.known_features import KnownFeatures, folder_of, weights_di
 from contsemi.learner.several import SeveralDistillers
 from contsemi.memory.embeddings import Embeddings
 from contsemi.models import build_backbone
+from contsemi.models.heads import usual_heads
 from contsemi.models.network import Network
 from contsemi.models.origin import Origin
 from contsemi.models.pretrained import load_weights
@@ -235,6 +236,21 @@ def refuse_unweighted(config: Config, objective: Objective, distiller: Distiller
             name = getattr(config, group)["name"]
             problem = f"{group}={name} needs labelled images of all classes in each step"
             raise InputError(key, problem, "leave it null, or write method=nncsl or contsemi")
+
+
+def refuse_untaught(config: Config, objective: Objective, distiller: Distiller) -> None:
+    """Refuses a distiller of classes or clusters that the objective teaches the network nothing of.
+
+    Raises:
+        InputError: the frozen network's say would be of weights as they were drawn.
+    """
+    by_class = {name for name, head in usual_heads([1]).items() if head.per_class} | {"clusters"}
+    untaught = by_class.intersection(distiller.needs.head_names) - {*objective.needs.head_names}
+    if untaught:
+        kept, method = min(untaught), config.objective["name"]
+        problem = f"keeps what the head {kept} says, which objective={method} does not train"
+        fix = "name a head that it trains, or choose another distiller"
+        raise InputError("distiller", problem, fix)
 
 
 def refuse_nothing_to_learn_from(

@@ -43,3 +43,24 @@ def feature_distillation(embeddings: Tensor, past_embeddings: Tensor) -> Tensor:
     if len(embeddings) == 0:
         return wide(embeddings).sum()
     return F.mse_loss(wide(embeddings), wide(past_embeddings.detach()))
+
+
+def class_distillation(logits: Tensor, past_logits: Tensor, *, temperature: float) -> Tensor:
+    """Mean KL(past || present) of soft classes over rows, not times the temperature squared.
+
+    Args:
+        logits: [N, C] of the current network, of some of its classes.
+        past_logits: [N, C] of the frozen network, of the same; no gradient flows into them.
+        temperature: divides both.
+
+    Returns:
+        A scalar >= 0; zero if N is 0.
+
+    Source: Li & Hoiem 2016 (LwF), without its factor; Smith et al. 2021 (DistillMatch).
+
+    >>> class_distillation(torch.zeros(1, 2), torch.tensor([[2.0, 0.0]]), temperature=2.0)
+    tensor(0.1109)
+    """
+    now = F.log_softmax(wide(logits) / temperature, dim=1)
+    then = F.log_softmax(wide(past_logits.detach()) / temperature, dim=1)
+    return F.kl_div(now, then, reduction="sum", log_target=True) / max(len(logits), 1)
