@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
+from contsemi import compose
 from contsemi.distillers.lwf import LearningWithoutForgetting
+from contsemi.errors import InputError
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.losses.cross_entropy import label_cross_entropy
@@ -129,6 +131,36 @@ def test_a_task_is_known_once_and_after_a_restart():
     again = LearningWithoutForgetting(head="classifier", temperature=2.0, local=True)
     again.load_state_dict(made.state_dict())
     assert again.borders == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("words", "head", "objective"),
+    [
+        (["method=byol", "distiller=lwf", "distiller.head=prototypes"], "prototypes", "byol"),
+        (["method=contsemi", "distiller=[nnd,lwf]"], "classifier", "suave"),
+        (
+            ["method=finetune", "distiller=cassle", "distiller.kind=knowledge"],
+            "prototypes",
+            "supervised",
+        ),
+        (
+            [
+                "method=byol",
+                "distiller=cassle",
+                "distiller.kind=knowledge",
+                "distiller.host=clusters",
+            ],
+            "clusters",
+            "byol",
+        ),
+    ],
+    ids=lambda given: given if isinstance(given, str) else " ".join(given),
+)
+def test_what_nobody_trains_is_not_held(words, head, objective):
+    """It would be as it was drawn: a run would learn to repeat noise, and nothing would tell."""
+    says = f"keeps what the head {head} says, which objective={objective} does not train"
+    with pytest.raises(InputError, match=says):
+        Learner(compose.load([*words, "device=cpu"]))
 
 
 @pytest.mark.parametrize(
