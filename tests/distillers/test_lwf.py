@@ -163,6 +163,7 @@ def test_what_nobody_trains_is_not_held(words, head, objective):
         Learner(compose.load([*words, "device=cpu"]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "words",
     [
