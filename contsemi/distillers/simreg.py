@@ -35,6 +35,9 @@ class SimReg(Distiller):
         super().__post_init__()
         if self.layers not in (2, 4) or (self.linear and self.layers != 2):
             raise InputError("distiller.layers", f"expected 4, or 2, got {self.layers}", "use 4")
+        if not any(self.shares):
+            problem = "has no share above 0, so that no frozen network counts"
+            raise InputError("distiller.shares", problem, "write [1.0]")
         build = partial(_build, layers=self.layers, linear=self.linear)
         self.needs = Needs(
             heads=tuple(Head(name=name, on="features", build=build) for name in self._names()),
