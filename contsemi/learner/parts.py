@@ -18,6 +18,7 @@ from contsemi.errors import InputError, MethodFailed
 from contsemi.learner.known_features import KnownFeatures, folder_of, weights_digest
 from contsemi.learner.several import SeveralDistillers
 from contsemi.memory.embeddings import Embeddings
+from contsemi.memory.selection.selection import Selection
 from contsemi.models import build_backbone
 from contsemi.models.heads import usual_heads
 from contsemi.models.network import Network
@@ -245,7 +246,8 @@ def refuse_untaught(config: Config, objective: Objective, distiller: Distiller) 
         InputError: the frozen network's say would be of weights as they were drawn.
     """
     by_class = {name for name, head in usual_heads([1]).items() if head.per_class} | {"clusters"}
-    untaught = by_class.intersection(distiller.needs.head_names) - {*objective.needs.head_names}
+    taught = {*objective.needs.head_names} - (set() if objective.decides else {"classifier"})
+    untaught = by_class.intersection(distiller.needs.head_names) - taught
     if untaught:
         kept, method = min(untaught), config.objective["name"]
         problem = f"keeps what the head {kept} says, which objective={method} does not train"
@@ -288,6 +290,55 @@ def refuse_without_exemplars(config: Config, objective: Objective) -> None:
     if objective.needs.supports_at_test and not config.memory.exemplars:
         problem = f"is 0, and objective={config.objective['name']} predicts from exemplars"
         raise InputError("memory.exemplars", problem, "set it above 0")
+
+
+def refuse_without_coarse(config: Config, objective: Objective, coarse: int) -> None:
+    """Refuses a method on coarse classes where there are none: it would believe its own guesses.
+
+    Args:
+        config: the run.
+        objective: of it.
+        coarse: coarse classes that the images have.
+
+    Raises:
+        InputError: they have none.
+    """
+    if "coarse" in objective.needs.rows and not coarse:
+        name, scenario = config.objective["name"], config.scenario.name
+        problem = f"objective={name} learns from coarse classes, and {scenario} has none"
+        raise InputError("scenario.hierarchy", problem, "name a file of them, or choose another")
+
+
+def refuse_without_labels(config: Config, objective: Objective, *, keeps_rows: bool) -> None:
+    """Refuses a run that would go by the scores of an objective that no label teaches.
+
+    Args:
+        config: the run.
+        objective: of it.
+        keeps_rows: whether embeddings of the past are kept, with what it says of them.
+
+    Raises:
+        InputError: it is to predict, or to choose or name what is kept.
+    """
+    if objective.decides:
+        return
+    memory, own = config.memory, config.objective
+    predicts = Predictor.named(config.predict).is_objective
+    picks = Selection.named(memory.selection).wants_probs
+    views = "objective.labelled_views above 0, or " if "labelled_views" in own else ""
+    for key, asks, fix in (
+        ("predict", predicts, f"set {views}predict=moments"),
+        (
+            "memory.pseudo_labels",
+            memory.exemplars and memory.pseudo_labels is not None,
+            "set it to null",
+        ),
+        ("memory.selection", memory.exemplars and picks, "choose another"),
+        ("memory.embeddings", keeps_rows, "set it to 0"),
+    ):
+        if asks:
+            problem = f"goes by what objective={own['name']} says, which no label teaches"
+            raise InputError(key, problem, fix)
 
 
 def build_embeddings(config: Config, blocks: Iterable[Block], ranks: Ranks) -> Embeddings:

@@ -54,6 +54,11 @@ class Indexed(Objective):
                 head=self.indexed_head(),
             )
 
+    @property
+    def decides(self) -> bool:
+        """The index knows labels, too."""
+        return self.index is not None or super().decides
+
     def indexed_head(self) -> str | None:
         """The head whose embeddings are in the index; ``None`` for the backbone's features."""
         return "projector"

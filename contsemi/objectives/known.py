@@ -1,7 +1,6 @@
 """Nothing is trained: what the backbone knows already is all there is, and a predictor decides."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -12,8 +11,6 @@ from contsemi.types import Outputs, Step
 @dataclass(kw_only=True, eq=False)
 class Known(Objective):
     """For a backbone that brings its weights: ``model.frozen=true``, ``init.weights=FILE``."""
-
-    decides: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -27,7 +27,6 @@ class Objective(Part, nn.Module):
     """
 
     group: ClassVar[str] = "objective"
-    decides: ClassVar[bool] = True  # whether its own scores say anything
     needs_labels: ClassVar[bool] = False  # whether no term is there without labelled images
 
     large_views: int = 0  # of each unlabelled image; 0 asks for no unlabelled ones
@@ -42,6 +41,12 @@ class Objective(Part, nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
+
+    @property
+    def decides(self) -> bool:
+        """Whether its own scores tell classes apart: by labels that it learns or has at hand."""
+        views = [view for view in self.needs.views.values() if view.mix is None and view.number]
+        return self.needs.supports_at_test or any(view.rows == "labelled" for view in views)
 
     def begin(self, experience: Experience) -> None:
         """A task begins; the network's heads already have ``experience.num_seen`` columns."""

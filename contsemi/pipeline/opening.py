@@ -37,7 +37,12 @@ from contsemi.errors import Diverged, InputError, Interrupted, OutOfDeviceMemory
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
-from contsemi.learner.parts import origin_of, refuse_without_exemplars
+from contsemi.learner.parts import (
+    origin_of,
+    refuse_without_coarse,
+    refuse_without_exemplars,
+    refuse_without_labels,
+)
 from contsemi.pipeline.asked import refuse_without_room
 from contsemi.pipeline.choosing import coarse_facts
 from contsemi.pipeline.finished import show_results
@@ -157,6 +162,9 @@ def _open(
         learner = None if config.is_baseline else learners.make_first(config)
         if learner is not None:
             refuse_without_exemplars(config, learner.objective)
+            refuse_without_coarse(config, learner.objective, stream.experiences[0].num_coarse)
+            keeps = learner.reads_embeddings and config.memory.embeddings > 0
+            refuse_without_labels(config, learner.objective, keeps_rows=keeps)
         idle = notes(config, learner, given)
         for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
             display.note(each)

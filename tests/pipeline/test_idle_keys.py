@@ -82,6 +82,10 @@ def test_another_value_changes_no_bit_and_the_key_is_told(rule, tmp_path, monkey
     group, options, field, other, value = rule
     monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
     words = words_of(group, options, other, value)
+    if options["name"] == "hiermatch":  # which needs coarse classes
+        file = tmp_path / "above.yaml"
+        file.write_text("even: [0, 2, 4, 6, 8]\nodd: [1, 3, 5, 7, 9]\n", encoding="utf-8")
+        words.append(f"scenario.hierarchy={file}")
     key = f"{group}.{field}"
     usual = options.get(field)
     if usual is None:

@@ -1,6 +1,7 @@
 """The images that are told from other classes most surely."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -10,6 +11,8 @@ from contsemi.memory.selection.selection import Offered, Selection
 @dataclass(kw_only=True, eq=False)
 class Margin(Selection):
     """By the probability of the own class less the greatest of the others."""
+
+    wants_probs: ClassVar[bool] = True
 
     def priorities(self, offered: Offered) -> Tensor:
         """The greatest margin first."""

@@ -38,6 +38,7 @@ class Selection(Part):
     """
 
     group: ClassVar[str] = "memory.selection"
+    wants_probs: ClassVar[bool] = False  # whether it goes by what the objective says of images
 
     def priorities(self, offered: Offered) -> Tensor | None:
         """The order in which a class keeps its images: the least number first.
