@@ -34,7 +34,10 @@ from contsemi.types import Needs, Step
 class NearestNeighbourDistillation(Distiller):
     """The frozen network's soft nearest-neighbour classes are the target of the current one's."""
 
-    idle: ClassVar = {key: {"alpha": [1]} for key in ("temperature", "smoothing")}
+    idle: ClassVar = {
+        key: {"alpha": [1]}
+        for key in ("temperature", "smoothing", "neighbours", "whole", "supports")
+    }
 
     temperature: float  # of the similarities
     smoothing: float  # of the supports' labels
@@ -61,7 +64,8 @@ class NearestNeighbourDistillation(Distiller):
             key = "whole" if self.whole else "neighbours"
             problem = "rows of the embedding memory vote for old classes, not for current ones"
             raise InputError(f"distiller.{key}", problem, "turn it off with supports=current")
-        self.past_rows = PastRows() if self.whole or self.neighbours else None
+        votes = self.alpha < 1 and (self.whole or self.neighbours)
+        self.past_rows = PastRows() if votes else None
         self.needs = Needs(
             heads=("projector", *(("mapped",) if self.alpha else ())),
             pasts=1,

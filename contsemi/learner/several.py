@@ -27,28 +27,29 @@ class SeveralDistillers(Distiller):
         self.needs = reduce(or_, (part.needs for part in parts.values()))
         self.reweighs = all(part.reweighs for part in parts.values())
 
-    def _each(self) -> Mapping[str, Distiller]:
+    def each(self) -> Mapping[str, Distiller]:
+        """The distillers by name."""
         return self.parts  # type: ignore[return-value]
 
     def begin(self, experience: Experience) -> None:
         """A task begins."""
-        for part in self._each().values():
+        for part in self.each().values():
             part.begin(experience)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Each distiller's terms, as ``distiller.term``."""
         return {
             f"{name}.{term}": value
-            for name, part in self._each().items()
+            for name, part in self.each().items()
             for term, value in checked_terms(part, step).items()
         }
 
     def after_step(self) -> None:
         """The optimiser has stepped."""
-        for part in self._each().values():
+        for part in self.each().values():
             part.after_step()
 
     def end(self, experience: Experience) -> None:
         """The task is over."""
-        for part in self._each().values():
+        for part in self.each().values():
             part.end(experience)

@@ -26,7 +26,10 @@ from contsemi.types import Step
 class Ascl(MomentumContrast):
     """Contrast with soft positives."""
 
-    idle: ClassVar = {key: {"form": ["batch"]} for key in ("temperature", "bank", "current_only")}
+    idle: ClassVar = {
+        **{key: {"form": ["batch"]} for key in ("temperature", "bank", "current_only")},
+        **{key: {"neighbours": [0]} for key in ("teacher_temperature", "variant")},
+    }
 
     teacher_temperature: float  # of the keys' cosines
     neighbours: int  # n, stored keys that are positives of a sure key

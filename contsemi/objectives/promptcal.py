@@ -46,7 +46,17 @@ class Promptcal(Objective):
     idle: ClassVar = {
         "prompt_weight": {"prompt_projector": [[]]},
         "kept_weight": {"kept_for": [0]},
-        "affinity_ramp": {"affinity_share": [0]},
+        **{
+            key: {"affinity_share": [0]}
+            for key in (
+                "affinity_ramp",
+                "affinity_temperature",
+                "neighbours",
+                "quantile",
+                "diffusion",
+                "negatives",
+            )
+        },
     }
 
     first_stage: float  # share of a task's steps before stored rows count

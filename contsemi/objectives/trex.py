@@ -34,6 +34,7 @@ class Trex(Objective):
     idle: ClassVar = {
         **{key: {"memory": [0]} for key in ("one_queue", "drop_overflow", "absent_as_zero")},
         "noisy_start": {"memory": [0], "one_queue": [False]},
+        "hidden": {"hidden_layers": [0]},
     }
 
     temperature: float  # of the cosines; 0, without a memory, for a linear layer instead

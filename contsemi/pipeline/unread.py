@@ -6,11 +6,13 @@ from torch import nn
 
 from contsemi.blocks.block import Block
 from contsemi.config import Config
+from contsemi.discovery import Part
 from contsemi.labels import LabelBudget
 from contsemi.learner.learner import Learner
+from contsemi.learner.several import SeveralDistillers
 from contsemi.models.heads import Prototypes
 from contsemi.models.network import Network
-from contsemi.types import Needs
+from contsemi.types import Head, Needs
 
 _POLICIES = "views.policies."
 
@@ -27,7 +29,7 @@ def notes(config: Config, learner: Learner | None, given: Iterable[str]) -> list
     """
     reasons = ((key, _undrawn(config, key) or (learner and unread(learner, key))) for key in given)
     idle = [f"{key} has no effect: {why}" for key, why in reasons if why]
-    return idle + ([] if learner is None else _merely_random(learner))
+    return idle + ([] if learner is None else [*_merely_random(learner), *_undone(learner)])
 
 
 def _undrawn(config: Config, key: str) -> str | None:
@@ -45,6 +47,8 @@ def unread(learner: Learner, key: str) -> str | None:
         return _unseen(key, method, needs)
     if key.startswith("optim.") and not needs.trains:
         return f"{method} trains nothing"
+    if key == "optim.backbone_lr" and network.frozen:
+        return "the backbone is frozen"
     if key == "memory.embeddings" or key.startswith("memory.drift"):
         return None if learner.reads_embeddings else f"{method} asks for no rows of past embeddings"
     keeps = learner.reads_embeddings and learner.config.memory.embeddings
@@ -52,11 +56,8 @@ def unread(learner: Learner, key: str) -> str | None:
         return f"{method} fits no map of drift, and the images are lost to its tasks"
     if key in ("memory.index", "memory.code_bytes") and not _searches(learner):
         return f"{method} searches no rows, but for the predictor 'index' of the tables"
-    group, _, field = key.partition(".")
-    part = {"objective": learner.objective, "distiller": learner.distiller}.get(group)
-    for other, values in {} if part is None else part.idle.get(field, {}).items():
-        if (value := getattr(part, other)) in values:
-            return f"{group}.{other} is {value}"
+    if reason := _idle(learner, key):
+        return reason
     if key == "batch.labelled":
         return _labelled(learner.config, needs)
     if key == "coarse_ratio" and "coarse" not in needs.rows:
@@ -64,6 +65,23 @@ def unread(learner: Learner, key: str) -> str | None:
     lacking = [head for head in _heads_of(key) if not _has(network, head)]
     if lacking and len(lacking) == len(_heads_of(key)):
         return f"{method} has no {' and no '.join(lacking)}"
+    return None
+
+
+def _idle(learner: Learner, key: str) -> str | None:
+    """What a part says of its key."""
+    group, _, field = key.rpartition(".")
+    parts: dict[str, Part] = {
+        "objective": learner.objective,
+        "distiller": learner.distiller,
+        "predict": learner.inference.decides,
+    }
+    if isinstance(learner.distiller, SeveralDistillers):
+        parts |= {f"distiller.{name}": part for name, part in learner.distiller.each().items()}
+    part = parts.get(group)
+    for other, values in {} if part is None else part.idle.get(field, {}).items():
+        if (value := getattr(part, other)) in values:
+            return f"{group}.{other} is {value}"
     return None
 
 
@@ -91,6 +109,25 @@ def _merely_random(learner: Learner) -> list[str]:
         for name, crop in learner.config.views.policies.items()
         if crop.background == "swap" and crop.background_probability and name in seen - told
     ]
+
+
+def _undone(learner: Learner) -> list[str]:
+    """What a distiller does not do, or does to the objective's wish, whatever keys are given."""
+    config, distiller = learner.config, learner.distiller
+    parts = distiller.each() if isinstance(distiller, SeveralDistillers) else {}
+    found = []
+    for name, part in (parts or {str(config.distiller["name"]): distiller}).items():
+        heads = part.needs.heads
+        by_features = all(isinstance(head, Head) and head.on == "features" for head in heads)
+        if heads and by_features and learner.network.frozen:
+            found.append(f"distiller={name} has no effect: features of a frozen backbone stay")
+    wish = learner.objective.needs.labelled_from
+    if wish == "current" and learner.needs.labelled_from == "all" and config.memory.exemplars:
+        does = f"{config.method} then learns from, too"
+        found.append(
+            f"objective.labelled_from=current has no effect: exemplars distil, which {does}"
+        )
+    return found
 
 
 def _labelled(config: Config, needs: Needs) -> str | None:

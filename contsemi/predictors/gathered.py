@@ -50,6 +50,8 @@ class Gathered(Predictor, Generic[_S]):
     (``rounds`` above 0), or else for those that the objective gives it.
     """
 
+    idle: ClassVar = {key: {"rounds": [0]} for key in ("balance", "shrinkage")}
+
     rounds: int  # of expectation and maximisation; 0 believes the objective
     balance: int  # passes that bring the soft classes of a task to equal shares, in each round
     normalise: bool  # features to length one

@@ -17,6 +17,8 @@ from contsemi.types import Outputs
 class ClassMoments(Gathered[Moments]):
     """Linear discriminant analysis by moments that follow the features from task to task."""
 
+    idle: ClassVar = {"balance": {"rounds": [0]}}  # its scores are of a shrunken covariance
+
     ridge: float  # pull of the map that carries the moments along towards no drift
 
     needs_past: ClassVar[bool] = True

@@ -20,6 +20,7 @@ WITH = {
     ("trex", "memory"): ["objective.teacher=[]"],
     ("hiermatch", "base"): ["objective.weights.guesses=1", "objective.ramp=0"],
     ("csl", "index_by"): ["objective.labels_from=index"],
+    ("nnd", "alpha"): ["memory.embeddings=20"],
 }
 SMALL = [
     "scenario.classes=4",

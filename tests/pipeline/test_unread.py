@@ -35,6 +35,13 @@ from contsemi.pipeline.unread import notes, unread
         ("pixel_knn", "optim.epochs"),
         ("pixel_knn", "optim.lr"),
         ("pixel_knn", "views.policies.labelled.flip"),
+        ("contsemi", "predict.balance"),
+        ("frozen predict=ranpac", "predict.shrinkage"),
+        ("contsemi distiller=[nnd,cassle]", "distiller.cassle.off_diagonal"),
+        ("suave distiller=nnd distiller.alpha=1", "distiller.supports"),
+        ("trex objective.hidden_layers=0", "objective.hidden"),
+        ("promptcal objective.affinity_share=0", "objective.quantile"),
+        ("ascl objective.neighbours=0", "objective.variant"),
     ],
 )
 @pytest.mark.quick(3)
@@ -61,6 +68,9 @@ def test_a_method_says_what_it_has_no_use_for(method, key):
         ("finetune", "batch.unlabelled"),  # decides on the number of steps
         ("suave", "optim.freeze_directions"),
         ("hiermatch", "coarse_ratio"),
+        ("contsemi", "predict.shrinkage"),
+        ("frozen predict.rounds=3", "predict.balance"),
+        ("contsemi distiller=[nnd,cassle]", "distiller.cassle.hidden"),
     ],
 )
 @pytest.mark.quick(3)
@@ -92,6 +102,38 @@ def test_what_chooses_labels_where_each_image_has_one(key):
             assert bool(notes(compose.load(words), None, [key])) is told
     assert not notes(compose.load(["label_ratio=[100%,5%]", "scenario.tasks=2"]), None, [key])
     assert not notes(compose.load(["label_ratio=4/class"]), None, [key])
+
+
+FROZEN = ["model=efficientnet_lite0", "model.pretrained=false", "model.frozen=true"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["method=suave", "distiller=projected", *FROZEN],
+            "distiller=projected has no effect: fea",
+        ),
+        (["method=suave", "distiller=[feature,simreg]", *FROZEN], "distiller=simreg has no effect"),
+        (["method=suave", "distiller=feature", *FROZEN], ""),  # which holds the projector
+        (["method=suave", "distiller=projected"], ""),
+        (
+            ["method=finetune", "distiller=lwf", "memory.exemplars=20"],
+            "labelled_from=current has no effect: exemplars distil, which supervised+lwf then",
+        ),
+        (["method=finetune", "distiller=lwf"], ""),  # no exemplars are kept
+        (["method=suave", "distiller=nnd", "memory.exemplars=20"], ""),
+    ],
+)
+def test_what_a_distiller_does_not_do_is_told_without_a_key(words, told):
+    learner = Learner(compose.load(["device=cpu", *words]))
+    found = notes(learner.config, learner, [])
+    assert told in " ".join(found) if told else not found
+
+
+def test_the_rate_of_a_frozen_backbone_is_told():
+    learner = Learner(compose.load(["method=suave", "device=cpu", *FROZEN]))
+    assert unread(learner, "optim.backbone_lr") == "the backbone is frozen"
 
 
 @pytest.mark.thorough
