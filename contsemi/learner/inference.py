@@ -131,9 +131,7 @@ class Inference:
                 num_seen=self.num_seen,
                 index=self.config.memory.index,
             )
-            if (
-                not self.objective.decides
-            ):  # its heads are as they were drawn, or stand for no class
+            if not self.objective.decides:  # heads as drawn, or of no class
                 others = {n: x for n, x in others.items() if n not in ("classifier", "prototypes")}
             elif not self.decides.is_objective:
                 others = {"objective": self.objective_scores(outputs)} | others
