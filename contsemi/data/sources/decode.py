@@ -177,8 +177,8 @@ def side_lengths(file: Path | bytes) -> tuple[int, int] | None:
 
 
 def resize(images: Decoded, size: int | None) -> Decoded:
-    """Resizes decoded images [N, 3, s, s] by the same rule to [N, 3, S, S]."""
-    if size is None or images.shape[-1] == size:
+    """Resizes decoded images [N, 3, h, w] by the same rule to [N, 3, S, S]."""
+    if size is None or images.shape[-2:] == (size, size):
         return images
     asked = len(images) * 3 * size * size
     refuse_too_much(asked, f"data.size={size}", f"{len(images)} images of that side", "lower it")
