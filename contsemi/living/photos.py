@@ -50,8 +50,9 @@ def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
     """The files that a word of the command line stands for, one by one.
 
     Args:
-        given: a file, a folder (all images in it and below it, in the order of their names, also
-            those that only begin as images do; linked files are read, linked folders are not), or ``-`` for names that are read line by line.
+        given: a file, a folder (all images in it and below it, by name, also those that are only
+            by their beginning; linked files are read, linked folders are not), or ``-`` for names
+            that are read line by line.
         stream: where those come from; ``None`` for the standard input.
 
     Raises:
