@@ -167,6 +167,25 @@ def test_a_plan_names_further_columns_and_what_methods_are_compared_in(tmp_path)
 
 
 @pytest.mark.usefixtures("_plain_runs")
+def test_of_forgetting_who_has_less_stands_first_and_is_ahead(tmp_path):
+    of = plan(tmp_path, labels=["4/class"], measure="class_incremental.forgetting")
+    of.methods["none"] = []
+    jobs = of.jobs(tmp_path)
+    for job in jobs:
+        finish(job, 0.5)
+        path = job.folder / "results.json"
+        results = json.loads(path.read_text())
+        forgotten = {"ours": 0.1 + 0.01 * job.seed, "theirs": 0.3 + 0.01 * job.seed}
+        results["class_incremental"]["forgetting"] = forgotten.get(job.method)
+        path.write_text(json.dumps(results))
+    lines = [line for line in table(jobs, of.reference, of.columns, of.measure) if "|" in line]
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
+    assert [row[1] for row in rows[2:]] == ["ours", "theirs", "none"]
+    place = rows[0].index("ours ahead by")
+    assert [row[place] for row in rows[2:]] == ["-", "+20.0 [+20.0, +20.0]", "-"]
+
+
+@pytest.mark.usefixtures("_plain_runs")
 def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
     jobs = plan(tmp_path).jobs(tmp_path)
     finish(jobs[0], 0.5)
