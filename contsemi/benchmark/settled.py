@@ -27,7 +27,8 @@ def refuse_other_settings(jobs: Sequence[Job]) -> None:
     for job, asked in _asked(job for job in jobs if job.finished):
         made = _made(job.folder)
         if differing := differences(_common(made, asked), _common(asked, made)):
-            problem = f"is finished, with another {', '.join(differing[:3])}"
+            changed = ", ".join(differing[:3])
+            problem = f"is finished, with another {changed}"
             raise InputError(str(job.folder), problem, "give another --output, or remove it")
 
 
@@ -42,7 +43,8 @@ def _asked(jobs: Iterator[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
 
 
 def _made(folder: Path) -> dict[str, Any]:
-    found = read_written(folder / "manifest.json", mapping(json.loads), missing={})
+    path = folder / "manifest.json"
+    found: dict[str, Any] = read_written(path, mapping(json.loads), missing={})
     config = found.get("config")
     return _bound(config) if isinstance(config, dict) else {}
 

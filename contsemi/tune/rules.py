@@ -103,10 +103,10 @@ def refuse_shared(scenario: Scenario, tried: Scenario) -> None:
     """
     names = NAMES.get(scenario.dataset, ())
     used, found = (_classes(each, names) for each in (scenario, tried))
-    if shared := sorted(map(str, found if used is None else found & used)) if found else []:
-        problem = (
-            f"{first_of(shared, 5, ', ')} {'is' if len(shared) == 1 else 'are'} in the scenario"
-        )
+    shared = set() if found is None else found if used is None else found & used
+    if shared:
+        some = first_of(sorted(map(str, shared)), 5, ", ")
+        problem = f"holds classes of the scenario: {some}"
         raise InputError("--classes", problem, "name others, or use --rule first")
 
 
