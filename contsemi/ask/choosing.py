@@ -13,7 +13,7 @@ from contsemi.data.sources.listing import pool_files, relative, shown
 from contsemi.discovery import ROOMS, find_class
 from contsemi.errors import InputError, first_of
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
-from contsemi.living.label_list import given_classes, list_of
+from contsemi.living.label_list import labels_beside
 from contsemi.living.model import Model
 from contsemi.living.photos import in_chunks, refuse_no_folder
 from contsemi.living.progress import with_a_bar
@@ -61,8 +61,7 @@ def _without_label(photos: Path) -> list[Path]:
     files = pool_files(photos)
     if files.problems:
         raise InputError(shown(photos), first_of(files.problems, 5), _REPAIR)
-    labels = list_of(photos, None)
-    named = given_classes(photos, labels) if labels else {}
+    named = labels_beside(photos)
     return [path for path in files.paths if relative(photos, path) not in named]
 
 

@@ -24,6 +24,7 @@ def ask(arguments: Sequence[str] | None) -> int:
     from contsemi.ask.sheet import sheet
     from contsemi.data.sources.listing import relative
     from contsemi.devices.precision import choose_device
+    from contsemi.living.label_list import labels_beside
     from contsemi.living.model import load
     from contsemi.pipeline.work import fix_threads
     from contsemi.storage.atomic import write_atomically
@@ -31,7 +32,7 @@ def ask(arguments: Sequence[str] | None) -> int:
     model = load(given.model)
     fix_threads(model.saved.config, choose_device(model.saved.config.device))
     asked = chosen(model, photos, given.budget, given.by)
-    write_atomically(page, sheet(photos, asked, model.classes))
+    write_atomically(page, sheet(photos, asked, model.classes, labels_beside(photos)))
     for path, _ in asked:
         print(relative(photos, path))
     print(f"open {page}, give classes, and save labels.csv into {photos}", file=sys.stderr)

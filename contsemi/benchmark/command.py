@@ -6,6 +6,7 @@ from pathlib import Path
 
 from contsemi.benchmark import __doc__ as purpose
 from contsemi.benchmark.plan import Job, read
+from contsemi.benchmark.settled import refuse_other_settings
 from contsemi.benchmark.table import SIGN, table
 from contsemi.benchmark.training import train
 from contsemi.errors import InputError
@@ -22,6 +23,7 @@ def benchmark(arguments: Sequence[str] | None) -> int:
     jobs = plan.jobs(given.output.resolve(), given.settings)
     chosen = _chosen(jobs, {"only": given.only, "labels": given.labels, "seeds": given.seeds})
     refuse_others(given.output / "table.md", "--output", SIGN)
+    refuse_other_settings(jobs)
     with storage(given.output):
         make_folder(given.output)
     failed = train(chosen, given.jobs, lambda line: print(line, flush=True))

@@ -1,6 +1,7 @@
 """The results of a benchmark as Markdown."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import Any
@@ -9,7 +10,7 @@ from contsemi.benchmark.plan import ACCURACY, Job, Place
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.paired import paired_difference
 from contsemi.records.finished import FinishedRun, load_run
-from contsemi.report.words import is_share, one_line
+from contsemi.report.words import is_share, less_is_better, one_line
 
 COLUMNS: dict[str, Place] = {
     "average accuracy": ACCURACY,
@@ -33,8 +34,10 @@ def table(
         jobs: all runs; those that are not finished are left out.
         reference: name of the method that the others are compared with.
         more: further columns, at places of ``results.json``; shares are shown in percent.
-        measure: what methods are ordered by, best first, and compared in.
+        measure: what methods are ordered by, best first, and compared in; of forgetting, errors
+            and the like less is better, and the reference is ahead by what it has less.
     """
+    sign = -1 if less_is_better(measure[-1]) else 1
     pairs = list(dict.fromkeys(job.pair for job in jobs))
     seeds = "seeds" if all(job.order is None for job in jobs) else "runs"
     for labels in dict.fromkeys(job.labels for job in jobs):
@@ -51,10 +54,10 @@ def table(
         names = ["method", seeds, *headings, f"{reference} ahead by", "bytes", "seconds"]
         yield f"| {' | '.join(names)} |"
         yield "|---" * len(names) + "|"
-        for method, by_seed in sorted(runs.items(), key=lambda item: -_mean(item[1], measure)):
+        for method, by_seed in sorted(runs.items(), key=lambda item: _rank(item[1], measure, sign)):
             cells = [method, str(len(by_seed))]
             cells += [_spread(by_seed, *place) for _, place in columns]
-            ahead = _ahead(runs.get(reference, {}), by_seed, measure)
+            ahead = _ahead(runs.get(reference, {}), by_seed, measure, sign)
             cells += [ahead if method != reference else "-"]
             cells += [f"{max(run.results['memory_bytes'] for run in by_seed.values()):,}"]
             cells += [f"{max(run.results['seconds'] for run in by_seed.values()):.0f}"]
@@ -83,9 +86,10 @@ def _at(results: Mapping[str, Any], place: Place) -> Any:
     return value
 
 
-def _mean(by_seed: Mapping[int, FinishedRun], place: Place) -> float:
+def _rank(by_seed: Mapping[int, FinishedRun], place: Place, sign: int) -> float:
+    """The less, the further up; what has no number is last."""
     values = _values(by_seed, *place)
-    return sum(values.values()) / max(len(values), 1)
+    return -sign * fmean(values.values()) if values else inf
 
 
 def _spread(by_seed: Mapping[int, FinishedRun], *place: str) -> str:
@@ -97,10 +101,15 @@ def _spread(by_seed: Mapping[int, FinishedRun], *place: str) -> str:
 
 
 def _ahead(
-    reference: Mapping[int, FinishedRun], other: Mapping[int, FinishedRun], place: Place
+    reference: Mapping[int, FinishedRun],
+    other: Mapping[int, FinishedRun],
+    place: Place,
+    sign: int,
 ) -> str:
     """Mean of the paired difference, with its 95 % t interval."""
-    found = paired_difference(_values(reference, *place), _values(other, *place))
+    pair = (_values(each, *place) for each in (reference, other))
+    first, second = ({seed: sign * x for seed, x in values.items()} for values in pair)
+    found = paired_difference(first, second)
     if isinstance(found, Undefined):
         return "-"
     return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"

@@ -106,7 +106,7 @@ def opened(
         own=train.classes,
         test=(tests[unseen], torch.from_numpy(columns[test.targets.numpy()])[unseen]),
         digest=train.digest,
-        remarks=(*train.remarks, *_left_out(free, unseen)),
+        remarks=(*train.remarks, *_met_before(past, images, free, unseen)),
     )
 
 
@@ -126,9 +126,12 @@ def _drawn(config: Config, targets: NDArray[np.int64], names: tuple[str, ...]) -
     return named[choice.drawn(budget, targets[named], seed=seed, names=names)]
 
 
-def _left_out(free: Tensor, unseen: Tensor) -> list[str]:
-    """What is to be said of photos that are on one side because they were on the other."""
+def _met_before(past: Past, images: Tensor, free: Tensor, unseen: Tensor) -> list[str]:
+    """What is to be said of photos that an earlier lesson had, on this side or on the other."""
     said = []
+    if again := int(torch.isin(digests(images), past.learned).sum()):
+        problem = f"{again} photos were learned from in an earlier lesson: they count once more"
+        said.append(f"{problem}, as what this one says; --undo takes this lesson back")
     if tested := int((~free).sum()):
         said.append(f"{tested} photos are tested on since an earlier lesson: not learned from")
     if learned := int((~unseen).sum()):
@@ -184,7 +187,7 @@ def _by_list(
         digest="",
         remarks=(
             f"{len(rows)} of {len(images)} photos have a label in {shown(labels.name)}",
-            *_left_out(free, torch.ones(0, dtype=torch.bool)),
+            *_met_before(past, images, free, torch.ones(0, dtype=torch.bool)),
         ),
     )
 

@@ -19,6 +19,12 @@ def list_of(photos: Path, labels: Path | None) -> Path | None:
     return own if labels is None and own.is_file() else labels
 
 
+def labels_beside(photos: Path) -> dict[str, str]:
+    """What the list that lies in a folder says, as :func:`given_classes`; nothing without one."""
+    labels = list_of(photos, None)
+    return given_classes(photos, labels) if labels else {}
+
+
 def given_classes(photos: Path, labels: Path) -> dict[str, str]:
     """The class of each photo that a list names, by its path below the folder.
 

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contsemi.data.sources.decode import Unreadable, decode, resize
-from contsemi.data.sources.listing import JUNK, SUFFIXES, shown
+from contsemi.data.sources.listing import JUNK, SUFFIXES, looks_like_image, shown
 from contsemi.errors import InputError
 
 CHUNK = 128
 _BYTES = 1 << 26  # of the pixels of a chunk: of large photos there are fewer in one
 _LONGEST = 1 << 16  # of a name; paths have at most 4,096 bytes
+_NAMED = {*SUFFIXES, ".heic", ".heif", ".avif"}  # of phones: each has its reason, not no line
 
 
 class Photos(NamedTuple):
@@ -49,8 +50,9 @@ def found(given: str, stream: TextIO | None = None) -> Iterator[Path]:
     """The files that a word of the command line stands for, one by one.
 
     Args:
-        given: a file, a folder (all images in it and below it, by name; linked files are read,
-            linked folders are not), or ``-`` for names that are read line by line.
+        given: a file, a folder (all images in it and below it, by name, also those that are only
+            by their beginning; linked files are read, linked folders are not), or ``-`` for names
+            that are read line by line.
         stream: where those come from; ``None`` for the standard input.
 
     Raises:
@@ -87,7 +89,7 @@ def _below(folder: Path) -> Iterator[Path]:
         if path.is_dir():
             if not path.is_symlink():  # which may lead round in a circle
                 yield from _below(path)
-        elif path.suffix.lower() in SUFFIXES:
+        elif path.suffix.lower() in _NAMED or (path.is_file() and looks_like_image(path)):
             yield path
 
 

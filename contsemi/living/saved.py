@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,7 @@ def _of_run(folder: Path) -> Saved:
         config = config_of(facts["config"])
         run = identity(facts, bound(facts["config"]))
         names = list(facts["class_names"])
+        arrived = [list(each["columns"]) for each in facts["tasks"]]
     except OSError as error:
         problem = f"manifest.json cannot be read ({error.strerror})"
         raise InputError(where, problem, _FIX) from error
@@ -154,13 +156,18 @@ def _of_run(folder: Path) -> Saved:
     if config.baseline["name"] != "none":
         problem = f"{config.method} is a strategy of Avalanche, whose state is not saved"
         raise InputError(where, problem, "name a run of another method")
-    found = Checkpoints(folder / "checkpoints", run, anew=_RUN_ANEW).load()
+    checkpoints = Checkpoints(folder / "checkpoints", run, anew=_RUN_ANEW)
+    found = checkpoints.load()
+    if checkpoints.passed_over:  # as of a model: an older one would know less, silently
+        problem = f"{folder}: its last state is damaged ({checkpoints.passed_over[0]})"
+        raise StateDamaged(f"{problem}; {_RUN_ANEW}")
     if found is None:
         raise InputError(where, "has saved no state yet", "wait until its first task is over")
     state, record = found
     if Standing.of(record, len(record["matrices"]["class_incremental"])).place is not None:
         raise InputError(where, "is in the middle of a task", "wait until the task is over")
-    seen = _classes_seen(state, len(names))
+    learned = int(record["task"]) + bool(record["trained"])
+    seen = 1 + max(chain.from_iterable(arrived[:learned]), default=-1)
     return Saved(
         config=config,
         classes=tuple(names[:seen]),
@@ -168,14 +175,5 @@ def _of_run(folder: Path) -> Saved:
         record=record,
         facts=dict(facts),
         side=config.data.size or _SIDES.get(config.scenario.dataset, config.views.test_size),
-        tasks=int(record["task"]) + bool(record["trained"]),
+        tasks=learned,
     )
-
-
-def _classes_seen(state: Mapping[str, Any], names: int) -> int:
-    """Columns of what has one row a class; all names where nothing has."""
-    network, kept = state.get("network", {}), state.get("predictor", {})
-    for owner, name in ((kept, "counts"), (network, "classifier.weight")):
-        if name in owner:
-            return len(owner[name])
-    return names

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean, stdev
@@ -23,6 +23,9 @@ from contsemi.report.words import one_line, percent
 # Beside what makes runs others: seeds are averaged over, and the label budget is a column.
 COLUMNS = ("seed", "label_ratio")
 
+# Tasks and images: a difference in them is said of every method, not of the runs of one alone.
+PLACE = ("scenario.", "images")
+
 # More differing keys than this would hide the numbers.
 FEW_KEYS = 3
 
@@ -38,7 +41,8 @@ class Group:
 
     Attributes:
         scenario, method, labels: what they have in common; settings in which runs of one method
-            differ are part of its name.
+            differ are part of its name, and those of the scenario in which runs of any do.
+        place: keys in which its tasks or images are others than those of groups beside it.
         seeds: of each run, in order.
         values: name of a metric -> its class-incremental value in each run, ``None`` where it
             is not defined; ``seconds`` and ``memory_bytes`` likewise.
@@ -51,6 +55,7 @@ class Group:
     seeds: tuple[int, ...]
     values: Mapping[str, tuple[float | None, ...]]
     curves: NDArray[np.float64]
+    place: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,19 +87,25 @@ class Group:
 
 def compare(runs: Sequence[FinishedRun]) -> list[Group]:
     """Group runs by scenario, labels, method and settings, in the order of their names."""
-    grouped: dict[tuple[str, str, str], list[FinishedRun]] = defaultdict(list)
+    beside: dict[tuple[str, str], list[FinishedRun]] = defaultdict(list)
     for run in runs:
-        key = (str(run.results["scenario"]), run.labels, str(run.results["method"]))
-        grouped[key].append(run)
+        beside[str(run.results["scenario"]), run.labels].append(run)
     groups = []
-    for (scenario, labels, method), members in sorted(grouped.items()):
-        for settings, same in sorted(_by_settings(members).items()):
-            name = " ".join([method, *(f"{key}={value}" for key, value in settings)])
-            groups.append(_group(scenario, labels, name, same))
+    for (scenario, labels), rivals in sorted(beside.items()):
+        place = [key for key in _differing(map(_settings, rivals)) if key.startswith(PLACE)]
+        grouped: dict[str, list[FinishedRun]] = defaultdict(list)
+        for run in rivals:
+            grouped[str(run.results["method"])].append(run)
+        for method, members in sorted(grouped.items()):
+            for settings, same in sorted(_by_settings(members, rivals, place).items()):
+                name = " ".join([method, *(f"{key}={value}" for key, value in settings)])
+                groups.append(_group(scenario, labels, name, same, tuple(place)))
     return groups
 
 
-def _group(scenario: str, labels: str, method: str, members: list[FinishedRun]) -> Group:
+def _group(
+    scenario: str, labels: str, method: str, members: list[FinishedRun], place: tuple[str, ...]
+) -> Group:
     members.sort(key=lambda run: int(run.results["seed"]))
     return Group(
         scenario=scenario,
@@ -107,6 +118,7 @@ def _group(scenario: str, labels: str, method: str, members: list[FinishedRun]) 
         }
         | {name: tuple(run.results[name] for run in members) for name in COSTS},
         curves=np.array([_curve(run, max(map(_tasks, members))) for run in members]),
+        place=place,
     )
 
 
@@ -121,26 +133,40 @@ def _curve(run: FinishedRun, tasks: int) -> list[float]:
 
 
 def _by_settings(
-    runs: Sequence[FinishedRun],
+    runs: Sequence[FinishedRun], rivals: Sequence[FinishedRun], place: Sequence[str]
 ) -> dict[tuple[tuple[str, str], ...], list[FinishedRun]]:
-    """Runs of one method apart by the keys in which their configurations differ."""
-    flat = [_settings(run.config) for run in runs]
-    keys = sorted({key for each in flat for key in each})
-    differing = [key for key in keys if len({each.get(key) for each in flat}) > 1]
-    usual = {key: Counter(each.get(key, "-") for each in flat).most_common(1) for key in differing}
+    """Runs of one method apart by the keys in which they differ, or any two beside them do."""
+    flat, others = list(map(_settings, runs)), list(map(_settings, rivals))
+    differing = sorted({*_differing(flat), *place})
+    usual = {
+        key: Counter(each.get(key, "-") for each in (others if key in place else flat))
+        for key in differing
+    }
     found: dict[tuple[tuple[str, str], ...], list[FinishedRun]] = defaultdict(list)
     for run, each in zip(runs, flat, strict=True):
         own = [(key, each.get(key, "-")) for key in differing]
         if len(differing) > FEW_KEYS:  # then only what is unusual
-            own = [(key, value) for key, value in own if value != usual[key][0][0]]
+            own = [(key, value) for key, value in own if value != usual[key].most_common(1)[0][0]]
         found[tuple(own)].append(run)
     return found
 
 
-def _settings(config: Mapping[str, Any]) -> dict[str, str]:
-    """The keys that decide what a run computes, flattened, but for its seed."""
-    decisive = with_effect(config, "numbers")
-    return _flat({key: value for key, value in decisive.items() if key not in COLUMNS})
+def _differing(settings: Iterable[Mapping[str, str]]) -> list[str]:
+    """The keys that have several values, or are missing somewhere."""
+    flat = list(settings)
+    keys = sorted({key for each in flat for key in each})
+    return [key for key in keys if len({each.get(key) for each in flat}) > 1]
+
+
+def _settings(run: FinishedRun) -> dict[str, str]:
+    """The keys that decide what a run computes, flattened, but for its seed; and its images."""
+    decisive = with_effect(run.config, "numbers")
+    found = _flat({key: value for key, value in decisive.items() if key not in COLUMNS})
+    digests = run.manifest.get("dataset_digests")
+    # A share that is taken out for validation is drawn by the seed.
+    if isinstance(digests, Mapping) and found.get("scenario.validation", "0") in ("0", "0.0"):
+        found["images"] = ".".join(str(digests.get(split))[:4] for split in ("train", "test"))
+    return found
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -174,6 +200,10 @@ def remarks(groups: Sequence[Group]) -> list[str]:
     found = []
     if few:
         found.append(f"fewer than 3 seeds say little about the spread: {first_of(few, 5)}")
+    if place := dict.fromkeys(key for group in groups for key in group.place):
+        found.append(
+            f"not all have the same tasks and images: their names say {first_of([*place], 5)}"
+        )
     if twice:
         found.append(f"several runs have the same seed and count as one each: {first_of(twice, 5)}")
     return found

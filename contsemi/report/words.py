@@ -17,11 +17,18 @@ PLAIN = (
     "distance",
     "distance_of_mistakes",
 )
+# Metrics of which less is better, by a part of their names.
+LESS = ("forgetting", "gap_depth", "recovery_steps", "_error", "likelihood", "distance")
 
 
 def is_share(metric: str) -> bool:
     """Whether a metric of this name is read in percent."""
     return metric not in (*COUNTS, *PLAIN)
+
+
+def less_is_better(metric: str) -> bool:
+    """Whether the least of a metric of this name is the best."""
+    return any(part in metric for part in LESS)
 
 
 def percent(fraction: float | None) -> str:

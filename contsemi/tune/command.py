@@ -21,7 +21,7 @@ from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.storage.lock import FolderLock, InUse
 from contsemi.tune import __doc__ as purpose
 from contsemi.tune.chosen import write_experiment
-from contsemi.tune.rules import RULES, Place, trial_words
+from contsemi.tune.rules import RULES, Place, refuse_shared, trial_words
 from contsemi.tune.sampling import Sampling
 from contsemi.tune.search import Search, told
 from contsemi.tune.space import Space, space_of
@@ -40,7 +40,9 @@ def tune(arguments: Sequence[str] | None) -> int:
     space = space_of(config, words)
     place = RULES[given.rule](config, seeds, given.validation, given.classes)
     trial = trial_words(words, place)
-    compose.load(trial)
+    tried = compose.load(trial)
+    if given.classes is not None:
+        refuse_shared(config.scenario, tried.scenario)
     sampling = Sampling(space, seed=0)
     folder = given.output.resolve()
     refuse_foreign(folder)
@@ -72,12 +74,14 @@ def _report(
     best = manifest.trials[manifest.chosen or 0]
     values = [f"{key}={value}" for key, value in best.values.items()]
     labels = str(config.label_ratio)
+    # More trials may bring another choice, whose runs are others.
+    runs = manifest.folder / "runs" / f"{best.number:03d}"
     jobs = [
         Job(
             labels,
             config.method,
             seed,
-            manifest.folder / "runs" / f"seed{seed}",
+            runs / f"seed{seed}",
             (*words, *values, f"seed={seed}"),
         )
         for seed in seeds

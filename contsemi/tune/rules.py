@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from contsemi.config import Config, Scenario
 from contsemi.data.names import NAMES
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 
 OTHER_SEED = 100  # seeds below are for what is reported
 
@@ -93,6 +93,37 @@ def other_classes(scenario: Scenario) -> list[int]:
 
 def _ids(given: Sequence[int | str], names: Sequence[str]) -> list[int]:
     return [each if isinstance(each, int) else list(names).index(each) for each in given]
+
+
+def refuse_shared(scenario: Scenario, tried: Scenario) -> None:
+    """Refuses trials on a class that the scenario has: what it reports would rest on it.
+
+    Raises:
+        InputError: there is one. Of the first N classes of a folder it cannot be known.
+    """
+    names = NAMES.get(scenario.dataset, ())
+    used, found = (_classes(each, names) for each in (scenario, tried))
+    shared = set() if found is None else found if used is None else found & used
+    if shared:
+        some = first_of(sorted(map(str, shared)), 5, ", ")
+        problem = f"holds classes of the scenario: {some}"
+        raise InputError("--classes", problem, "name others, or use --rule first")
+
+
+def _classes(scenario: Scenario, names: Sequence[str]) -> set[int | str] | None:
+    """Those of a scenario, by their numbers where the data set's names are known.
+
+    ``None`` for all that there are, nothing where they cannot be known.
+    """
+    tasks = [
+        each for task in scenario.task_classes or () if isinstance(task, list) for each in task
+    ]
+    order = scenario.class_order if isinstance(scenario.class_order, list) else None
+    given = tasks or order or scenario.classes
+    if given is None:
+        return set(range(len(names))) if names else None
+    listed = given if isinstance(given, list) else range(given if names else 0)
+    return {names.index(each) if each in names else each for each in listed}
 
 
 def trial_words(words: Sequence[str], place: Place) -> list[str]:

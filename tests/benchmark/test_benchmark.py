@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from contsemi import compose
 from contsemi.benchmark.__main__ import main
 from contsemi.benchmark.plan import read
 from contsemi.benchmark.table import table
@@ -166,6 +167,25 @@ def test_a_plan_names_further_columns_and_what_methods_are_compared_in(tmp_path)
 
 
 @pytest.mark.usefixtures("_plain_runs")
+def test_of_forgetting_who_has_less_stands_first_and_is_ahead(tmp_path):
+    of = plan(tmp_path, labels=["4/class"], measure="class_incremental.forgetting")
+    of.methods["none"] = []
+    jobs = of.jobs(tmp_path)
+    for job in jobs:
+        finish(job, 0.5)
+        path = job.folder / "results.json"
+        results = json.loads(path.read_text())
+        forgotten = {"ours": 0.1 + 0.01 * job.seed, "theirs": 0.3 + 0.01 * job.seed}
+        results["class_incremental"]["forgetting"] = forgotten.get(job.method)
+        path.write_text(json.dumps(results))
+    lines = [line for line in table(jobs, of.reference, of.columns, of.measure) if "|" in line]
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
+    assert [row[1] for row in rows[2:]] == ["ours", "theirs", "none"]
+    place = rows[0].index("ours ahead by")
+    assert [row[place] for row in rows[2:]] == ["-", "+20.0 [+20.0, +20.0]", "-"]
+
+
+@pytest.mark.usefixtures("_plain_runs")
 def test_an_unfinished_benchmark_shows_what_is_there(tmp_path):
     jobs = plan(tmp_path).jobs(tmp_path)
     finish(jobs[0], 0.5)
@@ -186,6 +206,30 @@ def test_a_table_is_written_over_and_a_text_of_others_is_not(tmp_path, monkeypat
     assert main([str(path), "--output", str(out)]) == 2
     assert "of something else" in capsys.readouterr().err
     assert "I owe" in (out / "table.md").read_text()
+
+
+@pytest.mark.usefixtures("_plain_runs")
+def test_a_run_that_is_finished_with_other_settings_is_not_shown_as_one_of_these(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("contsemi.benchmark.command.train", lambda *_: {})
+    out, path = tmp_path / "out", tmp_path / "plan.yaml"
+    shared = ["scenario=digits_5tasks", "optim.epochs=1"]
+    for job in plan(tmp_path, shared=shared).jobs(out)[:3]:
+        finish(job, 0.5)
+        config = compose.load([*job.settings, "threads=1"]).model_dump()
+        del config["optim"]["clip"]  # as a version of before would not know it
+        (job.folder / "manifest.json").write_text(json.dumps({"config": config}))
+    assert main([str(path), "--output", str(out), "device=cpu"]) == 0
+    assert "| ours | 1 |" in (out / "table.md").read_text()
+    capsys.readouterr()
+    plan(tmp_path, shared=[*shared[:1], "optim.epochs=7"])
+    assert main([str(path), "--output", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert err == (
+        f"error: {out / '25_per_class' / 'ours' / 'seed0'}: is finished, with another "
+        "optim.epochs (1 -> 7); give another --output, or remove it\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,19 @@ def test_a_list_does_not_take_what_is_tested_on(photos, model, learned, tmp_path
     assert len(learned) == 1 and not set(held(folder)) & learned
 
 
+def test_a_lesson_that_was_given_before_says_so(photos, model, tmp_path, capsys):
+    """After a Ctrl-C, it may be, that came when the lesson was saved already."""
+    folder, heap = tmp_path / "model", tmp_path / "heap"
+    shutil.copytree(model, folder)
+    assert learn([str(folder), str(photos / "second")]) == 0
+    said = "photos were learned from in an earlier lesson: they count once more"
+    assert f"note: 16 {said}" in capsys.readouterr().out
+    shutil.copytree(photos / "second" / "train" / "fox", heap)
+    (heap / "labels.csv").write_text("000.jpg,elk\n")
+    assert learn([str(folder), str(heap)]) == 0
+    assert f"note: 8 {said}" in capsys.readouterr().out
+
+
 def test_a_photo_has_one_class_in_a_list(photos, model, tmp_path, capsys):
     folder, heap = tmp_path / "model", tmp_path / "heap"
     shutil.copytree(model, folder)

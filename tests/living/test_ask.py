@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from contsemi.ask.__main__ import main as ask
+from contsemi.ask.sheet import sheet
 from contsemi.learn.__main__ import main as learn
+from contsemi.living.label_list import labels_beside
 from contsemi.living.saved import read
 
 
@@ -43,8 +45,16 @@ def test_photos_that_have_a_label_are_not_asked_for(model, heap, tmp_path, capsy
     assert ask([*words, "--budget", "99"]) == 0
     asked = capsys.readouterr().out.splitlines()
     assert len(asked) == 6 and not {"1.jpg", "2.jpg"} & {*asked}
+    page = (tmp_path / "ask.html").read_text()  # what it saves takes the place of that list
+    assert 'data-file="1.jpg" data-class="fox"' in page and page.count("data-class=") == 2
     (tmp_path / "heap" / "labels.csv").write_text("nowhere.jpg,fox\n")
     assert ask([*words, "--budget", "99"]) == 2
+
+
+def test_a_class_is_written_as_the_model_calls_it(model, heap):
+    page = sheet(heap, [(heap / "1.jpg", "grey  cat")], ["black  cat", "grey  cat"], {}).decode()
+    assert page.count(">grey  cat</button>") == page.count(">black  cat</button>") == 1
+    assert page.count('value="grey  cat"') == 1
 
 
 def test_a_folder_that_learn_would_refuse_is_refused_before_anybody_gives_labels(
@@ -56,6 +66,12 @@ def test_a_folder_that_learn_would_refuse_is_refused_before_anybody_gives_labels
     assert ask([*words, "--sheet", str(tmp_path / "ask.html")]) == 2
     assert "linked.jpg is a link out of the folder" in capsys.readouterr().err
     assert not (tmp_path / "ask.html").exists()
+
+
+def wait_for(file):
+    until = time.monotonic() + 30
+    while not file.is_file() and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -74,9 +90,7 @@ def test_classes_are_clicked_typed_saved_and_learned(page, heap, model, browser,
         browser.type('arctic "fox", é')
     assert browser.value("document.getElementById('done').textContent") == "3"
     browser.click("#save")
-    until = time.monotonic() + 30
-    while not (saved / "labels.csv").is_file() and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(saved / "labels.csv")
     assert browser.wrong == []
     shutil.copytree(heap, tmp_path / "heap")
     shutil.copy(saved / "labels.csv", tmp_path / "heap")
@@ -84,6 +98,17 @@ def test_classes_are_clicked_typed_saved_and_learned(page, heap, model, browser,
     assert learn([str(tmp_path / "model"), str(tmp_path / "heap")]) == 0
     lesson = read(tmp_path / "model").record["history"][-1]
     assert set(lesson["classes"]) == {clicked, 'arctic "fox", é'} and lesson["labelled"] == 3
+    first = labels_beside(tmp_path / "heap")
+    name = next(f"{n}.jpg" for n in range(1, 8) if f"{n}.jpg" not in first)
+    again = sheet(tmp_path / "heap", [(tmp_path / "heap" / name, "owl")], ["owl"], first)
+    (tmp_path / "again.html").write_bytes(again)
+    (saved / "labels.csv").unlink()
+    browser.open(tmp_path / "again.html", width=1280)
+    browser.click("figure .near button")
+    browser.click("#save")
+    wait_for(saved / "labels.csv")
+    shutil.copy(saved / "labels.csv", tmp_path / "heap")
+    assert labels_beside(tmp_path / "heap") == first | {name: "owl"}
 
 
 @pytest.mark.slow

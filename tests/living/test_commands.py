@@ -17,11 +17,13 @@ import pytest
 import torch
 from PIL import Image
 
+import contsemi
 from contsemi import compose, pipeline
 from contsemi.learn.__main__ import main as learn
 from contsemi.living.card import card
 from contsemi.living.saved import read
 from contsemi.predict.__main__ import main as predict
+from contsemi.storage.checkpoint import Checkpoints
 
 
 def test_every_photo_has_a_line_with_its_likeliest_classes(model, photos, capsys):
@@ -136,6 +138,23 @@ def test_odd_photos_have_a_class_or_a_reason_in_their_order(model, tmp_path, cap
         assert ("classes" in row) == (name not in bad), row
 
 
+def test_a_folder_has_a_line_for_every_photo_in_it(model, photos, tmp_path, capsys):
+    """Also for what only begins as one, which is learned from too, and for what is not read."""
+    heap = tmp_path / "heap"
+    (heap / "below").mkdir(parents=True)
+    shutil.copy(photos / "first" / "test" / "cat" / "000.jpg", heap / "IMG_1")
+    shutil.copy(photos / "first" / "test" / "cat" / "000.jpg", heap / "below" / "a.jpg.part")
+    (heap / "IMG_2.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (heap / "notes.txt").write_text("none")
+    os.mkfifo(heap / "pipe")
+    assert predict([str(model), str(heap)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [
+        str(heap / name) for name in ("IMG_1", "IMG_2.HEIC", "below/a.jpg.part")
+    ]
+    assert "not a JPEG" in lines[1] and "cat" in lines[0] and "cat" in lines[2]
+
+
 def test_a_table_is_there_whole_or_not_at_all(model, photos, tmp_path, capsys, monkeypatch):
     table = tmp_path / "table.csv"
     old = "file,class_1,confidence_1,unknown,problem\n"
@@ -224,6 +243,35 @@ def test_so_are_lessons_whose_labels_stand_in_a_list(
         assert learn([str(model), str(heap), *words]) == 0
     (tmp_path / "rows").write_text("\n".join(str(8 * c + n) for c in range(4) for n in chosen))
     assert_same(tensors(model), in_one_run(f"scenario.labels={tmp_path / 'rows'}"))
+
+
+@pytest.mark.parametrize("predictor", ["moments", "ranpac", "index"])
+@pytest.mark.thorough
+def test_a_run_between_two_tasks_knows_the_classes_that_came(
+    in_one_run, photos, tmp_path, predictor
+):
+    in_one_run(f"predict={predictor}", *["predict.width=50"] * (predictor == "ranpac"))
+    folder = tmp_path / "run" / "checkpoints"
+    name = json.loads((folder / "MANIFEST.json").read_text())["body"]["run"]
+    assert Checkpoints(folder, name).drop() == 1
+    model = contsemi.load(tmp_path / "run")
+    assert model.classes == ("cat", "dog")
+    files = sorted((photos / "first" / "test").rglob("*.jpg"))
+    assert model.predict_proba(files).shape == (8, 2)
+    assert model.score(files, [file.parent.name for file in files]) > 0.6
+
+
+def test_a_run_whose_last_state_is_damaged_does_not_answer_by_an_older_one(
+    in_one_run, photos, tmp_path, capsys
+):
+    in_one_run()
+    state = max((tmp_path / "run" / "checkpoints").glob("state-*"))
+    state.write_bytes(state.read_bytes()[:-1] + b"?")
+    capsys.readouterr()
+    assert predict([str(tmp_path / "run"), str(photos / "first")]) == 4
+    said = capsys.readouterr()
+    assert not said.out and len(said.err.splitlines()) == 1
+    assert f"{tmp_path / 'run'}: its last state is damaged" in said.err
 
 
 def test_the_card_of_a_run_says_what_from_and_what_it_is_worth(in_one_run, tmp_path):

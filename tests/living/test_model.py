@@ -39,6 +39,15 @@ def test_photos_by_name_and_as_arrays_have_the_same_classes(loaded, photos):
     np.testing.assert_allclose(one, by_name[:1], atol=1e-5)
 
 
+@pytest.mark.parametrize("tall", [True, False])
+def test_an_array_is_cut_to_its_middle_whichever_side_is_as_wanted(loaded, tall):
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 30, 12), dtype=np.uint8)
+    given, square = images, images[:, :, 9:21]
+    if not tall:
+        given, square = given.swapaxes(2, 3), square.swapaxes(2, 3)
+    assert (loaded.predict_proba(given) == loaded.predict_proba(square)).all()
+
+
 @pytest.mark.parametrize("given", [None, 3, ["run"], b"run"])
 def test_what_is_no_path_is_refused(given):
     with pytest.raises(InputError, match=r"load\(path\): expected the path of a folder, got an? "):

@@ -72,6 +72,48 @@ def test_runs_of_one_method_with_other_settings_are_other_groups(make_run):
     ]
 
 
+def test_runs_on_other_photos_are_no_further_seeds(make_run):
+    """A folder of photos has the name of its scenario, whatever it holds."""
+    runs = []
+    for seed, images in enumerate(("ab" * 32, "ab" * 32, "cd" * 32)):
+        run = load_run(make_run(2, name=f"{seed}", seed=seed))
+        run.manifest["dataset_digests"] = {"train": images, "test": "ef" * 32}
+        runs.append(run)
+    groups = compare(runs)
+    assert [(group.method, group.seeds) for group in groups] == [
+        ("contsemi images=abab.efef", (0, 1)),
+        ("contsemi images=cdcd.efef", (2,)),
+    ]
+    assert "not all have the same tasks and images: their names say images" in remarks(groups)
+
+
+def test_methods_on_other_tasks_say_so(make_run):
+    """Two methods of one setting each, which differs: not only runs of one method tell."""
+    runs = []
+    for method, tasks in (("contsemi", 2), ("suave", 5)):
+        for seed in (0, 1, 2):
+            run = load_run(make_run(tasks, name=f"{method}-{seed}", method=method, seed=seed))
+            run.config.update(scenario={"tasks": tasks, "validation": 0.0}, optim={"lr": tasks})
+            runs.append(run)
+    groups = compare(runs)
+    names = [group.method for group in groups]
+    assert names == ["contsemi scenario.tasks=2", "suave scenario.tasks=5"]
+    assert remarks(groups) == [
+        "not all have the same tasks and images: their names say scenario.tasks"
+    ]
+
+
+def test_a_share_that_the_seed_has_drawn_for_validation_is_no_other_place(make_run):
+    runs = []
+    for seed in (0, 1, 2):
+        run = load_run(make_run(2, name=f"{seed}", seed=seed))
+        run.manifest["dataset_digests"] = {"train": f"{seed}" * 64, "test": f"{seed}" * 64}
+        run.config["scenario"] = {"validation": 0.25}
+        runs.append(run)
+    (group,) = compare(runs)
+    assert group.seeds == (0, 1, 2) and remarks([group]) == []
+
+
 def test_many_differing_keys_leave_room_for_the_numbers(make_run):
     """Only what is unusual stays in the name."""
     runs = []

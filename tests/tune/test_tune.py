@@ -300,11 +300,44 @@ def test_a_search_ends_in_an_experiment_that_a_run_takes(tmp_path, capsys, rule)
     best = max(trials, key=lambda each: each["score"])
     assert manifest["chosen"] == best["number"]
     made = compose.load([f"experiment={tmp_path / 'tuned_contsemi.yaml'}"]).model_dump()
-    done = yaml.safe_load((tmp_path / "runs" / "seed0" / "config.yaml").read_text())
+    made_by = tmp_path / "runs" / f"{best['number']:03d}" / "seed0"
+    done = yaml.safe_load((made_by / "config.yaml").read_text())
     assert made["optim"] == done["optim"] and made["objective"] == done["objective"]
     assert made["optim"]["lr"] == best["values"]["optim.lr"]
     assert done["scenario"]["validation"] == 0 and done["scenario"]["first_tasks"] is None
     assert f"rule {rule}" in (tmp_path / "tuned_contsemi.yaml").read_text()
+
+
+def test_runs_of_an_earlier_choice_are_not_shown_as_those_of_a_later_one(tmp_path, monkeypatch):
+    """With more trials another one is best: its seeds have not run yet."""
+    pytest.importorskip("optuna")
+    scores, jobs = [0.5, 0.9], []
+
+    def tried(search, *, trials, **_):
+        for number in range(len(search.manifest.trials), trials):
+            values = {"optim.lr": 0.001 * (1 + number)}
+            search.manifest.trials.append(
+                Trial(number=number, values=values, state="finished", score=scores[number])
+            )
+
+    monkeypatch.setattr(Search, "run", tried)
+    monkeypatch.setattr("contsemi.tune.command.train", lambda given, *_: jobs.append(given) or {})
+    monkeypatch.setattr("contsemi.tune.command.table", lambda *_: [])
+    words = ["scenario=cifar100_mini", "method=replay", "--seeds", "0,1", "--output", str(tmp_path)]
+    for trials in (1, 2):
+        assert main([*words, "--trials", str(trials)]) == 0
+    first, second = ({job.folder: job.settings[-2] for job in given} for given in jobs)
+    assert set(first.values()) == {"optim.lr=0.001"} and set(second.values()) == {"optim.lr=0.002"}
+    assert not first.keys() & second.keys()
+
+
+@pytest.mark.parametrize("classes", ["[20,21,22,23,3]", "[apple,chair,clock,cloud,couch]", "30"])
+def test_other_classes_that_are_the_scenarios_own_are_refused(tmp_path, capsys, classes):
+    words = ["scenario=cifar100_mini", "method=suave", "--output", str(tmp_path / "out")]
+    assert main([*words, "--classes", classes]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: --classes: holds classes of the scenario: ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_fault_in_the_code_of_a_part_ends_the_search_with_its_line(search, monkeypatch, tmp_path):

@@ -1,12 +1,12 @@
 """One image file -> uint8 [3, S, S], by one rule for every source.
 
 The content decides the format, not the name. The EXIF orientation is applied; 16-bit grey is
-scaled by 1/257, never clipped; transparency is composited on white; CMYK and the like are
-converted to RGB; a file of several frames or pages is refused, but not the previews that cameras
-put behind a JPEG. The largest centred square is resized to the wanted side with Pillow's
-antialiased bilinear filter (which is resizing the short side and cropping the centre, without the
-detour over a huge array for extreme aspect ratios); a JPEG is decoded at a half, a quarter or an
-eighth of its size where that is still twice the wanted side.
+scaled by 1/257, never clipped, whichever end is white; transparency is composited on white; CMYK
+and the like are converted to RGB; a file of several frames or pages is refused, but not the
+previews that cameras put behind a JPEG. The largest centred square is resized to the wanted side
+with Pillow's antialiased bilinear filter (which is resizing the short side and cropping the centre,
+without the detour over a huge array for extreme aspect ratios); a JPEG is decoded at a half, a
+quarter or an eighth of its size where that is still twice the wanted side.
 
 Strangers' files cost at most some 150 MB: what the header says is looked at before a pixel is
 decoded, a JPEG of a large camera is decoded at a half, a quarter or an eighth of its size (as
@@ -38,6 +38,7 @@ LEAST = 2  # times the wanted side that a JPEG is decoded to at least, where it 
 BAND = 2**20  # pixels that are composited at a time
 GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and its turns by a quarter
+PHOTOMETRIC, WHITE_IS_0 = 262, 0  # a tag of TIFF
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 Decoded = NDArray[np.uint8]
@@ -177,8 +178,8 @@ def side_lengths(file: Path | bytes) -> tuple[int, int] | None:
 
 
 def resize(images: Decoded, size: int | None) -> Decoded:
-    """Resizes decoded images [N, 3, s, s] by the same rule to [N, 3, S, S]."""
-    if size is None or images.shape[-1] == size:
+    """Resizes decoded images [N, 3, h, w] by the same rule to [N, 3, S, S]."""
+    if size is None or images.shape[-2:] == (size, size):
         return images
     asked = len(images) * 3 * size * size
     refuse_too_much(asked, f"data.size={size}", f"{len(images)} images of that side", "lower it")
@@ -218,7 +219,10 @@ def _refuse_unfit(image: Image.Image) -> None:
 def _fixed(image: Image.Image) -> Image.Image:
     """``image`` in mode L or RGB by the fixed rules."""
     if image.mode in GREY16:
-        return _from_16_bits(np.asarray(image))
+        values = np.asarray(image)
+        # Pillow turns those of 8 bits round, and not these.
+        turned = image.mode != "I" and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_0
+        return _from_16_bits(65535 - values if turned else values)
     if image.mode == "F":
         raise Unreadable("floating-point pixels have no fixed range")
     if image.mode in TRANSPARENT or "transparency" in image.info:

@@ -281,7 +281,7 @@ def _take(root: Path, path: Path, entry: "os.DirEntry[str]", files: Files, *, ta
         files.problems.append(f"{relative(root, path)} is a folder, and {where}")
     elif not stat.S_ISREG(state.st_mode):
         files.problems.append(f"{relative(root, path)} is not a file")
-    elif path.suffix.lower() not in SUFFIXES and not _starts_as_image(path):
+    elif not looks_like_image(path):
         files.passed_over.append(relative(root, path))
     else:
         files.paths.append(path)
@@ -310,7 +310,10 @@ def _leads_to(kind: Callable[[], bool]) -> bool:
         return False
 
 
-def _starts_as_image(path: Path) -> bool:
+def looks_like_image(path: Path) -> bool:
+    """Whether a regular file is called as images are, or begins as one."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
     try:
         with path.open("rb") as stream:
             start = stream.read(16)

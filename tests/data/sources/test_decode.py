@@ -58,6 +58,16 @@ def test_16_bit_grey_is_scaled_not_clipped(kind: str) -> None:
     )
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_whose_zero_is_white_is_no_negative(bits: int) -> None:
+    """Pillow writes those of 8 bits the other way round, and those of 16 as they are."""
+    deep = RANDOM.integers(0, 2**bits, (20, 20)).astype(f"u{bits // 8}")
+    given = deep if bits == 8 else 65535 - deep
+    expected = np.rint(deep / (1 if bits == 8 else 257)).astype(np.uint8)
+    content = encoded(Image.fromarray(given), "TIFF", tiffinfo={262: 0})
+    np.testing.assert_array_equal(decode(content, None), [expected] * 3)
+
+
 def test_16_bit_pgm_is_scaled() -> None:
     deep = RANDOM.integers(0, 65536, (4, 4)).astype(">u2")
     expected = np.rint(deep / 257).astype(np.uint8)
