@@ -27,7 +27,8 @@ def section(group, name):
 PAIRS = [
     (name, "none") for name in yaml_files("objective") if name not in ("none", "nearest", "known")
 ]
-PAIRS += [("suave", name) for name in yaml_files("distiller") if name != "none"]
+PAIRS += [("suave", name) for name in yaml_files("distiller") if name not in ("none", "lwf")]
+PAIRS += [("fixmatch", "lwf")]  # whose classifier it keeps
 PAIRS += [(name, "nnd") for name in ("swav", "dino", "daino")]
 
 

@@ -170,15 +170,25 @@ def test_too_little_device_memory_says_what_to_lower(start, tmp_path, monkeypatc
 # Every method
 
 
+def hierarchy(method, folder):
+    """Words that give the digits coarse classes, for the method that is refused without."""
+    if method != "hiermatch":
+        return ()
+    file = folder / "above.yaml"
+    file.write_text("round: [0, 6, 8, 9]\nother: [1, 2, 3, 4, 5, 7]\n")
+    return (f"scenario.hierarchy={file}",)
+
+
 @pytest.mark.parametrize(
     "path", sorted((resources.conf() / "method").glob("*.yaml")), ids=lambda p: p.stem
 )
 @pytest.mark.quick(1)
 def test_every_method_runs(path, small, undrawn, tmp_path):
-    words = ("scenario.classes=4", "scenario.tasks=2", f"output={tmp_path}")
+    words = ("scenario.classes=4", "scenario.tasks=2", f"output={tmp_path / 'run'}")
+    words += hierarchy(path.stem, tmp_path)
     returned = pipeline.run(small(f"method={path.stem}", *words))
     assert returned["method"] == path.stem
-    assert np.isfinite(matrix_of(tmp_path)[1]).all()
+    assert np.isfinite(matrix_of(tmp_path / "run")[1]).all()
     chance = 0.25
     assert returned["task_incremental"]["average_accuracy"] > chance
     assert returned["memory_bytes"] == sum(returned["memory"].values())
@@ -197,8 +207,9 @@ def test_every_method_runs_in_a_stream_as_it_is(name, small, undrawn, tmp_path):
 
     But for ``joint_semi``, which makes one task of the stream, where these are nothing.
     """
-    returned = pipeline.run(small(f"method={name}", "scenario=digits_wild", f"output={tmp_path}"))
-    assert np.isfinite(matrix_of(tmp_path)[-1]).all()
+    words = ("scenario=digits_wild", f"output={tmp_path / 'run'}", *hierarchy(name, tmp_path))
+    returned = pipeline.run(small(f"method={name}", *words))
+    assert np.isfinite(matrix_of(tmp_path / "run")[-1]).all()
     chance = 1 / 8
     assert returned["task_incremental"]["average_accuracy"] > chance
 
