@@ -1,5 +1,6 @@
 """A model to use: a run's last state behind the methods that scikit-learn knows."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -123,20 +124,34 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
         trust = getattr(self.learner.inference.decides, "trust", None)
         return 1.0 if trust is None else float(trust.temperature)
 
+    @property
+    def least_share(self) -> float:
+        """The least share of images of known classes that :meth:`limit` can keep to."""
+        return 1 / (len(self._strangeness()) + 1)
+
     def limit(self, share: float) -> float:
-        """The strangeness that this share of images of known classes exceeds.
+        """The strangeness that no more than this share of images of known classes exceeds.
+
+        On average over what was left out; a share below :attr:`least_share` takes its strangest.
 
         Raises:
             InputError: it is no share, or the model has not learned how far known images are.
         """
         if not 0 < share < 1:
             raise InputError("--unknown", f"is {share}", "give a share between 0 and 1")
+        known = self._strangeness().double().sort().values
+        # Of one more image like these each rank is as likely: the conformal quantile.
+        rank = math.ceil((len(known) + 1) * (1 - share) - 1e-9)
+        return float(known[min(rank, len(known)) - 1])
+
+    def _strangeness(self) -> Tensor:
         trust = getattr(self.learner.inference.decides, "trust", None)
         if trust is None or not len(trust.strangeness):
             problem = "this model has not learned how far images of known classes are"
             fix = "leave it out; it is learned of two labels of a class, in runs by predict=moments"
             raise InputError("--unknown", problem, fix)
-        return float(torch.quantile(trust.strangeness.double(), 1 - share))
+        strangeness: Tensor = trust.strangeness
+        return strangeness
 
     def answers(self, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """Of images uint8 [n, 3, S, S]: probabilities [n, C], and strangeness [n], NaN for none.

@@ -1,5 +1,6 @@
 """The words of ``python -m contsemi.predict`` and what they do."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from contsemi.errors import InputError
 from contsemi.report.door import Parser
 from contsemi.storage.own import refuse_others
 
+_TOO_FEW = "note: --unknown {:g} is less than the labelled photos can tell; {:.2g} is kept to"
 _MOST = 10_000  # classes that an answer names: a table has two columns for each
 
 
@@ -30,6 +32,8 @@ def predict(arguments: Sequence[str] | None) -> int:
     paths, model = found(given.photos), load(given.run)
     fix_threads(model.saved.config, choose_device(model.saved.config.device))
     limit = None if given.unknown is None else model.limit(given.unknown)
+    if given.unknown is not None and given.unknown < model.least_share:
+        print(_TOO_FEW.format(given.unknown, model.least_share), file=sys.stderr)
     rows = answers(model, paths, top=given.top, limit=limit)
     if table is not None:  # what a link names, not the link
         as_table(rows, table, given.top)

@@ -44,6 +44,14 @@ def test_json_and_table_say_the_same(model, photos, tmp_path, capsys):
     assert [row["unknown"] == "yes" for row in table] == [row["unknown"] for row in rows]
 
 
+@pytest.mark.parametrize(("share", "told"), [("0.5", False), ("0.001", True)])
+def test_a_share_that_the_labelled_photos_cannot_tell_is_told(model, photos, capsys, share, told):
+    assert predict([str(model), str(photos / "first" / "test"), "--unknown", share]) == 0
+    printed = capsys.readouterr()
+    assert ("less than the labelled photos can tell" in printed.err) == told
+    assert len(printed.out.splitlines()) == 8
+
+
 def test_names_are_read_from_the_input(model, photos, capsys, monkeypatch):
     file = photos / "first" / "test" / "cat" / "000.jpg"
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{file}\nnot there.jpg\n"))

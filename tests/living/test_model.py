@@ -103,6 +103,24 @@ def test_what_is_no_share_is_refused(loaded, share):
         loaded.unknown([], share)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3, 0.5])
+@pytest.mark.parametrize("number", [1, 16, 19, 20, 99])
+def test_of_photos_like_those_left_out_no_more_than_the_share_is_unknown(
+    loaded, monkeypatch, number, share
+):
+    """Of one more than were left out, each in turn the new one: a count instead of a rank."""
+    values = torch.randn(number + 1, generator=torch.Generator().manual_seed(number))
+    beyond = 0
+    for new in range(number + 1):
+        rest = torch.cat([values[:new], values[new + 1 :]])
+        trust = Trust(torch.tensor(1.0), rest)
+        monkeypatch.setattr(loaded.learner.inference.decides, "trust", trust)
+        beyond += bool(values[new] > loaded.limit(share))
+    kept_to = max(share, loaded.least_share)
+    assert loaded.least_share == pytest.approx(1 / (number + 1))
+    assert beyond <= kept_to * (number + 1) + 1e-9 < beyond + 1
+
+
 def test_what_is_no_photo_is_refused(loaded, tmp_path):
     (tmp_path / "odd.jpg").write_bytes(b"no photo")
     with pytest.raises(InputError, match=r"odd\.jpg"):
