@@ -168,7 +168,8 @@ def known_features(
     if not network.frozen:
         return None
     views = config.views
-    view = (views.mean, views.std, views.test_size, views.test_crop)
+    view: tuple[object, ...] = (views.mean, views.std, views.test_size, views.test_crop)
+    view += ("mirrored",) * views.test_mirrored
     made_by = (weights_digest(network.backbone), view, str(precision), device.type)
     return KnownFeatures(folder_of(config.data.cache, *made_by))
 
@@ -324,10 +325,12 @@ def refuse_without_labels(config: Config, objective: Objective, *, keeps_rows: b
         return
     memory, own = config.memory, config.objective
     predicts = Predictor.named(config.predict).is_objective
+    begins = config.predict.get("rounds") and config.predict.get("prior") == "objective"
     picks = Selection.named(memory.selection).wants_probs
     views = "objective.labelled_views above 0, or " if "labelled_views" in own else ""
     for key, asks, fix in (
         ("predict", predicts, f"set {views}predict=moments"),
+        ("predict.prior", begins, "set it to even, or predict.rounds to 0"),
         (
             "memory.pseudo_labels",
             memory.exemplars and memory.pseudo_labels is not None,
