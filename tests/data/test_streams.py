@@ -142,6 +142,19 @@ def test_labels_of_each_task() -> None:
     assert made.experiences[1].pool_columns == (0, 1, 2, 3)
 
 
+def test_a_frozen_list_keeps_to_the_budget_of_each_task(tmp_path: Path) -> None:
+    """As many labels in all, but in a task that has none: such a list was taken in silence."""
+    rows = np.concatenate([np.flatnonzero(number == TARGETS)[:4] for number in (2, 3)])
+    file = tmp_path / "labels.txt"
+    file.write_text("\n".join(map(str, rows)))
+    message = r"has 0 rows of task 1, label_ratio=\[4/class, 0%, .* set label_ratio=\[0,8/288,0,0,0\]"
+    with pytest.raises(InputError, match=message):
+        stream(["4/class", 0, 0, 0, 0], labels=str(file))
+    for fitting in ([0, "4/class", 0, 0, 0], "[0,8/288,0,0,0]"):
+        made = stream(fitting, labels=str(file))
+        assert [len(e.labelled) for e in made.experiences] == [0, 8, 0, 0, 0]
+
+
 def lists(folder: Path, **files: str) -> str:
     for name, text in files.items():
         (folder / f"{name}.txt").write_text(text)
