@@ -147,7 +147,9 @@ def test_a_frozen_list_keeps_to_the_budget_of_each_task(tmp_path: Path) -> None:
     rows = np.concatenate([np.flatnonzero(number == TARGETS)[:4] for number in (2, 3)])
     file = tmp_path / "labels.txt"
     file.write_text("\n".join(map(str, rows)))
-    message = r"has 0 rows of task 1, label_ratio=\[4/class, 0%, .* set label_ratio=\[0,8/288,0,0,0\]"
+    message = (
+        r"has 0 rows of task 1, label_ratio=\[4/class, 0%, .* set label_ratio=\[0,8/288,0,0,0\]"
+    )
     with pytest.raises(InputError, match=message):
         stream(["4/class", 0, 0, 0, 0], labels=str(file))
     for fitting in ([0, "4/class", 0, 0, 0], "[0,8/288,0,0,0]"):
