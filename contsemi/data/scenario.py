@@ -242,7 +242,11 @@ def _facts(made: Plan, pool: Integers, train: ImageSet, task: int) -> dict[str, 
     """How many images of each class come in a task: columns first, then novel classes."""
     targets = train.targets.numpy()
     classes = [*made.coming.order, *made.coming.novel]
-    counts = np.bincount(targets[made.coming.arrives == task], minlength=max(classes) + 1)
+    come = np.flatnonzero(made.coming.arrives == task)
+    if made.lists is not None and made.lists.unlabelled is not None:  # then no others come
+        come = np.union1d(pool, made.labelled[made.coming.arrives[made.labelled] == task])
+        come = come[targets[come] >= 0]
+    counts = np.bincount(targets[come], minlength=max(classes) + 1)
     return {
         "images": counts[classes].tolist(),
         "novel": [train.classes[number] for number in made.coming.novel],

@@ -184,6 +184,12 @@ def test_lists_of_rows(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [e.labels.tolist() for e in made.experiences] == [[0, 1], [], [3, 3]]
     assert [e.unlabelled.tolist() for e in made.experiences] == [[5, 6, 7], [8], [9, 1000]]
+    for facts, experience in zip(made.facts, made.experiences, strict=True):  # and no other comes
+        come = set(experience.unlabelled.tolist()) | set(experience.labelled.tolist())
+        assert facts["images"] == [sum(TARGETS[[*come]] == n) for n in made.class_order]
+    for key, value in (("unlabelled", "seen"), ("unlabelled_share", 0.5)):
+        with pytest.raises(InputError, match=rf"{key}: has no effect, as unlabelled\.txt"):
+            stream(f"4/{images}", tasks=None, lists=folder, **{key: value})
     with pytest.raises(InputError, match=r"has 4 rows, label_ratio=5% asks for"):
         stream("5%", tasks=None, lists=folder)
 
