@@ -65,7 +65,22 @@ def read_lists(scenario: Scenario, targets: Integers, names: Sequence[str]) -> L
         raise InputError("scenario.tasks", problem, "set scenario.tasks=null")
     labelled = _rows(folder / LABELLED, where, len(classes), len(targets))
     _refuse_strange(labelled, classes, targets, f"{where}/{LABELLED}")
-    return Lists(classes, labelled, _rows(folder / UNLABELLED, where, len(classes), len(targets)))
+    unlabelled = _rows(folder / UNLABELLED, where, len(classes), len(targets))
+    if unlabelled is not None:
+        _refuse_beside(scenario)
+    return Lists(classes, labelled, unlabelled)
+
+
+def _refuse_beside(scenario: Scenario) -> None:
+    """Nothing else says what a pool is of where a file does."""
+    beside = {
+        "unlabelled": scenario.unlabelled != "current",
+        "unlabelled_share": scenario.unlabelled_share < 1,
+        "unlabelled_root": scenario.unlabelled_root is not None,
+    }
+    if given := [key for key, is_given in beside.items() if is_given]:
+        problem = f"has no effect, as {UNLABELLED} of scenario.lists says which images come when"
+        raise InputError(f"scenario.{given[0]}", problem, "leave one out")
 
 
 def _lines(path: Path) -> list[str] | None:

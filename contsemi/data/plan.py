@@ -67,7 +67,7 @@ def plan(
         if len(novel := labelled[~found.may_be_labelled(train.targets)[labelled]]):
             problem = f"labels row {novel[0]}, whose class never gets a label"
             raise InputError(f"scenario.lists={scenario.lists}", problem, "set scenario.novel=0")
-        _refuse_count("scenario.lists", len(labelled), budget, found, train.targets)
+        _refuse_count("scenario.lists", labelled, budget, found, train.targets)
     elif scenario.labels is not None:
         labelled = _frozen(Path(scenario.labels), budget, found, train)
     elif not choice.asks_network:
@@ -118,22 +118,33 @@ def _frozen(path: Path, budget: LabelBudget, found: Coming, train: Named) -> Int
         problem = f"row {row} is of class {names[targets[row]]!r}, which {novel}"
         fix = "is this the list of another scenario?"
         raise InputError(f"{where} line {stray[0] + 1}", problem, fix)
-    _refuse_count(where, len(rows), budget, found, targets)
+    _refuse_count(where, rows, budget, found, targets)
     return rows
 
 
 def _refuse_count(
-    where: str, given: int, budget: LabelBudget, found: Coming, targets: Integers
+    where: str, rows: Integers, budget: LabelBudget, found: Coming, targets: Integers
 ) -> None:
-    """Refuses a list of another length than the budget, rounded once or in each task."""
-    allowed = found.may_be_labelled(targets)
-    by_task = sum(_most(budget, found, targets))
-    images = int(allowed.sum())
-    whole = by_task
-    if not budget.per_task and budget.ratio is not None:
-        whole = budget.count(images)
-    if given not in (by_task, whole):
-        real = LabelBudget.parse(f"{given}/{images}") if given else "[...]"
+    """Refuses a list of another length than the budget, rounded once or in each task.
+
+    Where each task has a budget of its own, each task's part of the list has to have its length.
+    """
+    allowed, given = found.may_be_labelled(targets), len(rows)
+    most, images = _most(budget, found, targets), int(allowed.sum())
+    if budget.per_task:
+        own = np.bincount(found.arrives[rows], minlength=len(most))
+        if own.tolist() != list(most):
+            come = np.bincount(found.arrives[allowed], minlength=len(most))
+            real = ",".join(f"{n}/{m}" if n else "0" for n, m in zip(own, come, strict=True))
+            task = next(t for t, n in enumerate(own) if n != most[t])
+            asked = f"label_ratio={budget} asks for {most[task]}"
+            problem = f"has {own[task]} rows of task {task + 1}, {asked}"
+            fix = f"set label_ratio=[{real}], or give the list that fits"
+            raise InputError(where, problem, fix)
+        return
+    whole = sum(most) if budget.ratio is None else budget.count(images)
+    if given not in (sum(most), whole):
+        real = str(LabelBudget.parse(f"{given}/{images}")) if given else "[...]"
         problem = f"has {given} rows, label_ratio={budget} asks for {whole}"
         raise InputError(where, problem, f"set label_ratio={real}, or give the list that fits")
 

@@ -1,5 +1,6 @@
 """A scenario and a label budget over a dataset -> the stream that training and evaluation get."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from contsemi.data.plan import Plan, plan
 from contsemi.data.pools import kinds_of, pools, wants_foreign
 from contsemi.data.sources import digits
 from contsemi.data.sources.folder import load_pool
-from contsemi.data.twins import row_digests
+from contsemi.data.twins import Digests, row_digests
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget, digest
 from contsemi.labels.choices.choice import Choice
@@ -67,6 +68,8 @@ class Stream:
         label_digest: SHA-256 of the sorted ``label_indices``.
         novel: dataset class ids that never get a label, which have no column.
         remarks: what a user should know of the stream, one line each.
+        outside_digest: SHA-256 of what neither the data set nor the configuration decides: lists
+            that a user brings, and images of another folder; empty where there is neither.
         facts: of each task how many images come of each class and of each unlabelled kind; for
             records alone.
         test_files: the file of each test image, by row; none where images are no files.
@@ -82,6 +85,7 @@ class Stream:
     label_digest: str
     novel: tuple[int, ...] = ()
     remarks: tuple[str, ...] = ()
+    outside_digest: str = ""
     facts: list[dict[str, Any]] = field(default_factory=list)
     test_files: tuple[str, ...] = ()
 
@@ -96,6 +100,7 @@ def build(
     data: Data | None = None,
     choice: Choice | None = None,
     coarse_ratio: float = 0.0,
+    tested: ImageSet | None = None,
 ) -> Stream:
     """Divides a dataset into tasks and hides the labels beyond the budget.
 
@@ -109,6 +114,7 @@ def build(
             process per core.
         choice: which images get their label; ``None`` for a share of each class.
         coarse_ratio: share of the images without a label whose coarse label is known.
+        tested: further images that must not train: the real test, where ``test`` is held out.
 
     Raises:
         InputError: the scenario, the budget or the label list do not fit the dataset.
@@ -117,7 +123,8 @@ def build(
     refuse_without_coarse(coarse_ratio, train)
     order = made.coming.order
     column_of = _columns(order, len(train.classes))
-    foreign, remarks = _without_tested(_foreign(scenario, test, data), test)
+    kept_apart = [test] if tested is None else [test, tested]
+    foreign, pixels, remarks = _without_tested(_foreign(scenario, kept_apart, data), kept_apart)
     cache = None if data is None else data.cache
     images = train.images if foreign is None else _with_foreign(train.images, foreign, cache)
     outside = None if foreign is None else np.arange(len(train), len(images))
@@ -139,9 +146,20 @@ def build(
         label_digest=digest(labelled),
         novel=tuple(made.coming.novel),
         remarks=remarks,
+        outside_digest=_outside_digest(scenario, made, found, pixels),
         facts=[_facts(made, pool, train, task) for task, pool in enumerate(found[first])],
         test_files=_files(train.place, test),
     )
+
+
+def _outside_digest(
+    scenario: Scenario, made: Plan, found: Sequence[Integers], pixels: Digests
+) -> str:
+    if scenario.lists is None and not len(pixels):
+        return ""
+    classes = repr((made.coming.first, made.coming.present))
+    rows = [pool.astype("<i8").tobytes() + b"\n" for pool in found]
+    return hashlib.sha256(b"".join([classes.encode(), *rows, pixels.tobytes()])).hexdigest()
 
 
 def _files(root: Path | None, split: ImageSet) -> tuple[str, ...]:
@@ -224,7 +242,11 @@ def _facts(made: Plan, pool: Integers, train: ImageSet, task: int) -> dict[str, 
     """How many images of each class come in a task: columns first, then novel classes."""
     targets = train.targets.numpy()
     classes = [*made.coming.order, *made.coming.novel]
-    counts = np.bincount(targets[made.coming.arrives == task], minlength=max(classes) + 1)
+    come = np.flatnonzero(made.coming.arrives == task)
+    if made.lists is not None and made.lists.unlabelled is not None:  # then no others come
+        come = np.union1d(pool, made.labelled[made.coming.arrives[made.labelled] == task])
+        come = come[targets[come] >= 0]
+    counts = np.bincount(targets[come], minlength=max(classes) + 1)
     return {
         "images": counts[classes].tolist(),
         "novel": [train.classes[number] for number in made.coming.novel],
@@ -251,7 +273,9 @@ def _test_tasks(made: Plan, column_of: Integers, targets: Integers) -> list[Test
     return found
 
 
-def _foreign(scenario: Scenario, test: ImageSet, data: Data | None) -> Tensor | None:
+def _foreign(
+    scenario: Scenario, kept_apart: Sequence[ImageSet], data: Data | None
+) -> Tensor | None:
     """Images of another folder, where the scenario takes unlabelled images from there."""
     if not wants_foreign(scenario):
         return None
@@ -261,31 +285,37 @@ def _foreign(scenario: Scenario, test: ImageSet, data: Data | None) -> Tensor | 
         problem = "is missing, and scenario.unlabelled=folder"
         raise InputError("scenario.unlabelled_root", problem, "give a folder of images")
     if scenario.unlabelled_root == DIGITS:
-        return array_of(digits.load(test.size)[0].images)
+        return array_of(digits.load(kept_apart[0].size)[0].images)
     root = Path(scenario.unlabelled_root).expanduser()
-    if test.place is not None:
-        ours, theirs = root.resolve(), test.place.resolve()
+    for place in {each.place for each in kept_apart if each.place is not None}:
+        ours, theirs = root.resolve(), place.resolve()
         if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
             problem = f"lies in, or holds, the test images ({theirs.name}/)"
             fix = "no test image may train: give a folder without them"
             raise InputError(f"scenario.unlabelled_root={root}", problem, fix)
     cache, workers = (data.cache, data.workers) if data else (None, 0)
-    return torch.from_numpy(load_pool(root, size=test.size, cache=cache, workers=workers))
+    return torch.from_numpy(load_pool(root, size=kept_apart[0].size, cache=cache, workers=workers))
 
 
-def _without_tested(pool: Tensor | None, test: ImageSet) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Foreign images but those that are test images too, and what is to be said of these."""
+def _without_tested(
+    pool: Tensor | None, kept_apart: Sequence[ImageSet]
+) -> tuple[Tensor | None, Digests, tuple[str, ...]]:
+    """Foreign images but those that are test images too, their digests, and what is to be said."""
     if pool is None:
-        return None, ()
-    store = plain(test.images, torch.device("cpu"))
-    rows = torch.split(torch.arange(len(test)), _COMPARED)
-    digests = [row_digests(store.take(each).numpy()) for each in rows]
-    shared = np.isin(row_digests(pool.numpy()), np.concatenate(digests))
+        return None, np.zeros(0, np.uint64), ()
+    tested = []
+    for test in kept_apart:
+        store = plain(test.images, torch.device("cpu"))
+        rows = torch.split(torch.arange(len(test)), _COMPARED)
+        tested += [row_digests(store.take(each).numpy()) for each in rows]
+    digests = row_digests(pool.numpy())
+    shared = np.isin(digests, np.concatenate(tested))
     if not shared.any():
-        return pool, ()
+        return pool, digests, ()
     problem = f"{int(shared.sum())} of {len(pool)} images are test images too"
     if shared.all():
         raise InputError(
             "scenario.unlabelled_root", problem, "no test image may train: give others"
         )
-    return pool[torch.from_numpy(~shared)], (f"scenario.unlabelled_root: {problem}; left out",)
+    said = (f"scenario.unlabelled_root: {problem}; left out",)
+    return pool[torch.from_numpy(~shared)], digests[~shared], said

@@ -168,9 +168,10 @@ def _open(
         idle = notes(config, learner, given)
         for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
             display.note(each)
+    outside = {"outside": stream.outside_digest} if stream.outside_digest else {}
     facts = _facts(config, stream, device, threads) | {
         "ranks": ranks.size,
-        "dataset_digests": {"train": train.digest, "test": test.digest},
+        "dataset_digests": {"train": train.digest, "test": test.digest} | outside,
         "pretrained": None if learner is None else origin_of(config, learner.network),
         "config": plain,
     }
@@ -214,10 +215,11 @@ def _divided(
 
     load = partial(data.load, config.data, config.scenario.dataset, check)
     train, test = one_first(ranks, load)
-    train = with_hierarchy(train, config.scenario.hierarchy)
+    train, tested = with_hierarchy(train, config.scenario.hierarchy), None
     if share := config.scenario.validation:
         made = plan(config.scenario, budget, choice, config.seed, train.named, test.named)
         allowed = made.coming.may_be_labelled(train.targets.numpy())
+        tested = test
         train, test, budget = held_out(train, budget, share, allowed=allowed, seed=config.seed)
     if wanted(config.views) is not None:
         add = partial(with_masks, train, config.views.masks, config.data.cache, _masks)
@@ -231,6 +233,7 @@ def _divided(
         data=config.data,
         choice=choice,
         coarse_ratio=config.coarse_ratio,
+        tested=tested,
     )
     refuse_too_few(stream.experiences, config.batch.classes_per_step)
     return train, test, stream, budget

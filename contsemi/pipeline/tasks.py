@@ -62,13 +62,13 @@ def learn(setting: Setting, learner: Learner, pieces: int) -> dict[str, Any]:
             with signals.patient():
                 fit(learner, experience, setting.stream.images, hooks, place.inside)
                 refuse_apart(setting.ranks, experience.index, _shared(learner))
+                _note_memory(account, learner, experience.index)  # the share left out is not saved
                 # So that a kill in a long evaluation repeats the evaluation alone.
                 saver.save(Place(experience.index, trained=True))
             signals.stop_if_asked()
         if learner.embeddings.reason not in noted:
             noted.append(learner.embeddings.reason)
             setting.display.note(f"memory.index={noted[-1]}")
-        _note_memory(account, learner, experience.index)
         account.measure(asked, experience.index, time.monotonic() - began)
         place = Place(experience.index + 1)
         watch.accuracies = account.accuracies(place.task)

@@ -88,7 +88,7 @@ class OutputFolder:
         return [f"{k}={saved.get(k)}" for k in keys if saved.get(k) != self.config.get(k)]
 
     def refuse_other_images(self, manifest: Mapping[str, Any]) -> None:
-        """Raises where the run to go on with began with other images or labels.
+        """Raises where the run to go on with began with other images, lists or labels.
 
         Raises:
             InputError: it did.
@@ -97,7 +97,7 @@ class OutputFolder:
             if self._saved is not None and self._saved.get(key) != manifest[key]:
                 raise InputError(
                     "data.root",
-                    f"the run in {self.path} began with other images or labels",
+                    f"the run in {self.path} began with other images, lists or labels",
                     "give those, another output=, or start anew with resume=never",
                 )
 

@@ -28,9 +28,10 @@ def benchmark(config: Config) -> Any:
 
     Raises:
         InputError: it is no configuration, or the images, the classes or the labels are not as it
-            says.
+            says, or it asks for what the stream alone cannot have.
     """
     config = config_of(config, "benchmark(config)")
+    _refuse_beyond_a_stream(config)
     train, test = data.load(config.data, config.scenario.dataset)
     budget = LabelBudget.parse(config.label_ratio)
     chosen = Choice.named(config.labels)
@@ -38,6 +39,22 @@ def benchmark(config: Config) -> Any:
         config.scenario, budget, train, test, config.seed, data=config.data, choice=chosen
     )
     return from_stream(stream, test.images)
+
+
+def _refuse_beyond_a_stream(config: Config) -> None:
+    """Refuses labels that only a run could buy or hold out, instead of having none of them."""
+    scenario, choice = config.scenario, Choice.named(config.labels)
+    if choice.asks_network and scenario.labels is None and scenario.lists is None:
+        problem = f"{config.labels['name']} asks a network before each task, and here is none"
+        fix = "give the labels.txt of a run: scenario.labels=FILE"
+        raise InputError("labels", problem, fix)
+    beyond = {
+        "scenario.validation": (scenario.validation, "tests on labels in a run"),
+        "coarse_ratio": (config.coarse_ratio, "buys labels that Avalanche's datasets cannot hold"),
+    }
+    for key, (value, does) in beyond.items():
+        if value:
+            raise InputError(key, f"{does}, and this is a benchmark of Avalanche", "set it to 0")
 
 
 def from_stream(stream: Stream, test_images: Images) -> Any:

@@ -335,6 +335,19 @@ def test_copies_of_test_images_in_the_pool_are_left_out(tmp_path: Path) -> None:
         build(given, LabelBudget.parse("5%"), TRAIN, TEST, 0)
 
 
+def test_the_real_test_images_train_no_more_where_others_are_held_out(tmp_path: Path) -> None:
+    """Settings that are chosen on held-out labels must not have seen the test, either."""
+    for number in range(3):
+        pixels = (TEST if number else TRAIN).images[number].permute(1, 2, 0).numpy()
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    given = scenario(unlabelled="folder", unlabelled_root=str(tmp_path))
+    out = dataclasses.replace(TRAIN, images=TRAIN.images[50:90], targets=TRAIN.targets[50:90])
+    budget = LabelBudget.parse("5%")
+    assert len(build(given, budget, TRAIN, out, 0).images) == len(TRAIN) + 3
+    made = build(given, budget, TRAIN, out, 0, tested=TEST)
+    assert len(made.images) == len(TRAIN) + 1 and "2 of 3 images" in made.remarks[0]
+
+
 def test_coarse_classes_are_known_of_labelled_images_and_of_columns() -> None:
     """A class whose images are of several coarse classes has none as a column."""
     targets = np.tile(np.arange(10), 20)

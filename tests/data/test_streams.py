@@ -142,6 +142,21 @@ def test_labels_of_each_task() -> None:
     assert made.experiences[1].pool_columns == (0, 1, 2, 3)
 
 
+def test_a_frozen_list_keeps_to_the_budget_of_each_task(tmp_path: Path) -> None:
+    """As many labels in all, but in a task that has none: such a list was taken in silence."""
+    rows = np.concatenate([np.flatnonzero(number == TARGETS)[:4] for number in (2, 3)])
+    file = tmp_path / "labels.txt"
+    file.write_text("\n".join(map(str, rows)))
+    message = (
+        r"has 0 rows of task 1, label_ratio=\[4/class, 0%, .* set label_ratio=\[0,8/288,0,0,0\]"
+    )
+    with pytest.raises(InputError, match=message):
+        stream(["4/class", 0, 0, 0, 0], labels=str(file))
+    for fitting in ([0, "4/class", 0, 0, 0], "[0,8/288,0,0,0]"):
+        made = stream(fitting, labels=str(file))
+        assert [len(e.labelled) for e in made.experiences] == [0, 8, 0, 0, 0]
+
+
 def lists(folder: Path, **files: str) -> str:
     for name, text in files.items():
         (folder / f"{name}.txt").write_text(text)
@@ -169,6 +184,12 @@ def test_lists_of_rows(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [e.labels.tolist() for e in made.experiences] == [[0, 1], [], [3, 3]]
     assert [e.unlabelled.tolist() for e in made.experiences] == [[5, 6, 7], [8], [9, 1000]]
+    for facts, experience in zip(made.facts, made.experiences, strict=True):  # and no other comes
+        come = set(experience.unlabelled.tolist()) | set(experience.labelled.tolist())
+        assert facts["images"] == [sum(TARGETS[[*come]] == n) for n in made.class_order]
+    for key, value in (("unlabelled", "seen"), ("unlabelled_share", 0.5)):
+        with pytest.raises(InputError, match=rf"{key}: has no effect, as unlabelled\.txt"):
+            stream(f"4/{images}", tasks=None, lists=folder, **{key: value})
     with pytest.raises(InputError, match=r"has 4 rows, label_ratio=5% asks for"):
         stream("5%", tasks=None, lists=folder)
 

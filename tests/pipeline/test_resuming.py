@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from contsemi import data, pipeline
 from contsemi.errors import InputError, Interrupted, StateDamaged
@@ -126,6 +127,21 @@ def test_a_method_that_trains_nothing_goes_on_too(small, tmp_path, monkeypatch, 
     assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
 
 
+@pytest.mark.thorough
+def test_what_a_pool_left_out_is_not_lost_in_the_evaluation(small, tmp_path, monkeypatch, numbers):
+    """It is known right after the training, and is no part of the saved state."""
+    words = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1")
+    words += ("scenario.unlabelled={current: 0.8, future: 0.2}",)
+    pipeline.run(small(*words, f"output={tmp_path / 'whole'}"))
+    assert b"pool/left_out" in numbers(tmp_path / "whole")[1]
+    config = small(*words, f"output={tmp_path / 'stopped'}")
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_at(patch, account, "evaluate", 1)
+        pipeline.run(config)
+    pipeline.run(config)
+    assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
+
+
 def test_other_images_are_not_gone_on_with(start, tmp_path, monkeypatch):
     from dataclasses import replace
 
@@ -139,8 +155,36 @@ def test_other_images_are_not_gone_on_with(start, tmp_path, monkeypatch):
         return replace(train, images=255 - train.images, digest="other"), test
 
     monkeypatch.setattr(data, "load", other)
-    with pytest.raises(InputError, match="began with other images or labels"):
+    with pytest.raises(InputError, match="began with other images, lists or labels"):
         start(tmp_path)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("changed", ["classes.txt", "unlabelled.txt", "photo.png"])
+def test_lists_and_foreign_images_are_not_exchanged_on_the_way(
+    small, tmp_path, monkeypatch, changed
+):
+    """The configuration names their folders alone, and no digest of the data set knows them."""
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "classes.txt").write_text("0,1\n2,3\n")
+    (given / "unlabelled.txt").write_text(" ".join(map(str, range(99))) + "\n100 101\n")
+    Image.new("RGB", (9, 7), "red").save(given / "photo.png")
+    words = [f"scenario.lists={given}", "scenario.tasks=null"]
+    if changed == "photo.png":
+        words = [f"scenario.unlabelled_root={given}", "scenario.unlabelled=folder"]
+    words += ["optim.epochs=2", "label_ratio=2/class", "checkpoint.seconds=1e-6"]
+    config = small(*words, f"output={tmp_path / 'run'}")
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_at(patch, Watch, "after_update", 2)
+        pipeline.run(config)
+    if changed == "photo.png":
+        Image.new("RGB", (9, 7), "blue").save(given / changed)
+    else:
+        text = (given / changed).read_text()
+        (given / changed).write_text(text.replace("0,1\n", "1,0\n").replace("100 ", "102 "))
+    with pytest.raises(InputError, match="began with other images, lists or labels"):
+        pipeline.run(config)
 
 
 @pytest.mark.thorough

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import torch
 
 from contsemi import compose, data
+from contsemi.errors import InputError
 from contsemi.strategies import benchmark
 from contsemi.strategies.streams import task_of
 
@@ -35,3 +37,17 @@ def test_labels_are_chosen_as_the_configuration_says():
         return np.concatenate([task_of(e).experience.labelled for e in made.train_stream])
 
     assert not np.array_equal(np.sort(labelled()), np.sort(labelled("labels=random")))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("labels=usl", "labels: usl asks a network before each task.*scenario.labels=FILE"),
+        ("scenario.validation=0.25", "scenario.validation: .*set it to 0"),
+        ("coarse_ratio=0.5", "coarse_ratio: .*set it to 0"),
+    ],
+)
+def test_what_only_a_run_can_do_is_refused(word, message):
+    """A benchmark without one labelled image came of a choice, and a held-out share was ignored."""
+    with pytest.raises(InputError, match=message):
+        benchmark(compose.load(["scenario=digits_5tasks", word]))
