@@ -160,10 +160,6 @@ class Views(Section):
     test_crop: Annotated[float, Field(gt=0, le=1)] = Field(
         description="share of the side kept by the centre crop of test images"
     )
-    test_mirrored: bool = Field(
-        default=False,
-        description="look at un-augmented images mirrored as well, and take the mean of both",
-    )
 
 
 class Memory(Section):

@@ -54,17 +54,13 @@ class Whole(nn.Module):
         self.register_buffer("mean", torch.tensor(views.mean)[:, None, None])
         self.register_buffer("std", torch.tensor(views.std)[:, None, None])
         self.same = views.test_size == saved.side and views.test_crop == 1
-        self.mirrored = views.test_mirrored
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities of images."""
         values = images.float() / 255
         if not self.same:
             values = self.resize @ values @ self.resize.T
-        view = (values - self.mean) / self.std
-        features = self.backbone(view)
-        if self.mirrored:
-            features = (features + self.backbone(view.flip(-1))) / 2
+        features = self.backbone((values - self.mean) / self.std)
         if self.normalise:
             features = nn.functional.normalize(features, dim=1)
         scores: Tensor = self.head(features) / self.temperature
@@ -143,7 +139,6 @@ def _description(model: Model, whole: Whole) -> dict[str, Any]:
         "classes": list(saved.classes),
         "input": ["uint8", "N", 3, saved.side, saved.side],
         "unit_features": whole.normalise,
-        "mirrored": whole.mirrored,
         "temperature": whole.temperature,
     }
 

@@ -90,25 +90,6 @@ def run_groups(network: Forward, groups: BySide, heads: Sequence[str]) -> list[O
     return [outputs[i] for i in range(len(outputs))]
 
 
-def run_test(network: Forward, augment: Augment, images: Tensor, heads: Sequence[str]) -> Outputs:
-    """Outputs of un-augmented images, or means of theirs and those of their mirror images.
-
-    Args:
-        network: in the mode it is to run in.
-        augment: makes the test view, and says whether it is mirrored as well.
-        images: uint8 [n, 3, S, S].
-        heads: heads to evaluate.
-
-    Returns:
-        In float32.
-    """
-    view = augment.test(images)
-    outputs = network(view, heads).float()
-    if augment.config.test_mirrored:
-        outputs = outputs.mean(network(view.flip(-1), heads).float())
-    return outputs
-
-
 @dataclass(frozen=True, slots=True)
 class Embedder:
     """Outputs of un-augmented images in evaluation mode; running statistics are not touched.
@@ -185,7 +166,8 @@ class Embedder:
 
     def _see(self, network: Network, chunk: Tensor, heads: Sequence[str]) -> Outputs:
         with autocast(self.device, self.precision):
-            return run_test(network, self.augment, chunk.to(self.device), heads)
+            outputs: Outputs = network(self.augment.test(chunk.to(self.device)), heads)
+            return outputs.float()
 
     def _always_alike(self, network: Network, images: Tensor) -> Tensor:
         """Features [n, F] that are the same to the bit whatever other images they come with.

@@ -168,8 +168,7 @@ def known_features(
     if not network.frozen:
         return None
     views = config.views
-    view: tuple[object, ...] = (views.mean, views.std, views.test_size, views.test_crop)
-    view += ("mirrored",) * views.test_mirrored
+    view = (views.mean, views.std, views.test_size, views.test_crop)
     made_by = (weights_digest(network.backbone), view, str(precision), device.type)
     return KnownFeatures(folder_of(config.data.cache, *made_by))
 
@@ -325,12 +324,10 @@ def refuse_without_labels(config: Config, objective: Objective, *, keeps_rows: b
         return
     memory, own = config.memory, config.objective
     predicts = Predictor.named(config.predict).is_objective
-    begins = config.predict.get("rounds") and config.predict.get("prior") == "objective"
     picks = Selection.named(memory.selection).wants_probs
     views = "objective.labelled_views above 0, or " if "labelled_views" in own else ""
     for key, asks, fix in (
         ("predict", predicts, f"set {views}predict=moments"),
-        ("predict.prior", begins, "set it to even, or predict.rounds to 0"),
         (
             "memory.pseudo_labels",
             memory.exemplars and memory.pseudo_labels is not None,

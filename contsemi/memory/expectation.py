@@ -24,12 +24,11 @@ def expected_classes(
     rounds: int,
     balance: int,
     shrinkage: float | Literal["auto"],
-    prior: Tensor | None = None,
 ) -> Tensor:
     """Soft classes [n, C] of a task's unlabelled images; rows sum to 1, or are 0 without a round.
 
-    Each round classifies all images by the moments of the round before (one covariance), brings
-    the columns of the soft classes to equal shares, and takes new moments.
+    Each round classifies all images by the moments of the round before (equal priors, one
+    covariance), brings the columns of the soft classes to equal shares, and takes new moments.
 
     Args:
         features: [n, F] of images without a label, of this task's classes; n may be 0.
@@ -39,29 +38,19 @@ def expected_classes(
         rounds: of both steps; 0 gives no image a class.
         balance: passes of Sinkhorn and Knopp in a round; 0 leaves the classes as they come.
         shrinkage: share of a round covariance, see :meth:`~.moments.Moments.scores`.
-        prior: [n, C], what a classifier says of each image before its features are looked at, from
-            which the first moments are taken, too; rows sum to 1. ``None`` holds all classes for
-            as likely, and begins with the labelled images alone.
 
     Source: expectation maximisation of a Gaussian mixture with tied covariance; balanced as in
         Hu, Gripon and Pateux 2021 (PT-MAP).
     """
     given = functional.one_hot(labels, num_classes).to(labelled.dtype)
     none = Moments.none(labelled.shape[1], labelled.device)
-    everything = torch.cat([features, labelled])
+    moments = none.joined(labelled, given)
     probs = features.new_zeros(len(features), num_classes)
-    if prior is None:
-        moments, log_prior = none.joined(labelled, given), None
-    else:
-        moments = none.joined(everything, torch.cat([prior, given]))
-        log_prior = prior.clamp_min(torch.finfo(prior.dtype).tiny).log()
-    shares = torch.full((num_classes,), 1 / num_classes, device=features.device)
+    prior = torch.full((num_classes,), 1 / num_classes, device=features.device)
     for _ in range(rounds if len(labels) else 0):
         scores = moments.scores(features, shrinkage=shrinkage)
-        if log_prior is not None:
-            scores = scores.log_softmax(1) + log_prior
-        probs = balanced(scores, shares, passes=balance)
-        moments = none.joined(everything, torch.cat([probs, given]))
+        probs = balanced(scores, prior, passes=balance)
+        moments = none.joined(torch.cat([features, labelled]), torch.cat([probs, given]))
     return probs
 
 

@@ -50,12 +50,9 @@ class Gathered(Predictor, Generic[_S]):
     (``rounds`` above 0), or else for those that the objective gives it.
     """
 
-    idle: ClassVar = {key: {"rounds": [0]} for key in ("balance", "shrinkage", "prior")}
+    idle: ClassVar = {key: {"rounds": [0]} for key in ("balance", "shrinkage")}
 
     rounds: int  # of expectation and maximisation; 0 believes the objective
-    # What they begin with and hold to: all classes as likely, or what the `objective` says of each
-    # image, which alone is believed where images of other tasks' classes may be among them.
-    prior: Literal["even", "objective"] = "even"
     balance: int  # passes that bring the soft classes of a task to equal shares, in each round
     normalise: bool  # features to length one
     shrinkage: float | Literal["auto"]  # share of a round covariance; auto by the images there are
@@ -169,9 +166,9 @@ class Gathered(Predictor, Generic[_S]):
 
     def soft_classes(self, material: Material) -> Tensor:
         """[n, C] of the images without a label."""
-        columns, by_objective = material.columns, self.prior == "objective"
-        if not self.rounds or (columns is None and by_objective):
+        if not self.rounds:
             return material.probs
+        columns = material.columns
         if columns is None:
             problem = "is above 0, and images of other tasks' classes are among the unlabelled"
             raise InputError("predict.rounds", problem, "set it to 0, or scenario.unlabelled")
@@ -185,7 +182,6 @@ class Gathered(Predictor, Generic[_S]):
             rounds=self.rounds,
             balance=self.balance,
             shrinkage=self.shrinkage,
-            prior=material.probs[free][:, columns] if by_objective else None,
         )
         probs = torch.zeros_like(material.probs, dtype=found.dtype)
         probs[free.nonzero(), columns] = found

@@ -17,8 +17,7 @@ from contsemi.types import Outputs
 class ClassMoments(Gathered[Moments]):
     """Linear discriminant analysis by moments that follow the features from task to task."""
 
-    # shrinkage is that of its own covariance, too
-    idle: ClassVar = {key: {"rounds": [0]} for key in ("balance", "prior")}
+    idle: ClassVar = {"balance": {"rounds": [0]}}  # its scores are of a shrunken covariance
 
     ridge: float  # pull of the map that carries the moments along towards no drift
 

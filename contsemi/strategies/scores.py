@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from contsemi.devices.precision import autocast
-from contsemi.learner.forward import run_test
 from contsemi.learner.learner import Learner
 from contsemi.strategies.rows import as_uint8
 
@@ -95,7 +94,7 @@ class ScoresById(nn.Module):
         if not torch.is_grad_enabled():
             return self.by_id(self.learner.predict(pixels))
         learner = self.learner
-        heads = self.objective.needs.head_names
+        views = learner.augment.test(pixels.to(learner.device))
         with autocast(learner.device, learner.precision):
-            outputs = run_test(self.network, learner.augment, pixels.to(learner.device), heads)
+            outputs = self.network(views, self.objective.needs.heads).float()
         return self.by_id(learner.inference.scores(outputs))

@@ -41,11 +41,6 @@ class Outputs:
         heads = {name: value[index] for name, value in self.heads.items()}
         return Outputs(self.features[index], heads, self.directions)
 
-    def mean(self, other: "Outputs") -> "Outputs":
-        """The mean of what is said of the same rows twice; the directions are alike."""
-        heads = {name: (value + other.heads[name]) / 2 for name, value in self.heads.items()}
-        return Outputs((self.features + other.features) / 2, heads, self.directions)
-
     def float(self) -> "Outputs":
         """Everything in float32, the precision of the losses (float64 stays)."""
         heads = {name: _wide(value) for name, value in self.heads.items()}

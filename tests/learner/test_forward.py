@@ -102,23 +102,6 @@ def run_embed(network, small):
     return run
 
 
-def test_a_mirrored_look_is_the_mean_of_two_and_knows_no_side(network, small):
-    views = small().views
-    twice = views.model_copy(update={"test_mirrored": True})
-    images = torch.randint(0, 256, (7, 3, 8, 8), dtype=torch.uint8)
-
-    def look(seen, views):
-        embed = Embedder(Augment(views), 4, torch.device("cpu"), torch.float32)
-        return embed(network, seen, HEADS)
-
-    found, other = look(images, twice), look(images.flip(-1), twice)
-    here, there = look(images, views), look(images.flip(-1), views)
-    for of in (lambda x: x.features, *(lambda x, head=head: x[head] for head in HEADS)):
-        torch.testing.assert_close(of(found), (of(here) + of(there)) / 2)
-        torch.testing.assert_close(of(found), of(other))
-        assert not torch.allclose(of(here), of(there), atol=1e-4)
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_embedding_leaves_no_trace(training, network, run_embed):
     network.train(training)

@@ -59,16 +59,6 @@ from contsemi.objectives.objective import Objective
             r"memory\.selection: goes by what objective=known says",
         ),
         (
-            (
-                "method=byol",
-                "predict=moments",
-                "objective.labelled_views=0",
-                "predict.rounds=3",
-                "predict.prior=objective",
-            ),
-            r"predict\.prior: goes by what objective=byol says",
-        ),
-        (
             ("method=byol", "predict=moments", "objective.labelled_views=0", "distiller=lwf"),
             "the head classifier says, which objective=byol does not train",
         ),

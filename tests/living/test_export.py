@@ -1,7 +1,6 @@
 """A model in other forms gives the same probabilities."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,19 +28,6 @@ def images():
 def test_layers_say_what_the_model_says(loaded, images):
     found = Whole(loaded).eval()(torch.from_numpy(images)).detach().numpy()
     np.testing.assert_allclose(found, loaded.predict_proba(images), atol=2e-5)
-
-
-def test_a_mirrored_look_is_in_the_layers(model, loaded, images):
-    """The model of both looks has the mean of the features that each look has alone."""
-    twice, config = contsemi.load(model), loaded.saved.config
-    views = config.views.model_copy(update={"test_mirrored": True})
-    twice.saved = replace(loaded.saved, config=config.model_copy(update={"views": views}))
-    del twice.learner
-    here, there = loaded.features(images), loaded.features(images[..., ::-1].copy())
-    np.testing.assert_allclose(twice.features(images), (here + there) / 2, atol=1e-6)
-    found = Whole(twice).eval()(torch.from_numpy(images)).detach().numpy()
-    np.testing.assert_allclose(found, twice.predict_proba(images), atol=2e-5)
-    assert not np.allclose(found, loaded.predict_proba(images), atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", [NearestMean, RanPAC])

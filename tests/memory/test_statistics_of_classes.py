@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import mahalanobis
-from scipy.stats import multivariate_normal
 from sklearn.covariance import OAS, oas
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
@@ -243,40 +242,3 @@ def test_voters_are_the_surest_of_each_class():
     more = kept.joined(rows[:1], torch.tensor([[0.0, 0.0, 1.0]]), per_class=1)
     assert more.rows.argmax(1).tolist() == [1, 3, 0]
     assert more.probs.shape == (3, 3)
-
-
-@pytest.mark.parametrize("balance", [0, 2])
-def test_what_a_classifier_says_is_the_prior_of_each_round(clouds, balance):
-    """By hand: Bayes' rule with Gaussians of one covariance, from scipy's densities."""
-    features, labels = clouds[0].double(), clouds[1]
-    draw = np.random.default_rng(3)
-    prior = draw.dirichlet(np.ones(3), len(features) - 12)
-    found = expected_classes(
-        features[12:],
-        features[:12],
-        labels[:12],
-        num_classes=3,
-        rounds=2,
-        balance=balance,
-        shrinkage=0.4,
-        prior=torch.from_numpy(prior),
-    ).numpy()
-    rows, given = features.numpy(), np.eye(3)[labels[:12].numpy()]
-    soft = prior
-    for _ in range(2):
-        weights = np.concatenate([given, soft])
-        counts = weights.sum(0)
-        means = weights.T @ rows / counts[:, None]
-        within = sum(
-            np.einsum("n,nf,ng->fg", weights[:, c], rows - means[c], rows - means[c])
-            for c in range(3)
-        ) / len(rows)
-        width = np.trace(within) / len(within)
-        within = 0.6 * within + 0.4 * width * np.eye(len(within))
-        densities = [multivariate_normal(mean, within).pdf(rows[12:]) for mean in means]
-        soft = prior * np.stack(densities, 1)
-        soft /= soft.sum(1, keepdims=True)
-        for _ in range(balance):
-            soft *= len(soft) / 3 / soft.sum(0)
-            soft /= soft.sum(1, keepdims=True)
-    np.testing.assert_allclose(found, soft, atol=1e-6)

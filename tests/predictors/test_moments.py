@@ -1,17 +1,11 @@
 """Prediction by class moments: what they are made of, and when."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from contsemi.errors import InputError
 from contsemi.learner.inference import Inference
 from contsemi.learner.learner import Learner
 from contsemi.learner.loop import Hooks, fit
-from contsemi.memory.expectation import expected_classes
-from contsemi.predictors.moments import ClassMoments
-from contsemi.predictors.predictor import Material
 
 
 @pytest.fixture(scope="module")
@@ -106,52 +100,3 @@ def test_the_frozen_past_is_not_run_in_a_step_that_does_not_ask_for_it(
     assert not calls
     learner.inference.decides.statistics(learner.inference)
     assert calls
-
-
-@pytest.fixture
-def material():
-    """Two clouds that overlap, of columns 2 and 3, and one labelled image of each."""
-    draw = torch.Generator().manual_seed(0)
-    sides = torch.tensor([-0.7, 0.7]).repeat(20)[:, None]
-    probs = torch.zeros(40, 4)
-    probs[:, 2:] = torch.randn(40, 2, generator=draw).softmax(1)
-    return Material(
-        features=sides + torch.randn(40, 2, generator=draw),
-        probs=probs,
-        known=torch.zeros(40, dtype=torch.bool),
-        columns=torch.tensor([2, 3]),
-        labelled=torch.tensor([[-0.7, -0.7], [0.7, 0.7]]),
-        labels=torch.tensor([2, 3]),
-        moved=None,
-        ids=torch.arange(40),
-        labelled_ids=torch.tensor([40, 41]),
-        mixed=False,
-    )
-
-
-def deciding(**keys):
-    usual = {"rounds": 3, "balance": 0, "normalise": False, "shrinkage": 0.3, "folds": 0}
-    return ClassMoments(ridge=0.01, **(usual | keys))
-
-
-def test_rounds_begin_with_what_the_objective_says_and_hold_to_it(material):
-    found = deciding(prior="objective").soft_classes(material)
-    expected = expected_classes(
-        material.features,
-        material.labelled,
-        torch.tensor([0, 1]),
-        num_classes=2,
-        rounds=3,
-        balance=0,
-        shrinkage=0.3,
-        prior=material.probs[:, 2:],
-    )
-    torch.testing.assert_close(found, torch.nn.functional.pad(expected, (2, 0)))
-    assert not torch.allclose(found, deciding(prior="even").soft_classes(material), atol=0.1)
-
-
-def test_where_any_class_may_be_among_them_the_objective_alone_is_believed(material):
-    mixed = replace(material, columns=None)
-    assert torch.equal(deciding(prior="objective").soft_classes(mixed), material.probs)
-    with pytest.raises(InputError, match=r"predict\.rounds"):
-        deciding(prior="even").soft_classes(mixed)
