@@ -10,6 +10,7 @@ labels.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +30,11 @@ from contsemi.types import Step
 class Wcl(Objective):
     """Contrast of instances and of weak labels."""
 
+    idle: ClassVar = {
+        "neighbours": {"small_views": [0], "large_views": [0]},
+        "weights.crops": {"small_views": [0], "large_views": [0]},
+    }
+
     temperature: float  # of all cosines
     neighbours: int  # nearest images that each small view is drawn from
     smoothing: float  # of the labels
@@ -41,7 +47,8 @@ class Wcl(Objective):
                 "the two views of an image give each other their weak labels",
                 "use 2, or 0",
             )
-        self.near = Neighbourhood(self.neighbours)
+        drawn = self.small_views and self.large_views  # else nobody would read the table
+        self.near = Neighbourhood(self.neighbours) if drawn else None
         self.needs = self.asks("projector", "auxiliary", "classifier", near=self.near)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
@@ -55,16 +62,15 @@ class Wcl(Objective):
             )
             terms["graph"] = self._graph(self._pairs(step, "auxiliary"), labels)
         large, small = step.student("large"), step.student("small")
-        if large is not None:
+        if self.near is not None and large is not None and small is not None:
             rows = functional.normalize(large["projector"].detach(), dim=1)
             self.near.push(rows[: step.batch_size], step.places)
-            if small is not None:
-                terms["crops"] = view_contrast(
-                    small["projector"],
-                    rows,
-                    batch_size=step.batch_size,
-                    temperature=self.temperature,
-                )
+            terms["crops"] = view_contrast(
+                small["projector"],
+                rows,
+                batch_size=step.batch_size,
+                temperature=self.temperature,
+            )
         return terms
 
     def _pairs(self, step: Step, head: str) -> Tensor:

@@ -136,7 +136,7 @@ def test_small_views_are_of_neighbours(stream_of, small):
 
 def test_neighbours_are_forgotten_between_tasks(stream_of, small):
     first, second = stream_of(small())[0].experiences[:2]
-    objective = Wcl(**OPTIONS)
+    objective = Wcl(**OPTIONS | {"small_views": 1})
     objective.begin(first)
     objective.near.push(torch.eye(3), torch.arange(3))
     objective.begin(second)
@@ -144,6 +144,13 @@ def test_neighbours_are_forgotten_between_tasks(stream_of, small):
     assert objective.near.stored.slots == len(second.unlabelled)
     places = torch.arange(3)
     assert torch.equal(objective.near(places), places[:, None].expand(-1, 2))
+
+
+def test_without_small_views_nobody_looks_for_neighbours():
+    for without in ({"small_views": 0}, {"small_views": 1, "large_views": 0}):
+        objective = Wcl(**OPTIONS | without)
+        assert objective.near is None
+        assert objective.why_idle("neighbours") and objective.why_idle("weights.crops")
 
 
 @pytest.mark.parametrize("change", [{"large_views": 3}, {"labelled_views": 1}])
