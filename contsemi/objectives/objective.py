@@ -58,8 +58,11 @@ class Objective(Part, nn.Module):
         """Whether what a head of classes or of clusters says comes of more than its first draw."""
         if head not in self.needs.head_names:
             return False
-        by = {"classifier": (self.labels_in,), "clusters": ("clustering",)}
-        by["prototypes"] = "clustering", self.labels_in
+        by: dict[str, tuple[str, ...]] = {
+            "classifier": (self.labels_in,),
+            "clusters": ("clustering",),
+            "prototypes": ("clustering", self.labels_in),
+        }
         return self.learns_by(*by[head]) if head in by else True
 
     def why_idle(self, field: str) -> str | None:

@@ -9,6 +9,7 @@ from contsemi.config import Config
 from contsemi.discovery import Part, parts_of
 from contsemi.distillers.distiller import Distiller
 from contsemi.labels import LabelBudget
+from contsemi.labels.choices.choice import Choice
 from contsemi.learner.learner import Learner
 from contsemi.learner.several import SeveralDistillers
 from contsemi.models.heads import Prototypes
@@ -42,10 +43,14 @@ def notes(
 
 
 def _undrawn(config: Config, key: str) -> str | None:
-    """What chooses among images for labels, where all of them have one."""
+    """What chooses among images for labels, where all of them have one, or does not read it."""
     chooses = key in ("labels", "scenario.label_seed") or key.startswith("labels.")
     if chooses and LabelBudget.parse(config.label_ratio).all:
         return "each image has its label"
+    if key.startswith("labels.") and (
+        why := Choice.named(config.labels).why_idle(key.removeprefix("labels."))
+    ):
+        return f"labels.{why}"
     return None
 
 

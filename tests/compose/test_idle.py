@@ -27,6 +27,21 @@ PAIRS = [
     ("views.policies.large.blur_sigma=[1,2]", ["views.policies.large.blur=0"], []),
     ("views.policies.large.jitter.hue=0.1", ["views.policies.large.jitter.probability=0"], []),
     ("views.policies.large.erase_scale=[0.1,0.2]", [], ["views.policies.large.erase=0.5"]),
+    (
+        "views.policies.weak.jitter.probability=0.5",
+        [],
+        ["views.policies.weak.jitter.contrast=0.2"],
+    ),
+    (
+        "views.policies.large.rand_augment.operations=2",
+        ["views.policies.large.rand_augment.probability=0"],
+        ["views.policies.large.rand_augment.probability=0.5"],
+    ),
+    (
+        "views.policies.large.background=remove",
+        ["views.policies.large.background_probability=0"],
+        ["views.policies.large.background_probability=0.5"],
+    ),
     ("data.test_share=0.3", [], []),
     ("data.download=true", [], []),
 ]
@@ -68,3 +83,34 @@ def test_keys_without_a_part_in_a_folders_name_are_not_swept():
         compose.expand(argv.split(["device=cpu,auto"]).tokens, multirun=True)
     with pytest.raises(InputError, match="threads has no part"):
         compose.expand(argv.split(["seed=0", "threads=1,2"]).tokens, multirun=True)
+
+
+LISTED = [
+    "scenario.lists={folder}",
+    "scenario.class_order=id",
+    "scenario.tasks=null",
+    "scenario.task_classes=null",
+]
+
+
+@pytest.mark.parametrize("word", ["labels=random", "labels.neighbours=3", "scenario.label_seed=3"])
+def test_nothing_chooses_labels_that_are_listed(word, tmp_path):
+    words = ["labels=density"] if word.startswith("labels.") else []
+    (tmp_path / "labels.txt").write_text("1\n2\n")
+    (tmp_path / "classes.txt").write_text("0, 1\n2, 3\n")
+    lists = [each.format(folder=tmp_path) for each in LISTED]
+    compose.load([*lists, *words, word])  # which say nothing of labels yet
+    (tmp_path / "labelled.txt").write_text("1 2\n3 4\n")
+    for key, given in (
+        ("scenario.labels", [f"scenario.labels={tmp_path / 'labels.txt'}"]),
+        ("scenario.lists", lists),
+    ):
+        with pytest.raises(InputError, match=f"as {key} lists the labelled images"):
+            compose.load([*given, *words, word])
+
+
+def test_a_folder_of_foreign_images_needs_a_share_of_them():
+    pool = ["scenario=digits_wild", "scenario.unlabelled_root=digits"]
+    with pytest.raises(InputError, match="which has no foreign images"):
+        compose.load([*pool, "scenario.unlabelled={current: 1.0}"])
+    compose.load([*pool, "scenario.unlabelled={current: 0.5, foreign: 0.5}"])

@@ -129,6 +129,21 @@ def test_what_chooses_labels_where_each_image_has_one(key):
 
 
 ONE_EACH, TWO_EACH = "scenario.task_classes=[1,1,1,1]", "scenario.task_classes=[2,2]"
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "told"),
+    [
+        (["labels=usl", "labels.weight=0"], "labels.horizon", True),
+        (["labels=usl", "labels.iterations=1"], "labels.own_cluster", True),
+        (["labels=usl", "labels.iterations=1"], "labels.horizon", False),
+        (["labels=usl"], "labels.own_cluster", False),
+    ],
+)
+def test_what_a_choice_of_labels_does_not_read_is_told(words, key, told):
+    assert bool(notes(compose.load(["method=replay", *words]), None, [key])) is told
+
+
 FROZEN = ["model=efficientnet_lite0", "model.pretrained=false", "model.frozen=true"]
 
 
