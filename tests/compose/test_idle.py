@@ -4,6 +4,7 @@ import pytest
 
 from contsemi import compose
 from contsemi.compose import argv
+from contsemi.compose.consistency import refuse_unread
 from contsemi.errors import InputError
 
 # A key, what makes it void, and what gives it an effect.
@@ -93,24 +94,23 @@ LISTED = [
 ]
 
 
-@pytest.mark.parametrize("word", ["labels=random", "labels.neighbours=3", "scenario.label_seed=3"])
-def test_nothing_chooses_labels_that_are_listed(word, tmp_path):
-    words = ["labels=density"] if word.startswith("labels.") else []
+@pytest.mark.parametrize("key", ["labels", "labels.neighbours", "scenario.label_seed"])
+def test_nothing_chooses_labels_that_are_listed(key, tmp_path):
     (tmp_path / "labels.txt").write_text("1\n2\n")
     (tmp_path / "classes.txt").write_text("0, 1\n2, 3\n")
     lists = [each.format(folder=tmp_path) for each in LISTED]
-    compose.load([*lists, *words, word])  # which say nothing of labels yet
+    refuse_unread(compose.load(lists), [key])  # which say nothing of labels yet
     (tmp_path / "labelled.txt").write_text("1 2\n3 4\n")
-    for key, given in (
+    for listing, given in (
         ("scenario.labels", [f"scenario.labels={tmp_path / 'labels.txt'}"]),
         ("scenario.lists", lists),
     ):
-        with pytest.raises(InputError, match=f"as {key} lists the labelled images"):
-            compose.load([*given, *words, word])
+        with pytest.raises(InputError, match=f"{key}: .* as {listing} lists the labelled images"):
+            refuse_unread(compose.load(given), [key])
 
 
 def test_a_folder_of_foreign_images_needs_a_share_of_them():
     pool = ["scenario=digits_wild", "scenario.unlabelled_root=digits"]
     with pytest.raises(InputError, match="which has no foreign images"):
-        compose.load([*pool, "scenario.unlabelled={current: 1.0}"])
-    compose.load([*pool, "scenario.unlabelled={current: 0.5, foreign: 0.5}"])
+        compose.load([*pool, "scenario.unlabelled.current=0.7", "scenario.unlabelled.foreign=0.0"])
+    compose.load(pool)
