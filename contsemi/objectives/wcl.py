@@ -30,10 +30,7 @@ from contsemi.types import Step
 class Wcl(Objective):
     """Contrast of instances and of weak labels."""
 
-    idle: ClassVar = {
-        "neighbours": {"small_views": [0], "large_views": [0]},
-        "weights.crops": {"small_views": [0], "large_views": [0]},
-    }
+    idle: ClassVar = {key: {"small_views": [0]} for key in ("neighbours", "weights.crops")}
 
     temperature: float  # of all cosines
     neighbours: int  # nearest images that each small view is drawn from
@@ -47,8 +44,11 @@ class Wcl(Objective):
                 "the two views of an image give each other their weak labels",
                 "use 2, or 0",
             )
-        drawn = self.small_views and self.large_views  # else nobody would read the table
-        self.near = Neighbourhood(self.neighbours) if drawn else None
+        if self.small_views and not self.large_views:
+            problem = "small views are told by an image's large ones, of which there are none"
+            raise InputError("objective.small_views", problem, "set it to 0, or large_views to 2")
+        # else nobody would read the table
+        self.near = Neighbourhood(self.neighbours) if self.small_views else None
         self.needs = self.asks("projector", "auxiliary", "classifier", near=self.near)
 
     def terms(self, step: Step) -> dict[str, Tensor]:

@@ -147,10 +147,15 @@ def test_neighbours_are_forgotten_between_tasks(stream_of, small):
 
 
 def test_without_small_views_nobody_looks_for_neighbours():
-    for without in ({"small_views": 0}, {"small_views": 1, "large_views": 0}):
-        objective = Wcl(**OPTIONS | without)
-        assert objective.near is None
-        assert objective.why_idle("neighbours") and objective.why_idle("weights.crops")
+    objective = Wcl(**OPTIONS | {"small_views": 0})
+    assert objective.near is None
+    assert objective.why_idle("neighbours") and objective.why_idle("weights.crops")
+
+
+def test_small_views_without_large_ones_are_refused():
+    """Before, the first step ended in a RuntimeError: labels were of images without a pair."""
+    with pytest.raises(InputError, match=r"objective\.small_views: small views are told by"):
+        Wcl(**OPTIONS | {"small_views": 1, "large_views": 0})
 
 
 @pytest.mark.parametrize("change", [{"large_views": 3}, {"labelled_views": 1}])
