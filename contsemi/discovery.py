@@ -55,11 +55,14 @@ class Part:
 
     Attributes:
         group: the key that chooses such parts on the command line.
-        idle: field -> other fields, and the values of each with which the first does nothing.
+        idle: field -> other fields, and the values of each with which the first does nothing. Of
+            the weight of a term, ``weights.TERM``, which then never comes.
+        begins: field -> the one that says from which epoch of a task on it does something.
     """
 
     group: ClassVar[str]
     idle: ClassVar[Mapping[str, Mapping[str, Sequence[Any]]]] = {}
+    begins: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def named(cls, options: Mapping[str, Any]) -> Self:
@@ -75,6 +78,17 @@ class Part:
         given = {key: value for key, value in options.items() if key not in _NOT_OF_THE_CLASS}
         _check_keys(cls.group, str(options["name"]), part, given)
         return part(**given)
+
+    def why_idle(self, field: str) -> str | None:
+        """What makes a field do nothing, or the weight of a term; ``None`` where nothing does.
+
+        Args:
+            field: its name, or ``weights.TERM``.
+        """
+        for other, values in self.idle.get(field, {}).items():
+            if (value := getattr(self, other)) in values:
+                return f"{other} is {value}"
+        return None
 
     @classmethod
     def several(cls, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Self]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contsemi.benchmark import __doc__ as purpose
 from contsemi.benchmark.plan import Job, read
-from contsemi.benchmark.settled import refuse_other_settings
+from contsemi.benchmark.settled import refuse_mixed_images, refuse_other_settings
 from contsemi.benchmark.table import SIGN, table
 from contsemi.benchmark.training import train
 from contsemi.errors import InputError
@@ -27,6 +27,7 @@ def benchmark(arguments: Sequence[str] | None) -> int:
     with storage(given.output):
         make_folder(given.output)
     failed = train(chosen, given.jobs, lambda line: print(line, flush=True))
+    refuse_mixed_images(jobs)
     text = "\n".join(table(jobs, plan.reference, plan.columns, plan.measure))
     print(text)
     write_atomically(given.output / "table.md", f"{text}\n".encode())

@@ -7,12 +7,16 @@ from typing import Any
 
 from contsemi import compose
 from contsemi.benchmark.plan import Job
+from contsemi.config import Config
+from contsemi.data import load
+from contsemi.data.coarse import with_hierarchy
 from contsemi.errors import InputError
 from contsemi.pipeline.standing import bound
 from contsemi.records.written import mapping, read_written
 from contsemi.storage.differences import differences
 
 _OF_THE_FOLDER = ("seed", "label_ratio")  # its name says them
+_FIX = "give another --output, or remove it"
 
 
 def refuse_other_settings(jobs: Sequence[Job]) -> None:
@@ -22,31 +26,107 @@ def refuse_other_settings(jobs: Sequence[Job]) -> None:
         jobs: all runs; of one without its manifest the settings cannot be known.
 
     Raises:
-        InputError: it was made with others, or the present ones are no run's.
+        InputError: it was made with others, or of other images, or the present ones are no run's.
     """
-    for job, asked in _asked(job for job in jobs if job.finished):
-        made = _made(job.folder)
+    images = _Images()
+    for job, config, asked in _asked(job for job in jobs if job.finished):
+        manifest = _manifest(job.folder)
+        then = manifest.get("config")
+        made = _bound(then) if isinstance(then, dict) else {}
         if differing := differences(_common(made, asked), _common(asked, made)):
             changed = ", ".join(differing[:3])
             problem = f"is finished, with another {changed}"
-            raise InputError(str(job.folder), problem, "give another --output, or remove it")
+            raise InputError(str(job.folder), problem, _FIX)
+        images.compare(job, config, asked, manifest)
 
 
-def _asked(jobs: Iterator[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Each run and the keys that it is to be bound to; those of seeds are composed once."""
-    composed: dict[tuple[str, ...], dict[str, Any]] = {}
+def refuse_mixed_images(jobs: Sequence[Job]) -> None:
+    """Refuses a table of runs that have read different images at the same ``data.root``.
+
+    Args:
+        jobs: all runs; of one without its manifest the images cannot be known.
+
+    Raises:
+        InputError: what lay there has changed between two of them.
+    """
+    images = _Images()
+    for job, config, asked in _asked(job for job in jobs if job.finished):
+        images.compare(job, config, asked, _manifest(job.folder), look=False)
+
+
+class _Images:
+    """The images that runs of the same data keys have in common."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, tuple[dict[str, str], str]] = {}
+        self._at: dict[str, dict[str, str] | None] = {}
+
+    def compare(
+        self,
+        job: Job,
+        config: Config,
+        asked: Mapping[str, Any],
+        manifest: Mapping[str, Any],
+        *,
+        look: bool = True,
+    ) -> None:
+        """Refuses a run of other images than the others', or than those at ``data.root`` now.
+
+        Only of another ``data.root`` the images are looked at: the same ones may lie elsewhere.
+        """
+        digests, then = manifest.get("dataset_digests"), manifest.get("config")
+        if not isinstance(digests, dict) or not isinstance(then, dict):
+            return
+        if config.scenario.validation:
+            return  # the images are those that a seed has left
+        scenario = config.scenario.dataset, config.scenario.hierarchy
+        key = json.dumps([asked["data"], scenario])
+        found, where = self._of.setdefault(key, (digests, str(job.folder)))
+        if found == digests and look and _place(then.get("data")) != _place(dict(config.data)):
+            at = json.dumps([key, _place(dict(config.data))])
+            if at not in self._at:
+                self._at[at] = _digests(config)
+            found, where = self._at[at] or digests, f"data.root={config.data.root}"
+        if found != digests:
+            problem = f"is finished, with other images than {where}"
+            raise InputError(str(job.folder), problem, _FIX)
+
+
+def _place(data: Any) -> list[Any]:
+    """Where images lie and how they are read."""
+    return [data.get("root"), data.get("source")] if isinstance(data, Mapping) else []
+
+
+def _digests(config: Config) -> dict[str, str] | None:
+    """Of the images at ``data.root``; ``None`` where they would have to be fetched first."""
+    root = config.data.root
+    if root is not None and not Path(root).expanduser().is_dir():
+        return None
+    here = config.data.model_copy(update={"download": False})
+    try:
+        train, test = load(here, config.scenario.dataset)
+    except InputError:
+        if config.data.download:
+            return None
+        raise
+    train = with_hierarchy(train, config.scenario.hierarchy)
+    return {"train": train.digest, "test": test.digest}
+
+
+def _asked(jobs: Iterator[Job]) -> Iterator[tuple[Job, Config, dict[str, Any]]]:
+    """Each run, what it is asked to be, and what it is bound to; those of seeds are made once."""
+    composed: dict[tuple[str, ...], tuple[Config, dict[str, Any]]] = {}
     for job in jobs:
         words = tuple(word for word in job.settings if not word.startswith("seed="))
         if words not in composed:
-            composed[words] = _bound(compose.load(list(words)).model_dump())
-        yield job, composed[words]
+            config = compose.load(list(words))
+            composed[words] = config, _bound(config.model_dump())
+        yield job, *composed[words]
 
 
-def _made(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    found: dict[str, Any] = read_written(path, mapping(json.loads), missing={})
-    config = found.get("config")
-    return _bound(config) if isinstance(config, dict) else {}
+def _manifest(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_written(folder / "manifest.json", mapping(json.loads), missing={})
+    return found
 
 
 def _bound(config: Mapping[str, Any]) -> dict[str, Any]:

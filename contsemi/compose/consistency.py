@@ -183,10 +183,12 @@ def refuse_unread(config: Config, given: Sequence[str]) -> None:
         InputError: the first of them that would have no effect.
     """
     for key in given:
-        words = isinstance(config.scenario.unlabelled, str)
-        if key == "scenario.unlabelled_root" and words and config.scenario.unlabelled != "folder":
-            problem = f"has no effect with scenario.unlabelled={config.scenario.unlabelled}"
-            raise InputError(key, problem, "add scenario.unlabelled=folder")
+        pool = config.scenario.unlabelled
+        foreign = pool == "folder" if isinstance(pool, str) else pool.get("foreign", 0) > 0
+        if key == "scenario.unlabelled_root" and not foreign:
+            shown = pool if isinstance(pool, str) else "{...}, which has no foreign images"
+            problem = f"has no effect with scenario.unlabelled={shown}"
+            raise InputError(key, problem, "add scenario.unlabelled=folder, or a share of foreign")
         if key == "scenario.dataset":
             problem = f"is what scenario {config.scenario.name} is of, and would go by its name"
             raise InputError(key, problem, "choose a scenario of that dataset, or write one")
@@ -194,9 +196,18 @@ def refuse_unread(config: Config, given: Sequence[str]) -> None:
             group = key.removesuffix(".name")
             problem = f"is how the file is called, and {group}.* stays as it is"
             raise InputError(key, problem, f"choose another file: {group}=NAME")
-        if key in ("labels", "scenario.label_seed") and config.scenario.labels is not None:
-            problem = "has no effect, as scenario.labels lists the labelled images"
+        chooses = key in ("labels", "scenario.label_seed") or key.startswith("labels.")
+        if chooses and (listed := _lists_labels(config.scenario)):
+            problem = f"has no effect, as {listed} lists the labelled images"
             raise InputError(key, problem, "leave one out")
+
+
+def _lists_labels(scenario: Scenario) -> str | None:
+    """The key whose file says which images are labelled."""
+    if scenario.labels is not None:
+        return "scenario.labels"
+    listed = scenario.lists and (Path(scenario.lists).expanduser() / "labelled.txt").is_file()
+    return "scenario.lists" if listed else None
 
 
 def _check_learning(config: Config) -> None:

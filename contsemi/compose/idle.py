@@ -23,7 +23,10 @@ _OF_VIEWS = {
     "jitter.hue": "jitter.probability",
     "background_probability": "background",
     "background_least": "background",
+    "rand_augment.operations": "rand_augment.probability",
+    "background": "background_probability",
 }
+_STRENGTHS = ("brightness", "contrast", "saturation", "hue")  # of jitter
 
 
 def _rules(config: Config) -> dict[str, tuple[bool, str, str]]:
@@ -79,7 +82,13 @@ def _rules(config: Config) -> dict[str, tuple[bool, str, str]]:
 def _of_views(config: Config, key: str) -> tuple[str, str] | None:
     name, _, rest = key.removeprefix("views.policies.").partition(".")
     switch = _OF_VIEWS.get(rest)
-    if switch is None or name not in config.views.policies:
+    if name not in config.views.policies:
+        return None
+    jitter = config.views.policies[name].jitter
+    if rest == "jitter.probability" and not any(getattr(jitter, each) for each in _STRENGTHS):
+        jitters = f"views.policies.{name}.jitter"
+        return f"{jitters}.brightness=0 and its like change nothing", f"set {jitters}.brightness"
+    if switch is None:
         return None
     value = attrgetter(switch)(config.views.policies[name])
     switch = f"views.policies.{name}.{switch}"

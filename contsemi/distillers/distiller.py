@@ -1,5 +1,6 @@
 """The contract of a distiller: an objective's shape, with the frozen past in each step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -27,6 +28,17 @@ class Distiller(Part, nn.Module):
 
     def begin(self, experience: Experience) -> None:
         """A task begins."""
+
+    def why_undone(self, tasks: Sequence[Experience], *, exemplars: bool) -> str | None:
+        """Why no term of it would ever count in a stream; ``None`` where one may.
+
+        Args:
+            tasks: of the stream, at least one.
+            exemplars: whether labelled images of earlier tasks come in its steps.
+        """
+        if self.needs.pasts and len(tasks) == 1:
+            return "the stream is of one task, and there is nothing before it"
+        return None
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """The scalar terms of the loss, by the names that ``weights`` in the YAML has."""

@@ -5,8 +5,9 @@ distillation of Smith et al. 2021, "Memory-efficient semi-supervised continual l
 (DistillMatch).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -39,6 +40,17 @@ class LearningWithoutForgetting(Distiller):
         """A task begins: the classes before it are old."""
         if experience.num_old > max(self.borders, default=0):
             self.borders.append(experience.num_old)
+
+    def why_undone(self, tasks: Sequence[Experience], *, exemplars: bool) -> str | None:
+        """Of one class there is nothing to tell apart."""
+        if why := super().why_undone(tasks, exemplars=exemplars):
+            return why
+        borders = sorted({0, *(task.num_old for task in tasks)})
+        if borders[-1] < 2:
+            return "there is never more than one old class, and one is not told from any"
+        if self.local and all(last - first < 2 for first, last in pairwise(borders)):
+            return "local=true tells the classes of a task apart, and each earlier one brought one"
+        return None
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``classes``: over all images that both networks saw."""

@@ -12,7 +12,7 @@ The official code can mix in a second term, its features branch, which its publi
 switch off: the embeddings, linearly mapped, are to be those of the frozen network.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
@@ -27,7 +27,7 @@ from contsemi.losses.cross_entropy import smooth_labels
 from contsemi.losses.distil import feature_distillation, nearest_neighbour_distillation
 from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
 from contsemi.losses.nearest_stream import Votes, row_votes, sum_votes, support_votes
-from contsemi.types import Needs, Step
+from contsemi.types import Experience, Needs, Step
 
 
 @dataclass(kw_only=True, eq=False)
@@ -71,6 +71,13 @@ class NearestNeighbourDistillation(Distiller):
             pasts=1,
             labelled_from="all",
         )
+
+    def why_undone(self, tasks: Sequence[Experience], *, exemplars: bool) -> str | None:
+        """Somebody has to vote."""
+        recur = any(bool((task.labels < task.num_old).any()) for task in tasks)
+        if not (exemplars or recur or self.current or self.alpha or self.past_rows):
+            return "no labelled image of an old class is there to vote (memory.exemplars)"
+        return super().why_undone(tasks, exemplars=exemplars)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``distillation``: old and new votes over all unlabelled views, and old and new features.

@@ -131,9 +131,11 @@ class Inference:
                 num_seen=self.num_seen,
                 index=self.config.memory.index,
             )
-            if not self.objective.decides:  # heads as drawn, or of no class
-                others = {n: x for n, x in others.items() if n not in ("classifier", "prototypes")}
-            elif not self.decides.is_objective:
+            knows, teaches = self.objective.decides, self.objective.teaches
+            for head in ("classifier", "prototypes"):
+                if not (knows and teaches(head)):  # as it was drawn, or of no class
+                    others.pop(head, None)
+            if knows and not self.decides.is_objective:
                 others = {"objective": self.objective_scores(outputs)} | others
             return {"headline": self.scores(outputs), **others}
 

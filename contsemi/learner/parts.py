@@ -50,7 +50,10 @@ def build_part(options: Mapping[str, Any], base: type[_Part]) -> tuple[_Part, di
     if not isinstance(own.get("needs"), Needs) or "_modules" not in own:
         wanted = "super().__post_init__(), and self.needs, a Needs, set in __post_init__()"
         raise MethodFailed.returned(type(part), own.get("needs"), wanted, what="its needs are")
-    return part, {name: float(weight) for name, weight in options.get("weights", {}).items()}
+    weights = {name: float(weight) for name, weight in options.get("weights", {}).items()}
+    if isinstance(part, Objective):
+        part.muted = frozenset(name for name, weight in weights.items() if not weight)
+    return part, weights
 
 
 def build_distiller(options: Mapping[str, Any]) -> tuple[Distiller, dict[str, float]]:
@@ -246,8 +249,8 @@ def refuse_untaught(config: Config, objective: Objective, distiller: Distiller) 
         InputError: the frozen network's say would be of weights as they were drawn.
     """
     by_class = {name for name, head in usual_heads([1]).items() if head.per_class} | {"clusters"}
-    taught = {*objective.needs.head_names} - (set() if objective.decides else {"classifier"})
-    untaught = by_class.intersection(distiller.needs.head_names) - taught
+    asked = by_class.intersection(distiller.needs.head_names)
+    untaught = {head for head in asked if not objective.teaches(head)}
     if untaught:
         kept, method = min(untaught), config.objective["name"]
         problem = f"keeps what the head {kept} says, which objective={method} does not train"
@@ -276,9 +279,13 @@ def refuse_nothing_to_learn_from(
     if objective.needs_labels and "labelled" not in needs.rows:
         problem = f"is 0, and {method} has nothing to learn from without labelled images"
         raise InputError("objective.labelled_views", problem, "raise it above 0")
-    if needs.trains and weights and not any(weights.values()):
+    if needs.trains and weights and not objective.learns_by(*weights):
         problem = "nothing is left to learn from: no loss term has a weight above 0"
-        raise InputError("objective.weights", problem, f"raise {min(weights)} above 0")
+        fix = f"raise {min(weights)} above 0"
+        for name, weight in weights.items():
+            if weight and (why := objective.why_idle(f"weights.{name}")):
+                problem += f" but {name}, which never comes, as objective.{why}"
+        raise InputError("objective.weights", problem, fix)
 
 
 def refuse_without_exemplars(config: Config, objective: Objective) -> None:
@@ -325,7 +332,10 @@ def refuse_without_labels(config: Config, objective: Objective, *, keeps_rows: b
     memory, own = config.memory, config.objective
     predicts = Predictor.named(config.predict).is_objective
     picks = Selection.named(memory.selection).wants_probs
-    views = "objective.labelled_views above 0, or " if "labelled_views" in own else ""
+    if (term := objective.labels_in) in objective.muted:
+        views = f"objective.weights.{term} above 0, or "
+    else:
+        views = "objective.labelled_views above 0, or " if "labelled_views" in own else ""
     for key, asks, fix in (
         ("predict", predicts, f"set {views}predict=moments"),
         (

@@ -7,7 +7,7 @@ stored ones of earlier tasks. An image is of the class that most of the nearest 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,8 @@ from contsemi.types import Experience, Mix, Needs, Outputs, Step, View
 @dataclass(kw_only=True, eq=False)
 class Ccic(Objective):
     """Interpolation consistency and contrastive interpolation."""
+
+    idle: ClassVar = {"weights.apart": {"until": [0]}}
 
     guesses: int  # weak views of an unlabelled image whose mean prediction is its guess
     temperature: float  # of the sharpening

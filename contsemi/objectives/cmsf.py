@@ -70,6 +70,12 @@ class Cmsf(Objective):
             teacher_labelled=True,
         )
 
+    @property
+    def decides(self) -> bool:
+        """The fitted classifier learns from labels by itself."""
+        fits = self.refitted is not None and "labelled" in self.needs.rows
+        return fits or super().decides
+
     def terms(self, step: Step) -> dict[str, Tensor]:
         """``shift`` of all images, each counted once, and ``labels``."""
         terms = labels_term(step, smoothing=self.smoothing)

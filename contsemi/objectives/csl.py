@@ -24,6 +24,8 @@ class Csl(Indexed):
     """Soft nearest neighbours among supports of the current task, and a live classifier."""
 
     needs_labels: ClassVar[bool] = True
+    labels_in: ClassVar[str] = "classifier"
+    index_in: ClassVar[None] = None  # the unlabelled images teach no head that predicts
 
     temperature: float  # of the similarities
     sharpening: float  # temperature T by which targets are sharpened

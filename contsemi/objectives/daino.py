@@ -26,7 +26,11 @@ from contsemi.types import Outputs, Step
 class Daino(Indexed):
     """Self-distillation with a centred teacher, which sees the large views and predicts."""
 
-    idle: ClassVar = {**Indexed.idle, **UNMIXED}
+    idle: ClassVar = {
+        **Indexed.idle,
+        **UNMIXED,
+        "weights.clustering": {"large_views": [0]},
+    }
 
     directions: str  # gain: each prototype learns a factor of its scores; weight_norm: not
     temperature: float  # of the student, also for labels

@@ -29,6 +29,7 @@ from contsemi.types import Needs, Outputs, Step, Teacher, View
 class FixMatch(Indexed):
     """Labels, and pseudo-labels from weak to strong views."""
 
+    index_in: ClassVar[str] = "pseudo"
     idle: ClassVar = {
         **Indexed.idle,
         "threshold": {"rule": ["adaptive", "gaussian"]},

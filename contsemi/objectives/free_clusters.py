@@ -6,7 +6,7 @@ prediction is by soft nearest neighbours in the features.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -22,6 +22,8 @@ from contsemi.types import Needs, Outputs, Step
 @dataclass(kw_only=True, eq=False)
 class FreeClusters(Objective):
     """A method says in :meth:`assigned` which clusters the large views belong to."""
+
+    idle: ClassVar = {"weights.clustering": {"large_views": [0]}}
 
     clusters: int  # K; a batch (with its queue) should have a few rows for each
     temperature: float  # of the predictions of clusters

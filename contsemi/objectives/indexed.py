@@ -29,6 +29,9 @@ class Indexed(Objective):
         for key, without in IndexLabels.unread_by.items()
     }
 
+    # The term by which what the index says teaches the head that predicts
+    index_in: ClassVar[str | None] = "clustering"
+
     # Where the soft classes of unlabelled images come from: the method's own `prototypes` (votes or
     # classifier, where it has no such), the `index` of the task's images, or `both`, which believes
     # the latter as far as it is sure
@@ -57,7 +60,18 @@ class Indexed(Objective):
     @property
     def decides(self) -> bool:
         """The index knows labels, too."""
-        return self.index is not None or super().decides
+        return self._by_index or super().decides
+
+    def teaches(self, head: str) -> bool:
+        """As far as the index has a say in its classes, too."""
+        by_index = self._by_index and head in ("classifier", "prototypes")
+        return super().teaches(head) or (by_index and head in self.needs.head_names)
+
+    @property
+    def _by_index(self) -> bool:
+        return (
+            self.index is not None and self.index_in is not None and self.learns_by(self.index_in)
+        )
 
     def indexed_head(self) -> str | None:
         """The head whose embeddings are in the index; ``None`` for the backbone's features."""

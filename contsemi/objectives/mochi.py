@@ -29,6 +29,7 @@ class Mochi(MomentumContrast):
         "pairs_from": {"pairs": [0]},
         "with_query_from": {"with_query": [0]},
     }
+    begins: ClassVar = {"pairs": "pairs_from", "with_query": "with_query_from"}
 
     hardest: int  # stored keys of greatest cosine that are mixed
     pairs: int  # mixes of two of them, for each query

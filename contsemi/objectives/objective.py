@@ -28,6 +28,7 @@ class Objective(Part, nn.Module):
 
     group: ClassVar[str] = "objective"
     needs_labels: ClassVar[bool] = False  # whether no term is there without labelled images
+    labels_in: ClassVar[str] = "labels"  # the term by which labels teach the head that predicts
 
     large_views: int = 0  # of each unlabelled image; 0 asks for no unlabelled ones
     small_views: int = 0  # of each unlabelled image
@@ -35,6 +36,8 @@ class Objective(Part, nn.Module):
     supports_per_class: int = 0  # labelled images per seen class and step; 0 draws them uniformly
 
     needs: Needs = field(init=False, repr=False)
+    # terms whose weight is 0
+    muted: frozenset[str] = field(init=False, repr=False, default=frozenset())
     num_seen: int = field(init=False, repr=False, default=0)
     # whether labelled rows count by ``step.label_weights`` wherever a term reads them
     reweighs: bool = field(init=False, repr=False, default=False)
@@ -45,8 +48,29 @@ class Objective(Part, nn.Module):
     @property
     def decides(self) -> bool:
         """Whether its own scores tell classes apart: by labels that it learns or has at hand."""
-        views = [view for view in self.needs.views.values() if view.mix is None and view.number]
-        return self.needs.supports_at_test or any(view.rows == "labelled" for view in views)
+        return self.needs.supports_at_test or self.learns_by(self.labels_in)
+
+    def learns_by(self, *terms: str) -> bool:
+        """Whether one of some terms comes, and has a weight."""
+        return any(t not in self.muted and self.why_idle(f"weights.{t}") is None for t in terms)
+
+    def teaches(self, head: str) -> bool:
+        """Whether what a head of classes or of clusters says comes of more than its first draw."""
+        if head not in self.needs.head_names:
+            return False
+        by: dict[str, tuple[str, ...]] = {
+            "classifier": (self.labels_in,),
+            "clusters": ("clustering",),
+            "prototypes": ("clustering", self.labels_in),
+        }
+        return self.learns_by(*by[head]) if head in by else True
+
+    def why_idle(self, field: str) -> str | None:
+        """As a part has it; and where no view of a labelled image is asked for, what is of them."""
+        of_labels = field in (f"weights.{self.labels_in}", "smoothing", "supports_per_class")
+        if of_labels and "labelled" not in self.needs.rows:
+            return "labelled_views is 0"
+        return super().why_idle(field)
 
     def begin(self, experience: Experience) -> None:
         """A task begins; the network's heads already have ``experience.num_seen`` columns."""

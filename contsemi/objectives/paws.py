@@ -25,6 +25,7 @@ class Paws(Objective):
     """Soft nearest neighbours among supports of all seen classes."""
 
     needs_labels: ClassVar[bool] = True
+    labels_in: ClassVar[str] = "classifier"
 
     temperature: float  # of the similarities
     sharpening: float  # temperature T by which targets are sharpened

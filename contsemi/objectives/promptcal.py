@@ -45,7 +45,10 @@ class Promptcal(Objective):
 
     idle: ClassVar = {
         "prompt_weight": {"prompt_projector": [[]]},
-        "kept_weight": {"kept_for": [0]},
+        **{key: {"kept_for": [0]} for key in ("kept_weight", "weights.kept")},
+        "weights.views": {"alpha": [1]},
+        "weights.classes": {"alpha": [0], "labelled_views": [0]},
+        "weights.affinity": {"alpha": [1], "affinity_share": [0]},
         **{
             key: {"affinity_share": [0]}
             for key in (

@@ -36,6 +36,7 @@ class Propos(Objective):
     """Alignment of views and scattering of clusters."""
 
     idle: ClassVar = {"noise_in": {"noise": [0]}}
+    begins: ClassVar = {"noise": "warmup", "weights.scattering": "warmup"}
 
     predictor: Sequence[int]  # hidden widths
     version: str  # v2 counts the alignment from 0; v1, the first release, from -2

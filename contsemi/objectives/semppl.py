@@ -11,6 +11,7 @@ predicts, is trained on the labels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,11 @@ from contsemi.types import Step
 @dataclass(kw_only=True, eq=False)
 class Semppl(Objective):
     """Contrast with positives that neighbours vote for; small views are no targets."""
+
+    idle: ClassVar = {
+        key: {"labelled_views": [0]}
+        for key in ("weights.semantic", "positives", "bank", "threshold", "current_only")
+    }
 
     temperature: float  # of all cosines
     negatives: int  # other images that each is told from

@@ -40,7 +40,17 @@ FIRST = Mix(of=("large",), views=2, kept=1, cut=True)
 class Suave(Indexed):
     """Clustering prototypes tied to classes."""
 
-    idle: ClassVar = {**Indexed.idle, **Shares.idle, **UNMIXED}
+    idle: ClassVar = {
+        **Indexed.idle,
+        **Shares.idle,
+        **UNMIXED,
+        "mix_weight": {"mix_large": [False]},
+        **{
+            key: {"large_views": [0]}
+            for key in ("weights.clustering", "epsilon", "iterations", "assign", "ramp", "against")
+        },
+    }
+    begins: ClassVar = {"queue": "queue_from"}
 
     temperature: float  # of all predictions
     epsilon: float  # temperature of the assignments

@@ -19,7 +19,8 @@ from contsemi.types import Outputs, Step
 class Swav(FreeClusters):
     """Swapped assignments of free clusters."""
 
-    idle: ClassVar = Shares.idle
+    idle: ClassVar = {**FreeClusters.idle, **Shares.idle}
+    begins: ClassVar = {"queue": "queue_from"}
 
     epsilon: float  # temperature of the assignments
     iterations: int  # of Sinkhorn-Knopp or MIRA

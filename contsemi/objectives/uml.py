@@ -37,6 +37,7 @@ class Uml(Objective):
             key: {"attention_heads": [0]}
             for key in ("attention_width", "dropout", "attention_dropout")
         },
+        "weights.tasks": {"large_views": [0]},
         **{key: {"hard_negatives": [0]} for key in ("strength", "released_negatives")},
     }
 

@@ -10,6 +10,7 @@ labels.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +30,8 @@ from contsemi.types import Step
 class Wcl(Objective):
     """Contrast of instances and of weak labels."""
 
+    idle: ClassVar = {key: {"small_views": [0]} for key in ("neighbours", "weights.crops")}
+
     temperature: float  # of all cosines
     neighbours: int  # nearest images that each small view is drawn from
     smoothing: float  # of the labels
@@ -41,7 +44,11 @@ class Wcl(Objective):
                 "the two views of an image give each other their weak labels",
                 "use 2, or 0",
             )
-        self.near = Neighbourhood(self.neighbours)
+        if self.small_views and not self.large_views:
+            problem = "small views are told by an image's large ones, of which there are none"
+            raise InputError("objective.small_views", problem, "set it to 0, or large_views to 2")
+        # else nobody would read the table
+        self.near = Neighbourhood(self.neighbours) if self.small_views else None
         self.needs = self.asks("projector", "auxiliary", "classifier", near=self.near)
 
     def terms(self, step: Step) -> dict[str, Tensor]:
@@ -55,16 +62,15 @@ class Wcl(Objective):
             )
             terms["graph"] = self._graph(self._pairs(step, "auxiliary"), labels)
         large, small = step.student("large"), step.student("small")
-        if large is not None:
+        if self.near is not None and large is not None and small is not None:
             rows = functional.normalize(large["projector"].detach(), dim=1)
             self.near.push(rows[: step.batch_size], step.places)
-            if small is not None:
-                terms["crops"] = view_contrast(
-                    small["projector"],
-                    rows,
-                    batch_size=step.batch_size,
-                    temperature=self.temperature,
-                )
+            terms["crops"] = view_contrast(
+                small["projector"],
+                rows,
+                batch_size=step.batch_size,
+                temperature=self.temperature,
+            )
         return terms
 
     def _pairs(self, step: Step, head: str) -> Tensor:

@@ -165,7 +165,7 @@ def _open(
             refuse_without_coarse(config, learner.objective, stream.experiences[0].num_coarse)
             keeps = learner.reads_embeddings and config.memory.embeddings > 0
             refuse_without_labels(config, learner.objective, keeps_rows=keeps)
-        idle = notes(config, learner, given)
+        idle = notes(config, learner, given, stream.experiences)
         for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
             display.note(each)
     outside = {"outside": stream.outside_digest} if stream.outside_digest else {}

@@ -192,7 +192,8 @@ class Needs:
     @property
     def rows(self) -> frozenset[str]:
         """The kinds of images that are asked for."""
-        return frozenset(view.rows for view in self.views.values() if view.mix is None)
+        views = self.views.values()
+        return frozenset(view.rows for view in views if view.mix is None and view.number)
 
     @property
     def trains(self) -> bool:

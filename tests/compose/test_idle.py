@@ -4,6 +4,7 @@ import pytest
 
 from contsemi import compose
 from contsemi.compose import argv
+from contsemi.compose.consistency import refuse_unread
 from contsemi.errors import InputError
 
 # A key, what makes it void, and what gives it an effect.
@@ -27,6 +28,21 @@ PAIRS = [
     ("views.policies.large.blur_sigma=[1,2]", ["views.policies.large.blur=0"], []),
     ("views.policies.large.jitter.hue=0.1", ["views.policies.large.jitter.probability=0"], []),
     ("views.policies.large.erase_scale=[0.1,0.2]", [], ["views.policies.large.erase=0.5"]),
+    (
+        "views.policies.weak.jitter.probability=0.5",
+        [],
+        ["views.policies.weak.jitter.contrast=0.2"],
+    ),
+    (
+        "views.policies.large.rand_augment.operations=2",
+        ["views.policies.large.rand_augment.probability=0"],
+        ["views.policies.large.rand_augment.probability=0.5"],
+    ),
+    (
+        "views.policies.large.background=remove",
+        ["views.policies.large.background_probability=0"],
+        ["views.policies.large.background_probability=0.5"],
+    ),
     ("data.test_share=0.3", [], []),
     ("data.download=true", [], []),
 ]
@@ -68,3 +84,33 @@ def test_keys_without_a_part_in_a_folders_name_are_not_swept():
         compose.expand(argv.split(["device=cpu,auto"]).tokens, multirun=True)
     with pytest.raises(InputError, match="threads has no part"):
         compose.expand(argv.split(["seed=0", "threads=1,2"]).tokens, multirun=True)
+
+
+LISTED = [
+    "scenario.lists={folder}",
+    "scenario.class_order=id",
+    "scenario.tasks=null",
+    "scenario.task_classes=null",
+]
+
+
+@pytest.mark.parametrize("key", ["labels", "labels.neighbours", "scenario.label_seed"])
+def test_nothing_chooses_labels_that_are_listed(key, tmp_path):
+    (tmp_path / "labels.txt").write_text("1\n2\n")
+    (tmp_path / "classes.txt").write_text("0, 1\n2, 3\n")
+    lists = [each.format(folder=tmp_path) for each in LISTED]
+    refuse_unread(compose.load(lists), [key])  # which say nothing of labels yet
+    (tmp_path / "labelled.txt").write_text("1 2\n3 4\n")
+    for listing, given in (
+        ("scenario.labels", [f"scenario.labels={tmp_path / 'labels.txt'}"]),
+        ("scenario.lists", lists),
+    ):
+        with pytest.raises(InputError, match=f"{key}: .* as {listing} lists the labelled images"):
+            refuse_unread(compose.load(given), [key])
+
+
+def test_a_folder_of_foreign_images_needs_a_share_of_them():
+    pool = ["scenario=digits_wild", "scenario.unlabelled_root=digits"]
+    with pytest.raises(InputError, match="which has no foreign images"):
+        compose.load([*pool, "scenario.unlabelled.current=0.7", "scenario.unlabelled.foreign=0.0"])
+    compose.load(pool)

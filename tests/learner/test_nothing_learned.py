@@ -62,6 +62,38 @@ from contsemi.objectives.objective import Objective
             ("method=byol", "predict=moments", "objective.labelled_views=0", "distiller=lwf"),
             "the head classifier says, which objective=byol does not train",
         ),
+        (
+            ("method=byol", "objective.weights.labels=0"),
+            r"objective\.weights\.labels above 0, or pr",
+        ),
+        (("method=suave", "objective.weights.labels=0"), r"predict: goes by what objective=suave"),
+        (
+            ("method=csl", "objective.predict_by=classifier", "objective.weights.classifier=0"),
+            r"set objective\.weights\.classifier above 0",
+        ),
+        (
+            ("method=csl", "objective.weights.classifier=0", "distiller=lwf"),
+            "the head classifier says, which objective=csl does not train",
+        ),
+        (
+            (
+                "method=swav",
+                "objective.weights.clustering=0",
+                "distiller=cassle",
+                "distiller.kind=knowledge",
+                "distiller.host=clusters",
+            ),
+            "the head clusters says, which objective=swav does not train",
+        ),
+        (
+            (
+                "method=suave",
+                "predict=moments",
+                "objective.labelled_views=0",
+                "objective.weights.clustering=0",
+            ),
+            r"but labels, which never comes, as objective\.labelled_views is 0",
+        ),
     ],
 )
 def test_one_line_says_which_key_leaves_nothing(words, said, tmp_path):
@@ -89,6 +121,13 @@ def test_a_method_that_learns_without_labels_goes_without_a_labelled_view():
         (["method=suave", "objective.labelled_views=0"], False),
         (["method=suave", "objective.labelled_views=0", "objective.labels_from=index"], True),
         (["method=swav", "objective.labelled_views=0"], True),  # the labelled images at hand vote
+        (["method=byol", "objective.weights.labels=0"], False),
+        (["method=suave", "objective.weights.labels=0"], False),
+        (["method=suave", "objective.weights.labels=0", "objective.labels_from=index"], True),
+        (["method=suave", "objective.weights.clustering=0"], True),
+        (["method=cmsf", "objective.weights.labels=0", "objective.classifier=refitted"], True),
+        (["method=swav", "objective.weights.labels=0"], True),
+        (["method=csl", "objective.weights.classifier=0"], True),
         (["method=mixmatch"], True),
         (["method=trex"], True),
         (["method=frozen"], False),

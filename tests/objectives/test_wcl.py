@@ -136,7 +136,7 @@ def test_small_views_are_of_neighbours(stream_of, small):
 
 def test_neighbours_are_forgotten_between_tasks(stream_of, small):
     first, second = stream_of(small())[0].experiences[:2]
-    objective = Wcl(**OPTIONS)
+    objective = Wcl(**OPTIONS | {"small_views": 1})
     objective.begin(first)
     objective.near.push(torch.eye(3), torch.arange(3))
     objective.begin(second)
@@ -144,6 +144,18 @@ def test_neighbours_are_forgotten_between_tasks(stream_of, small):
     assert objective.near.stored.slots == len(second.unlabelled)
     places = torch.arange(3)
     assert torch.equal(objective.near(places), places[:, None].expand(-1, 2))
+
+
+def test_without_small_views_nobody_looks_for_neighbours():
+    objective = Wcl(**OPTIONS | {"small_views": 0})
+    assert objective.near is None
+    assert objective.why_idle("neighbours") and objective.why_idle("weights.crops")
+
+
+def test_small_views_without_large_ones_are_refused():
+    """Before, the first step ended in a RuntimeError: labels were of images without a pair."""
+    with pytest.raises(InputError, match=r"objective\.small_views: small views are told by"):
+        Wcl(**OPTIONS | {"small_views": 1, "large_views": 0})
 
 
 @pytest.mark.parametrize("change", [{"large_views": 3}, {"labelled_views": 1}])

@@ -21,7 +21,11 @@ WITH = {
     ("hiermatch", "base"): ["objective.weights.guesses=1", "objective.ramp=0"],
     ("csl", "index_by"): ["objective.labels_from=index"],
     ("nnd", "alpha"): ["memory.embeddings=20"],
+    ("byol", "labelled_views"): ["predict=moments"],
+    ("semppl", "labelled_views"): ["predict=moments"],
+    ("promptcal", "labelled_views"): ["predict=moments"],
 }
+SEEN = {"labelled_views": [0]}
 SMALL = [
     "scenario.classes=4",
     "scenario.tasks=2",
@@ -41,6 +45,10 @@ def rules():
                 part = find_class(ROOMS[group], options["name"], KINDS[group])
                 new = {f: o for f, o in part.idle.items() if id(o) not in told}
                 told |= {id(others) for others in new.values()}
+                if options["name"] == "byol":  # as all objectives have it
+                    new |= dict.fromkeys(
+                        ("weights.labels", "smoothing", "supports_per_class"), SEEN
+                    )
                 for field, others in new.items():
                     # one value of each: they are read at the same place
                     first = [(other, values[0]) for other, values in others.items() if values]
@@ -88,10 +96,13 @@ def test_another_value_changes_no_bit_and_the_key_is_told(rule, tmp_path, monkey
         file.write_text("even: [0, 2, 4, 6, 8]\nodd: [1, 3, 5, 7, 9]\n", encoding="utf-8")
         words.append(f"scenario.hierarchy={file}")
     key = f"{group}.{field}"
-    usual = options.get(field)
+    if field.startswith("weights."):
+        usual, limits = options["weights"][field.removeprefix("weights.")], [0, 10]
+    else:
+        usual, limits = options.get(field), options.get("ranges", {}).get(field, ["a", "b"])
     if usual is None:
         usual = getattr(Learner(compose.load(words)).objective, field)
-    new = changed(usual, options.get("ranges", {}).get(field, ["a", "b"]))
+    new = changed(usual, limits)
     states = []
     for given in (usual, new):
         folder = tmp_path / word(given)

@@ -1,5 +1,7 @@
 """A key that the method at hand does not read is told, and the run goes on."""
 
+import re
+
 import pytest
 
 from contsemi import compose, pipeline
@@ -42,6 +44,18 @@ from contsemi.pipeline.unread import notes, unread
         ("trex objective.hidden_layers=0", "objective.hidden"),
         ("promptcal objective.affinity_share=0", "objective.quantile"),
         ("ascl objective.neighbours=0", "objective.variant"),
+        ("wcl objective.small_views=0", "objective.neighbours"),
+        ("wcl objective.small_views=0", "objective.weights.crops"),
+        ("suave", "objective.mix_weight"),
+        ("suave predict=moments objective.labelled_views=0", "objective.weights.labels"),
+        ("byol predict=moments objective.labelled_views=0", "objective.smoothing"),
+        ("byol predict=moments objective.labelled_views=0", "optim.classifier_lr"),
+        ("byol predict=moments objective.weights.labels=0", "optim.classifier_lr"),
+        ("fixmatch predict=moments objective.labelled_views=0", "batch.labelled"),
+        ("finetune", "memory.exemplars"),
+        ("frozen model=pixels", "memory.exemplars"),
+        ("frozen model=pixels", "memory.anchors"),
+        ("frozen model=pixels", "predict.ridge"),
     ],
 )
 @pytest.mark.quick(3)
@@ -71,6 +85,16 @@ def test_a_method_says_what_it_has_no_use_for(method, key):
         ("contsemi", "predict.shrinkage"),
         ("frozen predict.rounds=3", "predict.balance"),
         ("contsemi distiller=[nnd,cassle]", "distiller.cassle.hidden"),
+        ("wcl", "objective.neighbours"),
+        ("wcl", "objective.weights.crops"),
+        ("suave objective.mix_large=true", "objective.mix_weight"),
+        (
+            "suave objective.labelled_views=0 objective.labelled_small_views=1",
+            "objective.weights.labels",
+        ),
+        ("finetune objective.labelled_from=all", "memory.exemplars"),
+        ("finetune predict=moments", "memory.exemplars"),  # the map of drift reads them
+        ("contsemi", "predict.ridge"),
     ],
 )
 @pytest.mark.quick(3)
@@ -104,6 +128,22 @@ def test_what_chooses_labels_where_each_image_has_one(key):
     assert not notes(compose.load(["label_ratio=4/class"]), None, [key])
 
 
+ONE_EACH, TWO_EACH = "scenario.task_classes=[1,1,1,1]", "scenario.task_classes=[2,2]"
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "told"),
+    [
+        (["labels=usl", "labels.weight=0"], "labels.horizon", True),
+        (["labels=usl", "labels.iterations=1"], "labels.own_cluster", True),
+        (["labels=usl", "labels.iterations=1"], "labels.horizon", False),
+        (["labels=usl"], "labels.own_cluster", False),
+    ],
+)
+def test_what_a_choice_of_labels_does_not_read_is_told(words, key, told):
+    assert bool(notes(compose.load(["method=replay", *words]), None, [key])) is told
+
+
 FROZEN = ["model=efficientnet_lite0", "model.pretrained=false", "model.frozen=true"]
 
 
@@ -127,6 +167,64 @@ FROZEN = ["model=efficientnet_lite0", "model.pretrained=false", "model.frozen=tr
 )
 def test_what_a_distiller_does_not_do_is_told_without_a_key(words, told):
     learner = Learner(compose.load(["device=cpu", *words]))
+    found = notes(learner.config, learner, [])
+    assert told in " ".join(found) if told else not found
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["distiller=lwf", "distiller.local=true", ONE_EACH], "and each earlier one brought one"),
+        (["distiller=lwf", "distiller.local=true", TWO_EACH], ""),
+        (["distiller=lwf", ONE_EACH], ""),
+        (["distiller=lwf", "scenario.task_classes=[1,1]"], "never more than one old class"),
+        (["distiller=lwf", "scenario.task_classes=[4]"], "distiller=lwf has no effect: the stream"),
+        (["distiller=projected", "distiller.of=start", "scenario.task_classes=[4]"], ""),
+        (
+            ["distiller=[feature,simreg]", "scenario.task_classes=[4]"],
+            "distiller=simreg has no eff",
+        ),
+        (["distiller=nnd", "memory.exemplars=0", TWO_EACH], "labelled image of an old class is"),
+        (["distiller=nnd", "memory.exemplars=0", "distiller.supports=current", TWO_EACH], ""),
+        (["distiller=nnd", "memory.exemplars=0", TWO_EACH, "scenario.recurrence=0.9"], ""),
+        (["distiller=nnd", "memory.exemplars=20", TWO_EACH], ""),
+        (
+            ["distiller=nnd", "memory.exemplars=20", "distiller.weights.distillation=0", TWO_EACH],
+            "distiller=nnd has no effect: no term of it has a weight above 0",
+        ),
+        (
+            ["distiller=[nnd,feature]", "distiller.feature.weights.features=0", TWO_EACH],
+            "no term of it has a weight above 0 in distiller.feature.weights",
+        ),
+    ],
+)
+@pytest.mark.quick(4)
+def test_a_distiller_that_never_counts_in_a_stream_is_told(words, told, stream_of):
+    method = "method=finetune" if "distiller=lwf" in words else "method=suave"
+    (sizes,) = (word for word in words if word.startswith("scenario.task_classes"))
+    classes = f"scenario.classes={sum(map(int, re.findall('[0-9]', sizes)))}"
+    config = compose.load([method, "device=cpu", "scenario.tasks=null", classes, *words])
+    tasks = stream_of(config)[0].experiences
+    found = notes(config, Learner(config), [], tasks)
+    assert told in " ".join(found) if told else not found
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["method=suave", "objective.queue=64", "objective.queue_from=3"],
+            "objective.queue has no",
+        ),
+        (["method=suave", "objective.queue=64", "objective.queue_from=2"], ""),
+        (["method=suave", "objective.queue_from=3"], ""),
+        (["method=mochi", "objective.pairs=8", "objective.pairs_from=9"], "objective.pairs has no"),
+        (["method=propos", "objective.warmup=3"], "objective.weights.scattering has no effect"),
+    ],
+)
+@pytest.mark.quick(2)
+def test_what_begins_after_the_last_epoch_of_a_task_is_told(words, told):
+    learner = Learner(compose.load(["device=cpu", "optim.epochs=3", *words]))
     found = notes(learner.config, learner, [])
     assert told in " ".join(found) if told else not found
 

@@ -1,6 +1,7 @@
 """USL: dense images, one of each cluster, apart from each other."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,14 @@ class Usl(ByEmbedding):
     Source: Wang, Lian and Yu 2022, "Unsupervised selective labeling for more effective
     semi-supervised learning", section 3.
     """
+
+    idle: ClassVar = {
+        **{
+            key: {"weight": [0]}
+            for key in ("momentum", "alpha", "horizon", "nearest", "avoid_labelled", "masked_far")
+        },
+        "own_cluster": {"weight": [0], "iterations": [1]},
+    }
 
     unit: bool  # whether embeddings are brought to length 1, which the horizon is a measure of
     neighbours: int  # least number of neighbours that make the density, the image itself counted
