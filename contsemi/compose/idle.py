@@ -24,7 +24,6 @@ _OF_VIEWS = {
     "background_probability": "background",
     "background_least": "background",
     "rand_augment.operations": "rand_augment.probability",
-    "background": "background_probability",
 }
 _STRENGTHS = ("brightness", "contrast", "saturation", "hue")  # of jitter
 

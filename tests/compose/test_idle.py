@@ -38,11 +38,6 @@ PAIRS = [
         ["views.policies.large.rand_augment.probability=0"],
         ["views.policies.large.rand_augment.probability=0.5"],
     ),
-    (
-        "views.policies.large.background=remove",
-        ["views.policies.large.background_probability=0"],
-        ["views.policies.large.background_probability=0.5"],
-    ),
     ("data.test_share=0.3", [], []),
     ("data.download=true", [], []),
 ]
