@@ -16,6 +16,7 @@ from contsemi.records.written import mapping, read_written
 from contsemi.storage.differences import differences
 
 _OF_THE_FOLDER = ("seed", "label_ratio")  # its name says them
+_SPLITS = ("train", "test")
 _FIX = "give another --output, or remove it"
 
 
@@ -58,8 +59,8 @@ class _Images:
     """The images that runs of the same data keys have in common."""
 
     def __init__(self) -> None:
-        self._of: dict[str, tuple[dict[str, str], str]] = {}
-        self._at: dict[str, dict[str, str] | None] = {}
+        self._of: dict[str, tuple[dict[str, str | None], str]] = {}
+        self._at: dict[str, dict[str, str | None] | None] = {}
 
     def compare(
         self,
@@ -74,9 +75,10 @@ class _Images:
 
         Only of another ``data.root`` the images are looked at: the same ones may lie elsewhere.
         """
-        digests, then = manifest.get("dataset_digests"), manifest.get("config")
-        if not isinstance(digests, dict) or not isinstance(then, dict):
+        saved, then = manifest.get("dataset_digests"), manifest.get("config")
+        if not isinstance(saved, dict) or not isinstance(then, dict):
             return
+        digests = {split: saved.get(split) for split in _SPLITS}  # a seed draws what else comes
         if config.scenario.validation:
             return  # the images are those that a seed has left
         scenario = config.scenario.dataset, config.scenario.hierarchy
@@ -97,7 +99,7 @@ def _place(data: Any) -> list[Any]:
     return [data.get("root"), data.get("source")] if isinstance(data, Mapping) else []
 
 
-def _digests(config: Config) -> dict[str, str] | None:
+def _digests(config: Config) -> dict[str, str | None] | None:
     """Of the images at ``data.root``; ``None`` where they would have to be fetched first."""
     root = config.data.root
     if root is not None and not Path(root).expanduser().is_dir():
@@ -110,7 +112,7 @@ def _digests(config: Config) -> dict[str, str] | None:
             return None
         raise
     train = with_hierarchy(train, config.scenario.hierarchy)
-    return {"train": train.digest, "test": test.digest}
+    return dict(zip(_SPLITS, (train.digest, test.digest), strict=True))
 
 
 def _asked(jobs: Iterator[Job]) -> Iterator[tuple[Job, Config, dict[str, Any]]]:

@@ -272,6 +272,12 @@ def test_finished_runs_of_other_images_are_told_from_the_same_ones_elsewhere(
         return code, capsys.readouterr().err
 
     assert call(first)[0] == call(tmp_path / "moved")[0] == 0
+    # Which of a folder's foreign images come is drawn by the seed.
+    for number, job in enumerate(jobs):
+        manifest = json.loads((job.folder / "manifest.json").read_text())
+        manifest["dataset_digests"]["outside"] = str(number)
+        (job.folder / "manifest.json").write_text(json.dumps(manifest))
+    assert call(first)[0] == call(tmp_path / "moved")[0] == 0
     said = f"error: {jobs[0].folder}: is finished, with other images than data.root={others}; give"
     code, err = call(others)
     assert code == 2 and err.startswith(said)
