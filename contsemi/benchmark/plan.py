@@ -87,7 +87,7 @@ class Benchmark:
                 labels,
                 method,
                 seed,
-                output / labels.replace("/", "_per_") / method / _folder(order, seed),
+                output / _budget(labels) / method / _folder(order, seed),
                 _last(
                     *self.shared,
                     *settings,
@@ -103,6 +103,11 @@ class Benchmark:
             for labels in self.labels
             for method, settings in self.methods.items()
         ]
+
+
+def _budget(labels: str) -> str:
+    """A folder's name that no shell reads as a pattern, of a list of budgets as well."""
+    return re.sub(r"""[][ '"]""", "", labels).replace("/", "_per_")
 
 
 def _folder(order: int | None, seed: int) -> str:
@@ -164,12 +169,13 @@ def _checked(content: Any) -> Benchmark:
     named = {str(name): settings for name, settings in methods.items()}
     labels = [str(each) for each in content["labels"]]
     # A run that stands there twice would count as two in every mean and spread.
-    for key, values in (("seeds", seeds), ("orders", orders), ("labels", labels)):
+    budgets = [_budget(each).replace("_per_", "/") for each in labels]
+    for key, values in (("seeds", seeds), ("orders", orders), ("labels", budgets)):
         if twice := [each for each, count in Counter(values).items() if count > 1]:
             raise ValueError(f"{key!r} holds {twice[0]} twice")
     if bad := [name for name in map(str, methods) if Path(name).name != name or name == ".."]:
         raise ValueError(f"method {bad[0]!r} cannot be the name of a folder")
-    if bad := [each for each in labels if each in (".", "..")]:
+    if bad := [each for each in labels if _budget(each) in ("", ".", "..")]:
         raise ValueError(f"'labels' holds {bad[0]!r}, which cannot be the name of a folder")
     runs = len(methods) * len(labels) * len(seeds) * max(1, len(orders))
     if runs > _MOST_RUNS:

@@ -27,6 +27,13 @@ def test_every_run_has_a_folder_of_its_own_and_pairs_share_all_but_the_method(pl
     assert {"threads=1", "label_ratio=25/class", "seed=0"} <= set(first.settings)
 
 
+def test_the_folder_of_a_list_of_budgets_is_no_pattern_of_a_shell(plan, tmp_path):
+    for labels in ("[5/class,0%,2/class]", "['5/class', '0%', '2/class']"):
+        job = plan(tmp_path, labels=[labels]).jobs(tmp_path)[0]
+        assert job.folder.parent.parent.name == "5_per_class,0%,2_per_class"
+        assert f"label_ratio={labels}" in job.settings
+
+
 def test_class_orders_are_crossed_with_seeds_and_alike_for_every_method(plan, tmp_path):
     jobs = plan(tmp_path, orders=[0, 7], labels=["4/class"], seeds=[0, 1]).jobs(tmp_path)
     assert len(jobs) == len({job.folder for job in jobs}) == 8
@@ -56,6 +63,7 @@ def test_class_orders_are_crossed_with_seeds_and_alike_for_every_method(plan, tm
             "20000 runs, more than 10000",
         ),
         ("shared: [a=1]\nlabels: [5%, 5%]\nseeds: [0]\nmethods: {a: []}", "holds 5% twice"),
+        ("shared: [a=1]\nlabels: ['[5%]', 5%]\nseeds: [0]\nmethods: {a: []}", "holds 5% twice"),
         (
             "shared: [a=1]\nlabels: [5%]\nseeds: [0]\nmethods: {a: [], a: []}",
             "a stands",
