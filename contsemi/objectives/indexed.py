@@ -28,6 +28,11 @@ class Indexed(Objective):
         f"index_{key}": {"labels_from": ["prototypes"], "index_by": without}
         for key, without in IndexLabels.unread_by.items()
     }
+    # The same of a method that asks the index of large views alone
+    of_large: ClassVar = {
+        "labels_from": {"large_views": [0]},
+        **{key: {**others, "large_views": [0]} for key, others in idle.items()},
+    }
 
     # The term by which what the index says teaches the head that predicts
     index_in: ClassVar[str | None] = "clustering"
