@@ -102,7 +102,8 @@ class Account:
         if annotator is None:
             return f"{len(self.setting.stream.label_indices)} images"
         return (
-            f"{sum(annotator.most)} images at most, chosen by {self.setting.config.labels['name']}"
+            f"{sum(annotator.most[: self.setting.tasks])} images at most, chosen by "
+            f"{self.setting.config.labels['name']}"
         )
 
     def traces(self, asked: Predicts) -> list[Trace]:
@@ -230,11 +231,15 @@ class Account:
     ) -> dict[str, Any]:
         setting, folder = self.setting, self.setting.records.folder
         setting.records.flush()
+        annotator = setting.annotator
+        asked = None if annotator is None else annotator.most[: setting.tasks]
         content = results(
             method=setting.config.method,
             scenario=setting.stream.name,
             seed=setting.config.seed,
             label_ratio=setting.labels,
+            labelled=[len(each.labelled) for each in setting.stream.experiences],
+            labels_asked=asked,
             memory=memory,
             seconds=self.tally.seconds,
             images_per_second=self.tally.images / self.tally.seconds,
