@@ -231,15 +231,11 @@ class Account:
     ) -> dict[str, Any]:
         setting, folder = self.setting, self.setting.records.folder
         setting.records.flush()
-        annotator = setting.annotator
-        asked = None if annotator is None else annotator.most[: setting.tasks]
         content = results(
             method=setting.config.method,
             scenario=setting.stream.name,
             seed=setting.config.seed,
             label_ratio=setting.labels,
-            labelled=[len(each.labelled) for each in setting.stream.experiences],
-            labels_asked=asked,
             memory=memory,
             seconds=self.tally.seconds,
             images_per_second=self.tally.images / self.tally.seconds,
@@ -254,6 +250,9 @@ class Account:
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )
+        content["labelled"] = [len(each.labelled) for each in setting.stream.experiences]
+        if setting.annotator is not None:  # who may have sold fewer
+            content["labels_asked"] = list(setting.annotator.most[: setting.tasks])
         if without_exemplars:
             names = setting.stream.class_names
             content["classes_without_exemplars"] = [names[column] for column in without_exemplars]

@@ -21,8 +21,6 @@ def results(
     scenario: str,
     seed: int,
     label_ratio: Any,
-    labelled: Sequence[int] | None = None,
-    labels_asked: Sequence[int] | None = None,
     class_incremental: ArrayLike,
     task_incremental: ArrayLike,
     memory: Mapping[str, int],
@@ -44,9 +42,6 @@ def results(
         scenario: name of the scenario.
         seed: of the run.
         label_ratio: the label budget, written in one way (runs are grouped by it).
-        labelled: images of each task that have their label.
-        labels_asked: labels that the budget asks for in each task, where these are bought on the
-            way; else there are as many as are asked for.
         class_incremental: R [T, T], fractions, NaN where not measured.
         task_incremental: likewise.
         memory: bytes of all that is kept beside the network; ``memory_bytes`` is their sum.
@@ -68,8 +63,6 @@ def results(
         "scenario": scenario,
         "seed": seed,
         "label_ratio": label_ratio,
-        "labelled": None if labelled is None else list(labelled),
-        "labels_asked": None if labels_asked is None else list(labels_asked),
         **_told(summaries, measured or {}, while_training or {}),
         "predictors": {name: dict(values) for name, values in (predictors or {}).items()},
         "switches": list(switches),
