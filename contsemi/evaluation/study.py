@@ -125,7 +125,7 @@ class Study:
         tasks = self.stream.experiences[: task + 1]
         kinds = [(each.labelled, each.unlabelled, each.coarse_only) for each in tasks]
         rows = torch.cat([rows for each in kinds for rows in each])
-        found: list[int] = self.hidden[rows[rows < len(self.hidden)]].unique().tolist()
+        found: list[int] = torch.unique(self.hidden[rows[rows < len(self.hidden)]]).tolist()
         return found
 
     def _coverage(self, task: int) -> dict[str, float | Undefined]:
