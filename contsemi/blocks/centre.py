@@ -1,6 +1,7 @@
 """The running mean of a teacher's scores, and what the teacher says with that mean taken off."""
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -22,11 +23,16 @@ class Centre(Block):
             zero, and those of earlier tasks rest.
 
     Attributes:
+        idle: what a part that takes these as its fields says of them (:class:`.discovery.Part`).
         value: [K], the mean.
 
     Source: Caron et al. 2021, eq. 4 (DINO).
     """
 
+    idle: ClassVar[dict[str, dict[str, list[Any]]]] = {
+        key: {"large_views": [0]}
+        for key in ("teacher_temperature", "teacher_warmup", "centre_momentum")
+    }
     value: Tensor
 
     def __init__(

@@ -33,8 +33,9 @@ class Shares(Block):
     """
 
     idle: ClassVar[dict[str, dict[str, list[Any]]]] = {
-        "queue_from": {"queue": [0]},
-        "beta": {"assign": ["sinkhorn"]},
+        **{key: {"large_views": [0]} for key in ("epsilon", "iterations", "assign", "queue")},
+        "queue_from": {"queue": [0], "large_views": [0]},
+        "beta": {"assign": ["sinkhorn"], "large_views": [0]},
     }
 
     def __init__(

@@ -11,6 +11,15 @@ from contsemi.losses.nearest import soft_nearest_neighbours, support_labels
 from contsemi.losses.paws import consistency, mean_entropy_maximisation
 from contsemi.types import Outputs, Step
 
+VOTED = {
+    key: {"large_views": [0]}
+    for key in (
+        *("weights.consistency", "weights.me_max"),
+        *("sharpening", "smoothing", "prior", "small_views"),
+    )
+}
+"""``idle`` of a method that has these terms (:class:`.discovery.Part`)."""
+
 
 def paws(
     step: Step,

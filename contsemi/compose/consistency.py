@@ -206,7 +206,9 @@ def _lists_labels(scenario: Scenario) -> str | None:
     """The key whose file says which images are labelled."""
     if scenario.labels is not None:
         return "scenario.labels"
-    listed = scenario.lists and (Path(scenario.lists).expanduser() / "labelled.txt").is_file()
+    from contsemi.data.lists import LABELLED  # with numpy, which the front has no other use for
+
+    listed = scenario.lists and (Path(scenario.lists).expanduser() / LABELLED).is_file()
     return "scenario.lists" if listed else None
 
 

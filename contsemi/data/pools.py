@@ -1,7 +1,7 @@
 """The unlabelled images of each task, and of which kinds they are."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from contsemi.config import Scenario
 from contsemi.data.imageset import ImageSet
+from contsemi.data.lists import LABELLED, UNLABELLED
 from contsemi.data.plan import Plan
 from contsemi.errors import InputError
 from contsemi.seeding import generator
@@ -87,6 +88,29 @@ def kinds_of(pool: Integers, made: Plan, targets: Integers, task: int) -> dict[s
     found = {kind: int(mask.sum()) for kind, mask in zip(KINDS, counts, strict=True)}
     found["foreign"] += len(pool) - len(own)
     return found
+
+
+def beside_the_list(made: Plan, found: Sequence[Integers], targets: Integers) -> tuple[str, ...]:
+    """What is to be said where a user lists the pools alone, and labels are of other images, too.
+
+    Args:
+        made: which image comes when, and which has its label.
+        found: rows of the pool of each task.
+        targets: int64 [N], the class id of each training image.
+    """
+    lists = made.lists
+    if lists is None or lists.unlabelled is None or lists.labelled is not None:
+        return ()
+    rows, are = made.labelled, "are labelled"
+    if not len(rows):  # a network chooses them before each task
+        rows, are = np.flatnonzero(made.coming.may_be_labelled(targets)), "may be labelled"
+    own = [rows[made.coming.arrives[rows] == task] for task in range(len(found))]
+    beside = sum(int((~np.isin(*each)).sum()) for each in zip(own, found, strict=True))
+    if not beside:
+        return ()
+    said = f"{beside} images {are} that {UNLABELLED} does not have in the line of their experience"
+    why = f"without {LABELLED} labels are of all images of its classes"
+    return (f"scenario.lists: {said}: {why}",)
 
 
 def _mixed(

@@ -17,7 +17,7 @@ from contsemi.data.concatenated import concatenated
 from contsemi.data.imageset import ImageSet
 from contsemi.data.masks import whole
 from contsemi.data.plan import Plan, plan
-from contsemi.data.pools import kinds_of, pools, wants_foreign
+from contsemi.data.pools import beside_the_list, kinds_of, pools, wants_foreign
 from contsemi.data.sources import digits
 from contsemi.data.sources.folder import load_pool
 from contsemi.data.twins import Digests, row_digests
@@ -145,7 +145,7 @@ def build(
         label_indices=labelled,
         label_digest=digest(labelled),
         novel=tuple(made.coming.novel),
-        remarks=remarks,
+        remarks=(*remarks, *beside_the_list(made, found[first], train.targets.numpy())),
         outside_digest=_outside_digest(scenario, made, found, pixels),
         facts=[_facts(made, pool, train, task) for task, pool in enumerate(found[first])],
         test_files=_files(train.place, test),

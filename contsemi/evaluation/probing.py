@@ -4,10 +4,11 @@ They belong to the evaluator. Nothing of them flows back, and training is the sa
 and without them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
+import numpy as np
 import torch
 
 from contsemi.data.scenario import TestSet
@@ -38,18 +39,21 @@ class Probes:
     test_images: Images
     seed: int
 
-    def ask(self, asked: HasFeatures, seen: int) -> Found:
+    def ask(self, asked: HasFeatures, seen: int, trained: Collection[int] = ()) -> Found:
         """Every number that the wanted probes give, by its name in the records.
 
         Args:
             asked: whose features; those of all tasks are looked at, also of those to come.
             seen: tasks learned so far; 0 asks only for what the untrained network can answer.
+            trained: columns of which an image, of whatever task, has come in training so far.
         """
         bank = _by_task(asked, self.bank_images, self.bank)
         test = _by_task(asked, self.test_images, self.test)
+        fresh = [*bank[:seen], *(_without(rows, trained) for rows in bank[seen:])]
         found: Found = {}
         for probe in self.probes:
-            told = probe.ask(bank, test, seen=seen, seed=self.seed)
+            shown = fresh if probe.wants_untrained else bank
+            told = probe.ask(shown, test, seen=seen, seed=self.seed)
             if not isinstance(told, dict) or not all(isinstance(name, str) for name in told):
                 raise MethodFailed.returned(probe.ask, told, "a dict of numbers by name")
             for name, value in told.items():
@@ -58,6 +62,13 @@ class Probes:
                     raise MethodFailed.returned(probe.ask, value, "a number", what=what)
             found |= told
         return found
+
+
+def _without(rows: Rows, columns: Collection[int]) -> Rows:
+    """The rows of all but some classes."""
+    features, labels = rows
+    kept = ~np.isin(labels, [*columns])
+    return features[kept], labels[kept]
 
 
 def _by_task(asked: HasFeatures, images: Images, tasks: Sequence[TestSet]) -> list[Rows]:

@@ -102,7 +102,8 @@ class Study:
         if self.stream.experiences[task].num_coarse:
             self._write("hierarchy", self._hierarchy(answered, task), task=task, step=step)
         if self.probes is not None:
-            self._write("probe", self.probes.ask(asked, task + 1), task=task, step=step)
+            found = self.probes.ask(asked, task + 1, self._trained(task))
+            self._write("probe", found, task=task, step=step)
         if self.discovery is not None:
             found = self.discovery.after_task(asked, task)
             self._write("discovery", found, task=task, step=step)
@@ -115,6 +116,17 @@ class Study:
     ) -> None:
         for name, value in values.items():
             self.records.metric(step=step, task=task, name=f"{group}/{name}", value=value)
+
+    def _trained(self, task: int) -> list[int]:
+        """Columns of which an image has come up to a task; the same for every method.
+
+        Of images of another folder nobody knows the class.
+        """
+        tasks = self.stream.experiences[: task + 1]
+        kinds = [(each.labelled, each.unlabelled, each.coarse_only) for each in tasks]
+        rows = torch.cat([rows for each in kinds for rows in each])
+        found: list[int] = torch.unique(self.hidden[rows[rows < len(self.hidden)]]).tolist()
+        return found
 
     def _coverage(self, task: int) -> dict[str, float | Undefined]:
         """How the labels of a task are spread over its classes."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from contsemi.errors import first_of
 from contsemi.living.saved import Saved
+from contsemi.records.labelling import label_digest
 from contsemi.report.words import one_line, percent
 
 _NAMED = 50  # classes of a lesson; all of them stand in the list of classes
@@ -26,7 +27,7 @@ def card(saved: Saved) -> str:
         parts += ["## Lessons", lessons(history)]
     if matrix := saved.record.get("matrices", {}).get("class_incremental"):
         parts += ["## Accuracy [%] on each task after each task", _matrix(matrix)]
-    if digest := saved.facts.get("label_digest"):
+    if digest := label_digest(saved.facts):
         said = f"Of {saved.facts['labelled']} images, whose numbers have SHA-256 `{digest}`."
         parts += ["## Labels", said]
     digests = saved.facts.get("dataset_digests", {})

@@ -7,6 +7,7 @@ the features, which is what predicts, is trained on the labels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,12 +24,14 @@ from contsemi.types import Step
 class Byol(Objective):
     """Regression to a moving target; small views only predict, all others are targets, too."""
 
+    idle: ClassVar = {"small_views": {"large_views": [0]}}
+
     teacher: Sequence[float]  # momentum of the slow network at the start and the end of a task
     smoothing: float  # of the labels
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        enough_views(self.large_views + self.small_views, self.labelled_views)
+        enough_views(self.large_views + self.read_small_views, self.labelled_views)
         self.needs = self.asks(
             "predictor", "classifier", teacher=self.teacher, teacher_labelled=True
         )

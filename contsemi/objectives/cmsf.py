@@ -34,8 +34,9 @@ class Cmsf(Objective):
 
     idle: ClassVar = {
         "candidates": {"variant": ["semi", "sup"]},
-        "threshold": {"variant": ["self", "sup"]},
+        "threshold": {"variant": ["self", "sup"], "large_views": [0]},
         "refit_every": {"classifier": ["live"]},
+        "small_views": {"large_views": [0]},
     }
 
     variant: str  # self, semi or sup
@@ -56,7 +57,7 @@ class Cmsf(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        enough_views(self.large_views + self.small_views, self.labelled_views)
+        enough_views(self.large_views + self.read_small_views, self.labelled_views)
         now = self.current_only
         self.stored = Fifo(self.bank, current_only=now)
         self.visits = Visits() if self.variant == "self" else None

@@ -14,7 +14,7 @@ from torch import Tensor
 from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.prior import Prior
-from contsemi.blocks.support_votes import paws
+from contsemi.blocks.support_votes import VOTED, paws
 from contsemi.objectives.indexed import Indexed
 from contsemi.types import Outputs, Step
 
@@ -23,6 +23,7 @@ from contsemi.types import Outputs, Step
 class Csl(Indexed):
     """Soft nearest neighbours among supports of the current task, and a live classifier."""
 
+    idle: ClassVar = {**Indexed.of_large, **VOTED}
     needs_labels: ClassVar[bool] = True
     labels_in: ClassVar[str] = "classifier"
     index_in: ClassVar[None] = None  # the unlabelled images teach no head that predicts

@@ -27,9 +27,13 @@ class Daino(Indexed):
     """Self-distillation with a centred teacher, which sees the large views and predicts."""
 
     idle: ClassVar = {
-        **Indexed.idle,
+        **Indexed.of_large,
         **UNMIXED,
-        "weights.clustering": {"large_views": [0]},
+        **Centre.idle,
+        **{
+            key: {"large_views": [0]}
+            for key in ("weights.clustering", "ramp", "prior", "small_views")
+        },
     }
 
     directions: str  # gain: each prototype learns a factor of its scores; weight_norm: not

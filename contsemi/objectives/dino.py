@@ -7,6 +7,7 @@ temperature, so that not all are equal. The teacher's features predict.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -18,6 +19,12 @@ from contsemi.types import Outputs, Step
 @dataclass(kw_only=True, eq=False)
 class Dino(FreeClusters):
     """Self-distillation with a centred teacher, which sees the large views."""
+
+    idle: ClassVar = {
+        **FreeClusters.idle,
+        **Centre.idle,
+        "directions": {"large_views": [0]},
+    }
 
     directions: str  # gain: each cluster learns a factor of its scores; weight_norm: it does not
     teacher: Sequence[float]  # momentum of the EMA network at the start and the end of a task

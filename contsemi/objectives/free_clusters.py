@@ -23,7 +23,10 @@ from contsemi.types import Needs, Outputs, Step
 class FreeClusters(Objective):
     """A method says in :meth:`assigned` which clusters the large views belong to."""
 
-    idle: ClassVar = {"weights.clustering": {"large_views": [0]}}
+    idle: ClassVar = {
+        key: {"large_views": [0]}
+        for key in ("weights.clustering", "clusters", "temperature", "prior", "small_views")
+    }
 
     clusters: int  # K; a batch (with its queue) should have a few rows for each
     temperature: float  # of the predictions of clusters

@@ -6,8 +6,9 @@ believes the latter as far as it is sure. What the index says is ``index_by``; s
 :class:`~contsemi.blocks.index_labels.IndexLabels`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,11 @@ class Indexed(Objective):
     idle: ClassVar = {
         f"index_{key}": {"labels_from": ["prototypes"], "index_by": without}
         for key, without in IndexLabels.unread_by.items()
+    }
+    # The same of a method that asks the index of large views alone
+    of_large: ClassVar[Mapping[str, Mapping[str, Sequence[Any]]]] = {
+        "labels_from": {"large_views": [0]},
+        **{key: {**others, "large_views": [0]} for key, others in idle.items()},
     }
 
     # The term by which what the index says teaches the head that predicts

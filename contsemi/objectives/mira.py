@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ from contsemi.types import Experience, Needs, Step, Teacher, View
 class Mira(Objective):
     """Swapped assignments of maximal mutual information; small views only predict."""
 
+    idle: ClassVar = {"small_views": {"large_views": [0]}}
+
     clusters: int  # K
     of_class: int  # clusters that each class owns; 0 leaves labels out of the assignment
     temperature: float  # of the predictions of clusters
@@ -52,8 +55,8 @@ class Mira(Objective):
         self._betas = start_and_end("objective.beta", self.beta)
         self.share = Prior(self.prior, self.clusters)
         views = equal_views(self.large_views, self.labelled_views, seen_by=("student", "teacher"))
-        if self.small_views:
-            views["small"] = View(rows="unlabelled", policy="small", number=self.small_views)
+        if number := self.read_small_views:
+            views["small"] = View(rows="unlabelled", policy="small", number=number)
         self.needs = Needs(
             views=views,
             heads=("projector", clusters(self.clusters, "weight_norm"), "classifier"),

@@ -9,6 +9,7 @@ view and one small one, of a stronger policy, are the paper's weak target and st
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ from contsemi.types import Step
 class Msf(Objective):
     """Mean shift; small views only predict, all others are targets, too."""
 
+    idle: ClassVar = {"small_views": {"large_views": [0]}}
+
     neighbours: int  # rows of the queue that a target is the mean of
     bank: int  # rows of the queue
     current_only: bool  # whether a task begins with an empty queue, or old rows wait to be replaced
@@ -34,7 +37,7 @@ class Msf(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        enough_views(self.large_views + self.small_views, self.labelled_views)
+        enough_views(self.large_views + self.read_small_views, self.labelled_views)
         self.stored = Fifo(self.bank, current_only=self.current_only)
         self.needs = self.asks(
             "predictor", "classifier", teacher=self.teacher, teacher_labelled=True

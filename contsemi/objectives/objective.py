@@ -29,6 +29,7 @@ class Objective(Part, nn.Module):
     group: ClassVar[str] = "objective"
     needs_labels: ClassVar[bool] = False  # whether no term is there without labelled images
     labels_in: ClassVar[str] = "labels"  # the term by which labels teach the head that predicts
+    reads_small: ClassVar[bool] = True  # whether a term reads small views, where there are any
 
     large_views: int = 0  # of each unlabelled image; 0 asks for no unlabelled ones
     small_views: int = 0  # of each unlabelled image
@@ -54,6 +55,11 @@ class Objective(Part, nn.Module):
         """Whether one of some terms comes, and has a weight."""
         return any(t not in self.muted and self.why_idle(f"weights.{t}") is None for t in terms)
 
+    @property
+    def read_small_views(self) -> int:
+        """Small views that are worth making: none where no term would come of them."""
+        return 0 if self.why_idle("small_views") else self.small_views
+
     def teaches(self, head: str) -> bool:
         """Whether what a head of classes or of clusters says comes of more than its first draw."""
         if head not in self.needs.head_names:
@@ -70,6 +76,8 @@ class Objective(Part, nn.Module):
         of_labels = field in (f"weights.{self.labels_in}", "smoothing", "supports_per_class")
         if of_labels and "labelled" not in self.needs.rows:
             return "labelled_views is 0"
+        if field == "small_views" and not self.reads_small:
+            return "weights has no term of them"
         return super().why_idle(field)
 
     def begin(self, experience: Experience) -> None:
@@ -145,7 +153,9 @@ class Objective(Part, nn.Module):
                 number=self.large_views,
                 seen_by=both if teacher is not None else both[:1],
             ),
-            "small": View(rows="unlabelled", policy="small", number=self.small_views, near=near),
+            "small": View(
+                rows="unlabelled", policy="small", number=self.read_small_views, near=near
+            ),
         }
         return Needs(
             views={name: view for name, view in usual.items() if view.number} | dict(views or {}),

@@ -14,7 +14,7 @@ from torch import Tensor
 from contsemi.blocks.choices import enough_views
 from contsemi.blocks.labelled import labels_term
 from contsemi.blocks.prior import Prior
-from contsemi.blocks.support_votes import paws
+from contsemi.blocks.support_votes import VOTED, paws
 from contsemi.models.heads import classifier
 from contsemi.objectives.objective import Objective
 from contsemi.types import Outputs, Step
@@ -24,6 +24,7 @@ from contsemi.types import Outputs, Step
 class Paws(Objective):
     """Soft nearest neighbours among supports of all seen classes."""
 
+    idle: ClassVar = {**VOTED, "predictor": {"large_views": [0]}}
     needs_labels: ClassVar[bool] = True
     labels_in: ClassVar[str] = "classifier"
 

@@ -62,6 +62,8 @@ class Promptcal(Objective):
         },
     }
 
+    reads_small: ClassVar[bool] = False
+
     first_stage: float  # share of a task's steps before stored rows count
     alpha: float  # of the contrast by labels against that without
     temperature: float  # of the contrast of views

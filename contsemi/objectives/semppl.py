@@ -33,8 +33,12 @@ class Semppl(Objective):
     """Contrast with positives that neighbours vote for; small views are no targets."""
 
     idle: ClassVar = {
-        key: {"labelled_views": [0]}
-        for key in ("weights.semantic", "positives", "bank", "threshold", "current_only")
+        **{
+            key: {"labelled_views": [0]}
+            for key in ("weights.semantic", "positives", "bank", "current_only")
+        },
+        "threshold": {"labelled_views": [0], "large_views": [0]},
+        "small_views": {"large_views": [0]},
     }
 
     temperature: float  # of all cosines

@@ -41,13 +41,20 @@ class Suave(Indexed):
     """Clustering prototypes tied to classes."""
 
     idle: ClassVar = {
-        **Indexed.idle,
+        **Indexed.of_large,
         **Shares.idle,
         **UNMIXED,
-        "mix_weight": {"mix_large": [False]},
+        "mix_weight": {"mix_large": [False], "large_views": [0]},
         **{
             key: {"large_views": [0]}
-            for key in ("weights.clustering", "epsilon", "iterations", "assign", "ramp", "against")
+            for key in (
+                "weights.clustering",
+                "ramp",
+                "against",
+                "mix_large",
+                "prior",
+                "small_views",
+            )
         },
     }
     begins: ClassVar = {"queue": "queue_from"}

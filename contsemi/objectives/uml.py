@@ -34,12 +34,22 @@ class Uml(Objective):
 
     idle: ClassVar = {
         **{
-            key: {"attention_heads": [0]}
+            key: {"attention_heads": [0], "large_views": [0]}
             for key in ("attention_width", "dropout", "attention_dropout")
         },
-        "weights.tasks": {"large_views": [0]},
-        **{key: {"hard_negatives": [0]} for key in ("strength", "released_negatives")},
+        **{
+            key: {"hard_negatives": [0], "large_views": [0]}
+            for key in ("strength", "released_negatives")
+        },
+        **{
+            key: {"large_views": [0]}
+            for key in (
+                *("weights.tasks", "ways", "shots", "tasks", "similarity", "temperature"),
+                *("hard_negatives", "attention_heads", "embedding"),
+            )
+        },
     }
+    reads_small: ClassVar[bool] = False
 
     ways: int  # images of a task
     shots: int  # of their views that support; the others ask

@@ -10,7 +10,7 @@ labels.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -72,6 +72,13 @@ class Wcl(Objective):
                 temperature=self.temperature,
             )
         return terms
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        """A state of an earlier version may hold a table that nobody read: it is left out."""
+        if self.near is None:
+            for key in [key for key in state_dict if key.startswith(f"{prefix}near.")]:
+                del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _pairs(self, step: Step, head: str) -> Tensor:
         """What a head says of the two views of all images [2, B + L, D], unlabelled first."""

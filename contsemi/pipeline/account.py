@@ -102,7 +102,8 @@ class Account:
         if annotator is None:
             return f"{len(self.setting.stream.label_indices)} images"
         return (
-            f"{sum(annotator.most)} images at most, chosen by {self.setting.config.labels['name']}"
+            f"{sum(annotator.most[: self.setting.tasks])} images at most, chosen by "
+            f"{self.setting.config.labels['name']}"
         )
 
     def traces(self, asked: Predicts) -> list[Trace]:
@@ -249,6 +250,9 @@ class Account:
             class_incremental=self.matrices["class_incremental"],
             task_incremental=self.matrices["task_incremental"],
         )
+        content["labelled"] = [len(each.labelled) for each in setting.stream.experiences]
+        if setting.annotator is not None:  # who may have sold fewer
+            content["labels_asked"] = list(setting.annotator.most[: setting.tasks])
         if without_exemplars:
             names = setting.stream.class_names
             content["classes_without_exemplars"] = [names[column] for column in without_exemplars]

@@ -56,7 +56,11 @@ def choose_labels(setting: Setting, learner: Learner, task: int, step: int) -> N
     annotator.buy(task, rows)
     distance = _distance(embeddings, offered, rows)
     setting.records.metric(step=step, task=task, name="labels/distance", value=distance)
-    setting.display.note(f"labels of task {task + 1}: chosen by {by}")
+    few = ""
+    if len(rows) < most:
+        asked = f"{most} that label_ratio={setting.labels} asks for"
+        few = f"; {len(rows)} of the {asked}, as no more of its images can have one"
+    setting.display.note(f"labels of task {task + 1}: chosen by {by}{few}")
     show_chosen(setting)
 
 

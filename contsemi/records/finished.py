@@ -47,6 +47,25 @@ class FinishedRun:
         return ", ".join(map(str, ratio)) if isinstance(ratio, list) else str(ratio)
 
     @property
+    def labelled(self) -> int | None:
+        """Images with their label; ``None`` where an old run does not say it."""
+        held = self.results.get("labelled")
+        number = self.manifest.get("labelled") if held is None else sum(held)
+        return number if isinstance(number, int) else None
+
+    @property
+    def asked(self) -> int | None:
+        """Labels that the budget asks for, where fewer were bought."""
+        wanted = sum(self.results.get("labels_asked") or [])
+        return wanted if self.labelled is not None and wanted > self.labelled else None
+
+    @property
+    def labels_told(self) -> str:
+        """The label budget in words, and what was bought where that is less."""
+        few = f" ({self.labelled} of {self.asked} bought)" if self.asked is not None else ""
+        return f"{self.labels}{few}"
+
+    @property
     def names(self) -> Names:
         """What its classes and tasks are called."""
         return Names.of(self.manifest)
@@ -62,7 +81,8 @@ class FinishedRun:
         """Method, scenario, labels and seed in one line."""
         facts = self.results
         return (
-            f"{facts['method']} · {facts['scenario']} · labels {self.labels} · seed {facts['seed']}"
+            f"{facts['method']} · {facts['scenario']} · labels {self.labels_told} · "
+            f"seed {facts['seed']}"
         )
 
 
@@ -113,6 +133,9 @@ def _results(text: str) -> dict[str, Any]:
     for key in ("memory_bytes", "seconds", "images_per_second"):
         if not _number_or_none(value.setdefault(key, None)):
             raise ValueError(f"{key} is not a number or null")
+    for key in ("labelled", "labels_asked"):
+        if not all(isinstance(each, int) for each in value.get(key) or ()):
+            raise ValueError(f"{key} is not a list of whole numbers")
     if not isinstance(value["seed"], int):
         raise ValueError("seed is not a whole number")
     predictors = value.get("predictors") or {}

@@ -9,6 +9,7 @@ from contsemi.metrics.backward_transfer import backward_transfer
 from contsemi.metrics.forgetting import forgetting
 from contsemi.metrics.forward_transfer import forward_transfer
 from contsemi.metrics.matrix import Undefined, mean_of
+from contsemi.metrics.probes.few_shot import NONE_LEFT
 from contsemi.records.lines import entries
 
 GROUPS = ("probe", "calibration", "pseudo_labels", "labels", "hierarchy", "truth", "discovery")
@@ -56,7 +57,7 @@ def summarise_measured(
         for name in [name for name in series if name.startswith("few_shot_unseen")]:
             # After the last task there is none.
             early = {t: v for t, v in series[name].items() if t < tasks - 1}
-            found[group][name] = _mean(early)
+            found[group][name] = _mean({t: v for t, v in early.items() if v != NONE_LEFT} or early)
         if any(name.startswith("knn_within/") for name in series):
             found[group] |= _within(series, tasks)
     return found

@@ -17,6 +17,7 @@ from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.records.effects import with_effect
 from contsemi.records.finished import FinishedRun
+from contsemi.records.labelling import unlike
 from contsemi.report.screen.grid import grid
 from contsemi.report.words import one_line, percent
 
@@ -42,6 +43,7 @@ class Group:
     Attributes:
         scenario, method, labels: what they have in common; settings in which runs of one method
             differ are part of its name, and those of the scenario in which runs of any do.
+        unlike: what its labels do not have in common with those of groups beside it.
         place: keys in which its tasks or images are others than those of groups beside it.
         seeds: of each run, in order.
         values: name of a metric -> its class-incremental value in each run, ``None`` where it
@@ -56,6 +58,7 @@ class Group:
     values: Mapping[str, tuple[float | None, ...]]
     curves: NDArray[np.float64]
     place: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -96,15 +99,23 @@ def compare(runs: Sequence[FinishedRun]) -> list[Group]:
         grouped: dict[str, list[FinishedRun]] = defaultdict(list)
         for run in rivals:
             grouped[str(run.results["method"])].append(run)
+        named: dict[str, list[FinishedRun]] = {}
         for method, members in sorted(grouped.items()):
             for settings, same in sorted(_by_settings(members, rivals, place).items()):
-                name = " ".join([method, *(f"{key}={value}" for key, value in settings)])
-                groups.append(_group(scenario, labels, name, same, tuple(place)))
+                named[" ".join([method, *(f"{key}={value}" for key, value in settings)])] = same
+        said = unlike((run.results["seed"], name, run) for name in named for run in named[name])
+        for name, same in named.items():
+            groups.append(_group(scenario, labels, name, same, tuple(place), tuple(said)))
     return groups
 
 
 def _group(
-    scenario: str, labels: str, method: str, members: list[FinishedRun], place: tuple[str, ...]
+    scenario: str,
+    labels: str,
+    method: str,
+    members: list[FinishedRun],
+    place: tuple[str, ...],
+    said: tuple[str, ...],
 ) -> Group:
     members.sort(key=lambda run: int(run.results["seed"]))
     return Group(
@@ -119,6 +130,7 @@ def _group(
         | {name: tuple(run.results[name] for run in members) for name in COSTS},
         curves=np.array([_curve(run, max(map(_tasks, members))) for run in members]),
         place=place,
+        unlike=said,
     )
 
 
@@ -204,6 +216,12 @@ def remarks(groups: Sequence[Group]) -> list[str]:
         found.append(
             f"not all have the same tasks and images: their names say {first_of([*place], 5)}"
         )
+    for group, line in dict.fromkeys(
+        (f"{each.scenario} with labels {each.labels}", line)
+        for each in groups
+        for line in each.unlike
+    ):
+        found.append(f"{group}: {line}")
     if twice:
         found.append(f"several runs have the same seed and count as one each: {first_of(twice, 5)}")
     return found

@@ -43,7 +43,10 @@ def _row(folder: Path) -> list[str]:
         if (folder / "results.json").is_file():
             run = load_run(folder)
             facts = run.results
-            told: tuple[Any, ...] = (facts["method"], facts["scenario"], run.labels, facts["seed"])
+            told: tuple[Any, ...] = (
+                *(facts["method"], facts["scenario"]),
+                *(run.labels_told, facts["seed"]),
+            )
             accuracy = percent(facts["class_incremental"]["average_accuracy"])
             return [where, *map(one_line, told), "finished", accuracy]
         material = Material.so_far(folder)

@@ -28,7 +28,7 @@ MEANINGS = {
     "few_shot_seen_1": "one image a class is known, nearest mean, among classes seen",
     "few_shot_seen_5": "the same by five images a class",
     "few_shot_seen_20": "the same by twenty",
-    "few_shot_unseen_1": "one image a class is known, among classes still to come",
+    "few_shot_unseen_1": "one image a class is known, among classes that never trained",
     "few_shot_unseen_5": "the same by five images a class",
     "few_shot_unseen_20": "the same by twenty",
     "clustering_accuracy": "k-means of the features against the classes, best matching",

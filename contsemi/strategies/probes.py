@@ -115,7 +115,8 @@ class ProbeMetrics(PluginMetric):  # type: ignore[misc]
         """Asks, and emits what is defined."""
         seen = int(strategy.experience.current_experience) + 1
         model = _Frozen(strategy.model, self.features, strategy.device, strategy.eval_mb_size)
-        found = self.probes.ask(model, seen)
+        trained = {column for task in self.probes.bank[:seen] for column in task.columns}
+        found = self.probes.ask(model, seen, trained)
         self.last = {
             f"probe/{name}": value
             for name, value in found.items()

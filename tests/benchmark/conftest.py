@@ -1,12 +1,13 @@
 """Small benchmarks, and runs of them that are finished without having been trained."""
 
 import json
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 
 from contsemi.benchmark.plan import read
+from contsemi.records.finished import FinishedRun
 
 
 def described(**changes):
@@ -65,6 +66,7 @@ def _plain_runs(monkeypatch):
     """Runs that have nothing but their results."""
 
     def results_alone(folder):
-        return SimpleNamespace(results=json.loads((folder / "results.json").read_text()))
+        results = json.loads((folder / "results.json").read_text())
+        return FinishedRun(folder, results, np.eye(1), np.eye(1))
 
     monkeypatch.setattr("contsemi.benchmark.table.load_run", results_alone)

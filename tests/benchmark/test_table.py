@@ -24,6 +24,24 @@ def test_the_table_gives_the_paired_interval(plan, finish, tmp_path):
 
 
 @pytest.mark.usefixtures("_plain_runs")
+def test_runs_with_fewer_labels_than_others_are_said(plan, finish, tmp_path):
+    """A network's choice of a task with too few images buys fewer than the heading says."""
+    jobs = plan(tmp_path, labels=["4/class"]).jobs(tmp_path)
+    for job in jobs:
+        finish(job, 0.5)
+        path = job.folder / "results.json"
+        own = {"labelled": [20, 20], "labels_asked": None}
+        if job.method == "theirs":
+            own = {"labelled": [20, 17 - job.seed], "labels_asked": [20, 20]}
+        path.write_text(json.dumps(json.loads(path.read_text()) | own))
+    said = "\nNot all have as many labels: ours 40, theirs 35 to 37 of 40."
+    assert list(table(jobs, "ours"))[-1] == said
+    assert not [
+        line for line in table([j for j in jobs if j.method == "ours"], "ours") if "Not" in line
+    ]
+
+
+@pytest.mark.usefixtures("_plain_runs")
 def test_differences_are_paired_by_order_and_seed(plan, finish, tmp_path):
     jobs = plan(tmp_path, labels=["4/class"], orders=[0, 1], seeds=[0, 1]).jobs(tmp_path)
     ours = {(0, 0): 0.5, (0, 1): 0.7, (1, 0): 0.3, (1, 1): 0.9}

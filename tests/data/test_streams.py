@@ -16,6 +16,7 @@ from contsemi.data.scenario import Stream, build
 from contsemi.data.sources import digits
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget
+from contsemi.labels.choices.kcenter import Kcenter
 from contsemi.labels.choices.stratified import Stratified
 
 REPOSITORY = Path(__file__).parents[2]
@@ -192,6 +193,25 @@ def test_lists_of_rows(tmp_path: Path) -> None:
             stream(f"4/{images}", tasks=None, lists=folder, **{key: value})
     with pytest.raises(InputError, match=r"has 4 rows, label_ratio=5% asks for"):
         stream("5%", tasks=None, lists=folder)
+
+
+def test_labels_of_images_that_the_list_of_pools_leaves_out_are_said(tmp_path: Path) -> None:
+    """Nothing said it: labels are of all images of a line's classes, whatever the pools have."""
+    used = np.flatnonzero(TARGETS < 4).reshape(2, -1)
+    pools = "".join(f"{' '.join(map(str, rows))}\n" for rows in used)
+    keys = scenario(tasks=None, lists=lists(tmp_path, classes="0,1\n2,3\n"))
+    budget, asked = LabelBudget.parse("10%"), Kcenter(avoid_labelled=True)
+    assert not build(keys, budget, TRAIN, TEST, 0).remarks
+    lists(tmp_path, unlabelled=pools)
+    made = build(keys, budget, TRAIN, TEST, 0)
+    beside = [set(e.labelled.tolist()) - set(e.unlabelled.tolist()) for e in made.experiences]
+    assert f": {sum(map(len, beside))} images are labelled that" in made.remarks[0]
+    (said,) = build(keys, budget, TRAIN, TEST, 0, choice=asked).remarks
+    own = [set(np.flatnonzero(np.isin(TARGETS, each))) for each in ((0, 1), (2, 3))]
+    beside = [each - set(rows) for each, rows in zip(own, used, strict=True)]
+    assert f": {sum(map(len, beside))} images may be labelled that" in said
+    lists(tmp_path, labelled="0\n2\n")
+    assert not build(keys, LabelBudget.parse("1/288"), TRAIN, TEST, 0, choice=asked).remarks
 
 
 @pytest.mark.parametrize(

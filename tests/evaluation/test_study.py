@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from contsemi import data, pipeline
 from contsemi.evaluation.study import _columns
 from contsemi.metrics.matrix import Undefined
+from contsemi.metrics.probes import few_shot
 from contsemi.pipeline.standing import bound, identity
 from contsemi.records.answers import read_all
 from contsemi.records.measured import load_measured
@@ -132,6 +133,40 @@ def test_every_number_is_there(studied):
     missing = {line["name"]: line["reason"] for line in lines if line["value"] is None}
     unseen = {name for name in probe if name.startswith("few_shot_unseen")}
     assert missing == {f"probe/{name}": "every class has been learned" for name in unseen}
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["scenario.blur=0.4"], {0: 2, 1: 0}),
+        (["scenario.unlabelled={current: 0.5, future: 0.5}"], {0: 0, 1: 0}),
+        ([], {0: 4, 1: 2}),
+    ],
+)
+@pytest.mark.thorough
+def test_classes_that_have_trained_are_not_unseen(run, monkeypatch, words, left):
+    """Images that came early counted among classes that nothing was trained on."""
+    shown = []
+    draw = few_shot.draw_episodes
+
+    def drawn(labels, **options):
+        shown.append(set(labels.tolist()))
+        return draw(labels, **options)
+
+    monkeypatch.setattr(few_shot, "draw_episodes", drawn)
+    probes = ["evaluate.probes=[few_shot]", "evaluate.probes.few_shot.shots=[1]"]
+    folder, results = run("scenario.classes=6", "scenario.tasks=3", *probes, *words)
+    unseen = [each for each in shown if 0 not in each]
+    assert [len(each) for each in unseen] == [number for number in left.values() if number]
+    told = load_measured(folder)["probe"]["few_shot_unseen_1"]
+    assert [isinstance(told[task], Undefined) for task in (0, 1)] == [not n for n in left.values()]
+    if any(left.values()):
+        defined = [told[task] for task in (0, 1) if left[task]]
+        assert results["probe"]["few_shot_unseen_1"] == pytest.approx(np.mean(defined))
+    else:
+        said = "images of every class to come have trained already"
+        assert results["undefined"]["probe.few_shot_unseen_1"] == said
+    assert results["probe"]["few_shot_seen_1"] > 0
 
 
 @pytest.mark.thorough

@@ -10,6 +10,7 @@ import sys
 import threading
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -288,6 +289,8 @@ def test_the_card_of_a_run_says_what_from_and_what_it_is_worth(in_one_run, tmp_p
     saved.record["matrices"]["class_incremental"] = [[0.75, None], [0.5, 1.0]]
     text = card(saved)
     assert "Of 16 images, whose numbers have SHA-256 `" in text and "- test: SHA-256" in text
+    own = saved.facts | {"chosen": {"digest": "4f2c"}}  # on the way: the other one is of no image
+    assert "Of 16 images, whose numbers have SHA-256 `4f2c`" in card(replace(saved, facts=own))
     assert text.count("| 1 | 75.0 |  |\n| 2 | 50.0 | 100 |\n| forgotten | 25.0 | 0.0 |\n") == 1
 
 

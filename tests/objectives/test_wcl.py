@@ -152,6 +152,17 @@ def test_without_small_views_nobody_looks_for_neighbours():
     assert objective.why_idle("neighbours") and objective.why_idle("weights.crops")
 
 
+def test_a_state_with_a_table_that_nobody_read_is_taken_back():
+    """Earlier versions made it without small views, too; such a run could not be gone on with."""
+    saved = Wcl(**OPTIONS | {"small_views": 1}).state_dict()
+    assert any(name.startswith("near.") for name in saved)
+    Wcl(**OPTIONS).load_state_dict(saved)
+    with pytest.raises(RuntimeError, match="Unexpected"):
+        Wcl(**OPTIONS).load_state_dict({"far.stored.pointer": saved["near.stored.pointer"]})
+    with pytest.raises(RuntimeError, match="Missing"):
+        Wcl(**OPTIONS | {"small_views": 1}).load_state_dict({})
+
+
 def test_small_views_without_large_ones_are_refused():
     """Before, the first step ended in a RuntimeError: labels were of images without a pair."""
     with pytest.raises(InputError, match=r"objective\.small_views: small views are told by"):

@@ -4,6 +4,7 @@ import json
 import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from contsemi.data.scenario import build
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget, digest
 from contsemi.labels.choices.choice import Choice
+from contsemi.records.finished import load_run
+from contsemi.records.labelling import label_digest
 
 QUICK = ("scenario.classes=4", "scenario.tasks=2", "optim.epochs=1", "labels=kcenter")
 
@@ -65,6 +68,29 @@ def test_a_run_chooses_writes_and_hands_its_list_on(small, tmp_path):
     listed = small(*QUICK[:-1], f"scenario.labels={first / 'labels.txt'}", f"output={second}")
     again = pipeline.run(listed)
     assert again["class_incremental"] == results["class_incremental"]
+
+
+@pytest.mark.thorough
+def test_fewer_labels_than_asked_are_told(small, tmp_path, capsys, monkeypatch):
+    """Results, tables and the screen named the budget as if all of it had been bought."""
+    monkeypatch.setattr("contsemi.report.pages.draw.draw", lambda run: [])
+    sizes = "scenario.task_classes=[2,2]", "label_ratio=[150/class,4/class]"
+    folder = tmp_path / "run"
+    config = small(*QUICK, "scenario.tasks=null", *sizes, f"output={folder}")
+    results, images = pipeline.run(config), 142 + 146
+    asked = [300, 8]
+    assert results["labelled"] == [images, 8] and results["labels_asked"] == asked
+    shown = " ".join(capsys.readouterr().out.split())
+    said = f"chosen by pixels; {images} of the 300 that label_ratio=[150/class, 4/class] asks for"
+    assert said in shown and shown.count(" that label_ratio") == 1
+    run = load_run(folder)
+    assert (run.labelled, run.asked) == (images + 8, 308)
+    assert f"({images + 8} of 308 bought)" in run.title
+    assert (
+        label_digest(run.manifest)
+        == run.manifest["chosen"]["digest"]
+        == digest(np.array(run.manifest["label_indices"]))
+    )
 
 
 @pytest.mark.thorough

@@ -10,6 +10,19 @@ from contsemi.config.values import Section
 from contsemi.learner.learner import Learner
 from contsemi.pipeline.unread import notes, unread
 
+WITHOUT_LARGE = {
+    "swav": "epsilon iterations assign beta queue clusters temperature prior small_views",
+    "dino": "teacher_temperature centre_momentum directions clusters",
+    "daino": "teacher_warmup ramp prior labels_from index_by",
+    "suave": "queue beta labels_from mix_large",
+    "uml": "ways shots similarity hard_negatives dropout embedding",
+    "csl": "sharpening index_share prior",
+    "paws": "smoothing predictor weights.me_max",
+    "cmsf": "small_views threshold",
+    "mira": "small_views",
+    "byol": "small_views",
+}
+
 
 @pytest.mark.parametrize(
     ("method", "key"),
@@ -52,6 +65,13 @@ from contsemi.pipeline.unread import notes, unread
         ("byol predict=moments objective.labelled_views=0", "optim.classifier_lr"),
         ("byol predict=moments objective.weights.labels=0", "optim.classifier_lr"),
         ("fixmatch predict=moments objective.labelled_views=0", "batch.labelled"),
+        ("uml", "objective.small_views"),
+        ("promptcal", "objective.small_views"),
+        *(
+            (f"{method} objective.large_views=0", f"objective.{key}")
+            for method, keys in WITHOUT_LARGE.items()
+            for key in keys.split()
+        ),
         ("finetune", "memory.exemplars"),
         ("frozen model=pixels", "memory.exemplars"),
         ("frozen model=pixels", "memory.anchors"),
@@ -74,6 +94,10 @@ def test_a_method_says_what_it_has_no_use_for(method, key):
         ("contsemi", "optim.lr"),
         ("byol", "predictor"),
         ("swav objective.queue=64", "objective.queue_from"),
+        ("swav", "objective.small_views"),
+        ("fixmatch objective.labels_from=index", "objective.index_by"),  # it has no large views
+        ("daino objective.large_views=0", "objective.temperature"),  # of labels, too
+        ("dino objective.large_views=0", "objective.teacher"),  # which predicts
         ("swav objective.assign=mira", "objective.beta"),
         ("ascl", "objective.bank"),
         ("byol", "head_norm"),

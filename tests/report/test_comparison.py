@@ -1,6 +1,7 @@
 """Runs side by side."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,33 @@ def test_remarks(runs):
     assert few.startswith("fewer than 3 seeds")
     assert "same seed" in twice
     assert "suave on digits with labels 5%" in twice
+
+
+def relabelled(run, numbers, asked=None, chosen=None):
+    """The run with so many labels in its tasks, and other images chosen for them."""
+    manifest = run.manifest | ({"chosen": {"digest": chosen}} if chosen else {})
+    own = {"labelled": numbers, "labels_asked": asked}
+    return replace(run, results=run.results | own, manifest=manifest)
+
+
+def test_other_numbers_of_labels_and_other_images_are_remarked(runs):
+    """Chosen by a network, each manifest has the digest of no image; then nothing was compared."""
+    few = [relabelled(run, [20, 17], [20, 20]) for run in runs[3:]]
+    (said,) = remarks(compare([*runs[:3], *few]))
+    assert said == (
+        "digits with labels 5%: not all have as many labels: contsemi 37 of 40, suave 71"
+    )
+    (said,) = remarks(compare(few))
+    assert said == "digits with labels 5%: fewer labels than asked were bought: contsemi 37 of 40"
+    assert few[0].title.startswith("contsemi · digits · labels 5% (37 of 40 bought) · seed")
+    others = [relabelled(run, [71], [71], f"{run.results['seed']}") for run in runs[:3]]
+    same = [relabelled(run, [71], [71], f"{run.results['seed']}") for run in runs[3:]]
+    assert remarks(compare([*others, *same])) == []
+    (said,) = remarks(compare([*others, *runs[3:]]))
+    assert said == (
+        "digits with labels 5%: the labelled images are not the same ones: those of suave and of "
+        "contsemi"
+    )
 
 
 def test_runs_of_one_method_with_other_settings_are_other_groups(make_run):

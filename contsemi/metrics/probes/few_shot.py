@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from contsemi.metrics.few_shot_episodes import FewShot as Result
 from contsemi.metrics.few_shot_episodes import draw_episodes, episode_accuracy
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.probes.probe import Found, Probe, Rows, concatenated
 
+NONE_LEFT = Undefined("images of every class to come have trained already")
+
 
 @dataclass(kw_only=True, eq=False)
 class FewShot(Probe):
-    """How well new classes are told apart, among those seen and among those to come.
+    """How well new classes are told apart, among those seen and among those that never trained.
 
     Images are the probes' training images. The labels of these and the seed decide the episodes, so
     that every method of a seed is asked the same ones.
     """
+
+    wants_untrained: ClassVar[bool] = True
 
     ways: int  # classes of an episode, at most those of the smallest task
     shots: list[int]  # images of each that are known, one accuracy for each number
@@ -27,7 +32,7 @@ class FewShot(Probe):
         """``few_shot_seen_K``, ``few_shot_unseen_K``, and half the 95% intervals of both."""
         if not seen:
             return {}
-        ways = min(self.ways, *(len(set(labels.tolist())) for _, labels in bank))
+        ways = min(self.ways, *(len(set(labels.tolist())) for _, labels in test))
         found: Found = {}
         for shots in self.shots:
             for name, parts in (("seen", bank[:seen]), ("unseen", bank[seen:])):
@@ -47,6 +52,8 @@ class FewShot(Probe):
         if ways < 2:
             return Undefined("episodes need two classes in every task")
         features, labels = concatenated(parts)
+        if not len(labels):
+            return NONE_LEFT
         drawn = draw_episodes(
             labels,
             ways=ways,

@@ -20,9 +20,14 @@ class Probe(Part):
     """Asks the frozen features something, after each task.
 
     It knows the true labels of a few images; nothing of it flows back.
+
+    Attributes:
+        wants_untrained: whether it is shown images of later tasks only where no image of their
+            class has come in training, in a pool or over a blurred border.
     """
 
     group: ClassVar[str] = "evaluate.probes"
+    wants_untrained: ClassVar[bool] = False
 
     def ask(self, bank: Sequence[Rows], test: Sequence[Rows], *, seen: int, seed: int) -> Found:
         """Numbers by their names in the records.
