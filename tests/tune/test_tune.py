@@ -200,13 +200,13 @@ def test_where_only_one_task_is_learned_what_is_kept_of_the_past_is_not_chosen()
 
 def test_times_of_a_whole_number_are_whole_numbers(tmp_path, monkeypatch):
     path = tmp_path / "replay.yaml"
-    path.write_text("search: {memory.exemplars: {times: 4}}\n")
+    path.write_text("method: replay\nsearch: {memory.exemplars: {times: 4}}\n")
     found = files.find
     monkeypatch.setattr(
         files, "find", lambda group, name: path if group == "method" else found(group, name)
     )
     config = SimpleNamespace(method="replay", model_dump=lambda: {"memory": {"exemplars": 30}})
-    space = space_of(config, ["objective=supervised", "memory.embeddings=0"])
+    space = space_of(config, ["objective=suave"])
     assert space["memory.exemplars"] == Range(8, 120, log=True) and space["memory.exemplars"].whole
 
 
