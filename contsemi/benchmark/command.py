@@ -6,7 +6,11 @@ from pathlib import Path
 
 from contsemi.benchmark import __doc__ as purpose
 from contsemi.benchmark.plan import Job, read
-from contsemi.benchmark.settled import refuse_mixed_images, refuse_other_settings
+from contsemi.benchmark.settled import (
+    refuse_mixed_images,
+    refuse_other_settings,
+    refuse_other_tasks,
+)
 from contsemi.benchmark.table import SIGN, table
 from contsemi.benchmark.training import train
 from contsemi.errors import InputError
@@ -23,6 +27,7 @@ def benchmark(arguments: Sequence[str] | None) -> int:
     jobs = plan.jobs(given.output.resolve(), given.settings)
     chosen = _chosen(jobs, {"only": given.only, "labels": given.labels, "seeds": given.seeds})
     refuse_others(given.output / "table.md", "--output", SIGN)
+    refuse_other_tasks(jobs)
     refuse_other_settings(jobs)
     with storage(given.output):
         make_folder(given.output)

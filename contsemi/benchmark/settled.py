@@ -16,6 +16,7 @@ from contsemi.records.written import mapping, read_written
 from contsemi.storage.differences import differences
 
 _OF_THE_FOLDER = ("seed", "label_ratio")  # its name says them
+_OF_THE_STREAM = ("experiment=", "scenario=", "scenario.")
 _SPLITS = ("train", "test")
 _FIX = "give another --output, or remove it"
 
@@ -53,6 +54,39 @@ def refuse_mixed_images(jobs: Sequence[Job]) -> None:
     images = _Images()
     for job, config, asked in _asked(job for job in jobs if job.finished):
         images.compare(job, config, asked, _manifest(job.folder), look=False)
+
+
+def refuse_other_tasks(jobs: Sequence[Job]) -> None:
+    """Refuses methods of which one learns other classes or tasks than the next: no pair is one.
+
+    A method's own experiment takes the place of a shared one, with all that this said.
+
+    Args:
+        jobs: all runs; of each method's words on the stream one of its runs is composed.
+
+    Raises:
+        InputError: they differ in more than what the pool of unlabelled images holds.
+    """
+    first: dict[tuple[str, ...], Job] = {}
+    for job in jobs:
+        if (job.labels, job.pair) == (jobs[0].labels, jobs[0].pair):
+            words = tuple(word for word in job.settings if word.startswith(_OF_THE_STREAM))
+            first.setdefault(words, job)
+    if len(first) == 1:
+        return
+    streams = {
+        job.method: {
+            key: value
+            for key, value in compose.load(list(job.settings)).scenario.model_dump().items()
+            if not key.startswith("unlabelled")
+        }
+        for job in first.values()
+    }
+    (reference, expected), *others = streams.items()
+    for method, stream in others:
+        if differing := differences(expected, stream):
+            problem = f"is of another {differing[0]} than {reference}"
+            raise InputError(f"method {method}", problem, "give all of them the same tasks")
 
 
 class _Images:

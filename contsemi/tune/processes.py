@@ -25,7 +25,7 @@ class Process:
         # Ctrl-C reaches it through us, once.
         self._process = started([*settings, "resume=auto"], folder)
         self.code: int | None = None
-        self._took = 0.0
+        self._took, self._asked = 0.0, False
 
     @property
     def processor_seconds(self) -> float:
@@ -45,11 +45,16 @@ class Process:
                 self._took = used.ru_utime + used.ru_stime
         return self.code is not None
 
+    def ask(self) -> None:
+        """Ask it to save itself and to end."""
+        if not self._asked and not self.ended():
+            self._process.send_signal(signal.SIGTERM)  # a second one would cut the saving short
+            self._asked = True
+
     def stop(self) -> None:
-        """Ask it to save itself and to end, and wait until it has."""
-        if not self.ended():
-            self._process.send_signal(signal.SIGTERM)
-            self.ended(wait=True)
+        """The same, and wait until it has."""
+        self.ask()
+        self.ended(wait=True)
 
 
 def accuracies_on_the_way(folder: Path, name: str) -> list[float]:

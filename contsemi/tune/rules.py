@@ -18,15 +18,19 @@ class Place:
         settings: ``key=value`` words that make a run a trial there.
         said: what it is, in one sentence, for the records.
         progress: name of the accuracies by task in ``metrics.jsonl`` that tell how a trial goes.
+        idle: sections whose keys change nothing there, and are not to be chosen by it.
     """
 
     settings: tuple[str, ...]
     said: str
     progress: str
+    idle: tuple[str, ...] = ()
 
 
-def _other(config: Config, seeds: Sequence[int], share: float, classes: str | None) -> Place:
+def _other(config: Config, seeds: Sequence[int], share: float | None, classes: str | None) -> Place:
     """Other classes of the same data set."""
+    if share is not None:
+        raise InputError("--validation", "has no effect with --rule other", "leave it out")
     found = classes or "[" + ",".join(map(str, other_classes(config.scenario))) + "]"
     if OTHER_SEED in seeds:
         raise InputError("--seeds", f"{OTHER_SEED} is that of the trials", "report others")
@@ -38,8 +42,9 @@ def _other(config: Config, seeds: Sequence[int], share: float, classes: str | No
     )
 
 
-def _first(config: Config, seeds: Sequence[int], share: float, classes: str | None) -> Place:
+def _first(config: Config, seeds: Sequence[int], share: float | None, classes: str | None) -> Place:
     """The first task, with labels taken out of the budget."""
+    share = 0.25 if share is None else share
     if classes is not None:
         raise InputError("--classes", "has no effect with --rule first", "leave it out")
     return Place(
@@ -53,10 +58,11 @@ def _first(config: Config, seeds: Sequence[int], share: float, classes: str | No
         f"accuracy on {share:.0%} of the label budget of the first task, which was not trained "
         f"on, seed {seeds[0]}",
         "trace/class_incremental",
+        ("distiller", "baseline.weights"),  # of what is kept of the tasks before
     )
 
 
-RULES: Mapping[str, Callable[[Config, Sequence[int], float, str | None], Place]] = {
+RULES: Mapping[str, Callable[[Config, Sequence[int], float | None, str | None], Place]] = {
     "other": _other,
     "first": _first,
 }

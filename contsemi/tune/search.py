@@ -4,16 +4,18 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from contsemi.benchmark.training import complaint
-from contsemi.errors import InputError, MethodFailed, StateDamaged
+from contsemi.errors import ContsemiError, Diverged, InputError, MethodFailed, OutOfDeviceMemory
 from contsemi.report.words import duration, percent
 from contsemi.tune.processes import Process, accuracies_on_the_way
 from contsemi.tune.sampling import Sampling
 from contsemi.tune.trials import OVER, Manifest, Trial
 
 SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_BETWEEN_WRITES = 60.0
 
 
 @dataclass(eq=False)
@@ -46,11 +48,10 @@ class Search:
             jobs: trials side by side.
 
         Raises:
-            InputError: a trial's settings are refused.
-            MethodFailed: the code of a part is at fault.
-        StateDamaged: a trial's saved state cannot be trusted.
+            ContsemiError: a trial was ended by something else than its values; it is not over.
             KeyboardInterrupt: the trials have saved themselves, and the same call goes on.
         """
+        written = time.monotonic()
         try:
             while True:
                 while len(self._running) < jobs and (found := self._next(trials, budget)):
@@ -60,12 +61,15 @@ class Search:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
                 for number in list(self._running):
                     self._look(self.manifest.trials[number])
+                if time.monotonic() - written > SECONDS_BETWEEN_WRITES:
+                    self._take_time()  # nobody could any more after a kill or a power cut
+                    written = time.monotonic()
         finally:
-            for number, (process, before) in self._running.items():
+            for process, _ in self._running.values():
+                process.ask()
+            for process, _ in self._running.values():
                 process.stop()
-                trial = self.manifest.trials[number]
-                trial.processor_seconds = before + process.processor_seconds
-            self.manifest.write()
+            self._take_time()
 
     def _next(self, most: int, budget: float) -> Trial | None:
         """A trial that was interrupted, or a new one."""
@@ -84,10 +88,15 @@ class Search:
         trials.append(Trial(number=len(trials), values=values))
         return trials[-1]
 
+    def _take_time(self) -> None:
+        for number, (process, before) in self._running.items():
+            trial = self.manifest.trials[number]
+            trial.processor_seconds = before + process.processor_seconds
+        self.manifest.write()
+
     def _start(self, trial: Trial) -> None:
         self.manifest.write()
-        values = [f"{key}={value}" for key, value in trial.values.items()]
-        process = Process([*self.words, *values], self.manifest.place_of(trial))
+        process = Process([*self.words, *trial.words], self.manifest.place_of(trial))
         self._running[trial.number] = process, trial.processor_seconds
 
     def _look(self, trial: Trial) -> None:
@@ -106,26 +115,43 @@ class Search:
         del self._running[trial.number]
         trial.processor_seconds = before + process.processor_seconds
         if trial.state == "finished":
+            if trial.number == 0:
+                for line in _idle(process.log):
+                    self.say(line)
             results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
             trial.score = results["class_incremental"]["average_accuracy"]
         elif trial.state == "failed":
             trial.reason, *trace = complaint(process.log)
-        if process.code in (InputError.exit_code, MethodFailed.exit_code, StateDamaged.exit_code):
-            trial.state = "waiting"  # what it lacks may be there in the next call
-            where, said = f"trial {trial.number}", trial.reason.rpartition("; mend it there")
-            if process.code == MethodFailed.exit_code:
-                raise MethodFailed(where, said[0] or said[2], trace="\n".join(trace))
-            if process.code == StateDamaged.exit_code:
-                raise StateDamaged(f"{where}: {trial.reason}; then give the same command")
-            problem = f"is refused: {trial.reason}"
-            raise InputError(where, problem, "mend it and give the same command")
+            if process.code not in (Diverged.exit_code, OutOfDeviceMemory.exit_code):
+                trial.state = "waiting"  # its values are not to blame
+                raise _ended(trial, process, "\n".join(trace))
         self.manifest.write()
         self.say(told(trial))
 
 
+def _idle(log: Path) -> list[str]:
+    """What a run says of keys without an effect, of which a search tells values apart by luck."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line for line in lines if line.startswith("note: ") and " has no effect" in line]
+
+
+def _ended(trial: Trial, process: Process, trace: str) -> ContsemiError:
+    """What ends a search with one of its trials, which the same command goes on with."""
+    code, where, anew = process.code or 0, f"trial {trial.number}", "give the same command"
+    if code == MethodFailed.exit_code:
+        said = trial.reason.rpartition("; mend it there")
+        return MethodFailed(where, said[0] or said[2], trace=trace)
+    if code == InputError.exit_code:
+        return InputError(where, f"is refused: {trial.reason}", f"mend it and {anew}")
+    said = trial.reason if code > 0 else f"was ended by signal {-code}"
+    error = ContsemiError(f"{where}: {said}; see {process.log}, then {anew}")
+    error.exit_code = code if code > 0 else 128 - code  # of a signal, as a shell has it
+    return error
+
+
 def told(trial: Trial) -> str:
     """A trial in one line."""
-    values = " ".join(f"{key}={value}" for key, value in trial.values.items())
+    values = " ".join(trial.words)
     reached = f" {percent(trial.score)}%" if trial.score is not None else ""
     why = f" ({trial.reason})" if trial.reason else ""
     took = duration(trial.processor_seconds)

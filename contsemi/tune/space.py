@@ -4,6 +4,7 @@ An entry is a list of values, a range ``{low: 0.1, high: 1, log: true}``, or ``{
 quarter to four times of what the scenario or the command has configured.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,12 +70,13 @@ Space = Mapping[str, Choice | Range]
 """Dotted key -> what it may be."""
 
 
-def space_of(config: Config, words: Sequence[str]) -> Space:
+def space_of(config: Config, words: Sequence[str], idle: Sequence[str] = ()) -> Space:
     """The search space of a run's method, each of whose ends has been composed once.
 
     Args:
         config: the run, which names the method.
         words: that made it; a key that they set is not searched.
+        idle: sections of keys that make no difference to the trials, and are not searched either.
 
     Raises:
         InputError: the method has no space, or its file is at fault.
@@ -92,10 +94,11 @@ def space_of(config: Config, words: Sequence[str]) -> Space:
     space = {
         str(key): _entry(value, f"{where}.{key}", at(config.model_dump(), str(key)))
         for key, value in content.items()
-        if str(key) not in fixed
+        if str(key) not in fixed and not f"{key}.".startswith(tuple(f"{each}." for each in idle))
     }
     if not space:
         problem = f"nothing is left to search: {', '.join(map(str, content))} are set"
+        problem += ", or make no difference to the trials" if idle else ""
         raise InputError("method", problem, "leave one of them out")
     for number in range(max(len(entry.ends) for entry in space.values())):
         ends = {key: entry.ends[number % len(entry.ends)] for key, entry in space.items()}
@@ -131,5 +134,7 @@ def _around(times: Any, where: str, present: Any) -> Range:
     if type(present) not in (int, float) or present <= 0:
         problem = f"is {present} as it is configured, which nothing can be a multiple of"
         raise InputError(where, problem, _FIX)
+    if type(present) is int:
+        return Range(math.ceil(present / times), math.floor(present * times), log=True)
     ends = float(f"{present / times:.4g}"), float(f"{present * times:.4g}")
     return Range(*ends, log=True)

@@ -54,6 +54,11 @@ class Trial(BaseModel):
     processor_seconds: float = 0.0
     reason: str = ""
 
+    @property
+    def words(self) -> list[str]:
+        """Its values as settings of a run."""
+        return [f"{key}={value}" for key, value in self.values.items()]
+
 
 @dataclass(slots=True)
 class Manifest:
@@ -81,6 +86,10 @@ class Manifest:
         """The finished trial of the highest score, the first of equals; ``None`` for none."""
         done = [trial for trial in self.trials if trial.score is not None]
         return max(done, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
+
+    def count(self, *states: str) -> int:
+        """How many trials have one of some states."""
+        return sum(trial.state in states for trial in self.trials)
 
     def hopeless(self, trial: Trial) -> bool:
         """Whether a trial now lies below the median of the finished ones at the same point.

@@ -8,6 +8,9 @@ from PIL import Image
 
 from contsemi import compose, data
 from contsemi.benchmark.__main__ import main
+from contsemi.benchmark.plan import Benchmark
+from contsemi.benchmark.settled import refuse_other_tasks
+from contsemi.errors import InputError
 
 
 @pytest.mark.usefixtures("_plain_runs")
@@ -108,3 +111,26 @@ def test_images_that_change_while_a_benchmark_runs_leave_no_table(
     assert main([str(path), "--output", str(out)]) == 2
     assert "with other images than" in capsys.readouterr().err
     assert not (out / "table.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("shared", "said"),
+    [
+        ("experiment=cifar100_laptop", "method b: is of another classes (null -> 20) than a"),
+        ("scenario=cifar100_mini", ""),
+    ],
+)
+@pytest.mark.thorough
+def test_a_method_whose_own_experiment_is_of_other_tasks_is_refused(tmp_path, shared, said):
+    """It takes the place of the shared one, and its runs would be paired with those of others."""
+    own = tmp_path / "tuned.yaml"
+    own.write_text("defaults: [override /scenario: cifar100_mini, _self_]\noptim: {lr: 0.01}\n")
+    methods = {"a": ["method=replay"], "b": ["method=derpp", f"experiment={own}"]}
+    plan = Benchmark([shared], ["4/class"], [0, 1], methods, "a")
+    jobs = plan.jobs(tmp_path / "out")
+    if not said:
+        refuse_other_tasks(jobs)
+        return
+    with pytest.raises(InputError) as error:
+        refuse_other_tasks(jobs)
+    assert str(error.value).startswith(said)

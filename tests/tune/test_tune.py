@@ -1,23 +1,20 @@
 """Choosing settings: what is searched where, that it goes on, and that a slip is one line."""
 
-import itertools
 import json
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import yaml
 
 from contsemi import compose, run
 from contsemi.compose import files
 from contsemi.compose.parts import at
-from contsemi.errors import InputError, MethodFailed
+from contsemi.errors import InputError
 from contsemi.tune.__main__ import main
-from contsemi.tune.processes import accuracies_on_the_way
 from contsemi.tune.rules import RULES, other_classes
 from contsemi.tune.search import Search
-from contsemi.tune.space import Choice, Range, space_of
-from contsemi.tune.trials import Manifest, Trial
+from contsemi.tune.space import Range, space_of
+from contsemi.tune.trials import Trial
 
 METHODS = [
     name for name in files.names("method") if "search" in files.read(files.find("method", name))
@@ -104,6 +101,10 @@ def test_rule_other_says_where_no_class_is_left(tmp_path, capsys, scenario):
         ["output=here"],
         ["scenario.validation=0.1"],
         ["--classes", "[1,2]"],
+        ["optim.lr =0.1", "optim.lr=0.2"],
+        ["seed =3"],
+        ["--seeds", "0,99999999999999999999"],
+        ["--output", "a,b"],
     ],
 )
 @pytest.mark.quick(4)
@@ -120,164 +121,6 @@ def test_the_seed_of_the_trials_is_not_reported(tmp_path, capsys):
     words = ["scenario=cifar100_mini", "method=suave", "--seeds", "100", "--output", str(tmp_path)]
     assert main(words) == 2
     assert "that of the trials" in capsys.readouterr().err
-
-
-def test_accuracies_on_the_way_are_means_over_the_tasks_seen(tmp_path):
-    rows = [
-        {"step": 4, "task": 1, "name": "accuracy/class_incremental/task_1", "value": 0.9},
-        {"step": 8, "task": 2, "name": "accuracy/class_incremental/task_1", "value": 0.4},
-        {"step": 8, "task": 2, "name": "accuracy/class_incremental/task_2", "value": 0.8},
-        {"step": 8, "task": 2, "name": "accuracy/task_incremental/task_2", "value": 1.0},
-        {"step": 8, "task": 2, "name": "loss/x", "value": 3.0},
-    ]
-    text = "\n".join(json.dumps(row) for row in rows)
-    (tmp_path / "metrics.jsonl").write_text(text + '\n{"step": 9, "ta')
-    np.testing.assert_allclose(
-        accuracies_on_the_way(tmp_path, "accuracy/class_incremental"), [0.9, 0.6]
-    )
-    assert accuracies_on_the_way(tmp_path / "none", "accuracy/x") == []
-
-
-class Fake:
-    """A run whose accuracy after each of three tasks is a function of its learning rate."""
-
-    made: list[str]
-    interrupt_at: int | None = None
-
-    def __init__(self, settings, folder):
-        self.folder, self.code, self.looks, self.stopped = folder, None, 0, False
-        type(self).made.append(folder.name)
-        values = dict(word.split("=", 1) for word in settings)
-        self.rate = float(values["optim.lr"])
-        folder.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def processor_seconds(self):
-        return 10.0 * self.looks
-
-    def ended(self):
-        self.looks += 1
-        if self.interrupt_at == len(self.made) and self.looks == 2:
-            raise KeyboardInterrupt
-        score = 0.9 - abs(self.rate - 0.002) * 50
-        rows = [
-            {"step": n, "task": n, "name": "accuracy/class_incremental/task_1", "value": score}
-            for n in range(self.looks)
-        ]
-        (self.folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        if self.looks == 3:
-            self.code = 0
-            results = {"class_incremental": {"average_accuracy": score}}
-            (self.folder / "results.json").write_text(json.dumps(results))
-        return self.code is not None
-
-    def stop(self):
-        self.stopped, self.code = True, 143
-
-
-@pytest.fixture
-def search(tmp_path, monkeypatch):
-    """Makes a search in one folder, as often as wanted, over runs that are none."""
-    pytest.importorskip("optuna")
-    from contsemi.tune.sampling import Sampling
-
-    Fake.made, Fake.interrupt_at = [], None
-    monkeypatch.setattr("contsemi.tune.search.Process", Fake)
-    monkeypatch.setattr("contsemi.tune.search.time.sleep", lambda seconds: None)
-    space = {"optim.lr": Range(0.0005, 0.008, log=True), "x": Choice((1, 2))}
-    config = compose.load(["scenario=cifar100_mini", "method=suave"])
-    place = RULES["other"](config, [0], 0.25, None)
-
-    def make():
-        manifest = Manifest.open(tmp_path, {"rule": "other"})
-        defaults = {"optim.lr": 0.002, "x": 1}
-        said = []
-        return Search(
-            manifest, Sampling(space, 0), place.settings, place.progress, defaults, said.append
-        ), said
-
-    return make
-
-
-def test_a_search_tries_the_present_values_first_and_keeps_the_best(search):
-    found, said = search()
-    found.run(trials=4, budget=1e9, jobs=2)
-    trials = found.manifest.trials
-    assert trials[0].values == {"optim.lr": 0.002, "x": 1}
-    assert found.manifest.best is trials[0] and trials[0].score == pytest.approx(0.9)
-    assert len({each.values["optim.lr"] for each in trials}) == 4
-    assert len(said) == 4 and said[0].startswith("trial ")
-
-
-def test_an_interrupted_search_goes_on_with_the_same_trials(search, tmp_path):
-    whole, _ = search()
-    whole.run(trials=5, budget=1e9, jobs=1)
-    expected = [each.values for each in whole.manifest.trials]
-    (tmp_path / "tune.json").unlink()
-    Fake.made, Fake.interrupt_at = [], 3
-    first, _ = search()
-    with pytest.raises(KeyboardInterrupt):
-        first.run(trials=5, budget=1e9, jobs=1)
-    states = [each.state for each in Manifest.open(tmp_path, {"rule": "other"}).trials]
-    assert states[-1] == "waiting" and len(states) == 3
-    Fake.interrupt_at = None
-    second, _ = search()
-    second.run(trials=5, budget=1e9, jobs=1)
-    assert [each.values for each in second.manifest.trials] == expected
-    assert [len(list(each)) for _, each in itertools.groupby(sorted(Fake.made))] == [1, 1, 2, 1, 1]
-    before = len(Fake.made)
-    third, _ = search()
-    third.run(trials=5, budget=1e9, jobs=1)
-    assert len(Fake.made) == before
-
-
-def test_no_trial_begins_when_the_time_is_spent(search):
-    found, _ = search()
-    found.run(trials=10, budget=65.0, jobs=1)
-    assert [each.processor_seconds for each in found.manifest.trials] == [30.0] * 3
-
-
-def test_a_trial_far_below_the_others_is_stopped(search):
-    found, _ = search()
-    known = [
-        Trial(number=n, values={"optim.lr": 0.002, "x": 1}, state="finished", score=0.9,
-              on_the_way=[0.9] * 3)
-        for n in range(4)
-    ]  # fmt: skip
-    found.manifest.trials.extend(known)
-    found.sampling.next_values = lambda trials: {"optim.lr": 0.008, "x": 1}
-    found.run(trials=5, budget=1e9, jobs=1)
-    last = found.manifest.trials[-1]
-    assert last.state == "pruned" and last.score is None and last.processor_seconds < 30
-
-
-def test_what_counts_is_where_a_trial_is_now_not_its_best(tmp_path):
-    """In a stream accuracy falls: all trials are at their best after the first task."""
-    curves = [[0.9, 0.5, 0.3 + n / 10] for n in range(4)]
-    trials = [
-        Trial(number=n, values={}, state="finished", on_the_way=curve)
-        for n, curve in enumerate(curves)
-    ]
-    found = Manifest(tmp_path, {}, trials)
-    for on_the_way, expected in (
-        ([0.95, 0.5, 0.44], True),  # below the median of 0.3, 0.4, 0.5 and 0.6
-        ([0.8, 0.4, 0.46], False),
-        ([0.9], False),
-        ([0.8], True),
-        ([], False),
-    ):
-        assert found.hopeless(Trial(number=9, values={}, on_the_way=on_the_way)) is expected
-    trials.pop()
-    assert not found.hopeless(Trial(number=9, values={}, on_the_way=[0.1]))
-
-
-def test_a_folder_answers_one_question(tmp_path):
-    Manifest(tmp_path, {"rule": "other", "method": "a"}).write()
-    with pytest.raises(InputError, match="its method is a, that of this command b"):
-        Manifest.open(tmp_path, {"rule": "other", "method": "b"})
-    (tmp_path / "tune.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read"):
-        Manifest.open(tmp_path, {})
 
 
 @pytest.mark.slow
@@ -340,16 +183,81 @@ def test_other_classes_that_are_the_scenarios_own_are_refused(tmp_path, capsys, 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_fault_in_the_code_of_a_part_ends_the_search_with_its_line(search, monkeypatch, tmp_path):
-    log = tmp_path / "000.log"
-    log.write_text("error: mine.py: line 3: ValueError: no; mend it there\n  File mine.py\n")
-    failing = SimpleNamespace(
-        ended=lambda: True, code=8, log=log, processor_seconds=1.0, stop=lambda: None
+def test_where_only_one_task_is_learned_what_is_kept_of_the_past_is_not_chosen():
+    """Its weight would be that of the trial with the luckiest other values."""
+    for method, idle in (
+        ("nncsl", "distiller.weights.distillation"),
+        ("derpp", "baseline.weights"),
+    ):
+        words = [f"method={method}"]
+        config = compose.load(words)
+        first, other = (RULES[rule](config, [0], None, "[1]" if rule == "other" else None)
+                        for rule in ("first", "other"))  # fmt: skip
+        everywhere, found = space_of(config, words, other.idle), space_of(config, words, first.idle)
+        gone = everywhere.keys() - found.keys()
+        assert found and gone and all(key.startswith(idle) for key in gone)
+
+
+def test_times_of_a_whole_number_are_whole_numbers(tmp_path, monkeypatch):
+    path = tmp_path / "replay.yaml"
+    path.write_text("method: replay\nsearch: {memory.exemplars: {times: 4}}\n")
+    found = files.find
+    monkeypatch.setattr(
+        files, "find", lambda group, name: path if group == "method" else found(group, name)
     )
-    monkeypatch.setattr("contsemi.tune.search.Process", lambda *_: failing)
-    found, _ = search()
-    with pytest.raises(MethodFailed) as caught:
-        found.run(trials=2, budget=1e9, jobs=1)
-    assert str(caught.value) == "trial 0: mine.py: line 3: ValueError: no; mend it there"
-    assert caught.value.trace == "  File mine.py"
-    assert found.manifest.trials[0].state == "waiting"
+    config = SimpleNamespace(method="replay", model_dump=lambda: {"memory": {"exemplars": 30}})
+    space = space_of(config, ["objective=suave"])
+    assert space["memory.exemplars"] == Range(8, 120, log=True) and space["memory.exemplars"].whole
+
+
+def test_validation_is_of_rule_first_alone(tmp_path, capsys):
+    words = ["scenario=cifar100_mini", "method=replay", "--validation", "0.5"]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 2
+    assert "error: --validation: has no effect with --rule other" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("where", ["trials/000", "runs/000/seed0"])
+@pytest.mark.thorough
+def test_what_was_finished_with_other_defaults_is_not_compared_or_shown(
+    tmp_path, monkeypatch, capsys, where
+):
+    pytest.importorskip("optuna")
+    words = ["scenario=cifar100_mini", "method=replay", "--seeds", "0", "--output", str(tmp_path)]
+    monkeypatch.setattr("contsemi.tune.command.train", lambda *_: {})
+    monkeypatch.setattr("contsemi.tune.command.table", lambda *_: [])
+
+    def tried(search, **_):
+        if not search.manifest.trials:
+            trial = Trial(number=0, values=search.defaults, state="finished", score=0.5)
+            search.manifest.trials.append(trial)
+
+    monkeypatch.setattr(Search, "run", tried)
+    assert main([*words, "--trials", "1"]) == 0
+    own = ["scenario.classes=[" + ",".join(map(str, range(20, 40))) + "]"] * ("trials" in where)
+    made = compose.load([*words[:2], *own]).model_dump()
+    folder = tmp_path / where
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text("{}")
+    for momentum, code in ((made["optim"]["momentum"], 0), (0.123, 2)):
+        made["optim"]["momentum"] = momentum
+        (folder / "manifest.json").write_text(json.dumps({"config": made}))
+        assert main([*words, "--trials", "1"]) == code
+    assert "is finished, with another optim.momentum" in capsys.readouterr().err
+
+
+def test_what_a_budget_ends_is_said(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("optuna")
+
+    def tried(search, **_):
+        search.manifest.trials += [
+            Trial(number=0, values=search.defaults, state="finished", score=0.5),
+            Trial(number=1, values=search.defaults),
+        ]
+
+    monkeypatch.setattr(Search, "run", tried)
+    monkeypatch.setattr("contsemi.tune.command.train", lambda *_: {})
+    monkeypatch.setattr("contsemi.tune.command.table", lambda *_: [])
+    words = ["scenario=cifar100_mini", "method=replay", "--budget", "2", "--output", str(tmp_path)]
+    assert main(words) == 0
+    assert "--budget=2 is spent: 1 of 6 trials are over" in capsys.readouterr().out
