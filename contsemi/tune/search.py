@@ -139,8 +139,8 @@ def _ended(trial: Trial, process: Process, trace: str) -> ContsemiError:
     """What ends a search with one of its trials, which the same command goes on with."""
     code, where, anew = process.code or 0, f"trial {trial.number}", "give the same command"
     if code == MethodFailed.exit_code:
-        said = trial.reason.rpartition("; mend it there")
-        return MethodFailed(where, said[0] or said[2], trace=trace)
+        head, _, tail = trial.reason.rpartition("; mend it there")
+        return MethodFailed(where, head or tail, trace=trace)
     if code == InputError.exit_code:
         return InputError(where, f"is refused: {trial.reason}", f"mend it and {anew}")
     said = trial.reason if code > 0 else f"was ended by signal {-code}"

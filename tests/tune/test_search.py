@@ -258,7 +258,7 @@ def test_a_kill_loses_a_minute_of_the_account_at_most(search, monkeypatch, tmp_p
 
     class Killed(Fake):
         def ended(self):
-            if self.looks == 3:
+            if self.looks == 2:  # of three
                 kept.append((tmp_path / "tune.json").read_text())
             return super().ended()
 
@@ -267,4 +267,4 @@ def test_a_kill_loses_a_minute_of_the_account_at_most(search, monkeypatch, tmp_p
     found, _ = search()
     found.run(trials=1, budget=1e9, jobs=1)
     taken = [json.loads(text)["trials"][0]["processor_seconds"] for text in kept]
-    assert not kept or taken[0] > 0
+    assert taken and taken[0] > 0
