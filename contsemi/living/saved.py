@@ -20,6 +20,7 @@ from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.readonce import parse_json, read_once
 
 LIVING = "a model that is taught by python -m contsemi.learn"
+CARD = "card.md"
 _ALL = 1_000_000  # every generation is kept
 _LARGEST = 1 << 28
 _FIX = "name the output folder of a run, or a model of python -m contsemi.learn"
@@ -113,11 +114,13 @@ def taught(folder: Path) -> Saved | None:
         StateDamaged: it has learned, and that state cannot be trusted.
     """
     checkpoints = generations(folder)
-    found = checkpoints.load() if checkpoints.manifest.is_file() else None
+    found = checkpoints.load()
     if checkpoints.passed_over:  # an older one would be a model that knows less, silently
         problem = f"{folder}: its last lesson is damaged ({checkpoints.passed_over[0]})"
         raise StateDamaged(f"{problem}; restore it from a copy, or take it back with --undo")
     if found is None:
+        if not checkpoints.manifest.is_file() and (folder / CARD).is_file():  # half of a copy
+            raise StateDamaged(f"{folder}: has a card, and its lessons are gone; {_ANEW}")
         return None
     state, record = found
     try:
