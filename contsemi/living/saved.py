@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contsemi import compose
+from contsemi.compose.files import declared
 from contsemi.config import Config
 from contsemi.data.sources.listing import shown
 from contsemi.devices.precision import choose_device
@@ -27,6 +28,7 @@ _FIX = "name the output folder of a run, or a model of python -m contsemi.learn"
 _ANEW = "restore it from a copy, or teach another model in a new folder"
 _FINITE = "leave out the photos that were new, or begin a model with other weights"
 _RUN_ANEW = "restore it from a copy, or train it anew: python -m contsemi.run with resume=never"
+_PARTS = ("predict", "model", "objective", "distiller")
 _SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32}
 
 
@@ -90,6 +92,7 @@ def config_of(plain: dict[str, Any]) -> Config:
     Raises:
         KeyError, ValidationError: it holds what this version does not know.
     """
+    plain = {**plain, **{group: _whole(group, plain[group]) for group in _PARTS}}
     try:
         return Config.model_validate(plain)
     except ValidationError as error:
@@ -105,6 +108,16 @@ def config_of(plain: dict[str, Any]) -> Config:
             there, here = there[name], here[name]  # type: ignore[index]
         there[key] = here[key]  # type: ignore[index]
     return Config.model_validate(filled)
+
+
+def _whole(group: str, part: Any) -> Any:
+    """A part's section, with the values of its file for keys that came since."""
+    try:
+        usual = declared(group, part["name"])[0]
+    except (InputError, KeyError, TypeError):  # a part that is gone is named by who builds it
+        return part
+    # What stands for another key is not known here, and every version has had it.
+    return {k: v for k, v in usual.items() if "${" not in str(v)} | part
 
 
 def taught(folder: Path) -> Saved | None:
@@ -138,7 +151,12 @@ def taught(folder: Path) -> Saved | None:
             side=int(record["side"]),
             tasks=len(record["history"]),
         )
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        fix = "it is of another version: use the one that wrote it"
+        raise StateDamaged(f"{folder}: its record does not fit ({problem}); {fix}") from error
+    except (KeyError, TypeError, ValueError) as error:
         raise StateDamaged(f"{folder}: its record lacks something ({error!s:.100})") from error
 
 
