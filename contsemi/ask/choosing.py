@@ -13,7 +13,7 @@ from contsemi.data.sources.listing import pool_files, relative, shown
 from contsemi.discovery import ROOMS, find_class
 from contsemi.errors import InputError, first_of
 from contsemi.labels.choices.by_embedding import ByEmbedding, Candidates
-from contsemi.living.label_list import labels_beside
+from contsemi.living.label_list import labels_beside, refuse_tests
 from contsemi.living.model import Model
 from contsemi.living.photos import in_chunks, refuse_no_folder
 from contsemi.living.progress import with_a_bar
@@ -39,6 +39,7 @@ def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[Path,
         InputError: there are no photos, or no such policy.
     """
     refuse_no_folder(photos)
+    refuse_tests(photos)
     policy = _policy(by)
     files, candidates, likeliest = _looked_at(model, photos, _without_label(photos))
     draw = generator(model.saved.config.seed, "ask")

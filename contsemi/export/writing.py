@@ -25,6 +25,18 @@ from contsemi.predictors.gathered import Gathered
 from contsemi.storage.atomic import make_folder, storage, write_atomically
 from contsemi.views.geometry import interpolation
 
+_PREPARED = """
+Its input is not any square of a photo. A photo is turned upright as its EXIF says and laid on white
+where it is transparent; of its largest centred square, as the `box` of Pillow's `resize` with
+BILINEAR, {side} x {side} pixels are made, in RGB. A JPEG is decoded at a half, a quarter or an
+eighth of its size where that is still twice as large. Photos that are brought to that size
+otherwise have other answers.
+"""
+_LAYERS = """
+weights.safetensors and model.json; nothing is pickled. Pixels / 255, as resize @ x @ resize.T where
+`resized`, less `mean`, by `std`, through the backbone, brought to length one where `unit_features`,
+through the head, by `temperature`, and softmax.
+"""
 LARGEST_ERROR = 1e-4  # of a probability, between the file and the model
 
 
@@ -97,7 +109,8 @@ def write(model: Model, folder: Path, to: str) -> list[Path]:
         tensors = {name: x.contiguous().clone() for name, x in whole.state_dict().items()}
         files["weights.safetensors"] = save(tensors)
         files["model.json"] = json.dumps(_description(model, whole), indent=1).encode()
-        said = "\n## Form\n\nweights.safetensors and model.json; nothing is pickled.\n"
+        said = "\n## Form\n" + _LAYERS
+    said += _PREPARED.format(side=model.saved.side)
     files["card.md"] = (card(model.saved) + said).encode()
     with storage(folder):
         make_folder(folder)
@@ -138,6 +151,7 @@ def _description(model: Model, whole: Whole) -> dict[str, Any]:
         "backbone": dict(settings),
         "classes": list(saved.classes),
         "input": ["uint8", "N", 3, saved.side, saved.side],
+        "resized": not whole.same,
         "unit_features": whole.normalise,
         "temperature": whole.temperature,
     }

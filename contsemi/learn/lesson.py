@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from contsemi.errors import InputError
 from contsemi.labels import LabelBudget
 from contsemi.labels.choices.choice import Choice
 from contsemi.learn.apart import Past, digests
-from contsemi.living.label_list import given_classes
+from contsemi.living.label_list import given_classes, refuse_tests
 from contsemi.stores.store import array_of
 from contsemi.types import Experience
 
@@ -106,7 +107,11 @@ def opened(
         own=train.classes,
         test=(tests[unseen], torch.from_numpy(columns[test.targets.numpy()])[unseen]),
         digest=train.digest,
-        remarks=(*train.remarks, *_met_before(past, images, free, unseen)),
+        remarks=(
+            *train.remarks,
+            *_look_alike(classes, known),
+            *_met_before(past, images, free, unseen),
+        ),
     )
 
 
@@ -157,6 +162,7 @@ def _by_list(
 ) -> Lesson:
     names = [relative(photos, path) for path in pool_files(photos).paths]
     classes_of = given_classes(photos, labels)
+    refuse_tests(photos)
     room(len(names), len(classes_of))
     data = config.data
     assert data.size is not None
@@ -187,6 +193,7 @@ def _by_list(
         digest="",
         remarks=(
             f"{len(rows)} of {len(images)} photos have a label in {shown(labels.name)}",
+            *_look_alike(classes, known),
             *_met_before(past, images, free, torch.ones(0, dtype=torch.bool)),
         ),
     )
@@ -198,6 +205,18 @@ def _columns(
     """All classes, the new ones behind, and the column of each of these photos' classes."""
     classes = (*known, *(name for name in own if name not in known))
     return classes, np.array([classes.index(name) for name in own], np.int64)
+
+
+def _look_alike(classes: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
+    """What is to be said of new classes that are called as another is, but for case and blanks."""
+    said = []
+    met: dict[str, str] = {}
+    for place, name in enumerate(classes):
+        plain = " ".join(normalize("NFKC", name).casefold().split())
+        if (other := met.setdefault(plain, name)) != name and place >= len(known):
+            problem = f"{name!r} and {other!r} are two classes"
+            said.append(f"{problem}: if they are one, take this lesson back, and rename the folder")
+    return said
 
 
 def _experience(

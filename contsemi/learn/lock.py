@@ -13,8 +13,13 @@ _LOCK = "model.lock"
 
 
 def _is_ours(lock: FolderLock, folder: Path, names: set[str]) -> bool:
-    """Whether the lock, by what is in it, is that of a model; one just made has nothing in it."""
+    """Whether the lock, by what is in it, is that of a model; one just made has nothing in it.
+
+    A copy of a model may lack it.
+    """
     manifest = folder / "generations" / "MANIFEST.json"
+    if _LOCK not in names and manifest.is_file():
+        return True
     return lock.owned(new=names == {_LOCK} or manifest.is_file())
 
 

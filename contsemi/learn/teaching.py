@@ -25,13 +25,12 @@ from contsemi.living.card import card
 from contsemi.living.label_list import list_of
 from contsemi.living.model import restored
 from contsemi.living.photos import refuse_no_folder
-from contsemi.living.saved import Saved, generations, read, taught
+from contsemi.living.saved import CARD, Saved, generations, read, taught
 from contsemi.pipeline.asked import refuse_without_room
 from contsemi.pipeline.work import fix_threads
 from contsemi.storage.atomic import write_atomically
 from contsemi.storage.host import refuse_too_much
 
-CARD = "card.md"
 # Words that a lesson may have of its own; the others belong to the model.
 _OF_A_LESSON = ("label_ratio", "data.cache", "data.workers", "threads", "device")
 # What a model is made of: sections, and keys of others. The rest is read by runs alone.
@@ -119,7 +118,7 @@ def undo(folder: Path) -> Taught:
     Raises:
         InputError: there is none to take back.
     """
-    if not (folder / "generations" / "MANIFEST.json").is_file():
+    if not (folder / "generations").is_dir():
         raise InputError(shown(folder), "is no model", "name one of python -m contsemi.learn")
     with locked(folder):
         if generations(folder).load() is None:

@@ -47,15 +47,18 @@ def _weights(origin: dict[str, Any] | None) -> str:
 
 
 def lessons(history: list[dict[str, Any]]) -> str:
-    """A line a lesson: what was learned, how well it is known now, and what was forgotten."""
-    lines = ["| lesson | classes | photos | labels | right then | right now | forgotten |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    """A line a lesson: what was learned, how well it is known now, and what was forgotten.
+
+    The last column is the number of photos, none of which was learned from, that say so.
+    """
+    lines = ["| lesson | classes | photos | labels | right then | right now | forgotten | tested |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
     for number, each in enumerate(history):
         values = [later["accuracy"][number] for later in history[number:]]
         shown = [one_line(name).replace("|", "\\|") for name in each["classes"]]
         names = first_of(shown, _NAMED, ", ")
         cells = [number + 1, names, each["photos"], each["labelled"], _share(values[0])]
-        cells += [_share(values[-1]), _share(_lost(values))]
+        cells += [_share(values[-1]), _share(_lost(values)), each.get("held", "not known")]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 

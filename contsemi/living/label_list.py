@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from contsemi.data.classes import same_name
-from contsemi.data.sources.listing import pool_files, relative, shown
+from contsemi.data.sources.listing import TESTS, pool_files, relative, shown
 from contsemi.errors import InputError
 
 LABELS = "labels.csv"
@@ -23,6 +23,20 @@ def labels_beside(photos: Path) -> dict[str, str]:
     """What the list that lies in a folder says, as :func:`given_classes`; nothing without one."""
     labels = list_of(photos, None)
     return given_classes(photos, labels) if labels else {}
+
+
+def refuse_tests(photos: Path) -> None:
+    """Refuses a folder in which photos to test on would be learned from with the others.
+
+    A list knows of no sides: each photo in the folder and below it is learned from.
+
+    Raises:
+        InputError: it has a folder ``train`` and one of test photos beside it.
+    """
+    tests = [name for name in TESTS if (photos / name).is_dir()]
+    if tests and (photos / "train").is_dir():
+        problem = f"has train/ and {tests[0]}/, and with a list photos of both are learned from"
+        raise InputError(shown(photos), problem, "name its train/, with a list of its own")
 
 
 def given_classes(photos: Path, labels: Path) -> dict[str, str]:

@@ -226,7 +226,7 @@ def _as_it_was() -> Iterator[None]:
     except PackageMissing:
         raise
     except InputError as error:
-        fix = "put back what the model was made with"
+        fix = "use the version that wrote it, or put back what the model was made with"
         raise InputError(error.where, error.problem, fix) from None
 
 

@@ -82,7 +82,12 @@ def _names(stream: TextIO) -> Iterator[Path]:
 
 def _below(folder: Path) -> Iterator[Path]:
     # By their names alone: a hundred thousand paths would be many times as large.
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise InputError(shown(folder), problem, "mend its rights, or leave it out") from None
+    for name in names:
         path = folder / name
         if name.startswith(".") or name.lower() in JUNK:
             continue

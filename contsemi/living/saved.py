@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contsemi import compose
+from contsemi.compose.files import declared
 from contsemi.config import Config
 from contsemi.data.sources.listing import shown
 from contsemi.devices.precision import choose_device
@@ -20,12 +21,14 @@ from contsemi.storage.checkpoint import Checkpoints
 from contsemi.storage.readonce import parse_json, read_once
 
 LIVING = "a model that is taught by python -m contsemi.learn"
+CARD = "card.md"
 _ALL = 1_000_000  # every generation is kept
 _LARGEST = 1 << 28
 _FIX = "name the output folder of a run, or a model of python -m contsemi.learn"
 _ANEW = "restore it from a copy, or teach another model in a new folder"
 _FINITE = "leave out the photos that were new, or begin a model with other weights"
 _RUN_ANEW = "restore it from a copy, or train it anew: python -m contsemi.run with resume=never"
+_PARTS = ("predict", "model", "objective", "distiller")
 _SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32}
 
 
@@ -89,6 +92,7 @@ def config_of(plain: dict[str, Any]) -> Config:
     Raises:
         KeyError, ValidationError: it holds what this version does not know.
     """
+    plain = {**plain, **{group: _whole(group, plain[group]) for group in _PARTS}}
     try:
         return Config.model_validate(plain)
     except ValidationError as error:
@@ -106,6 +110,16 @@ def config_of(plain: dict[str, Any]) -> Config:
     return Config.model_validate(filled)
 
 
+def _whole(group: str, part: Any) -> Any:
+    """A part's section, with the values of its file for keys that came since."""
+    try:
+        usual = declared(group, part["name"])[0]
+    except (InputError, KeyError, TypeError):  # a part that is gone is named by who builds it
+        return part
+    # What stands for another key is not known here, and every version has had it.
+    return {k: v for k, v in usual.items() if "${" not in str(v)} | part
+
+
 def taught(folder: Path) -> Saved | None:
     """A model after its last lesson; ``None`` where there is none, or all were taken back.
 
@@ -113,11 +127,13 @@ def taught(folder: Path) -> Saved | None:
         StateDamaged: it has learned, and that state cannot be trusted.
     """
     checkpoints = generations(folder)
-    found = checkpoints.load() if checkpoints.manifest.is_file() else None
+    found = checkpoints.load()
     if checkpoints.passed_over:  # an older one would be a model that knows less, silently
         problem = f"{folder}: its last lesson is damaged ({checkpoints.passed_over[0]})"
         raise StateDamaged(f"{problem}; restore it from a copy, or take it back with --undo")
     if found is None:
+        if not checkpoints.manifest.is_file() and (folder / CARD).is_file():  # half of a copy
+            raise StateDamaged(f"{folder}: has a card, and its lessons are gone; {_ANEW}")
         return None
     state, record = found
     try:
@@ -135,7 +151,12 @@ def taught(folder: Path) -> Saved | None:
             side=int(record["side"]),
             tasks=len(record["history"]),
         )
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        fix = "it is of another version: use the one that wrote it"
+        raise StateDamaged(f"{folder}: its record does not fit ({problem}); {fix}") from error
+    except (KeyError, TypeError, ValueError) as error:
         raise StateDamaged(f"{folder}: its record lacks something ({error!s:.100})") from error
 
 

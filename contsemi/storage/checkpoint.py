@@ -123,9 +123,15 @@ class Checkpoints:
             How many are left.
 
         Raises:
+            StateDamaged: it is whole, and the one before is not: nothing is forgotten.
             StorageFailed: the disk is full or gone; nothing is forgotten.
         """
-        left = self._generations()[1:]
+        generations = self._generations()
+        left = generations[1:]
+        newest, before = ([self._fault(each) for each in generations[:2]] + ["", ""])[:2]
+        if before and not newest:
+            problem = f"the state before the last is not whole ({before})"
+            raise StateDamaged(f"{self.folder}: {problem}, and the last is kept; {self.anew}")
         self._commit(left)
         with storage(self.folder):
             self._remove_all_but({each["file"] for each in left})
@@ -148,9 +154,7 @@ class Checkpoints:
         self.passed_over, self._known = [], None
         for entry in self._generations():
             try:
-                content = read_once(self.folder / entry["file"], entry["size"])
-                if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-                    raise ValueError("its bytes are not those that were saved")
+                content = self._content(entry)
                 if problem := check(entry["record"]):
                     raise ValueError(problem)
                 return nest(load(content)), entry["record"]
@@ -162,6 +166,21 @@ class Checkpoints:
         raise StateDamaged(
             f"{self.folder}: no saved state is whole ({'; '.join(self.passed_over)}); {self.anew}"
         )
+
+    def _content(self, entry: dict[str, Any]) -> bytes:
+        content = read_once(self.folder / entry["file"], entry["size"])
+        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise ValueError("its bytes are not those that were saved")
+        return content
+
+    def _fault(self, entry: dict[str, Any]) -> str:
+        """Why the bytes of a state cannot be used; empty for nothing."""
+        try:
+            self._content(entry)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            return f"{entry['file']}: {reason}"
+        return ""
 
     def sweep(self) -> None:
         """Removes states that the manifest does not name: a kill came before they were removed."""

@@ -115,6 +115,16 @@ def test_a_model_of_a_machine_with_a_gpu_answers_on_one_without(model, photos, t
     assert learn([str(copy), str(photos / "second"), "device=cpu"]) == 0
 
 
+def test_a_model_of_a_version_with_more_keys_names_one(model, photos, tmp_path, capsys):
+    copy = shutil.copytree(model, tmp_path / "copy")
+    with_config(copy, unheard_of=1)
+    for command in ("predict", "learn"):
+        assert READERS[command](copy, photos / "second") == 4
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "does not fit (unheard_of: Extra inputs are not permitted)" in line
+        assert line.endswith("use the one that wrote it")
+
+
 def test_a_part_that_is_gone_is_not_to_be_chosen_by_who_reads(model, photos, tmp_path, capsys):
     copy = shutil.copytree(model, tmp_path / "copy")
     states = saved.generations(copy)

@@ -5,6 +5,7 @@ import unicodedata
 
 import pytest
 
+from contsemi.ask.__main__ import main as ask
 from contsemi.learn import teaching
 from contsemi.learn.__main__ import main as learn
 from contsemi.living.saved import read
@@ -78,6 +79,42 @@ def test_a_list_does_not_take_what_is_tested_on(photos, model, learned, tmp_path
     assert learn([str(folder), str(heap)]) == 0
     assert read(folder).record["history"][-1]["labelled"] == 1
     assert len(learned) == 1 and not set(held(folder)) & learned
+
+
+@pytest.mark.parametrize("test", ["test", "val"])
+def test_a_list_is_refused_where_it_would_learn_from_a_folder_of_tests(
+    photos, model, learned, tmp_path, capsys, test
+):
+    folder, heap = tmp_path / "model", tmp_path / "heap"
+    shutil.copytree(model, folder)
+    shutil.copytree(photos / "second", heap)
+    (heap / "test").rename(heap / test)
+    (heap / "labels.csv").write_text("train/fox/000.jpg,elk\n")
+    for command, words in ((learn, []), (ask, ["--budget", "1", "--sheet", str(tmp_path / "a")])):
+        assert command([str(folder), str(heap), *words]) == 2
+        line = f"{heap}: has train/ and {test}/, and with a list photos of both are learned from"
+        assert f"error: {line}; name its train/" in capsys.readouterr().err
+    assert not learned
+    shutil.move(heap / "labels.csv", heap / "train")
+    (heap / "train" / "labels.csv").write_text("fox/000.jpg,elk\n")
+    assert learn([str(folder), str(heap / "train")]) == 0
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_class_that_is_called_nearly_as_another_is_said(
+    photos, model, written, tmp_path, capsys, listed
+):
+    folder, heap = tmp_path / "model", tmp_path / "heap"
+    shutil.copytree(model, folder)
+    written(heap, ("Cat", "dog", "dog ", "elk"), 6, seed=8)
+    if listed:
+        rows = [f"{name}/00{n}.jpg,{name}" for name in ("Cat", "dog", "elk") for n in range(3)]
+        (heap / "labels.csv").write_text("\n".join([*rows, "dog /000.jpg,D OG"]))
+    capsys.readouterr()
+    assert learn([str(folder), str(heap)]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "are two classes" in line]
+    assert said[0].startswith("note: 'Cat' and 'cat' are two classes: if they are one,")
+    assert len(said) == (1 if listed else 2)
 
 
 def test_a_lesson_that_was_given_before_says_so(photos, model, tmp_path, capsys):

@@ -300,6 +300,7 @@ def test_a_lesson_says_what_was_learned_and_forgotten(model, capsys):
     assert len(history[1]["accuracy"]) == 2 and history[0]["labelled"] == 8
     card = (model / "card.md").read_text()
     assert "fox, owl" in card and "forgotten" in card
+    assert all(line.endswith(" | 8 |") for line in card.splitlines() if line.startswith("| 1 |"))
 
 
 def test_undo_goes_back_to_the_bit_and_known_classes_may_return(

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import contsemi
@@ -53,6 +54,32 @@ def test_tensors_alone_are_written_with_a_card(loaded, tmp_path):
     assert len(head) == 4
     assert json.loads((tmp_path / "out" / "classes.json").read_text()) == list(loaded.classes)
     assert "fox" in (tmp_path / "out" / "card.md").read_text()
+
+
+@pytest.mark.parametrize("to", ["torch", "onnx"])
+def test_a_photo_that_is_prepared_as_the_card_says_has_the_models_answer(loaded, tmp_path, to):
+    draw = np.random.default_rng(1)
+    photo = Image.fromarray(draw.integers(0, 256, (30, 50, 4), dtype=np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    if to == "onnx":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    photo.save(file := tmp_path / "photo.png", exif=turned)
+    write(loaded, tmp_path / "out", to)
+    card = " ".join((tmp_path / "out" / "card.md").read_text().split())
+    said = (
+        "upright as its EXIF says and laid on white where it is transparent; of its largest centred"
+    )
+    said += " square, as the `box` of Pillow's `resize` with BILINEAR, 12 x 12 pixels are made"
+    assert f"{said}, in RGB" in card
+    white = Image.new("RGBA", photo.size, "white")
+    white.alpha_composite(photo)
+    upright = white.convert("RGB").transpose(Image.Transpose.ROTATE_270)
+    small = upright.resize((12, 12), Image.Resampling.BILINEAR, box=(0, 10, 30, 40))
+    pixels = np.asarray(small).transpose(2, 0, 1)
+    found = Whole(loaded).eval()(torch.from_numpy(pixels.copy()[None])).detach().numpy()
+    np.testing.assert_allclose(found, loaded.predict_proba([file]), atol=2e-5)
 
 
 def test_a_folder_that_is_there_is_not_touched(model, tmp_path, capsys):

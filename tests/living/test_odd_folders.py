@@ -98,6 +98,25 @@ def test_a_folder_that_cannot_be_read_is_no_missing_class(heap, monkeypatch):
     assert found.train.problems == ["dog cannot be read (Permission denied)"]
 
 
+def test_a_folder_of_the_heap_that_cannot_be_read_is_named(
+    model, heap, tmp_path, capsys, monkeypatch
+):
+    usual = os.listdir
+
+    def refused(folder):
+        if folder == heap / "dog":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return usual(folder)
+
+    monkeypatch.setattr("contsemi.living.photos.os.listdir", refused)
+    table = tmp_path / "table.csv"
+    for words in ([], ["--csv", str(table)]):
+        assert predict([str(model), str(heap), *words]) == 2
+        line = f"error: {heap / 'dog'}: cannot be read (Permission denied); mend its rights"
+        assert line in capsys.readouterr().err
+    assert not table.exists()
+
+
 def test_names_that_look_alike_when_shown_are_not_confused(model, heap, capsys):
     shutil.copy(heap / "cat/000.jpg", heap / "cat/a\nb.jpg")
     shutil.copy(heap / "dog/000.jpg", heap / r"cat/a\nb.jpg")

@@ -88,6 +88,8 @@ def load(
     classes = tuple(map(shown, folder.classes))
     splits = {"train": folder.train, "test": folder.test}
     problems = [problem for files in splits.values() for problem in files.problems]
+    twice = sorted({name for name in classes if classes.count(name) > 1})
+    problems += [f"two classes would be called {name}" for name in twice]
     if check is not None and not problems:
         check(*(_named(root, files, classes) for files in splits.values()))
     opened, failed = _decoded(root, splits, size=size, cache=cache, workers=workers)

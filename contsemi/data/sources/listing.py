@@ -14,7 +14,7 @@ from pathlib import Path
 
 from contsemi.data.classes import same_name
 from contsemi.data.sources.cache import file_state
-from contsemi.errors import InputError
+from contsemi.errors import InputError, first_of
 
 JUNK = {
     "thumbs.db",
@@ -93,7 +93,8 @@ def listed(root: Path, *, test_share: float, least: int = 2) -> Folder:
     others come. Of several folders of test images the first one with class folders is taken: where
     there are files alone, their labels are withheld. Classes whose names differ in Unicode form
     alone are one. A folder ``unlabelled`` beside the classes, or beside ``train``, holds images
-    without a label; those in its folders ``task_1``, ``task_2``, ... come with that task.
+    without a label; those in its folders ``task_1``, ``task_2``, ... come with that task. What else
+    lies beside ``train`` is not read, which a remark says.
 
     Args:
         root: the folder.
@@ -120,6 +121,7 @@ def listed(root: Path, *, test_share: float, least: int = 2) -> Folder:
         if folder.name not in known:
             _collect_unlabelled(root, folder, train)
     test_root, remarks = _test_root(root, known) if nested else (None, [])
+    remarks += _beside(root) if nested else []
     if test_root is not None:
         test = _scan(root, test_root, known)
         return Folder(classes, train, test, test_root, tuple(remarks))
@@ -144,6 +146,18 @@ def _test_root(root: Path, known: dict[str, list[Path]]) -> tuple[Path | None, l
             (idle if labelled else withheld).append(name)
     said = [f"{name}/ has no folder of a class: its labels are withheld" for name in withheld]
     return found, said + [f"{name}/ is not read" for name in idle]
+
+
+def _beside(root: Path) -> list[str]:
+    """What is to be said of folders beside ``train`` that nothing is taken from."""
+    read = ("train", *TESTS)
+    names = [
+        f"{shown(each.name)}/"
+        for each in _entries(root, root, Files())
+        if each.name not in read and each.name.lower() not in UNLABELLED and _leads_to(each.is_dir)
+    ]
+    said = f"not read, as it does not lie in train/: {first_of(names, 5, ', ')}"
+    return [said] if names else []
 
 
 def _unlabelled(folder: Path) -> list[Path]:
@@ -201,10 +215,19 @@ def _class_folders(root: Path, place: Path, where: str, *, nested: bool) -> dict
             raise InputError(
                 where, problem, f"rename it to {name.lower()}/" if name != name.lower() else LAYOUT
             )
-    flat = {name: folders for name, folders in found.items() if _is_class(folders[0])}
-    if not flat:
+    if not any(_is_class(each) for folders in found.values() for each in folders):
         raise InputError(where, "has no train/ folder", LAYOUT)
-    return flat
+    return {name: own for name, own in found.items() if any(map(_may_be_class, own))}
+
+
+def _may_be_class(folder: Path) -> bool:
+    """Whether a folder beside those of classes is one, if need be one that cannot be used.
+
+    An empty one is, and one whose images lie in folders of its own: both have a problem each.
+    """
+    if _is_class(folder):
+        return True
+    return not _entries(folder, folder, Files()) or bool(pool_files(folder).paths)
 
 
 def _is_class(folder: Path) -> bool:

@@ -171,3 +171,44 @@ def test_a_listing_opens_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     root = split(tmp_path / "photos")
     monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("opened"))
     assert listed(root, test_share=0.2).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("2023/0.png", "2024/0.png"), "dog/2023 is a folder, and images lie directly in"),
+        ((), "class dog is empty"),
+        ((".DS_Store",), "class dog is empty"),
+    ],
+)
+def test_no_class_beside_others_is_left_out_unsaid(
+    tmp_path: Path, names: tuple[str, ...], problem: str
+) -> None:
+    root = flat(tmp_path / "photos", 3, ("cat", "fox"))
+    (root / "dog").mkdir()
+    for name in names:
+        photo(root / "dog" / name) if name.endswith(".png") else (root / "dog" / name).touch()
+    with pytest.raises(InputError, match=problem):
+        load(root)
+
+
+def test_folders_of_something_else_beside_classes_are_none(tmp_path: Path) -> None:
+    root = flat(tmp_path / "photos", 3, ("cat", "fox"))
+    (root / "cache" / "entry").mkdir(parents=True)
+    (root / "cache" / "entry" / "images.npy").touch()
+    assert load(root)[0].classes == ("cat", "fox")
+
+
+def test_what_lies_beside_train_is_said_to_be_not_read(tmp_path: Path) -> None:
+    root = split(tmp_path / "photos")
+    flat(root, 3, ("Test", "fox"))
+    flat(root / "unlabelled", 3)
+    remarks = load(root)[0].remarks
+    assert any("not read, as it does not lie in train/: Test/, fox/" in each for each in remarks)
+    assert not any("unlabelled/" in each for each in remarks)
+
+
+def test_classes_that_would_be_called_alike_are_refused(tmp_path: Path) -> None:
+    root = flat(tmp_path / "photos", 3, ("cat", "a\nb", r"a\nb"))
+    with pytest.raises(InputError, match=r"two classes would be called a\\nb; repair"):
+        load(root)
