@@ -8,8 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ensure_environment dev
 # Tests start hundreds of Pythons, each of which would compile the package and itself anew.
 unset PYTHONDONTWRITEBYTECODE
-# Many tests wait for a process that they have started: three at once keep two cores busy.
-workers=$("$venv_python" -c 'import os; print(min(8, max(2, os.cpu_count() * 3 // 2)))')
+workers=$("$venv_python" -c 'import os; print(min(8, max(2, os.cpu_count())))')
 case "${1:-}" in
 "") set -- -q -n "$workers" -m "not thorough and not slow and not gpu" ;;
 --thorough) shift && set -- -q -n "$workers" -m "not slow and not gpu" "$@" ;;

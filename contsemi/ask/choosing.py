@@ -39,8 +39,8 @@ def chosen(model: Model, photos: Path, budget: int, by: str) -> list[tuple[Path,
         InputError: there are no photos, or no such policy.
     """
     refuse_no_folder(photos)
-    refuse_tests(photos)
     policy = _policy(by)
+    refuse_tests(photos)
     files, candidates, likeliest = _looked_at(model, photos, _without_label(photos))
     draw = generator(model.saved.config.seed, "ask")
     places = policy.choose(candidates, budget, draw).tolist()

@@ -98,6 +98,7 @@ def opened(
     rows = _drawn(config, targets, train.classes)
     tests = array_of(test.images)
     unseen = ~torch.isin(digests(tests), past.with_learned(images).learned)
+    met = _met_before(past, images, free, unseen)
     return Lesson(
         images=images,
         experience=_experience(
@@ -107,11 +108,7 @@ def opened(
         own=train.classes,
         test=(tests[unseen], torch.from_numpy(columns[test.targets.numpy()])[unseen]),
         digest=train.digest,
-        remarks=(
-            *train.remarks,
-            *_look_alike(classes, known),
-            *_met_before(past, images, free, unseen),
-        ),
+        remarks=(*train.remarks, *_look_alike(classes, known), *met),
     )
 
 

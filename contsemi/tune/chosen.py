@@ -1,11 +1,10 @@
 """The choice as an experiment file, which says by which rule it was made."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from contsemi import compose
 from contsemi.compose import files, groups
@@ -89,18 +88,16 @@ def _experiment(config: Config, words: Sequence[str], chosen: Mapping[str, Any])
         elif each.key in choices:
             changes[f"override /{groups.path(each.key)}"] = _chosen(each.text)
         else:
-            _put(values, each.key, at(known, each.key))
-    for key, value in chosen.items():
-        _put(values, key, value)
+            values[each.key] = at(known, each.key)
     kept = [
         each
         for each in content.pop("defaults", [])
         if each != "_self_" and not (isinstance(each, dict) and changes.keys() & each.keys())
     ]
     defaults = [*kept, *({key: name} for key, name in changes.items()), "_self_"]
-    whole = OmegaConf.to_container(OmegaConf.merge(content, values))
-    assert isinstance(whole, dict)
-    return b"# @package _global_\n" + to_yaml({"defaults": defaults} | whole)
+    for key, value in {**values, **chosen}.items():
+        _put(content, key, value)
+    return b"# @package _global_\n" + to_yaml({"defaults": defaults} | content)
 
 
 def _recipe(text: str) -> dict[str, Any]:
@@ -108,7 +105,7 @@ def _recipe(text: str) -> dict[str, Any]:
     name = _chosen(text)
     if not name.endswith(".yaml"):
         return {"defaults": [name]}
-    return dict(files.read(Path(name).expanduser().resolve()))
+    return deepcopy(dict(files.read(Path(name).expanduser().resolve())))
 
 
 def _remarks(manifest: Manifest, trial: Trial) -> bytes:

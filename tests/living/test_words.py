@@ -68,7 +68,7 @@ def test_a_link_to_a_table_or_a_page_stays_one(model, photos, tmp_path):
     heap = str(photos / "first")
     assert predict([str(model), heap, "--csv", str(tmp_path / "table.csv")]) == 0
     page = ["--budget", "1", "--sheet", str(tmp_path / "page.html")]
-    assert ask([str(model), heap, *page]) == 0
+    assert ask([str(model), str(photos / "first" / "train"), *page]) == 0
     for name in ("table.csv", "page.html"):
         assert (tmp_path / name).is_symlink() and (tmp_path / "elsewhere" / name).is_file()
 
