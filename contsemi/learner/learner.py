@@ -32,6 +32,7 @@ from contsemi.learner.terms import Learning, checked_terms, weighted_sum
 from contsemi.learner.viewing import make_views
 from contsemi.memory.anchors import Anchors
 from contsemi.memory.exemplars import Exemplars
+from contsemi.models.initialise import drawing_from
 from contsemi.models.network import Network
 from contsemi.objectives.objective import Objective
 from contsemi.predictors.predictor import Predictor
@@ -69,8 +70,8 @@ class Learner:
         self.precision = precision.choose_precision(config.precision, self.device)
         self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
-        self.objective, weights = parts.build_part(config.objective, Objective)
-        self.distiller, distil_weights = parts.build_distiller(config.distiller)
+        self.objective, weights = parts.build_part(config.objective, Objective, config.seed)
+        self.distiller, distil_weights = parts.build_distiller(config.distiller, config.seed)
         self.weights = weights | distil_weights
         parts.refuse_nothing_to_learn_from(config, self.objective, weights)
         self.learning = Learning(config.method, trains=self.objective.needs.trains)
@@ -214,8 +215,9 @@ class Learner:
         """Gives the heads the task's columns; optimiser state of old columns is kept."""
         draw = generator(self.config.seed, "grow", experience.index)
         self.networks.grow(experience.num_seen, draw)
-        self.objective.begin(experience)  # first, as its own parameters may grow with the classes
-        self.distiller.begin(experience)
+        with drawing_from(generator(self.config.seed, "begin", experience.index)):
+            self.objective.begin(experience)  # first, as its own parameters may grow
+            self.distiller.begin(experience)
         if self.needs.trains:
             modules = [self.network, self.objective, self.distiller]
             fresh = optimisers.make(self.config.optim, modules)

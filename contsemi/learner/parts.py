@@ -21,6 +21,7 @@ from contsemi.memory.embeddings import Embeddings
 from contsemi.memory.selection.selection import Selection
 from contsemi.models import build_backbone
 from contsemi.models.heads import usual_heads
+from contsemi.models.initialise import drawing_from
 from contsemi.models.network import Network
 from contsemi.models.origin import Origin
 from contsemi.models.pretrained import load_weights
@@ -33,19 +34,23 @@ from contsemi.types import Needs
 _Part = TypeVar("_Part", bound=Part)
 
 
-def build_part(options: Mapping[str, Any], base: type[_Part]) -> tuple[_Part, dict[str, float]]:
+def build_part(
+    options: Mapping[str, Any], base: type[_Part], seed: int = 0
+) -> tuple[_Part, dict[str, float]]:
     """An objective or a distiller, and the weights of its terms.
 
     Args:
         options: the section of the configuration: ``name``, ``weights`` of the terms, and the
             keyword arguments of the class.
         base: the class that the part must extend.
+        seed: of the run, by which layers of its own are drawn.
 
     Raises:
         InputError: the class does not take one of the keys.
         MethodFailed: it does not say what it needs.
     """
-    part = base.named(options)
+    with drawing_from(generator(seed, base.group, options["name"])):
+        part = base.named(options)
     own = vars(part)
     if not isinstance(own.get("needs"), Needs) or "_modules" not in own:
         wanted = "super().__post_init__(), and self.needs, a Needs, set in __post_init__()"
@@ -56,23 +61,26 @@ def build_part(options: Mapping[str, Any], base: type[_Part]) -> tuple[_Part, di
     return part, weights
 
 
-def build_distiller(options: Mapping[str, Any]) -> tuple[Distiller, dict[str, float]]:
+def build_distiller(
+    options: Mapping[str, Any], seed: int = 0
+) -> tuple[Distiller, dict[str, float]]:
     """The distiller, or several at once, and the weights of its terms.
 
     Args:
         options: as :func:`build_part` has them; of several each has its own under its name.
+        seed: of the run.
 
     Raises:
         InputError: one of them does not take its keys, or two contradict each other.
     """
     several = parts_of(options)
     if len(several) == 1:
-        return build_part(options, Distiller)
+        return build_part(options, Distiller, seed)
     built: dict[str, Distiller] = {}
     weights: dict[str, float] = {}
     for name, own in several.items():
         try:
-            built[name], of_terms = build_part(own, Distiller)
+            built[name], of_terms = build_part(own, Distiller, seed)
         except InputError as error:
             key = error.where.replace("distiller.", f"distiller.{name}.", 1)
             raise InputError(key, error.problem, error.fix) from None
