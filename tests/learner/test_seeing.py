@@ -69,8 +69,9 @@ def learner_of(small, stream_of, monkeypatch):
         build = module.build_part
         objective = Asking(needs=needs, blocks=blocks)
 
-        def instead(options, base):
-            return (objective, {"labels": 1.0}) if base is Objective else build(options, base)
+        def instead(options, base, seed):
+            made = (objective, {"labels": 1.0})
+            return made if base is Objective else build(options, base, seed)
 
         monkeypatch.setattr(module, "build_part", instead)
         config = small("distiller=none", "batch.unlabelled=40", "optim.epochs=1")
