@@ -45,8 +45,18 @@ def plan(
     seed: int,
     train: Named,
     test: Named,
+    given: Integers | None = None,
 ) -> Plan:
     """Deals images out to tasks and draws the labels, as far as no network is asked.
+
+    Args:
+        scenario: the description.
+        budget: how many labels there are.
+        choice: which images get them.
+        seed: the run's, where the scenario has no ``label_seed``.
+        train: training images.
+        test: test images.
+        given: int64 [n], rows that have their label where they are drawn already.
 
     Raises:
         InputError: the scenario, the budget or the label list do not fit the dataset.
@@ -61,7 +71,9 @@ def plan(
     _refuse_missing(found.order, train.targets, test.targets, train.classes)
     label_seed = seed if scenario.label_seed is None else scenario.label_seed
     most, labelled = _most(budget, found, train.targets), np.zeros(0, np.int64)
-    if lists is not None and lists.labelled is not None:
+    if given is not None:
+        labelled = given
+    elif lists is not None and lists.labelled is not None:
         _refuse_other_rows(scenario.lists or "", lists)
         labelled = np.concatenate(lists.labelled)
         if len(novel := labelled[~found.may_be_labelled(train.targets)[labelled]]):

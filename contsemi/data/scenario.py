@@ -101,6 +101,7 @@ def build(
     choice: Choice | None = None,
     coarse_ratio: float = 0.0,
     tested: ImageSet | None = None,
+    labelled: Integers | None = None,
 ) -> Stream:
     """Divides a dataset into tasks and hides the labels beyond the budget.
 
@@ -115,11 +116,12 @@ def build(
         choice: which images get their label; ``None`` for a share of each class.
         coarse_ratio: share of the images without a label whose coarse label is known.
         tested: further images that must not train: the real test, where ``test`` is held out.
+        labelled: int64 [n], rows that have their label where they are drawn already.
 
     Raises:
         InputError: the scenario, the budget or the label list do not fit the dataset.
     """
-    made = plan(scenario, budget, choice or Stratified(), seed, train.named, test.named)
+    made = plan(scenario, budget, choice or Stratified(), seed, train.named, test.named, labelled)
     refuse_without_coarse(coarse_ratio, train)
     order = made.coming.order
     column_of = _columns(order, len(train.classes))

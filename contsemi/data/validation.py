@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 import torch
@@ -11,7 +10,10 @@ from numpy.typing import NDArray
 from contsemi.data.imageset import ImageSet, fingerprint
 from contsemi.errors import InputError
 from contsemi.labels import LabelBudget, draw
+from contsemi.seeding import generator
 from contsemi.stores.store import Images, ImageStore
+
+Integers = NDArray[np.int64]
 
 
 def held_out(
@@ -19,49 +21,68 @@ def held_out(
     budget: LabelBudget,
     share: float,
     *,
+    labelled: Integers,
     allowed: NDArray[np.bool_],
     seed: int,
-) -> tuple[ImageSet, ImageSet, LabelBudget]:
+) -> tuple[ImageSet, ImageSet, LabelBudget, Integers | None]:
     """Takes a share of the labels, and their images, out of training.
+
+    Labels that are drawn are those that the run has without it, so that what is chosen by them
+    rests on no label that the run is not to know. Where a network chooses before each task, they
+    are a draw of as many.
 
     Args:
         train: training images.
         budget: of labels, those held out among them.
-        share: of each class's labels that is held out, in (0, 1).
+        share: of each class's labels that is held out, in (0, 1); one label at least.
+        labelled: int64 [n], rows of the labelled images; none where a network chooses them.
         allowed: bool [N], whether an image may get a label.
         seed: of the draw.
 
     Returns:
-        The images left to train on; those held out; and the budget that is left for the former.
-        Labels left and labels held out are as many as the budget has.
+        The images left to train on; those held out; the budget that is left for the former; and
+        the rows among them that have their label, ``None`` where a network chooses. Labels left
+        and labels held out are as many as the budget has.
 
     Raises:
         InputError: a class would have no label left on one of the two sides.
     """
     key = "scenario.validation"
-    targets = train.targets.numpy()
-    candidates = np.flatnonzero(allowed)
-    if budget.per_class is not None:
-        out = max(1, round(share * budget.per_class))
-        own = LabelBudget(per_class=out)
-        if (left := budget.per_class - out) < 1:
-            problem = f"{share:g} of {budget} leaves a class without a label to train on"
-            raise InputError(key, problem, "raise label_ratio")
-        rest = LabelBudget(per_class=left)
-    elif budget.ratio is not None:
-        own = LabelBudget(ratio=budget.ratio * Fraction(str(share)))
-    else:
+    if budget.per_task:
         raise InputError(
             key, "is for one label budget, not one a task", "give label_ratio one value"
         )
-    chosen = draw(own, targets[candidates], seed=seed, names=train.classes)
-    rows = np.sort(candidates[chosen])
-    if budget.ratio is not None:
-        total, taken = len(candidates), len(rows)
-        rest = LabelBudget(ratio=(budget.ratio * total - taken) / (total - taken))
+    targets, candidates = train.targets.numpy(), np.flatnonzero(allowed)
+    bought = labelled
+    if not len(labelled):
+        bought = candidates[draw(budget, targets[candidates], seed=seed, names=train.classes)]
+    rows = _of_each_class(np.sort(bought), targets, share, seed)
+    if len(np.unique(targets[np.setdiff1d(bought, rows)])) < len(np.unique(targets[bought])):
+        problem = f"{share:g} of {budget} leaves a class without a label to train on"
+        raise InputError(key, problem, "raise label_ratio")
     stay = np.ones(len(train), dtype=bool)
     stay[rows] = False
-    return _part(train, np.flatnonzero(stay)), _part(train, rows), rest
+    if budget.per_class is not None:
+        taken = len(rows) // len(np.unique(targets[rows]))  # the same of each class
+        rest = LabelBudget(per_class=budget.per_class - taken)
+    else:
+        assert budget.ratio is not None
+        total = len(candidates)
+        rest = LabelBudget(ratio=(budget.ratio * total - len(rows)) / (total - len(rows)))
+    number = np.cumsum(stay) - 1  # of each image among those that stay
+    left = number[labelled[stay[labelled]]] if len(labelled) else None
+    return _part(train, np.flatnonzero(stay)), _part(train, rows), rest, left
+
+
+def _of_each_class(rows: Integers, targets: Integers, share: float, seed: int) -> Integers:
+    """Some of the rows of each class, ascending."""
+    random = generator(seed, "validation")
+    found = []
+    for label in np.unique(targets[rows]):
+        own = rows[targets[rows] == label]
+        order = torch.randperm(len(own), generator=random).numpy()
+        found.append(own[order[: max(1, round(share * len(own)))]])
+    return np.sort(np.concatenate(found))
 
 
 def _part(images: ImageSet, rows: NDArray[np.int64]) -> ImageSet:

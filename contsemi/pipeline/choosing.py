@@ -78,7 +78,8 @@ def show_chosen(setting: Setting) -> None:
         counts = torch.bincount(experience.labels, minlength=len(facts["class_order"]))
         held["labels"] = counts.tolist()
     setting.records.write_manifest(facts)
-    setting.records.write_labels(annotator.rows)
+    if not setting.config.scenario.validation:  # whose rows are those of the images that are left
+        setting.records.write_labels(annotator.rows)
 
 
 def coarse_facts(experiences: Sequence[Experience]) -> dict[str, Any]:

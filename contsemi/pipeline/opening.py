@@ -216,11 +216,14 @@ def _divided(
     load = partial(data.load, config.data, config.scenario.dataset, check)
     train, test = one_first(ranks, load)
     train, tested = with_hierarchy(train, config.scenario.hierarchy), None
+    labelled = None
     if share := config.scenario.validation:
         made = plan(config.scenario, budget, choice, config.seed, train.named, test.named)
         allowed = made.coming.may_be_labelled(train.targets.numpy())
         tested = test
-        train, test, budget = held_out(train, budget, share, allowed=allowed, seed=config.seed)
+        train, test, budget, labelled = held_out(
+            train, budget, share, labelled=made.labelled, allowed=allowed, seed=config.seed
+        )
     if wanted(config.views) is not None:
         add = partial(with_masks, train, config.views.masks, config.data.cache, _masks)
         train = one_first(ranks, add)
@@ -234,6 +237,7 @@ def _divided(
         choice=choice,
         coarse_ratio=config.coarse_ratio,
         tested=tested,
+        labelled=labelled,
     )
     refuse_too_few(stream.experiences, config.batch.classes_per_step)
     return train, test, stream, budget

@@ -1,5 +1,7 @@
 """Labels held out to choose by: the budget stays, and no image is on both sides."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from contsemi.data.imageset import ImageSet
 from contsemi.data.scenario import build
 from contsemi.data.validation import held_out
 from contsemi.errors import InputError
-from contsemi.labels import LabelBudget
+from contsemi.labels import LabelBudget, draw
 
 
 def images(classes, each):
@@ -29,32 +31,45 @@ def number(found):
 
 
 @given(
-    labels=st.integers(2, 12),
+    labels=st.integers(1, 12),
     share=st.sampled_from([0.1, 0.25, 0.5]),
     by_ratio=st.booleans(),
+    chosen_later=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_labels_left_and_held_out_are_the_budget(labels, share, by_ratio, seed):
+def test_labels_left_and_held_out_are_the_budget(labels, share, by_ratio, chosen_later, seed):
     classes, each = 3, 40
     whole = images(classes, each)
     budget = LabelBudget.parse(f"{labels}/{each}" if by_ratio else f"{labels}/class")
-    allowed = np.ones(len(whole), bool)
-    if by_ratio and labels * share < 1:  # a class would have none to test on
-        with pytest.raises(InputError):
-            held_out(whole, budget, share, allowed=allowed, seed=seed)
+    rows = draw(budget, whole.targets.numpy(), seed=seed, names=whole.classes)
+    own = rows[:0] if chosen_later else rows
+    given = {"labelled": own, "allowed": np.ones(len(whole), bool), "seed": seed}
+    if labels == 1:  # a class would have none to train on
+        with pytest.raises(InputError, match="without a label to train on"):
+            held_out(whole, budget, share, **given)
         return
-    train, out, rest = held_out(whole, budget, share, allowed=allowed, seed=seed)
+    train, out, rest, left = held_out(whole, budget, share, **given)
     assert not set(number(train)) & set(number(out))
     assert sorted(number(train) + number(out)) == list(range(len(whole)))
     assert set(out.targets.tolist()) == set(range(classes))
-    left = rest.count(len(train)) if by_ratio else rest.count(0) * classes
-    assert len(out) + left == labels * classes
+    count = rest.count(len(train)) if by_ratio else rest.count(0) * classes
+    assert len(out) + count == labels * classes
     assert (whole.targets[number(out)] == out.targets).all() and train.digest != whole.digest
+    if chosen_later:
+        assert left is None
+    else:  # the run's own labels, in their order, and no other
+        known = [number(train)[row] for row in left]
+        assert known == [row for row in rows if row in known]
+        assert set(known) | set(number(out)) == set(rows.tolist()) and len(known) == count
 
 
-def test_one_label_a_class_cannot_be_shared():
-    with pytest.raises(InputError, match="without a label to train on"):
-        held_out(images(2, 5), LabelBudget.parse("1/class"), 0.5, allowed=np.ones(10, bool), seed=0)
+def test_a_class_with_one_label_cannot_share_it():
+    whole, budget = images(2, 5), LabelBudget.parse("30%")
+    given = {"allowed": np.ones(10, bool), "seed": 0}
+    with pytest.raises(InputError, match="30% leaves a class without a label to train on"):
+        held_out(whole, budget, 0.5, labelled=np.array([0, 2, 5]), **given)
+    _, out, rest, left = held_out(whole, budget, 0.5, labelled=np.array([0, 2, 5, 7]), **given)
+    assert len(out) == len(left) == 2 and rest.ratio == Fraction(1, 8)
 
 
 def test_only_the_first_tasks_are_made():
