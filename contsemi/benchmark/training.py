@@ -14,6 +14,8 @@ from contsemi.benchmark.plan import Job
 from contsemi.report.words import duration
 from contsemi.storage.atomic import make_folder
 
+_OF_IMAGES = ("data.", "scenario=", "experiment=")
+
 
 def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> dict[Job, int]:
     """Train what is not finished; say after each run how long the rest will take.
@@ -33,11 +35,15 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> dict
     took: list[float] = []
     starting = threading.Lock()  # what is started is in the list before anybody ends them all
     stopped = threading.Event()
+    missing: set[frozenset[str]] = set()  # images without which no run can be
 
     def work(job: Job) -> None:
         start = time.monotonic()
         with starting:
             if stopped.is_set():
+                return
+            if _images(job) in missing:
+                failed[job] = 2
                 return
             process = started(job.settings, job.folder)
             running.append(process)
@@ -47,7 +53,10 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> dict
         if code:
             failed[job] = code if code > 0 else 128 - code  # of a signal, as a shell has it
             log = job.folder.with_suffix(".log")
-            told = f"exit code {code}: {complaint(log)[0]}; see {log}"
+            said = complaint(log)[0]
+            told = f"exit code {code}: {said}; see {log}"
+            if code == 2 and said.startswith("data.root"):
+                missing.add(_images(job))
         left = (len(waiting) - len(took)) * sum(took) / len(took) / workers
         rest = f"; {duration(left)} left" if len(took) < len(waiting) else ""
         say(f"{job.name}: {told} ({len(took)} of {len(waiting)}{rest})")
@@ -62,7 +71,14 @@ def train(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> dict
                 for process in running:
                     process.terminate()  # it saves itself first
             raise
+    if unstarted := len(waiting) - len(took):
+        say(f"{unstarted} more of the same images were not started")
     return failed
+
+
+def _images(job: Job) -> frozenset[str]:
+    """Which words of a run say where its images are."""
+    return frozenset(word for word in job.settings if word.startswith(_OF_IMAGES))
 
 
 def started(settings: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:

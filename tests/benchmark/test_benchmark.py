@@ -134,6 +134,29 @@ def test_it_says_what_is_left_and_stops_at_ctrl_c(plan, tmp_path, monkeypatch, c
     assert main([str(tmp_path / "plan.yaml"), "--output", str(tmp_path), "--jobs", "1"]) == 130
 
 
+def test_without_images_it_does_not_try_run_after_run(plan, tmp_path, monkeypatch):
+    elsewhere = ["method=replay", "data.root=/there"]
+    jobs = plan(tmp_path, methods={"ours": ["method=suave"], "theirs": elsewhere}).jobs(tmp_path)
+    began = []
+
+    def refused(settings, folder):
+        began.append(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        there = "data.root=/there" in settings
+        said = "" if there else "error: data.root=/nowhere: is no folder; give another\n"
+        folder.with_suffix(".log").write_text(said)
+        return SimpleNamespace(wait=lambda: 0 if there else 2)
+
+    monkeypatch.setattr("contsemi.benchmark.training.started", refused)
+    lines = []
+    failed = train(jobs, 1, lines.append)
+    ours = [job for job in jobs if job.method == "ours"]
+    assert failed == dict.fromkeys(ours, 2)
+    assert sum("ours" in str(folder) for folder in began) == 1
+    assert len(began) == 1 + len(jobs) - len(ours)
+    assert lines[-1] == f"{len(ours) - 1} more of the same images were not started"
+
+
 @pytest.mark.parametrize("starting", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_runs_that_it_has_started(
