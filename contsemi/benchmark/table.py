@@ -9,6 +9,7 @@ from typing import Any
 from contsemi.benchmark.plan import ACCURACY, Job, Place
 from contsemi.metrics.matrix import Undefined
 from contsemi.metrics.paired import paired_difference
+from contsemi.records.conditions import unlike_conditions
 from contsemi.records.finished import FinishedRun, load_run
 from contsemi.records.labelling import unlike
 from contsemi.report.words import is_share, less_is_better, one_line
@@ -63,9 +64,8 @@ def table(
             cells += [f"{max(run.results['memory_bytes'] for run in by_seed.values()):,}"]
             cells += [f"{max(run.results['seconds'] for run in by_seed.values()):.0f}"]
             yield f"| {' | '.join(cells)} |"
-        for line in unlike(
-            (seed, method, run) for method, by_seed in runs.items() for seed, run in by_seed.items()
-        ):
+        same = [(pair, name, run) for name, found in runs.items() for pair, run in found.items()]
+        for line in (*unlike(same), *unlike_conditions((name, run) for _, name, run in same)):
             yield f"\n{line[0].upper()}{line[1:]}."
         for place in dict.fromkeys((*more.values(), measure)):
             if runs and not any(_values(by_seed, *place) for by_seed in runs.values()):

@@ -15,6 +15,7 @@ from rich.console import RenderableType
 from contsemi.errors import first_of
 from contsemi.metrics.average_accuracy import average_accuracy
 from contsemi.metrics.matrix import Undefined
+from contsemi.records.conditions import unlike_conditions
 from contsemi.records.effects import with_effect
 from contsemi.records.finished import FinishedRun
 from contsemi.records.labelling import unlike
@@ -43,7 +44,8 @@ class Group:
     Attributes:
         scenario, method, labels: what they have in common; settings in which runs of one method
             differ are part of its name, and those of the scenario in which runs of any do.
-        unlike: what its labels do not have in common with those of groups beside it.
+        unlike: what its labels, and what it was made on, do not have in common with those of
+            groups beside it.
         place: keys in which its tasks or images are others than those of groups beside it.
         seeds: of each run, in order.
         values: name of a metric -> its class-incremental value in each run, ``None`` where it
@@ -103,7 +105,9 @@ def compare(runs: Sequence[FinishedRun]) -> list[Group]:
         for method, members in sorted(grouped.items()):
             for settings, same in sorted(_by_settings(members, rivals, place).items()):
                 named[" ".join([method, *(f"{key}={value}" for key, value in settings)])] = same
-        said = unlike((run.results["seed"], name, run) for name in named for run in named[name])
+        same_place = [(name, run) for name in named for run in named[name]]
+        said = unlike((run.results["seed"], name, run) for name, run in same_place)
+        said += unlike_conditions(same_place)
         for name, same in named.items():
             groups.append(_group(scenario, labels, name, same, tuple(place), tuple(said)))
     return groups

@@ -3,10 +3,12 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from contsemi.benchmark.__main__ import main
 from contsemi.benchmark.table import table
+from contsemi.records.finished import FinishedRun
 
 
 @pytest.mark.usefixtures("_plain_runs")
@@ -39,6 +41,20 @@ def test_runs_with_fewer_labels_than_others_are_said(plan, finish, tmp_path):
     assert not [
         line for line in table([j for j in jobs if j.method == "ours"], "ours") if "Not" in line
     ]
+
+
+def test_runs_of_two_precisions_are_said(plan, finish, tmp_path, monkeypatch):
+    def told(folder):
+        results = json.loads((folder / "results.json").read_text())
+        precision = "bfloat16" if "theirs" in str(folder) else "float32"
+        return FinishedRun(folder, results, np.eye(1), np.eye(1), {}, {"precision": precision})
+
+    monkeypatch.setattr("contsemi.benchmark.table.load_run", told)
+    jobs = plan(tmp_path, labels=["4/class"]).jobs(tmp_path)
+    for job in jobs:
+        finish(job, 0.5)
+    said = "\nThe runs are not of the same precision: float32 (ours), bfloat16 (theirs)."
+    assert list(table(jobs, "ours"))[-1] == said
 
 
 @pytest.mark.usefixtures("_plain_runs")

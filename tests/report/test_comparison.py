@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -81,6 +82,24 @@ def test_other_numbers_of_labels_and_other_images_are_remarked(runs):
         "digits with labels 5%: the labelled images are not the same ones: those of suave and of "
         "contsemi"
     )
+
+
+def test_runs_of_other_machines_and_versions_are_remarked(runs):
+    torch = runs[0].manifest["versions"] | {"torch": "2.1.0"}
+    facts = {"precision": "bfloat16", "versions": torch}
+    others = [replace(run, manifest=run.manifest | facts) for run in runs[:2]]
+    plain = [replace(run, manifest=run.manifest | {"precision": "float32"}) for run in runs[2:]]
+    said = remarks(compare([*others, *plain]))
+    assert said[0] == (
+        "digits with labels 5%: the runs are not of the same precision: float32 (contsemi, suave), "
+        "bfloat16 (suave)"
+    )
+    assert said[1].endswith(
+        f"version of torch: {version('torch')} (contsemi, suave), 2.1.0 (suave)"
+    )
+    assert len(said) == 2 and remarks(compare(plain[1:])) == []
+    unsaid = [replace(run, manifest={}) for run in runs[:3]]  # what an old run does not tell
+    assert remarks(compare([*unsaid, *plain[1:]])) == []
 
 
 def test_runs_of_one_method_with_other_settings_are_other_groups(make_run):
