@@ -99,6 +99,7 @@ class Suave(Indexed):
             assign=self.assign,
             beta=self.beta,
         )
+        mixes = self.mix_large and self.large_views
         self.needs = self.asks(
             "projector",
             "prototypes",
@@ -106,7 +107,7 @@ class Suave(Indexed):
             views={
                 **labelled_small(self.labelled_small_views),
                 **(mixed_labelled() if self.mix_labelled else {}),
-                **({"mixed_large": View(rows="unlabelled", mix=FIRST)} if self.mix_large else {}),
+                **({"mixed_large": View(rows="unlabelled", mix=FIRST)} if mixes else {}),
             },
         )
 

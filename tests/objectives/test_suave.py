@@ -209,6 +209,12 @@ def test_the_default_is_the_plain_loss_bit_for_bit(later):
     assert torch.equal(terms["labels"], expected * 6 / (2 * BATCH + 6))
 
 
+def test_without_large_views_nothing_is_mixed_of_them():
+    for large, mixed in ((2, True), (0, False)):
+        views = Suave(**OPTIONS | {"mix_large": True, "large_views": large}).needs.views
+        assert ("mixed_large" in views) == mixed
+
+
 def test_a_mixed_view_counts_by_its_rows_unless_as_published(later):
     """By rows it weighs as much as another view; as ``views`` it weighs as one row."""
     large, extra = scores(2 * BATCH), scores(BATCH, seed=2)
