@@ -306,7 +306,8 @@ def test_no_step_waits_for_the_device(optimiser, learner, monkeypatch):
     monkeypatch.setattr("torch.nn.functional.one_hot", lambda labels, n: torch.eye(n)[labels])
     optim = learner.config.optim.model_copy(update={"name": optimiser, "clip": 1.0})
     learner.config = learner.config.model_copy(update={"optim": optim})
-    learner.optimizer = optimisers.make(optim, [learner.network])
+    learner.descent.optim = optim
+    learner.descent.optimizer = optimisers.make(optim, [learner.network])
     train(learner, 1)
     batch = learner.batch(0, 1)
     with NoWaiting():

@@ -37,6 +37,10 @@ class Plan:
     most: tuple[int, ...]
     lists: Lists | None
 
+    def labelled_before(self, task: int) -> Integers:
+        """Rows of the labelled images that come before a task."""
+        return self.labelled[self.coming.arrives[self.labelled] < task]
+
 
 def plan(
     scenario: Scenario,

@@ -123,12 +123,10 @@ def build(
     """
     made = plan(scenario, budget, choice or Stratified(), seed, train.named, test.named, labelled)
     refuse_without_coarse(coarse_ratio, train)
-    order = made.coming.order
-    column_of = _columns(order, len(train.classes))
+    order, column_of = made.coming.order, _columns(made.coming.order, len(train.classes))
     kept_apart = [test] if tested is None else [test, tested]
     foreign, pixels, remarks = _without_tested(_foreign(scenario, kept_apart, data), kept_apart)
-    cache = None if data is None else data.cache
-    images = train.images if foreign is None else _with_foreign(train.images, foreign, cache)
+    images = train.images if foreign is None else _with_foreign(train.images, foreign, data)
     outside = None if foreign is None else np.arange(len(train), len(images))
     found = pools(scenario, made, outside, train, seed)
     first = slice(scenario.first_tasks)
@@ -136,7 +134,7 @@ def build(
         _with_coarse(each, made, train, coarse_ratio, seed)
         for each in _experiences(made, found, column_of, train, _is_narrow(scenario))[first]
     ]
-    labelled = made.labelled[made.coming.arrives[made.labelled] < len(experiences)]
+    rows = made.labelled_before(len(experiences))
     return Stream(
         name=scenario.name,
         experiences=experiences,
@@ -144,8 +142,8 @@ def build(
         test=_test_tasks(made, column_of, test.targets.numpy())[first],
         class_order=tuple(order),
         class_names=tuple(train.classes[number] for number in order),
-        label_indices=labelled,
-        label_digest=digest(labelled),
+        label_indices=rows,
+        label_digest=digest(rows),
         novel=tuple(made.coming.novel),
         remarks=(*remarks, *beside_the_list(made, found[first], train.targets.numpy())),
         outside_digest=_outside_digest(scenario, made, found, pixels),
@@ -170,8 +168,9 @@ def _files(root: Path | None, split: ImageSet) -> tuple[str, ...]:
     return tuple(str(root.absolute() / file) for file in split.files)
 
 
-def _with_foreign(images: Images, foreign: Tensor, cache: str | None) -> Images:
+def _with_foreign(images: Images, foreign: Tensor, data: Data | None) -> Images:
     """Training images, and behind them foreign ones, which have no masks of their own."""
+    cache = None if data is None else data.cache
     masked = isinstance(images, Tensor) and images.shape[1] == 4
     return concatenated(images, whole(foreign) if masked else foreign, cache)
 

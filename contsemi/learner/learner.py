@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contsemi.blocks.block import blocks_of
 from contsemi.blocks.past_rows import PastRows
@@ -19,8 +19,9 @@ from contsemi.devices.micro_batches import in_pieces
 from contsemi.devices.ranks import ALONE, Ranks
 from contsemi.devices.scaling import Scaling
 from contsemi.devices.synced_norm import synchronise
-from contsemi.learner import optimisers, parts, schedules
+from contsemi.learner import parts, schedules
 from contsemi.learner.backgrounds import donors
+from contsemi.learner.descent import Descent
 from contsemi.learner.fitting import fitting
 from contsemi.learner.forward import Embedder
 from contsemi.learner.inference import Inference
@@ -55,6 +56,7 @@ class Learner:
     Attributes:
         networks: the network that is trained, its EMA copy, and the frozen ones.
         blocks: of objective and distiller.
+        descent: how the parameters move.
         inference: says what images are of, and what it keeps for that.
         exemplars, embeddings, anchors: what is remembered of earlier tasks.
         pieces: into which the rows of a step are split, so that the device can hold one.
@@ -68,7 +70,6 @@ class Learner:
         self.config, self.ranks, self.reads_again = config, ranks, reads_again
         self.device = precision.choose_device(config.device, self.ranks)
         self.precision = precision.choose_precision(config.precision, self.device)
-        self.scaling = Scaling(self.device, self.precision)
         self.compiled = compiler(config.compile, self.device, self.ranks)
         self.objective, weights = parts.build_part(config.objective, Objective, config.seed)
         self.distiller, distil_weights = parts.build_distiller(config.distiller, config.seed)
@@ -87,6 +88,9 @@ class Learner:
         precision.channels_last(network.to(self.device))
         self.objective.to(self.device)
         self.distiller.to(self.device)
+        scaling = Scaling(self.device, self.precision)
+        own: list[nn.Module] = [self.objective, self.distiller]
+        self.descent = Descent(config.optim, network, own, scaling, ranks)
         self.augment = Augment(config.views)
         self.stores = Stores(self.device, self.ranks.local_size)
         self.exemplars = Exemplars(config.memory.exemplars)
@@ -113,7 +117,6 @@ class Learner:
             self.anchors,
             self.draw_now,
         )
-        self.optimizer: torch.optim.Optimizer | None = None
         self.labelled_source: LabelledSource | None = None
         self.rows: TaskRows | None = None
         self.pieces = config.batch.pieces
@@ -219,11 +222,7 @@ class Learner:
             self.objective.begin(experience)  # first, as its own parameters may grow
             self.distiller.begin(experience)
         if self.needs.trains:
-            modules = [self.network, self.objective, self.distiller]
-            fresh = optimisers.make(self.config.optim, modules)
-            if self.optimizer is not None:
-                optimisers.restore(fresh, optimisers.state(self.optimizer))
-            self.optimizer = fresh
+            self.descent.begin()
 
     def end(self) -> None:
         """The task is over: the past is frozen and the memory takes the task in."""
@@ -314,13 +313,8 @@ class Learner:
 
     def backward(self, loss: Tensor) -> None:
         """Fresh gradients of the loss."""
-        if self.optimizer is None:
-            raise RuntimeError("backward() before begin()")
-        optimisers.drop_gradients(self.optimizer)
         self.learning.see(self.task, loss)
-        if loss.requires_grad:
-            self.scaling.backward(loss)
-            self.ranks.sum_gradients([self.network], [self.objective, self.distiller])
+        self.descent.backward(loss)
         frozen = self.config.optim.freeze_directions * self.steps_per_epoch
         if not self.task.experience.index and self.step_in_task < frozen:
             for param in self.network.direction_parameters():
@@ -328,10 +322,8 @@ class Learner:
 
     def update(self) -> None:
         """One optimiser step and all that follows it."""
-        if self.optimizer is None:
-            raise RuntimeError("update() before begin()")
         total = self.epochs * self.steps_per_epoch
-        optimisers.step(self.optimizer, self.config.optim, self.step_in_task, total, self.scaling)
+        self.descent.step(self.step_in_task, total)
         self.network.after_step()
         self.networks.follow(self.step_in_task, total)
         self.objective.after_step()
@@ -347,8 +339,7 @@ class Learner:
             **self.networks.state(),
             "objective": self.objective.state_dict(),
             "distiller": self.distiller.state_dict(),
-            "optimizer": optimisers.state(self.optimizer) if self.optimizer else {},
-            "scaling": self.scaling.state(),
+            **self.descent.state(),
             "exemplars": self.exemplars.state(),
             "predictor": self.inference.decides.state(),
             "embeddings": self.embeddings.state(),
@@ -390,9 +381,7 @@ class Learner:
         self.networks.restore(state)
         self.objective.load_state_dict(state.get("objective", {}))
         self.distiller.load_state_dict(state.get("distiller", {}))
-        if self.optimizer is not None:
-            optimisers.restore(self.optimizer, state.get("optimizer", {}))
-        self.scaling.load(state.get("scaling", {}))
+        self.descent.load(state)
         for name in ("exemplars", "embeddings", "anchors"):
             own = {key: value.to(self.device) for key, value in state.get(name, {}).items()}
             getattr(self, name).load(own)
