@@ -126,7 +126,7 @@ def build(
     order, column_of = made.coming.order, _columns(made.coming.order, len(train.classes))
     kept_apart = [test] if tested is None else [test, tested]
     foreign, pixels, remarks = _without_tested(_foreign(scenario, kept_apart, data), kept_apart)
-    images = train.images if foreign is None else _with_foreign(train.images, foreign, data)
+    images = _with_foreign(train.images, foreign, data)
     outside = None if foreign is None else np.arange(len(train), len(images))
     found = pools(scenario, made, outside, train, seed)
     first = slice(scenario.first_tasks)
@@ -168,9 +168,11 @@ def _files(root: Path | None, split: ImageSet) -> tuple[str, ...]:
     return tuple(str(root.absolute() / file) for file in split.files)
 
 
-def _with_foreign(images: Images, foreign: Tensor, data: Data | None) -> Images:
+def _with_foreign(images: Images, foreign: Tensor | None, data: Data | None) -> Images:
     """Training images, and behind them foreign ones, which have no masks of their own."""
     cache = None if data is None else data.cache
+    if foreign is None:
+        return images
     masked = isinstance(images, Tensor) and images.shape[1] == 4
     return concatenated(images, whole(foreign) if masked else foreign, cache)
 

@@ -129,6 +129,11 @@ class Learner:
         return self.networks.student
 
     @property
+    def optimizer(self) -> torch.optim.Optimizer | None:
+        """Of all parameters that move; ``None`` before the first task."""
+        return self.descent.optimizer
+
+    @property
     def num_seen(self) -> int:
         """Columns seen so far."""
         return self.network.num_classes

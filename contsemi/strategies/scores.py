@@ -46,7 +46,7 @@ class ScoresById(nn.Module):
         Images are shared, as is whatever only training needs.
         """
         learner = self.learner
-        shared: list[Any] = [learner.descent.optimizer, learner.stores, learner.labelled_source]
+        shared: list[Any] = [learner.optimizer, learner.stores, learner.labelled_source]
         shared += [learner.exemplars.source, learner.rows and learner.rows.images]
         memo.update({id(each): each for each in shared if each is not None})
         memo[id(self)] = made = type(self).__new__(type(self))

@@ -116,7 +116,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
         """The learner's optimiser; ``None`` before the first task."""
-        return self.learner.descent.optimizer
+        return self.learner.optimizer
 
     @optimizer.setter
     def optimizer(self, value: torch.optim.Optimizer | None) -> None:
@@ -125,7 +125,7 @@ class SemiSupervisedStrategy(SupervisedTemplate):  # type: ignore[misc]
         Raises:
             InputError: it is another one, which nothing would step.
         """
-        if value is not None and value is not self.learner.descent.optimizer:
+        if value is not None and value is not self.learner.optimizer:
             problem = "the learner makes its own, and this one would do nothing"
             fix = "set optim.name, optim.lr and the others in the configuration"
             raise InputError("strategy.optimizer", problem, fix)

@@ -63,8 +63,6 @@ def test_the_map_is_learned_and_kept_with_the_network(small, stream_of):
     for experience in stream.experiences[:2]:
         fit(learner, experience, stream.images)
     assert "mapped.weight" in learner.state()["network"]
-    names = [
-        name for group in learner.descent.optimizer.param_groups for name in group["param_names"]
-    ]
+    names = [name for group in learner.optimizer.param_groups for name in group["param_names"]]
     assert "0.mapped.weight" in names
     assert not torch.equal(learner.network.mapped.weight, Learner(config).network.mapped.weight)

@@ -129,7 +129,7 @@ def test_parameters_that_an_objective_grows_are_trained(small, stream_of):
     learner.objective.begin = begin
     for experience in stream.experiences[:2]:
         learner.begin(experience, stream.images)
-        groups = learner.descent.optimizer.param_groups
+        groups = learner.optimizer.param_groups
         held = {id(param) for group in groups for param in group["params"]}
         assert id(learner.objective.own) in held
         learner.end()

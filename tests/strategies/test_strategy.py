@@ -285,7 +285,7 @@ def test_the_mini_batch_is_the_labelled_rows_by_class_id(ours, make_strategy):
     assert first == {3, 8}
     assert second == {0, 6}
     assert predicted <= {3, 8, 0, 6}
-    assert strategy.optimizer is strategy.learner.descent.optimizer
+    assert strategy.optimizer is strategy.learner.optimizer
 
 
 def test_each_row_comes_with_the_task_label_of_its_image(digit_datasets, make_strategy):

@@ -68,7 +68,7 @@ class Steps(Hooks):
         self.counts[task] = self.counts.get(task, 0) + 1
         self.ids.setdefault(task, set()).update(loop.batch.labelled_ids.tolist())
         self.names |= loop.terms.keys()
-        self.rates.append(loop.learner.descent.optimizer.param_groups[0]["lr"])
+        self.rates.append(loop.learner.optimizer.param_groups[0]["lr"])
         done = loop.epoch * loop.learner.steps_per_epoch + loop.iteration
         assert done == loop.learner.step_in_task - 1
         assert all(value.shape == () and value.isfinite() for value in loop.terms.values())
