@@ -64,8 +64,8 @@ def table(
             cells += [f"{max(run.results['memory_bytes'] for run in by_seed.values()):,}"]
             cells += [f"{max(run.results['seconds'] for run in by_seed.values()):.0f}"]
             yield f"| {' | '.join(cells)} |"
-        same = [(pair, name, run) for name, found in runs.items() for pair, run in found.items()]
-        for line in (*unlike(same), *unlike_conditions((name, run) for _, name, run in same)):
+        shown = [(pair, name, run) for name, found in runs.items() for pair, run in found.items()]
+        for line in (*unlike(shown), *unlike_conditions((name, run) for _, name, run in shown)):
             yield f"\n{line[0].upper()}{line[1:]}."
         for place in dict.fromkeys((*more.values(), measure)):
             if runs and not any(_values(by_seed, *place) for by_seed in runs.values()):

@@ -1,5 +1,6 @@
 """On what runs side by side were made, as far as it decides their numbers."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -33,5 +34,7 @@ def _conditions(manifest: Mapping[str, Any]) -> dict[str, str]:
     versions = manifest.get("versions")
     packages = versions if isinstance(versions, Mapping) else {}
     facts = {fact: manifest.get(fact) for fact in _FACTS}
+    if isinstance(facts["device"], str):  # the second GPU of a machine is as its first
+        facts["device"] = re.sub(r":\d+", "", facts["device"])
     facts |= {f"version of {name}": packages.get(name) for name in _PACKAGES}
     return {fact: str(value) for fact, value in facts.items() if value is not None}

@@ -98,6 +98,14 @@ def test_runs_of_other_machines_and_versions_are_remarked(runs):
         f"version of torch: {version('torch')} (contsemi, suave), 2.1.0 (suave)"
     )
     assert len(said) == 2 and remarks(compare(plain[1:])) == []
+    devices = "cuda:0 (H200)", "cuda:1 (H200)", "cuda:1 (A100)"
+    on = [
+        replace(run, manifest=run.manifest | {"device": device})
+        for run, device in zip(runs[:3], devices, strict=True)
+    ]
+    (said,) = remarks(compare(on))
+    assert said.endswith("of the same device: cuda (H200) (suave), cuda (A100) (suave)")
+    assert not [line for line in remarks(compare(on[:2])) if "device" in line]
     unsaid = [replace(run, manifest={}) for run in runs[:3]]  # what an old run does not tell
     assert remarks(compare([*unsaid, *plain[1:]])) == []
 
