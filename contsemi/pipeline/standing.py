@@ -130,9 +130,8 @@ def environment(facts: Mapping[str, Any]) -> dict[str, str]:
     Args:
         facts: the content of ``manifest.json``.
     """
-    found = {
-        key: str(facts[key]) for key in ("device", "ranks", "threads", "precision", "platform")
-    }
+    told = "device", "ranks", "threads", "precision", "platform", "processor"
+    found = {key: str(facts[key]) for key in told}
     found["vector instructions"] = torch.backends.cpu.get_cpu_capability()
     return found | {name: str(version) for name, version in facts["versions"].items()}
 

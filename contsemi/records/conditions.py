@@ -36,5 +36,7 @@ def _conditions(manifest: Mapping[str, Any]) -> dict[str, str]:
     facts = {fact: manifest.get(fact) for fact in _FACTS}
     if isinstance(facts["device"], str):  # the second GPU of a machine is as its first
         facts["device"] = re.sub(r":\d+", "", facts["device"])
+        if facts["device"] == "cpu":
+            facts["processor"] = manifest.get("processor")
     facts |= {f"version of {name}": packages.get(name) for name in _PACKAGES}
     return {fact: str(value) for fact, value in facts.items() if value is not None}

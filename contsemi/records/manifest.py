@@ -4,7 +4,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from contsemi import __version__
+from contsemi.records.origin import processor, version
 
 PACKAGES = (
     "torch",
@@ -21,8 +21,8 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of contsemi and of what numbers depend on, where installed."""
-    found = {"python": platform.python_version(), "contsemi": __version__}
+    """Versions of Python, of contsemi with its commit and of what numbers depend on."""
+    found = {"python": platform.python_version(), "contsemi": version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -40,4 +40,4 @@ def manifest(**facts: Any) -> dict[str, Any]:
             ``device`` and ``threads``.
     """
     where = f"{platform.system()} {platform.machine()}"
-    return {"versions": versions(), "platform": where, **facts}
+    return {"versions": versions(), "platform": where, "processor": processor(), **facts}

@@ -21,6 +21,7 @@ WITH = {
     ("hiermatch", "base"): ["objective.weights.guesses=1", "objective.ramp=0"],
     ("csl", "index_by"): ["objective.labels_from=index"],
     ("nnd", "alpha"): ["memory.embeddings=20"],
+    ("daino", "labelled_views"): ["predict=moments"],
     ("byol", "labelled_views"): ["predict=moments"],
     ("semppl", "labelled_views"): ["predict=moments"],
     ("promptcal", "labelled_views"): ["predict=moments"],

@@ -106,6 +106,15 @@ def test_runs_of_other_machines_and_versions_are_remarked(runs):
     (said,) = remarks(compare(on))
     assert said.endswith("of the same device: cuda (H200) (suave), cuda (A100) (suave)")
     assert not [line for line in remarks(compare(on[:2])) if "device" in line]
+    chips = ("cpu", "Xeon"), ("cpu", "EPYC"), ("cuda:0 (H200)", "EPYC")
+    on = [
+        replace(run, manifest=run.manifest | {"device": device, "processor": chip})
+        for run, (device, chip) in zip(runs[:3], chips, strict=True)
+    ]
+    assert any(
+        "same processor: Xeon (suave), EPYC (suave)" in line for line in remarks(compare(on[:2]))
+    )
+    assert not any("processor" in line for line in remarks(compare(on[1:])))  # of a GPU, no matter
     unsaid = [replace(run, manifest={}) for run in runs[:3]]  # what an old run does not tell
     assert remarks(compare([*unsaid, *plain[1:]])) == []
 
