@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsemi.config import Config
 from contsemi.devices.environment import ranked, said_once, speaks
-from contsemi.devices.process import prepare
+from contsemi.devices.process import end_with_starter, prepare
 from contsemi.errors import (
     ENDINGS,
     ContsemiError,
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int
         The exit code of the process.
     """
     if own_process:
+        end_with_starter()
         _give_streams()
     try:
         return _main(sys.argv[1:] if argv is None else argv, own_process)

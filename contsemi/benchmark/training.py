@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from contsemi.benchmark.plan import Job
+from contsemi.devices.process import STARTER
 from contsemi.report.words import duration
 from contsemi.storage.atomic import make_folder
 
@@ -84,7 +85,7 @@ def _images(job: Job) -> frozenset[str]:
 def started(settings: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     """One run in a process of its own; its screen goes to a file beside its folder.
 
-    A signal reaches it through whoever started it, once.
+    A signal reaches it through whoever started it, once; if he is killed outright, it ends, too.
 
     Args:
         settings: ``key=value`` words.
@@ -94,7 +95,7 @@ def started(settings: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "contsemi.run", *settings]
     command += [f"output={folder}", "display=plain"]
     with folder.with_suffix(".log").open("w", encoding="utf-8") as log:
-        one = dict(os.environ, OMP_NUM_THREADS="1")
+        one = dict(os.environ, OMP_NUM_THREADS="1") | {STARTER: str(os.getpid())}
         return subprocess.Popen(command, stdout=log, stderr=log, env=one, start_new_session=True)
 
 
