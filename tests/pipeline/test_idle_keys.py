@@ -19,7 +19,6 @@ KINDS = {"objective": Objective, "distiller": Distiller}
 WITH = {
     ("trex", "memory"): ["objective.teacher=[]"],
     ("hiermatch", "base"): ["objective.weights.guesses=1", "objective.ramp=0"],
-    ("csl", "index_by"): ["objective.labels_from=index"],
     ("nnd", "alpha"): ["memory.embeddings=20"],
     ("daino", "labelled_views"): ["predict=moments"],
     ("byol", "labelled_views"): ["predict=moments"],
@@ -62,10 +61,10 @@ def rules():
 
 
 def apart(group, options, others, other):
-    """Words with which no other condition holds beside that there are no large views."""
+    """Words with which no other condition holds beside the one that is tried."""
     found = []
     for each, values in others.items():
-        if other == "large_views" != each and options[each] in values:
+        if each != other and options[each] in values:
             limits = options["ranges"].get(each, [False, True])
             near = [changed(options[each], limits)] if type(limits[0]) is int else limits
             found.append(f"{group}.{each}={word(next(x for x in near if x not in values))}")
