@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+# Names that torch and the screen have for a choice, of which another is nearer by its letters.
+_OTHERWISE = {"float32": "fp32", "float": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
 
 def _fold(word: str) -> str:
     return word.strip().lower().replace("-", "_").replace(" ", "_")
@@ -11,6 +14,8 @@ def _fold(word: str) -> str:
 def name(word: str, known: Iterable[str]) -> str | None:
     """The known name nearest to ``word``; case, dashes and spaces do not count."""
     folded = {_fold(choice): choice for choice in known}
+    if (same := _OTHERWISE.get(_fold(word))) in folded:
+        return folded[same]
     near = difflib.get_close_matches(_fold(word), folded, n=1, cutoff=0.5)
     return folded[near[0]] if near else None
 

@@ -8,6 +8,7 @@ import pytest
 from contsemi import compose
 from contsemi.compose import files, groups, suggest
 from contsemi.discovery import ROOMS, SEVERAL
+from contsemi.errors import InputError
 
 SEED = 0
 
@@ -72,3 +73,14 @@ def test_all_typos() -> None:
         found, total = found + share * tried, total + tried
         assert share >= 0.95, kind
     print(f"together {found / total:.2%} of {total}")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("float32", "fp32"), ("bfloat16", "bf16"), ("float16", "fp16")]
+)
+def test_what_the_screen_calls_a_precision_is_taken_for_the_key_of_the_same(
+    said: str, meant: str
+) -> None:
+    """By letters float32 is nearest to tf32, which has other numbers."""
+    with pytest.raises(InputError, match=f"did you mean precision={meant}?"):
+        compose.load([f"precision={said}"])
