@@ -14,6 +14,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 from contsemi.errors import ContsemiError
+from contsemi.records.origin import version
+
+version()  # asks git once, before anything hostile is there: a child that starts a program is ended
 
 
 def _ended(call, *given, **named):
