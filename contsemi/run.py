@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contsemi import __version__
 from contsemi.config import Config
 from contsemi.devices.environment import ranked, said_once, speaks
 from contsemi.devices.process import end_with_starter, prepare
@@ -71,10 +72,8 @@ def _main(argv: Sequence[str], own_process: bool) -> int:
     if arguments.action in ("help", "version"):
         if not speaks():
             return 0
-        from contsemi.records.origin import version
-
-        asked = arguments.action == "version"
-        print(f"contsemi {version()}" if asked else compose.usage.text(), flush=True)
+        version = f"contsemi {__version__}"
+        print(version if arguments.action == "version" else compose.usage.text(), flush=True)
         return 0
     if arguments.sweeper and arguments.action == "run" and not ranked():
         from contsemi.report.door import command

@@ -147,7 +147,7 @@ def test_help_version_and_configuration_are_printed(capsys: pytest.CaptureFixtur
         assert word in text
     assert max(map(len, text.splitlines())) <= 100
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith(f"contsemi {contsemi.__version__}")
+    assert capsys.readouterr().out == f"contsemi {contsemi.__version__}\n"
     assert main(["--cfg", "job", "seed=5"]) == 0
     assert "\nseed: 5\n" in capsys.readouterr().out
     assert main(["--cfg", "job", "sede=5"]) == 2

@@ -1,6 +1,5 @@
 """What a process of our own needs before torch is loaded."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -22,6 +21,8 @@ def end_with_starter() -> None:
     starter = os.environ.pop(STARTER, None)  # what this process starts has another one
     if starter is None or sys.platform != "linux":
         return
+    import ctypes  # a run that nobody started for himself does without
+
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
     if os.getppid() != int(starter):  # he was gone before Linux was asked
         sys.exit(128 + signal.SIGTERM)

@@ -130,8 +130,8 @@ def environment(facts: Mapping[str, Any]) -> dict[str, str]:
     Args:
         facts: the content of ``manifest.json``.
     """
-    told = "device", "ranks", "threads", "precision", "platform", "processor"
-    found = {key: str(facts[key]) for key in told}
+    told = "device", "ranks", "threads", "precision", "platform", "processor", "commit"
+    found = {key: str(facts[key]) for key in told if facts[key] is not None}
     found["vector instructions"] = torch.backends.cpu.get_cpu_capability()
     return found | {name: str(version) for name, version in facts["versions"].items()}
 

@@ -8,7 +8,7 @@ from typing import Any
 from contsemi.errors import first_of
 from contsemi.records.finished import FinishedRun
 
-_FACTS = ("precision", "device", "threads")
+_FACTS = ("precision", "device", "threads", "commit")
 _PACKAGES = ("contsemi", "torch")
 
 

@@ -4,7 +4,8 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from contsemi.records.origin import processor, version
+from contsemi import __version__
+from contsemi.records.origin import commit, processor
 
 PACKAGES = (
     "torch",
@@ -21,8 +22,8 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of contsemi with its commit and of what numbers depend on."""
-    found = {"python": platform.python_version(), "contsemi": version()}
+    """Versions of Python, of contsemi and of what numbers depend on, where installed."""
+    found = {"python": platform.python_version(), "contsemi": __version__}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -40,4 +41,5 @@ def manifest(**facts: Any) -> dict[str, Any]:
             ``device`` and ``threads``.
     """
     where = f"{platform.system()} {platform.machine()}"
-    return {"versions": versions(), "platform": where, "processor": processor(), **facts}
+    own = {"commit": commit(), "platform": where, "processor": processor()}
+    return {"versions": versions(), **own, **facts}

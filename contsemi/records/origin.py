@@ -1,5 +1,6 @@
 """Which code a run was made by, and on which processor."""
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -8,6 +9,8 @@ from pathlib import Path
 import contsemi
 
 _CPUINFO = Path("/proc/cpuinfo")  # Linux, where `platform` knows no name
+# By these git takes another repository for the one that it is asked about: its hooks have them.
+_OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
 
 
 @cache
@@ -22,19 +25,22 @@ def processor() -> str:
 
 
 @cache
-def version() -> str:
-    """The version of contsemi; of a checkout with its commit, as in ``0.1.0+g09bdc408.dirty``.
+def commit() -> str | None:
+    """The commit of the checkout that contsemi runs from, as in ``09bdc408`` or ``09bdc408.dirty``.
 
-    ``dirty`` is a checkout whose files are not those of its commit. A release that is installed
-    has no commit, nor has a checkout that git does not answer for.
+    ``dirty`` is a checkout whose files are not those of its commit. ``None`` for a release that is
+    installed, and where git does not answer.
     """
-    package = Path(contsemi.__file__).resolve().parent
-    if not (package.parent / ".git").exists():  # installed, be it inside of another repository
-        return contsemi.__version__
-    git = ["git", "--no-optional-locks", "-C", str(package)]  # nobody's commit is in its way
+    root = Path(contsemi.__file__).resolve().parents[1]
+    if not (root / ".git").exists():  # installed, be it inside of another repository
+        return None
+    git = ["git", "--no-optional-locks", "-C", str(root)]  # nobody's commit is in its way
     asked = ["describe", "--always", "--abbrev=8", "--exclude=*", "--dirty=.dirty"]
+    own = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER}
     try:
-        told = subprocess.run([*git, *asked], capture_output=True, text=True, timeout=5, check=True)
+        told = subprocess.run(
+            [*git, *asked], env=own, capture_output=True, text=True, timeout=5, check=True
+        )
     except (OSError, subprocess.SubprocessError):
-        return contsemi.__version__
-    return f"{contsemi.__version__}+g{told.stdout.strip()}"
+        return None
+    return told.stdout.strip()

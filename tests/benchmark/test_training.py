@@ -77,8 +77,8 @@ def test_only_what_was_started_for_somebody_asks_for_his_end(
     platform: str, starter: str | None, asks: bool, ends: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = Linux()
-    monkeypatch.setattr(process.ctypes, "CDLL", lambda name: library)
-    monkeypatch.setattr(process.sys, "platform", platform)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    monkeypatch.setattr("sys.platform", platform)
     monkeypatch.delenv(process.STARTER, raising=False)
     if starter is not None:
         gone = os.getpid()  # is not its own parent

@@ -14,9 +14,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 from contsemi.errors import ContsemiError
-from contsemi.records.origin import version
+from contsemi.records.origin import commit
 
-version()  # asks git once, before anything hostile is there: a child that starts a program is ended
+commit()  # asks git once, before anything hostile is there: a child that starts a program is ended
 
 
 def _ended(call, *given, **named):

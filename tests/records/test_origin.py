@@ -18,9 +18,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     made.mkdir()
     (made / "__init__.py").write_text("")
     monkeypatch.setattr(contsemi, "__file__", str(made / "__init__.py"))
-    origin.version.cache_clear()
+    origin.commit.cache_clear()
     yield made
-    origin.version.cache_clear()
+    origin.commit.cache_clear()
 
 
 def git(folder: Path, *words: str) -> str:
@@ -29,8 +29,8 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.decode().strip()
 
 
-def test_an_installed_package_has_its_release_alone(package: Path) -> None:
-    assert origin.version() == contsemi.__version__
+def test_an_installed_package_has_no_commit(package: Path) -> None:
+    assert origin.commit() is None
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -40,10 +40,10 @@ def test_a_checkout_tells_its_commit_and_whether_it_was_changed(package: Path) -
     git(package.parent, "commit", "-m", "one")
     git(package.parent, "tag", "-a", "v9", "-m", "a tag is not the commit")
     commit = git(package, "rev-parse", "HEAD")[:8]
-    assert origin.version() == f"{contsemi.__version__}+g{commit}"
+    assert origin.commit() == commit
     (package / "__init__.py").write_text("changed = True\n")
-    origin.version.cache_clear()
-    assert origin.version() == f"{contsemi.__version__}+g{commit}.dirty"
+    origin.commit.cache_clear()
+    assert origin.commit() == f"{commit}.dirty"
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -56,7 +56,23 @@ def test_another_repository_around_an_installed_package_is_not_its_own(package: 
     git(package.parent, "commit", "-m", "somebody's environment")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contsemi, "__file__", str(installed / "contsemi" / "__init__.py"))
-        assert origin.version() == contsemi.__version__
+        assert origin.commit() is None
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_in_a_hook_of_another_repository_it_is_still_its_own(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git gives its hooks, and what they start, the place of the repository whose they are."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for root in (package.parent, other):
+        git(root, "init")
+        git(root, "commit", "--allow-empty", "-m", root.name)
+    commits = [git(root, "rev-parse", "HEAD")[:8] for root in (package.parent, other)]
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    assert commits[0] != commits[1] and origin.commit() == commits[0]
 
 
 @pytest.mark.parametrize("broken", ["no git", "no repository"])
@@ -66,7 +82,7 @@ def test_where_git_does_not_answer_there_is_no_commit(
     (package.parent / ".git").mkdir()
     if broken == "no git":
         monkeypatch.setenv("PATH", str(package))
-    assert origin.version() == contsemi.__version__
+    assert origin.commit() is None
 
 
 def test_the_processor_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
