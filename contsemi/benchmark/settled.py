@@ -113,10 +113,11 @@ class _Images:
         if not isinstance(saved, dict) or not isinstance(then, dict):
             return
         digests = {split: saved.get(split) for split in _SPLITS}  # a seed draws what else comes
-        if config.scenario.validation:
-            return  # the images are those that a seed has left
-        scenario = config.scenario.dataset, config.scenario.hierarchy
-        key = json.dumps([asked["data"], scenario])
+        if config.scenario.validation:  # the images are those that a draw has left
+            drawn = asked["scenario"], asked["labels"], job.labels, job.seed
+            key, look = json.dumps([asked["data"], drawn]), False
+        else:
+            key = json.dumps([asked["data"], config.scenario.dataset, config.scenario.hierarchy])
         found, where = self._of.setdefault(key, (digests, str(job.folder)))
         if found == digests and look and _place(then.get("data")) != _place(dict(config.data)):
             at = json.dumps([key, _place(dict(config.data))])

@@ -1,6 +1,7 @@
 """Runs that are finished already: shown where they are of this benchmark, refused where not."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from contsemi import compose, data
 from contsemi.benchmark.__main__ import main
 from contsemi.benchmark.plan import Benchmark
-from contsemi.benchmark.settled import refuse_other_tasks
+from contsemi.benchmark.settled import refuse_other_settings, refuse_other_tasks
 from contsemi.errors import InputError
 
 
@@ -111,6 +112,28 @@ def test_images_that_change_while_a_benchmark_runs_leave_no_table(
     assert main([str(path), "--output", str(out)]) == 2
     assert "with other images than" in capsys.readouterr().err
     assert not (out / "table.md").exists()
+
+
+def test_images_that_a_draw_has_left_are_compared_within_their_draw(plan, finish, tmp_path):
+    """With validation every seed trains on other images, but the methods of a seed on the same."""
+    shared = ["scenario=digits_5tasks", "scenario.validation=0.25"]
+    settings = {"shared": shared, "labels": ["5%", "10%"], "seeds": [0, 1]}
+    jobs = plan(tmp_path, **settings).jobs(tmp_path / "out")
+
+    def record(job, digest):
+        config = compose.load(list(job.settings)).model_dump()
+        manifest = {"config": config, "dataset_digests": {"train": digest, "test": digest}}
+        (job.folder / "manifest.json").write_text(json.dumps(manifest))
+
+    for job in jobs:
+        finish(job, 0.5)
+        record(job, f"{job.labels}, {job.seed}")
+    refuse_other_settings(jobs)
+    first, last = (job for job in jobs if job.name.endswith("10%, seed 1"))
+    record(last, "other")
+    said = f"{last.folder}: is finished, with other images than {first.folder}; give"
+    with pytest.raises(InputError, match=re.escape(said)):
+        refuse_other_settings(jobs)
 
 
 @pytest.mark.parametrize(
