@@ -42,13 +42,18 @@ def table(
     sign = -1 if less_is_better(measure[-1]) else 1
     pairs = list(dict.fromkeys(job.pair for job in jobs))
     seeds = "seeds" if all(job.order is None for job in jobs) else "runs"
+    # Runs of one order are alike: where there are several orders, each counts once.
+    several = len({order for order, _ in pairs}) > 1
+    units = {place: pair[0] if several else place for place, pair in enumerate(pairs)}
     for labels in dict.fromkeys(job.labels for job in jobs):
         runs: dict[str, dict[int, FinishedRun]] = {}  # by the place of their order and seed
         for job in jobs:
             if job.labels == labels and job.finished:
                 runs.setdefault(job.method, {})[pairs.index(job.pair)] = load_run(job.folder)
+        every = [run for found in runs.values() for run in found.values()]
+        many = any(len(run.class_incremental) > 1 for run in every)
         columns = list(COLUMNS.items())  # a further one of the same heading stands beside it
-        if any(_another_predicts(run) for by_seed in runs.values() for run in by_seed.values()):
+        if any(map(_another_predicts, every)):
             columns.append(("by its own head", ("predictors", "objective", "average_accuracy")))
         columns += more.items()
         yield f"\n### {labels}\n"
@@ -58,12 +63,20 @@ def table(
         yield "|---" * len(names) + "|"
         for method, by_seed in sorted(runs.items(), key=lambda item: _rank(item[1], measure, sign)):
             cells = [method, str(len(by_seed))]
-            cells += [_spread(by_seed, *place) for _, place in columns]
-            ahead = _ahead(runs.get(reference, {}), by_seed, measure, sign)
+            tested = by_seed
+            if many and all(len(run.class_incremental) == 1 for run in by_seed.values()):
+                tested = {}  # of all classes at once: of which task an image is tells nothing
+            cells += [
+                _spread(tested if place[0] == "task_incremental" else by_seed, *place)
+                for _, place in columns
+            ]
+            ahead = _ahead(runs.get(reference, {}), by_seed, measure, sign, units)
             cells += [ahead if method != reference else "-"]
             cells += [f"{max(run.results['memory_bytes'] for run in by_seed.values()):,}"]
             cells += [f"{max(run.results['seconds'] for run in by_seed.values()):.0f}"]
             yield f"| {' | '.join(cells)} |"
+        if several and len(pairs) > len(set(units.values())):
+            yield "\nIntervals are over orders: a difference is the mean of an order's seeds."
         shown = [(pair, name, run) for name, found in runs.items() for pair, run in found.items()]
         for line in (*unlike(shown), *unlike_conditions((name, run) for _, name, run in shown)):
             yield f"\n{line[0].upper()}{line[1:]}."
@@ -110,11 +123,26 @@ def _ahead(
     other: Mapping[int, FinishedRun],
     place: Place,
     sign: int,
+    units: Mapping[int, int | None],
 ) -> str:
-    """Mean of the paired difference, with its 95 % t interval."""
+    """Mean of the paired difference, with its 95 % t interval.
+
+    Args:
+        reference: its runs, by the place of order and seed.
+        other: those of the method that it is compared with.
+        place: of what is compared.
+        sign: -1 where less is better.
+        units: the place of order and seed -> what counts as one draw.
+    """
     pair = (_values(each, *place) for each in (reference, other))
     first, second = ({seed: sign * x for seed, x in values.items()} for values in pair)
-    found = paired_difference(first, second)
+    leads: dict[int | None, list[float]] = {}
+    for seed in first.keys() & second.keys():
+        leads.setdefault(units[seed], []).append(first[seed] - second[seed])
+    means = {place: fmean(found) for place, found in enumerate(leads.values())}
+    found = paired_difference(means, dict.fromkeys(means, 0.0))
+    count = sum(map(len, leads.values()))
+    few = "" if count == len(other) else f" ({count} {'pair' if count == 1 else 'pairs'})"
     if isinstance(found, Undefined):
-        return "-"
-    return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+        return f"{means[0]:+.1f} (1 pair)" if count == 1 else "-"
+    return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]{few}"

@@ -65,7 +65,8 @@ class IndexLabels(Sized):
         self.by, self.neighbours, self.spread = by, neighbours, spread
         self.temperature, self.share, self.threshold = temperature, share, threshold
         self.register_buffer("table", torch.empty(0, 0))  # [P, K], of the graph
-        self.register_buffer("bank", torch.empty(0, 0))  # [M, D], rows or means
+        # [M, D], rows or means; zeros for a class without one, as no state holds what is no number
+        self.register_buffer("bank", torch.empty(0, 0))
         self.register_buffer("labels", torch.empty(0, dtype=torch.int64))  # [M], of labelled rows
 
     def begin(self, experience: Experience) -> None:
@@ -89,12 +90,10 @@ class IndexLabels(Sized):
         self.bank, self.labels = anchors[inside], own[inside].int().argmax(1)
         if self.by == "means":
             member = label_rows(self.labels, self.bank.new_empty(0, len(pool.columns)))
-            sums = member.T @ self.bank
-            there = member.sum(0)[:, None] > 0
-            self.bank = functional.normalize(sums, dim=1).where(there, torch.nan)
+            self.bank = functional.normalize(member.T @ self.bank, dim=1)
 
     def _spread(self, pool: Pool, rows: Tensor, anchors: Tensor, columns: Tensor) -> Tensor:
-        """Classes [P, K] of the pool's images, among those that they may be of."""
+        """Classes [P, K] of the pool's images, among those that they may be of and have a label."""
         everywhere = torch.cat([pool.labels.to(columns), columns])
         classes = int(everywhere.max().clamp_min(pool.columns.max())) + 1
         known = label_rows(everywhere, rows.new_empty(0, classes))
@@ -103,7 +102,9 @@ class IndexLabels(Sized):
         found = propagated(known, near, cosines.nan_to_num(neginf=0.0), alpha=self.spread)
         own = found[: len(rows), pool.columns]
         total = own.sum(1, keepdim=True)
-        even = torch.full_like(own, 1 / own.shape[1])
+        there = (known[:, pool.columns] > 0).any(0).to(own)
+        even = (there if there.any() else torch.ones_like(there)).expand_as(own)
+        even = even / even.sum(1, keepdim=True)
         return torch.where(total > 0, own / total.clamp_min(torch.finfo(own.dtype).tiny), even)
 
     def forward(self, probs: Tensor, rows: Tensor, places: Tensor) -> Tensor:
@@ -116,7 +117,8 @@ class IndexLabels(Sized):
         """
         if self.by == "propagation":
             views = len(probs) // max(len(places), 1)
-            return self.table[places].to(probs).repeat(views, 1)
+            found = self.table[places].to(probs).repeat(views, 1)
+            return _among(found, probs, self.table.any(0))
         if self.by == "comatch":
             smooth = {"temperature": self.temperature, "share": self.share}
             return comatch(probs, rows, self.bank, self.table, **smooth)
@@ -125,10 +127,25 @@ class IndexLabels(Sized):
         if self.by == "simmatch":
             smooth = {"temperature": self.temperature, "share": self.share}
             return simmatch(probs, rows, self.bank, self.labels, **smooth)
-        return nearest_mean(
-            probs, rows, self.bank, threshold=self.threshold, temperature=self.temperature
-        )
+        there = self.bank.any(1)
+        means = self.bank.where(there[:, None], torch.nan)
+        by_means = {"threshold": self.threshold, "temperature": self.temperature}
+        found = nearest_mean(probs, rows, means, **by_means)
+        return _among(found, probs, there | (found == probs).all(1, keepdim=True))
 
     def _unit(self, outputs: Outputs) -> Tensor:
         rows = outputs.features if self.head is None else outputs[self.head]
         return functional.normalize(rows.float(), dim=1)
+
+
+def _among(found: Tensor, probs: Tensor, there: Tensor) -> Tensor:
+    """What the index says of classes that have a label; of the others it knows nothing.
+
+    Args:
+        found: [N, K], of the index, zero where a class has no label.
+        probs: [N, K], which say how probable all of these classes together are, and each other one.
+        there: bool [K] or [N, K], the classes that the index speaks of.
+    """
+    within = probs.where(there, 0).sum(1, keepdim=True)
+    within = within.where(~there.all(-1, keepdim=True), 1)
+    return torch.where(there, found * within, probs)

@@ -84,6 +84,11 @@ def _check_tasks(config: Config) -> None:
             f"{len(sizes)} tasks are listed, but scenario.tasks={tasks}",
             "add scenario.tasks=null",
         )
+    if config.method == "joint_semi" and tasks != 1:
+        problem = (
+            f"has all classes at once, and scenario.tasks is {'null' if tasks is None else tasks}"
+        )
+        raise InputError("method=joint_semi", problem, "set scenario.tasks=1, or leave it out")
     budget = LabelBudget.parse(config.label_ratio)
     if scenario.validation and (scenario.labels or scenario.lists or budget.per_task):
         problem = "takes labels out of a drawn budget, and here each label is listed, or each task"

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contsemi.config import Config
+from contsemi.data.alike import alike
 from contsemi.data.imageset import Named
 from contsemi.data.sources import folder as folders
 from contsemi.data.sources.listing import pool_files, relative, shown
@@ -205,15 +205,7 @@ def _columns(
 
 
 def _look_alike(classes: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
-    """What is to be said of new classes that are called as another is, but for case and blanks."""
-    said = []
-    met: dict[str, str] = {}
-    for place, name in enumerate(classes):
-        plain = " ".join(normalize("NFKC", name).casefold().split())
-        if (other := met.setdefault(plain, name)) != name and place >= len(known):
-            problem = f"{name!r} and {other!r} are two classes"
-            said.append(f"{problem}: if they are one, take this lesson back, and rename the folder")
-    return said
+    return alike(classes, "take this lesson back, and rename the folder", known=len(known))
 
 
 def _experience(

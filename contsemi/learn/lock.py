@@ -41,6 +41,8 @@ def locked(folder: Path) -> Iterator[None]:
     lock = FolderLock(folder / _LOCK)
     if names and not _is_ours(lock, folder, names):
         problem = f"holds files of something else ({shown(min(names))}, ...)"
+        if {"manifest.json", "config.yaml"} <= names:
+            problem = "holds a run, and lessons are for models of their own"
         raise InputError(where, problem, "name a folder of its own")
     with storage(folder):
         made = make_folder(folder)

@@ -22,7 +22,7 @@ from contsemi.learner.learner import Learner
 from contsemi.learner.loop import fit
 from contsemi.learner.parts import origin_of
 from contsemi.living.card import card
-from contsemi.living.label_list import list_of
+from contsemi.living.label_list import list_of, refuse_unnamed
 from contsemi.living.model import restored
 from contsemi.living.photos import refuse_no_folder
 from contsemi.living.saved import CARD, Saved, generations, read, taught
@@ -73,6 +73,7 @@ def teach(folder: Path, photos: Path, words: Sequence[str], *, labels: Path | No
         raise InputError(shown(folder), problem, "name a folder elsewhere")
     refuse_no_folder(photos)
     labels = list_of(photos, labels)
+    refuse_unnamed(photos, labels)
     if labels is not None and any(word.startswith("label_ratio=") for word in words):
         problem = f"has no effect: {shown(labels)} says which photos have a label"
         raise InputError("label_ratio", problem, "leave it out, or move that file away")

@@ -19,6 +19,22 @@ def list_of(photos: Path, labels: Path | None) -> Path | None:
     return own if labels is None and own.is_file() else labels
 
 
+def refuse_unnamed(photos: Path, labels: Path | None) -> None:
+    """Refuses photos of which nothing says what they are.
+
+    Args:
+        photos: a folder.
+        labels: of :func:`list_of`.
+
+    Raises:
+        InputError: there is no list, and no folder that could be a class.
+    """
+    if labels is None and not any(each.is_dir() for each in photos.iterdir()):
+        problem = f"has no folder of a class and no {LABELS}"
+        fix = f"put its photos into a folder a class, save {LABELS} into it, or give labels=FILE"
+        raise InputError(shown(photos), problem, fix)
+
+
 def labels_beside(photos: Path) -> dict[str, str]:
     """What the list that lies in a folder says, as :func:`given_classes`; nothing without one."""
     labels = list_of(photos, None)

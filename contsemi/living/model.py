@@ -148,7 +148,10 @@ class Model(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[m
         trust = getattr(self.learner.inference.decides, "trust", None)
         if trust is None or not len(trust.strangeness):
             problem = "this model has not learned how far images of known classes are"
-            fix = "leave it out; it is learned of two labels of a class, in runs by predict=moments"
+            fix = (
+                "leave it out; it is learned of two labels of a class, in runs that are trained "
+                "with predict=moments predict.folds=4"
+            )
             raise InputError("--unknown", problem, fix)
         strangeness: Tensor = trust.strangeness
         return strangeness

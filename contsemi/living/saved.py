@@ -75,6 +75,9 @@ def read(folder: Path) -> Saved:
             raise InputError(where, "holds no state", "teach it: python -m contsemi.learn")
     elif (folder / "manifest.json").is_file():
         saved = _of_run(folder)
+    elif (folder / "classes.json").is_file() and (folder / CARD).is_file():
+        problem = "holds an export, which is for other programs"
+        raise InputError(where, problem, "name the model that it was made of")
     else:
         raise InputError(where, "holds neither a run nor a model", _FIX)
     with suppress(InputError):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from contsemi import data
 from contsemi.config import Config
+from contsemi.data.alike import alike
 from contsemi.data.annotator import Annotator
 from contsemi.data.class_draw import refuse_too_few
 from contsemi.data.coarse import with_hierarchy
@@ -166,7 +167,8 @@ def _open(
             keeps = learner.reads_embeddings and config.memory.embeddings > 0
             refuse_without_labels(config, learner.objective, keeps_rows=keeps)
         idle = notes(config, learner, given, stream.experiences)
-        for each in (*train.remarks, *stream.remarks, *uneven(config, stream), *idle, *found):
+        said = (*train.remarks, *stream.remarks, *alike(train.classes, "give them one name"))
+        for each in (*said, *uneven(config, stream), *idle, *found):
             display.note(each)
     outside = {"outside": stream.outside_digest} if stream.outside_digest else {}
     facts = _facts(config, stream, device, threads) | {

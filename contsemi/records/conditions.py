@@ -19,7 +19,10 @@ def unlike_conditions(runs: Iterable[tuple[str, FinishedRun]]) -> list[str]:
         runs: the name of each in the table, and it. What an old one does not say is left out.
     """
     found: dict[str, dict[str, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
+    changed: dict[str, None] = {}
     for name, run in runs:
+        for change in run.results.get("changes") or ():
+            changed[f"{change} ({name})"] = None
         for fact, value in _conditions(run.manifest).items():
             found[fact][value][name] = None
     lines = []
@@ -27,6 +30,9 @@ def unlike_conditions(runs: Iterable[tuple[str, FinishedRun]]) -> list[str]:
         if len(by_value) > 1:
             told = [f"{value} ({first_of(list(by), 5, ', ')})" for value, by in by_value.items()]
             lines.append(f"the runs are not of the same {fact}: {first_of(told, 5, ', ')}")
+    if changed:
+        those = first_of(list(changed), 5, ", ")
+        lines.append(f"runs went on after a stop under other conditions: {those}")
     return lines
 
 

@@ -18,6 +18,10 @@ from contsemi.errors import InputError
 _FIX = "write [a, b] for values to choose from, {low: 0.1, high: 1, log: true}, or {times: 4}"
 
 
+# Sections that say what is asked: the same in every trial, and in the runs after them.
+_QUESTION = ("seed", "label_ratio", "method", "scenario", "data", "evaluate", "output")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One of some values.
@@ -90,6 +94,8 @@ def space_of(config: Config, words: Sequence[str], idle: Sequence[str] = ()) -> 
     where = f"{files.shown(file)}: search"
     if not isinstance(content, dict) or not content:
         raise InputError(where, "expected dotted keys", _FIX)
+    for key in map(str, content):
+        _refuse_other(key, config, where)
     fixed = {word.partition("=")[0] for word in words}
     space = {
         str(key): _entry(value, f"{where}.{key}", at(config.model_dump(), str(key)))
@@ -108,6 +114,16 @@ def space_of(config: Config, words: Sequence[str], idle: Sequence[str] = ()) -> 
             problem = f"{ends} cannot be tried ({error})"
             raise InputError(where, problem, "mend the file") from None
     return space
+
+
+def _refuse_other(key: str, config: Config, where: str) -> None:
+    """Refuses what no trial may choose."""
+    if key.partition(".")[0] in _QUESTION:
+        problem = f"{key} is a part of the question, and the same in every trial"
+        raise InputError(where, problem, "leave it out")
+    if isinstance(at(config.model_dump(), key), Mapping):
+        problem = f"{key} names a part, and a search is among the keys of a part"
+        raise InputError(where, problem, "name its keys, such as objective.ramp")
 
 
 def _entry(value: Any, where: str, present: Any) -> Choice | Range:

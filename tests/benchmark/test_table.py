@@ -69,6 +69,52 @@ def test_differences_are_paired_by_order_and_seed(plan, finish, tmp_path):
 
 
 @pytest.mark.usefixtures("_plain_runs")
+def test_an_order_counts_once_however_many_seeds_it_has(plan, finish, tmp_path):
+    """Leads of 10, -4 and 6 by order, and a point a seed: the interval is that of three orders."""
+    jobs = plan(tmp_path, labels=["4/class"], orders=[0, 1, 2], seeds=[0, 1]).jobs(tmp_path)
+    leads = {0: 0.10, 1: -0.04, 2: 0.06}
+    for job in jobs:
+        finish(job, 0.5 + (leads[job.order] + 0.01 * job.seed if job.method == "ours" else 0))
+    lines = list(table(jobs, "ours"))
+    (theirs,) = (line for line in lines if line.startswith("| theirs"))
+    # 10.5, -3.5, 6.5: mean 4.5, deviation 7.211, half width 4.303 * 7.211 / sqrt(3)
+    assert "+4.5 [-13.4, +22.4]" in theirs
+    assert "\nIntervals are over orders: a difference is the mean of an order's seeds." in lines
+
+
+@pytest.mark.usefixtures("_plain_runs")
+def test_how_many_pairs_a_difference_rests_on_is_said_where_it_is_fewer(plan, finish, tmp_path):
+    jobs = plan(tmp_path, labels=["4/class"]).jobs(tmp_path)
+    for job in jobs:
+        if job.method == "theirs" or job.seed < 2:
+            finish(job, 0.6 if job.method == "ours" else 0.5)
+    (theirs,) = (line for line in table(jobs, "ours") if line.startswith("| theirs"))
+    assert "| theirs | 3 |" in theirs and "+10.0 [+10.0, +10.0] (2 pairs)" in theirs
+    fewer = [job for job in jobs if job.method == "theirs" or job.seed == 1]
+    (theirs,) = (line for line in table(fewer, "ours") if line.startswith("| theirs"))
+    assert "| +10.0 (1 pair) |" in theirs
+
+
+def test_of_all_classes_at_once_nothing_is_told_within_tasks(plan, finish, tmp_path, monkeypatch):
+    def told(folder):
+        results = json.loads((folder / "results.json").read_text())
+        matrix = np.eye(1 if "theirs" in str(folder) else 2)
+        changes = ["commit a -> b"] if "theirs" in str(folder) else []
+        return FinishedRun(folder, results | {"changes": changes}, matrix, matrix)
+
+    monkeypatch.setattr("contsemi.benchmark.table.load_run", told)
+    jobs = plan(tmp_path, labels=["4/class"]).jobs(tmp_path)
+    for job in jobs:
+        finish(job, 0.5)
+    lines = list(table(jobs, "ours"))
+    rows = {line.split("|")[1].strip(): line.split("|") for line in lines if line.startswith("|")}
+    place = [cell.strip() for cell in rows["method"]].index("task-incremental")
+    assert rows["ours"][place].strip() == "50.0 ± 0.0" and rows["theirs"][place].strip() == "-"
+    said = "\nRuns went on after a stop under other conditions: commit a -> b (theirs)."
+    assert said in lines
+
+
+@pytest.mark.usefixtures("_plain_runs")
 def test_what_the_objectives_own_head_says_stands_beside_another_predictor(plan, finish, tmp_path):
     jobs = [job for job in plan(tmp_path).jobs(tmp_path) if job.labels == "4/class"]
     for job in jobs:

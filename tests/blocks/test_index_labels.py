@@ -72,6 +72,48 @@ def test_its_tables_come_back_with_a_state():
         assert torch.equal(first(EVEN, VIEWS, PLACES), again(EVEN, VIEWS, PLACES))
 
 
+class Unnamed(Pool):
+    """The same clouds; no image of the second, whose column is 5, has a label."""
+
+    def __init__(self):
+        super().__init__()
+        self.labels = torch.tensor([3, -1, -1, -1, -1, -1, -1, -1])
+
+    def labelled(self, network, *heads):
+        extra = torch.nn.functional.normalize(torch.ones(1, 2), dim=1)
+        return self._said(torch.cat([self.rows[:1], extra])), torch.tensor([3, 1])
+
+
+@pytest.mark.parametrize("by", ["propagation", "means"])
+def test_of_a_class_without_a_label_the_method_alone_knows(by):
+    made = block(by)
+    made.refresh(Unnamed())
+    probs = torch.tensor([[0.6, 0.4], [0.2, 0.8], [0.5, 0.5], [0.3, 0.7]])
+    assert torch.allclose(made(probs, VIEWS, PLACES), probs)
+
+
+@pytest.mark.parametrize("by", ["propagation", "means"])
+def test_among_classes_that_have_a_label_the_index_divides_what_the_method_gives_them(by):
+    class Third(Pool):
+        def __init__(self):
+            super().__init__()
+            self.columns = torch.tensor([3, 5, 7])  # of 7 no image has a label
+
+    made = block(by)
+    made.refresh(Third())
+    probs = torch.tensor([[0.3, 0.3, 0.4]]).repeat(4, 1)
+    found, without = made(probs, VIEWS, PLACES), block(by)(EVEN, VIEWS, PLACES)
+    assert torch.allclose(found[:, 2], torch.full((4,), 0.4))
+    assert torch.allclose(found[:, :2], 0.6 * without, atol=1e-6)
+
+
+@pytest.mark.parametrize("by", ["propagation", "comatch", "simmatch", "means"])
+def test_a_state_holds_numbers_alone_where_a_class_has_no_label(by):
+    made = block(by)
+    made.refresh(Unnamed())
+    assert all(each.isfinite().all() for each in made.state_dict().values())
+
+
 @pytest.mark.parametrize("by", ["propagation", "comatch", "simmatch", "means"])
 @pytest.mark.parametrize("labels_from", ["index", "both"])
 @pytest.mark.quick(3)

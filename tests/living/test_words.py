@@ -1,12 +1,14 @@
 """Words of the commands that would end in a traceback, in silence, or in advice for another one."""
 
 import re
+import shutil
 
 import pytest
 
 from contsemi import compose
 from contsemi.ask.__main__ import main as ask
 from contsemi.errors import InputError
+from contsemi.export.__main__ import main as export
 from contsemi.learn.__main__ import main as learn
 from contsemi.predict.__main__ import main as predict
 from contsemi.tune.trials import refuse_foreign
@@ -89,3 +91,25 @@ def test_a_search_is_begun_in_no_folder_of_something_else(photos, tmp_path):
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"holds files of something else \(notes.txt, ...\)"):
         refuse_foreign(folder)
+
+
+def test_photos_of_which_nothing_says_what_they_are(model, photos, tmp_path, capsys):
+    heap = tmp_path / "heap"
+    shutil.copytree(photos / "first/train/cat", heap)
+    assert learn([str(model), str(heap)]) == 2
+    assert f"error: {heap}: has no folder of a class and no labels.csv; put its photos" in said(
+        capsys
+    )
+
+
+def test_a_run_and_an_export_are_no_models_to_teach_or_ask(model, photos, tmp_path, capsys):
+    run, shared = tmp_path / "run", tmp_path / "shared"
+    run.mkdir()
+    for name in ("manifest.json", "config.yaml"):
+        (run / name).write_text("{}")
+    assert learn([str(run), str(photos / "first")]) == 2
+    assert f"error: {run}: holds a run, and lessons are for models" in said(capsys)
+    assert export([str(model), str(shared), "--to", "torch"]) == 0
+    assert predict([str(shared), str(photos / "first")]) == 2
+    line = said(capsys)
+    assert f"{shared}: holds an export, which is for other programs; name the model" in line

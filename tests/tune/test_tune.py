@@ -52,6 +52,9 @@ def test_a_key_that_the_command_sets_is_not_searched():
         ("{optim.lr: {times: 1}}", "times above 1"),
         ("{queue: {times: 2}}", "is 0 as it is configured"),
         ("[1]", "expected dotted keys"),
+        ("{optim: [adam, sgd]}", "optim names a part, and a search is among the keys of a part"),
+        ("{label_ratio: [5%, 10%]}", "label_ratio is a part of the question, and the same in"),
+        ("{seed: [0, 1]}", "seed is a part of the question"),
     ],
 )
 def test_a_wrong_search_space_names_its_file(tmp_path, monkeypatch, search, said):

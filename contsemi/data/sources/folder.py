@@ -16,7 +16,7 @@ from contsemi.data.sources.decoding import Failure
 from contsemi.data.sources.listing import Files, listed, pool_files, relative, shown
 from contsemi.data.sources.listing import Folder as Listed
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
-from contsemi.data.twins import twins
+from contsemi.data.twins import Rows, twins
 from contsemi.errors import InputError, first_of
 
 NAMED_PROBLEMS = 20
@@ -129,10 +129,14 @@ def _decoded(
 def _remarks(root: Path, folder: Listed, opened: dict[str, Cached], size: int) -> list[str]:
     said = [*folder.remarks, brought_to(folder.train.paths[0], size)]
     said += [remark for each in opened.values() for remark in each.remarks]
-    names = [relative(root, path) for path in folder.train.paths]
-    rows, test_rows = opened["train"].rows, opened["test"].rows
-    said += twins(rows, np.asarray(folder.train.targets), test_rows, names)
+    sides = {"train": folder.train, "test": folder.test}
+    said += twins(*(_rows(root, files, opened[name]) for name, files in sides.items()))
     return said + _over(folder.train.passed_over + folder.test.passed_over)
+
+
+def _rows(root: Path, files: Files, opened: Cached) -> Rows:
+    names = [relative(root, path) for path in files.paths]
+    return Rows(opened.rows, np.asarray(files.targets, np.int64), names)
 
 
 def _named(root: Path, files: Files, classes: tuple[str, ...]) -> Named:

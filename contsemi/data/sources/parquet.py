@@ -18,7 +18,7 @@ from contsemi.data.sources.cache import Cached, decoded, file_state, key
 from contsemi.data.sources.decode import EMPTY, Unreadable, brought_to, decode
 from contsemi.data.sources.listing import named
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
-from contsemi.data.twins import twins
+from contsemi.data.twins import Rows, twins
 from contsemi.errors import InputError, PackageMissing, first_of
 
 PATTERNS = ("{0}.parquet", "{0}-*.parquet", "{0}/*.parquet", "*/{0}-*.parquet", "*/{0}/*.parquet")
@@ -116,9 +116,8 @@ def load(
         for split, found in files.items()
     }
     said += [remark for each in opened.values() for remark in each.remarks]
-    rows, targets = opened["train"].rows, labels["train"][0]
-    names = [f"train row {row}" for row in range(len(rows))]
-    said += twins(rows, targets, opened["test"].rows, names)
+    sides = (Rows.numbered(split, opened[split].rows, labels[split][0]) for split in opened)
+    said += twins(*sides)
     train, test = (
         ImageSet.of(
             opened[split].images,

@@ -15,7 +15,7 @@ from contsemi.data.shards.layout import Layout, layout_of
 from contsemi.data.shards.reading import Shards as Store
 from contsemi.data.sources.listing import shown
 from contsemi.data.sources.source import Check, Source, refuse_digits, root_of
-from contsemi.data.twins import twins
+from contsemi.data.twins import Rows, twins
 from contsemi.errors import InputError
 
 
@@ -74,8 +74,8 @@ def _names(found: Indexed, dataset: str, layout: Layout) -> tuple[str, ...]:
 
 
 def _remarks(found: Indexed, layout: Layout) -> tuple[str, ...]:
-    train, test = (found.splits[name].rows for name in ("train", "test"))
-    said = twins(train["digest"], train["target"], test["digest"], _Keys(found.splits["train"]))
+    splits = (found.splits[name] for name in ("train", "test"))
+    said = twins(*(Rows(each.rows["digest"], each.rows["target"], _Keys(each)) for each in splits))
     if found.passed_over:
         some = ", ".join(found.passed_over[:5])
         said.append(f"members passed over that are neither images nor labels: {some}, ...")
