@@ -184,11 +184,12 @@ def hierarchy(method, folder):
 )
 @pytest.mark.quick(1)
 def test_every_method_runs(path, small, undrawn, tmp_path):
-    words = ("scenario.classes=4", "scenario.tasks=2", f"output={tmp_path / 'run'}")
+    tasks = 1 if path.stem == "joint_semi" else 2  # which refuses more
+    words = ("scenario.classes=4", f"scenario.tasks={tasks}", f"output={tmp_path / 'run'}")
     words += hierarchy(path.stem, tmp_path)
     returned = pipeline.run(small(f"method={path.stem}", *words))
     assert returned["method"] == path.stem
-    assert np.isfinite(matrix_of(tmp_path / "run")[1]).all()
+    assert np.isfinite(matrix_of(tmp_path / "run")[tasks - 1]).all()
     chance = 0.25
     assert returned["task_incremental"]["average_accuracy"] > chance
     assert returned["memory_bytes"] == sum(returned["memory"].values())

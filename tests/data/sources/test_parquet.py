@@ -329,9 +329,13 @@ def test_labels_of_every_whole_type(tmp_path: Path, kind: str) -> None:
 def test_test_images_among_the_training_images_are_said(tmp_path: Path) -> None:
     pixels = RANDOM.integers(0, 256, (4, 8, 8, 3), np.uint8)
     write(tmp_path / "set" / "train.parquet", [0, 1, 0, 1], pixels)
-    write(tmp_path / "set" / "test.parquet", [0, 1], pixels[1:3])
+    write(tmp_path / "set" / "test.parquet", [1, 0], pixels[1:3])
     (remark,) = load(tmp_path / "set")[0].remarks
     assert remark.endswith("set: 2 of 2 test images are training images too")
+    write(tmp_path / "set" / "test.parquet", [1, 1], pixels[1:3])
+    first, _ = load(tmp_path / "set")[0].remarks
+    assert "1 of 2 test images stand in another class, too, for example test row 1 is" in first
+    assert first.endswith("train row 2")
 
 
 def test_the_sizes_are_said(tmp_path: Path) -> None:
