@@ -40,9 +40,10 @@ def locked(folder: Path) -> Iterator[None]:
     names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
     lock = FolderLock(folder / _LOCK)
     if names and not _is_ours(lock, folder, names):
-        problem = f"holds files of something else ({shown(min(names))}, ...)"
         if {"manifest.json", "config.yaml"} <= names:
             problem = "holds a run, and lessons are for models of their own"
+            raise InputError(where, problem, "name a folder of its own")
+        problem = f"holds files of something else ({shown(min(names))}, ...)"
         raise InputError(where, problem, "name a folder of its own")
     with storage(folder):
         made = make_folder(folder)
